@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The look-up of a parsed packet in the shunt, and the hit: what the XDP program and the socket filter have in common
+ * after parsing.
+ */
+#ifndef RETROTAP_SHUNT_H
+#define RETROTAP_SHUNT_H
+
+#include "key.h"
+
+/* ---- for the test that compares this parser with src/packet/ -------------------------------------------------- */
+const volatile __u8 rt_debug = 0; /* write down what was found */
+
+struct rt_debug_found {
+	struct rt_key6 key; /* version 4: the first sizeof(struct rt_key4) bytes */
+	__u64 hash;
+	__u8 version, fragment, tcp_flags, zero;
+	__u16 l3, zero2;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct rt_debug_found);
+} debug_found SEC(".maps");
+
+static __always_inline void rt_debug_note(const struct rt_walk *w, const union rt_key *key)
+{
+	__u32 zero = 0;
+	struct rt_debug_found *found = bpf_map_lookup_elem(&debug_found, &zero);
+
+	if (!found)
+		return;
+	__builtin_memset(found, 0, sizeof(*found));
+	if (w->version == 4)
+		__builtin_memcpy(&found->key, &key->v4, sizeof(key->v4));
+	else
+		__builtin_memcpy(&found->key, &key->v6, sizeof(key->v6));
+	found->hash = rt_hash(w, key);
+	found->version = w->version;
+	found->fragment = w->fragment;
+	found->tcp_flags = w->tcp_flags;
+	found->l3 = w->l3;
+}
+
+/* ---- look-up and hit ------------------------------------------------------------------------------------------- */
+
+/* The slot of a connection in the shunt, null if it is not there. */
+static __always_inline __u32 *rt_shunt_find(const struct rt_walk *w, const union rt_key *key)
+{
+	if (rt_debug)
+		rt_debug_note(w, key);
+	if (!rt_shunt_enabled)
+		return 0;
+	return w->version == 4 ? bpf_map_lookup_elem(&shunt4, &key->v4) : bpf_map_lookup_elem(&shunt6, &key->v6);
+}
+
+#define RT_TCP_CONTROL 0x07 /* FIN, SYN, RST */
+
+/* True if the packet is to be dropped; it is counted then. Fragments, SYN, FIN and RST go up. The time is the coarse
+ * one, a tick behind at most: a hit pays for no clock read. */
+static __always_inline bool rt_shunt_hit(const __u32 *slot, const struct rt_walk *w, __u64 bytes)
+{
+	struct rt_shunt_slot *s = bpf_map_lookup_elem(&slots, slot);
+
+	if (!s || s->state != RT_SHUNT_DROP || w->fragment || w->tcp_flags & RT_TCP_CONTROL)
+		return false;
+	__sync_fetch_and_add(&s->packets, 1);
+	__sync_fetch_and_add(&s->bytes, bytes);
+	s->last = bpf_ktime_get_coarse_ns();
+	return true;
+}
+
+#endif
