@@ -1,0 +1,146 @@
+//! Every bound of the system in one place, with the relations between them checked at compile time. Read by all stages;
+//! depends on nothing and must never hold state.
+
+/// Packets of one batch through the worker's step.
+pub const BATCH_PACKETS: usize = 64;
+/// Snap length written in every interface description: libpcap refuses a file whose interfaces differ in it.
+pub const SNAPLEN: u32 = 262_144;
+/// The unit of writing: header, packets, statistics and trailer together.
+pub const BLOCK_BYTES: usize = 1 << 20;
+/// O_DIRECT granularity: offsets and lengths of writes are multiples of this.
+pub const SECTOR_BYTES: usize = 4096;
+/// Bytes covered by one CRC32C in a block's trailer.
+pub const STRIPE_BYTES: usize = 64 << 10;
+/// Largest padding block that common pcapng readers accept.
+pub const PAD_BYTES_MAX: usize = 64 << 10;
+/// Preallocated size of a segment unless configured.
+pub const SEGMENT_BYTES: u64 = 128 << 20;
+/// Smallest segment that the configuration accepts.
+pub const SEGMENT_BYTES_MIN: u64 = 4 << 20;
+/// An open block is written after this time even if it is not full.
+pub const FLUSH_NS: u64 = 100_000_000;
+/// fdatasync at least this often while data is written.
+pub const SYNC_NS: u64 = 1_000_000_000;
+/// An open segment is sealed when it is this old.
+pub const SEAL_AGE_NS: u64 = 60_000_000_000;
+/// Interfaces of one recorder (RT_IFACES_MAX of ebpf/retrotap.h).
+pub const IFACES_MAX: usize = 8;
+/// Queues of one interface (RT_QUEUES_MAX).
+pub const QUEUES_MAX: usize = 64;
+/// Interfaces of all imported files together, and of one pcapng section.
+pub const IFACES_FILE_MAX: usize = 4096;
+/// The file source's only buffer.
+pub const FILE_WINDOW_BYTES: usize = 1 << 20;
+/// Faults of one file that are named; more are only counted.
+pub const FILE_FAULTS_MAX: usize = 8;
+/// Entries of the ledger that wait for a disk that refuses them.
+pub const ENTRIES_WAITING: usize = 4096;
+/// Memory of each worker's blocks unless configured.
+pub const BUFFERS_BYTES: u64 = 64 << 20;
+/// Tracked IPv4 connections unless configured, all workers together.
+pub const CONNECTIONS_IPV4: usize = 1_000_000;
+/// Tracked connections of IPv6 and what is not IP unless configured.
+pub const CONNECTIONS_IPV6: usize = 250_000;
+/// Frames of one worker's AF_XDP rings unless configured: at 300 thousand packets/s more than 400 ms.
+pub const FRAMES: u32 = 131_072;
+/// Bytes of a frame unless configured; 256 of them are the kernel's.
+pub const FRAME_BYTES: u32 = 2048;
+/// Largest frame.
+pub const FRAME_BYTES_MAX: u32 = 4096;
+/// An interface or queue that is still held, by a recorder that has just died, is tried again for this long: the kernel
+/// lets go of it a little later.
+pub const BUSY_NS: u64 = 1_000_000_000;
+/// Places of the shunt unless configured, all workers together.
+pub const SHUNT_SLOTS: u32 = 65_536;
+/// Workers of one recorder.
+pub const WORKERS_MAX: usize = 64;
+/// Storage classes.
+pub const CLASSES_MAX: usize = 64;
+/// VLAN tags of one Ethernet header that are read (RT_VLANS_MAX).
+pub const VLANS_MAX: usize = 2;
+/// MPLS labels of one stack (RT_MPLS_MAX).
+pub const MPLS_MAX: usize = 6;
+/// IPv6 extension headers of one IPv6 header (RT_EXT_MAX).
+pub const EXT_MAX: usize = 8;
+/// IP and tunnel headers of one packet (RT_LAYERS_MAX).
+pub const LAYERS_MAX: usize = 6;
+/// Header bytes that the parsers look at (RT_PARSE_BYTES).
+pub const PARSE_BYTES: usize = 512;
+/// Past the cutoff this many SYN, FIN and RST of a connection are still stored.
+pub const CONTROL_PACKETS_MAX: u8 = 16;
+/// A first fragment is remembered this long for the fragments that follow it.
+pub const FRAGMENT_NS: u64 = 30_000_000_000;
+/// After its end a connection lingers this long: packets count on.
+pub const LINGER_NS: u64 = 30_000_000_000;
+/// After this silence a SYN with a new sequence number starts a new connection.
+pub const SYN_SILENCE_NS: u64 = 60_000_000_000;
+/// Longest filter expression that is compiled.
+pub const FILTER_BYTES_MAX: usize = 64 << 10;
+/// A filter with an error in it is searched for the place only up to this many words.
+pub const FILTER_WORDS_LOCATED_MAX: usize = 128;
+/// Share of the places of a connection table that are filled, in percent, when it holds as many as it was made for.
+pub const TABLE_LOAD_PERCENT: usize = 96;
+/// Connections of one size that one worker's table can be made for.
+pub const CONNECTIONS_MAX: usize = 1 << 28;
+/// One first fragment is remembered for so many connections of the table.
+pub const CONNECTIONS_PER_FRAGMENT: usize = 128;
+/// First fragments that are remembered at a time, at least.
+pub const FRAGMENTS_MIN: usize = 64;
+/// Packets that find the connection table full and are stored all the same, in one second and by one worker.
+pub const UNTRACKED_PER_SECOND: u32 = 20_000;
+/// Receipts that wait in a tracker at most.
+pub const RECEIPTS_WAITING: usize = 8192;
+/// The sweep goes once round the connection table in this time.
+pub const SWEEP_ROUND_NS: u64 = 4_000_000_000;
+/// A packet may be this much older than those before it and still find its connection.
+pub const DISORDER_NS: u64 = 4_000_000_000;
+/// Connections that last are given a receipt once in each such span of Unix time.
+pub const HOUR_NS: u64 = 3_600_000_000_000;
+/// A connection that found no place in the shunt tries again after this many seconds.
+pub const SHUNT_RETRY_SECONDS: u32 = 2;
+/// A shunted connection without a hit for this long gives its slot to another that needs it.
+pub const SHUNT_COLD_NS: u64 = 2_000_000_000;
+/// Cold connections of the shunt that the sweep keeps in mind.
+pub const SHUNT_COLD_MAX: usize = 32;
+
+/// Packets of one parcel between workers.
+pub const PARCEL_PACKETS: usize = 256;
+/// Bytes of one parcel; a packet of the largest snap length fits.
+pub const PARCEL_BYTES: usize = 256 << 10;
+/// Parcels in each worker's mailbox: full ones hold a quarter of a second of 150 thousand packets/s.
+pub const PARCELS_PER_WORKER: usize = 160;
+/// Receipts in one letter from a worker to the scribe.
+pub const RECEIPTS_PER_LETTER: usize = 1024;
+/// Letters of receipts of one worker, empty and full together.
+pub const LETTERS_PER_WORKER: usize = 64;
+/// Slots of the connection table that are swept after each batch.
+pub const SWEEP_SLOTS: usize = 256;
+/// The same when there are no packets.
+pub const SWEEP_SLOTS_IDLE: usize = 4096;
+/// An idle worker polls this long before it sleeps.
+pub const SPIN_NS: u64 = 50_000;
+/// An idle worker sleeps at most this long: others may hand packets to it, and blocks come of age.
+pub const SLEEP_NS: u64 = 5_000_000;
+/// Brackets within brackets that the planner follows; an expression with more is not pruned.
+pub const FILTER_DEPTH_MAX: usize = 100;
+
+const _: () = assert!(PARCEL_BYTES >= SNAPLEN as usize);
+/// Block buffers of a worker, at least: a batch fits and as much again can be on its way to the disk.
+pub const BLOCKS_MIN: usize = 32;
+/// Open blocks of one writer: one for each class and link type in use.
+pub const STREAMS_MAX: usize = 16;
+/// Segments of one writer that are open or still have writes under way.
+pub const OPEN_SEGMENTS_MAX: usize = 32;
+/// A block whose write failed is written anew, elsewhere, after this time.
+pub const WRITE_RETRY_NS: u64 = 250_000_000;
+/// A block that could not be written for this long is given up, so that its memory holds newer packets.
+pub const WRITE_GIVE_UP_NS: u64 = 60_000_000_000;
+/// The end of a recording waits this long for the disk.
+pub const FINISH_NS: u64 = 30_000_000_000;
+
+const _: () = assert!(BLOCK_BYTES.is_multiple_of(SECTOR_BYTES) && STRIPE_BYTES.is_multiple_of(SECTOR_BYTES));
+// A packet of the largest snap length fits a block with its header, statistics and trailer.
+const _: () = assert!(BLOCK_BYTES > SNAPLEN as usize + 64 + 2 * SECTOR_BYTES + PAD_BYTES_MAX);
+// A record of the largest snap length fits the window of the file source, up to twice over.
+const _: () = assert!(FILE_WINDOW_BYTES > 2 * SNAPLEN as usize + 64);
+const _: () = assert!(SEGMENT_BYTES_MIN > 2 * BLOCK_BYTES as u64);

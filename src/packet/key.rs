@@ -1,0 +1,117 @@
+//! The name of a connection. Layouts are those of `ebpf/retrotap.h` (`rt_key4`, `rt_key6`), byte for byte, because the
+//! shunt maps are keyed by them. Made by the parser only; used by the connection table, the shunt, the index, receipts.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What a key names (`enum rt_kind`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// IP: addresses, protocol, ports where the protocol has them.
+    Ip = 0,
+    /// IP, port-less: non-first fragments whose first fragment is not known.
+    Fragment = 1,
+    /// Not IP: MAC pair and ethertype.
+    Ether = 2,
+    /// 802.3: MAC pair and DSAP, SSAP.
+    Llc = 3,
+    /// Nothing understood.
+    Opaque = 4,
+}
+
+/// Which tunnel's id a key holds (`enum rt_net`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Net {
+    /// No tunnel with an id.
+    None = 0,
+    /// VXLAN network identifier.
+    Vxlan = 1,
+    /// Geneve network identifier.
+    Geneve = 2,
+    /// GRE key.
+    Gre = 3,
+}
+
+/// `struct rt_tail`: what both key sizes share; host byte order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(C)]
+pub struct Tail {
+    /// VNI or GRE key of the innermost tunnel that has one.
+    pub net: u32,
+    /// VLAN ids of the innermost Ethernet header, outer first, `| 0x8000` where present, else 0.
+    pub vlan: [u16; 2],
+    /// Port of endpoint 0, of endpoint 1 (ICMP echo: the id in both; not IP: ethertype or LLC in both).
+    pub port: [u16; 2],
+    /// IP protocol.
+    pub proto: u8,
+    /// [`Kind`] `|` [`Net`] `<< 4`.
+    pub kind: u8,
+    /// Always 0: the kernel compares whole keys.
+    pub zero: u16,
+}
+
+/// `struct rt_key4`: an IPv4 connection. Endpoint 0 is the lower by (address, port).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(C)]
+pub struct Key4 {
+    /// As on the wire.
+    pub addr: [[u8; 4]; 2],
+    /// Ports, protocol, tags, tunnel.
+    pub tail: Tail,
+}
+
+/// `struct rt_key6`: an IPv6 connection, or one that is not IP (MAC in the first 6 bytes of each address).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(C)]
+pub struct Key6 {
+    /// As on the wire.
+    pub addr: [[u8; 16]; 2],
+    /// Ports, protocol, tags, tunnel.
+    pub tail: Tail,
+}
+
+const _: () = assert!(size_of::<Tail>() == 16 && size_of::<Key4>() == 24 && size_of::<Key6>() == 48);
+
+/// A key of either size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// IPv4.
+    V4(Key4),
+    /// IPv6 and everything that is not IP.
+    V6(Key6),
+}
+
+impl Tail {
+    /// What the key names; unknown bits read as [`Kind::Opaque`].
+    pub fn kind(&self) -> Kind {
+        match self.kind & 15 {
+            0 => Kind::Ip,
+            1 => Kind::Fragment,
+            2 => Kind::Ether,
+            3 => Kind::Llc,
+            _ => Kind::Opaque,
+        }
+    }
+}
+
+impl Key {
+    /// The part that both sizes share.
+    pub fn tail(&self) -> &Tail {
+        match self {
+            Key::V4(k) => &k.tail,
+            Key::V6(k) => &k.tail,
+        }
+    }
+
+    /// The two IP addresses, endpoint 0 first; none if the connection is not IP.
+    pub fn addrs(&self) -> Option<[IpAddr; 2]> {
+        match self {
+            Key::V4(k) => Some(k.addr.map(|a| IpAddr::V4(Ipv4Addr::from(a)))),
+            Key::V6(k) if matches!(k.tail.kind(), Kind::Ip | Kind::Fragment) => {
+                Some(k.addr.map(|a| IpAddr::V6(Ipv6Addr::from(a))))
+            }
+            Key::V6(_) => None,
+        }
+    }
+}
