@@ -1,0 +1,69 @@
+//! Storage classes: which connections, how much of each, for how long. Owns the class as the worker reads it, built
+//! from the configuration before the start. Called by the tracker at a connection's first packet.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+mod set;
+
+pub use set::{Class, ClassError, ClassSet};
+
+/// Index of a class in the plan; [`ALL`] is always there.
+pub type ClassId = u8;
+
+/// The class of what no other class matches.
+pub const ALL: ClassId = 0;
+
+/// How much of each connection of a class is kept, and when a connection has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Bytes after which a connection is no longer stored; `None`: everything is stored.
+    pub cutoff_bytes: Option<u64>,
+    /// The same in packets; the first limit reached wins.
+    pub cutoff_packets: Option<u64>,
+    /// A random amount of 0 to this many bytes is added to `cutoff_bytes` for each connection.
+    pub cutoff_jitter: u64,
+    /// Idle timeout of TCP connections, ns.
+    pub idle_tcp_ns: u64,
+    /// Idle timeout of all others, ns.
+    pub idle_other_ns: u64,
+    /// Interval at which the count of a lasting TCP connection starts anew, ns; `None`: never.
+    pub renew_tcp_ns: Option<u64>,
+    /// The same for all others.
+    pub renew_other_ns: Option<u64>,
+    /// False: counted, never stored.
+    pub record: bool,
+}
+
+impl Policy {
+    const S: u64 = 1_000_000_000;
+
+    /// The definition's own figures.
+    pub const STANDARD: Policy = Policy {
+        cutoff_bytes: Some(15 << 10),
+        cutoff_packets: None,
+        cutoff_jitter: 0,
+        idle_tcp_ns: 300 * Self::S,
+        idle_other_ns: 180 * Self::S,
+        renew_tcp_ns: None,
+        renew_other_ns: Some(600 * Self::S),
+        record: true,
+    };
+
+    /// Idle timeout of a connection, ns.
+    #[inline]
+    pub fn idle_ns(&self, tcp: bool) -> u64 {
+        if tcp { self.idle_tcp_ns } else { self.idle_other_ns }
+    }
+
+    /// Interval at which its count starts anew, ns.
+    #[inline]
+    pub fn renew_ns(&self, tcp: bool) -> Option<u64> {
+        if tcp { self.renew_tcp_ns } else { self.renew_other_ns }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy::STANDARD
+    }
+}

@@ -1,0 +1,153 @@
+//! All classes of a recorder and which of them a connection gets at its first packet: the highest precedence whose filter
+//! matches, else `all`. Owns the compiled filters, one program for each class and link type. Called by the tracker, once a
+//! connection; must never be asked again for the same connection.
+
+use super::{ALL, ClassId, Policy};
+use crate::filter::{Filter, FilterError};
+use crate::limits::CLASSES_MAX;
+use crate::source::Packet;
+
+/// A class as the configuration describes it.
+#[derive(Clone, Debug)]
+pub struct Class {
+    /// Its name: of its folder, in metrics, in queries.
+    pub name: String,
+    /// pcap-filter expression over the first packet of a connection. Not looked at for [`ALL`].
+    pub filter: String,
+    /// The highest that matches wins; of equals the first in the list.
+    pub precedence: i32,
+    /// What is kept of it.
+    pub policy: Policy,
+}
+
+/// Why classes can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ClassError {
+    /// A filter compiles for no link type.
+    #[error("class {name:?}: {error}")]
+    Filter {
+        /// The class.
+        name: String,
+        /// libpcap's reason, for Ethernet.
+        error: FilterError,
+    },
+    /// None, or too many.
+    #[error("{0} classes; there must be `all` and at most {CLASSES_MAX}")]
+    Count(usize),
+}
+
+/// The classes, by [`ClassId`]; the first is `all`.
+#[derive(Debug)]
+pub struct ClassSet {
+    classes: Vec<Class>,
+    /// All but `all`, highest precedence first.
+    order: Vec<ClassId>,
+    /// For each link type that was met: the filters in `order`; `None` where the expression does not compile for it.
+    programs: Vec<(u16, Vec<Option<Filter>>)>,
+}
+
+impl ClassSet {
+    /// `classes` by id: the first is `all`, whatever its filter says. Compiles every filter for Ethernet.
+    pub fn new(classes: Vec<Class>) -> Result<ClassSet, ClassError> {
+        if classes.is_empty() || classes.len() > CLASSES_MAX {
+            return Err(ClassError::Count(classes.len()));
+        }
+        for class in classes.iter().skip(1) {
+            Filter::check(&class.filter).map_err(|error| ClassError::Filter { name: class.name.clone(), error })?;
+        }
+        let mut order: Vec<ClassId> = (1..classes.len()).map(|id| id as ClassId).collect();
+        let precedence = |id: &ClassId| classes.get(usize::from(*id)).map_or(0, |c| c.precedence);
+        order.sort_by_key(|id| std::cmp::Reverse(precedence(id)));
+        let mut set = ClassSet { classes, order, programs: Vec::new() };
+        set.prepare(1);
+        Ok(set)
+    }
+
+    /// Only `all`, with this policy.
+    pub fn only(policy: Policy) -> ClassSet {
+        let all = Class { name: "all".into(), filter: String::new(), precedence: 0, policy };
+        ClassSet { classes: vec![all], order: Vec::new(), programs: Vec::new() }
+    }
+
+    /// The classes, by id.
+    pub fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    /// What is kept of a class; of `all` if there is no such class.
+    #[inline]
+    pub fn policy(&self, id: ClassId) -> &Policy {
+        self.classes.get(usize::from(id)).or(self.classes.first()).map_or(&Policy::STANDARD, |c| &c.policy)
+    }
+
+    /// Compiles the filters for a link type, so that no packet has to wait for it. Called when an interface appears.
+    pub fn prepare(&mut self, link_type: u16) {
+        if self.order.is_empty() || self.programs.iter().any(|(known, _)| *known == link_type) {
+            return;
+        }
+        let filter = |id: &ClassId| Filter::compile(&self.classes.get(usize::from(*id))?.filter, link_type).ok();
+        let programs = self.order.iter().map(filter).collect();
+        self.programs.push((link_type, programs));
+    }
+
+    /// The class of a connection whose first packet this is. Compiles on the spot, which allocates, for a link type
+    /// that was not [prepared](ClassSet::prepare).
+    #[inline]
+    pub fn classify(&mut self, link_type: u16, packet: &Packet<'_>) -> ClassId {
+        if self.order.is_empty() {
+            return ALL;
+        }
+        self.prepare(link_type);
+        let Some((_, programs)) = self.programs.iter().find(|(known, _)| *known == link_type) else { return ALL };
+        let matches = |f: &Option<Filter>| f.as_ref().is_some_and(|f| f.matches(packet.data, packet.wire_len));
+        self.order.iter().zip(programs).find(|(_, filter)| matches(filter)).map_or(ALL, |(id, _)| *id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(name: &str, filter: &str, precedence: i32) -> Class {
+        Class { name: name.into(), filter: filter.into(), precedence, policy: Policy::default() }
+    }
+
+    fn packet(data: &[u8]) -> Packet<'_> {
+        Packet { time: 0, wire_len: data.len() as u32, iface: 0, hash: None, data }
+    }
+
+    /// Raw IPv4, ICMP, to 10.0.0.2.
+    const PING: [u8; 28] = [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 8, 0, 0, 0, 0, 1, 0, 1];
+
+    #[test]
+    fn the_highest_precedence_that_matches_wins() {
+        let classes = vec![
+            class("all", "", 0),
+            class("low", "icmp", 1),
+            class("high", "host 10.0.0.2", 5),
+            class("other", "host 10.0.0.9", 9),
+            class("equal", "ip", 5),
+            class("ether", "ether src 0:0:0:0:0:0", 10),
+        ];
+        let mut set = ClassSet::new(classes).unwrap();
+        assert_eq!(
+            set.classify(101, &packet(&PING)),
+            2,
+            "`ether` does not compile for raw IP and matches nothing there"
+        );
+        let mut framed = vec![0; 12];
+        framed.extend([8, 0]);
+        framed.extend(PING);
+        assert_eq!(set.classify(1, &packet(&framed)), 5);
+        assert_eq!(set.classify(1, &packet(&[7; 60])), ALL);
+        assert_eq!(set.classify(9999, &packet(&PING)), ALL);
+    }
+
+    #[test]
+    fn a_filter_that_is_wrong_everywhere_is_named() {
+        let e = ClassSet::new(vec![class("all", "", 0), class("web", "tcp prt 80", 1)]).unwrap_err();
+        assert!(e.to_string().contains("\"web\"") && e.to_string().contains("\"prt\""), "{e}");
+        assert!(ClassSet::new(vec![class("all", "", 0), class("wifi", "wlan type mgt", 1)]).is_ok());
+        assert!(matches!(ClassSet::new(Vec::new()), Err(ClassError::Count(0))));
+    }
+}
