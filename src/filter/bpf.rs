@@ -1,0 +1,101 @@
+//! libpcap: compiling an expression into instructions and running them. The only unsafe module of the filter; it knows
+//! nothing of the language. Called by `filter` only.
+//!
+//! An expression is compiled on a handle of a savefile (an empty one, through a pipe), not on a "dead" one: so libpcap
+//! itself maps LINKTYPE_ to DLT_ and refuses what a savefile can't answer (`inbound`), exactly as under `tcpdump -r`.
+#![allow(unsafe_code)]
+
+use super::FilterError;
+use crate::limits::SNAPLEN;
+use pcap::{Capture, Offline};
+use std::io::Write;
+use std::os::fd::IntoRawFd;
+
+/// `struct bpf_insn` of `<pcap/bpf.h>`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Instruction {
+    code: u16,
+    jump_true: u8,
+    jump_false: u8,
+    k: u32,
+}
+
+const _: () = assert!(size_of::<Instruction>() == 8 && align_of::<Instruction>() == 4);
+const _: () = assert!(size_of::<pcap::BpfInstruction>() == 8 && align_of::<pcap::BpfInstruction>() == 4);
+
+unsafe extern "C" {
+    /// `u_int bpf_filter(const struct bpf_insn *, const u_char *, u_int wirelen, u_int buflen)`, of the libpcap that the
+    /// `pcap` crate links.
+    fn bpf_filter(program: *const Instruction, packet: *const u8, wire_len: u32, captured: u32) -> u32;
+}
+
+/// `BPF_RET | BPF_K`.
+const RETURN_CONSTANT: u16 = 0x06;
+
+/// Instructions as `pcap_compile` made them: validated, ending in a return on every path. Read-only from then on.
+#[derive(Clone, Debug)]
+pub(super) struct Program(Box<[Instruction]>);
+
+/// A pcap file header of version 2.4 in this machine's byte order, without packets
+/// (draft-ietf-opsawg-pcap, section 4).
+fn empty_savefile(link_type: u16) -> [u8; 24] {
+    let mut header = [0; 24];
+    let words = [
+        0xA1B2_3C4D_u32.to_ne_bytes(),
+        [0; 4],
+        [0; 4],
+        [0; 4],
+        SNAPLEN.to_ne_bytes(),
+        u32::from(link_type).to_ne_bytes(),
+    ];
+    for (to, word) in header.chunks_exact_mut(4).zip(words) {
+        to.copy_from_slice(&word);
+    }
+    for (to, half) in header.chunks_exact_mut(2).skip(2).zip([2u16, 4]) {
+        to.copy_from_slice(&half.to_ne_bytes());
+    }
+    header
+}
+
+fn open(link_type: u16) -> Result<Capture<Offline>, FilterError> {
+    let setup = |e: &dyn std::fmt::Display| FilterError::Setup(e.to_string());
+    let (reader, mut writer) = std::io::pipe().map_err(|e| setup(&e))?;
+    writer.write_all(&empty_savefile(link_type)).map_err(|e| setup(&e))?;
+    drop(writer);
+    // SAFETY: the descriptor is open and given away: libpcap's FILE is its only owner and closes it.
+    unsafe { Capture::from_raw_fd(reader.into_raw_fd()) }.map_err(|e| setup(&e))
+}
+
+/// Compiles `expression`; the inner error is libpcap's message.
+pub(super) fn compile(expression: &str, link_type: u16) -> Result<Result<Program, String>, FilterError> {
+    let handle = open(link_type)?;
+    let program = match handle.compile(expression, true) {
+        Ok(program) => program,
+        Err(pcap::Error::PcapError(message)) => return Ok(Err(message)),
+        Err(other) => return Ok(Err(other.to_string())),
+    };
+    let made = program.get_instructions();
+    if made.is_empty() {
+        return Ok(Err("libpcap made an empty program".into()));
+    }
+    // SAFETY: `BpfInstruction` is a transparent `struct bpf_insn`, which `Instruction` mirrors (sizes asserted above);
+    // the slice lives as long as `program`, and is copied.
+    let copied = unsafe { std::slice::from_raw_parts(made.as_ptr().cast::<Instruction>(), made.len()) };
+    Ok(Ok(Program(copied.into())))
+}
+
+impl Program {
+    #[inline]
+    pub(super) fn run(&self, data: &[u8], wire_len: u32) -> bool {
+        let captured = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        // SAFETY: the instructions come from `pcap_compile`, which makes programs that end in a return on every path
+        // with jumps inside; they are not changed. `data` is readable for `captured` bytes, and the interpreter checks
+        // every load against that.
+        unsafe { bpf_filter(self.0.as_ptr(), data.as_ptr(), wire_len, captured) != 0 }
+    }
+
+    pub(super) fn accepts_all(&self) -> bool {
+        matches!(*self.0, [Instruction { code: RETURN_CONSTANT, k: 1.., .. }])
+    }
+}

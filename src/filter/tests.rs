@@ -1,0 +1,163 @@
+//! Tests of expressions: what libpcap compiles, what its errors say, which packets pass.
+
+use super::*;
+
+const ETHERNET: u16 = 1;
+const RAW: u16 = 101;
+
+fn compiles(expression: &str) {
+    if let Err(e) = Filter::compile(expression, ETHERNET) {
+        panic!("{expression:?}: {e}");
+    }
+}
+
+fn refused_name(expression: &str) -> String {
+    match Filter::compile(expression, ETHERNET) {
+        Err(FilterError::Name { place }) => {
+            assert!(expression[place.offset..].starts_with(&place.word), "{expression:?}: {place:?}");
+            place.word
+        }
+        other => panic!("{expression:?} gave {other:?}"),
+    }
+}
+
+fn place(expression: &str) -> Place {
+    match Filter::compile(expression, ETHERNET) {
+        Err(FilterError::Refused { near: Some(place), .. }) => place,
+        other => panic!("{expression:?} gave {other:?}"),
+    }
+}
+
+/// An Ethernet frame with IPv4 and UDP 10.0.0.1:1000 -> 10.0.0.2:53.
+fn udp() -> Vec<u8> {
+    let mut p = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
+    p.extend([0x45, 0, 0, 32, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    p.extend([0x03, 0xE8, 0, 53, 0, 12, 0, 0, 1, 2, 3, 4]);
+    p
+}
+
+#[test]
+fn runs_as_libpcap_does() {
+    let p = udp();
+    for (expression, expected) in [
+        ("", true),
+        ("udp", true),
+        ("tcp", false),
+        ("host 10.0.0.2 and port 53", true),
+        ("port domain", true),
+        ("ip proto \\udp", true),
+        ("net 10", true),
+        ("net 10.0.0.0 mask 255.255.255.0", true),
+        ("udp[8:4] = 0x01020304", true),
+        ("udp[12] = 0", false),
+        ("ether host 02:00:00:00:00:01", true),
+    ] {
+        let f = Filter::compile(expression, ETHERNET).unwrap();
+        assert_eq!(f.matches(&p, p.len() as u32), expected, "{expression}");
+    }
+}
+
+#[test]
+fn length_is_that_on_the_wire_and_loads_are_bounded_by_the_capture() {
+    let f = Filter::compile("len > 1000", ETHERNET).unwrap();
+    assert!(f.matches(&udp(), 1500));
+    assert!(!f.matches(&udp(), 46));
+    assert!(Filter::compile("greater 1000", ETHERNET).unwrap().matches(&[], 1500));
+    let f = Filter::compile("not udp", ETHERNET).unwrap();
+    assert!(!f.matches(&udp()[..13], 60), "a load past the capture rejects, negated or not, as in libpcap");
+}
+
+#[test]
+fn everything_is_recognised() {
+    assert!(Filter::compile("", ETHERNET).unwrap().matches_all());
+    assert!(!Filter::compile("ip", ETHERNET).unwrap().matches_all());
+    let e = Filter::compile("ip and not ip", ETHERNET).unwrap_err();
+    assert_eq!(e.to_string(), "filter: expression rejects all packets", "as tcpdump says; it has no place");
+}
+
+#[test]
+fn link_types_are_those_of_files() {
+    // LINKTYPE_RAW is 101 in files, DLT_RAW 12 on this system: libpcap maps it.
+    let f = Filter::compile("host 10.0.0.2", RAW).unwrap();
+    assert!(f.matches(&udp()[14..], 32));
+    assert!(matches!(Filter::compile("ether host 1:2:3:4:5:6", RAW), Err(FilterError::Refused { .. })));
+    assert!(matches!(Filter::compile("inbound", ETHERNET), Err(FilterError::Refused { .. })));
+}
+
+#[test]
+fn names_of_hosts_are_refused_not_resolved() {
+    for (expression, word) in [
+        ("host example.com", "example.com"),
+        ("host localhost", "localhost"),
+        ("localhost", "localhost"),
+        ("src localhost or dst 10.0.0.1", "localhost"),
+        ("net loopback", "loopback"),
+        ("net foo/8", "foo"),
+        ("port 80 and host (10.0.0.1 or www)", "www"),
+        ("gateway router", "router"),
+        ("ether host box", "box"),
+        ("host 1.2.3.4.5", "1.2.3.4.5"),
+        ("tcp and \\localhost", "\\localhost"),
+        ("port http or host http", "http"),
+        ("TCP", "TCP"),
+        ("len-5 > 3", "len-5"),
+        ("host abc::z", "z"),
+    ] {
+        assert_eq!(refused_name(expression), word, "{expression}");
+    }
+    let e = Filter::compile("port 80 and host www.example.com", ETHERNET).unwrap_err().to_string();
+    assert!(e.contains("\"www.example.com\"") && e.contains("column 18"), "{e}");
+}
+
+#[test]
+fn what_needs_no_look_up_stays() {
+    for expression in [
+        "port http",
+        "tcp src port http or https",
+        "portrange 80-90",
+        "ip proto ospf",
+        "ether proto \\arp",
+        "proto \\tcp",
+        "host fe80::1",
+        "net fe80::/10",
+        "host ::",
+        "ip6 host ::ffff:1.2.3.4",
+        "ether src aa-bb-cc-dd-ee-ff",
+        "ether src aabb.ccdd.eeff",
+        "tcp[tcpflags] & (tcp-syn|tcp-fin) != 0",
+        "icmp[icmptype] = icmp-echo",
+        "vlan 5 and mpls 100",
+        "llc ui",
+        "ip broadcast or ip multicast",
+        "ip[2:2]-20 > 4",
+        "not(tcp)and!(udp)",
+        "host 10.1.2.3 and (port 53 or 80)",
+        "geneve 0xb and host 10.0.0.1",
+    ] {
+        compiles(expression);
+    }
+    assert!(Filter::compile("wlan type mgt subtype beacon", 105).is_ok());
+}
+
+#[test]
+fn errors_say_what_and_where() {
+    assert_eq!(place("host 10.0.0.1 and and tcp"), Place { offset: 18, word: "and".into() });
+    assert_eq!(place("tcp port 80 udp"), Place { offset: 12, word: "udp".into() });
+    assert_eq!(place("(tcp or udp"), Place { offset: 11, word: String::new() });
+    assert_eq!(place("tcp port"), Place { offset: 8, word: String::new() });
+    assert_eq!(place("udp or port 99999"), Place { offset: 12, word: "99999".into() });
+    assert_eq!(place("tcp)"), Place { offset: 3, word: ")".into() });
+    assert_eq!(place("tcp[0] = = 1"), Place { offset: 9, word: "=".into() });
+    assert_eq!(place("ip ? tcp"), Place { offset: 3, word: "?".into() });
+    let e = Filter::compile("tcp port 80 udp", ETHERNET).unwrap_err().to_string();
+    assert!(e.contains("syntax error") && e.contains("column 13"), "{e}");
+}
+
+#[test]
+fn nothing_panics() {
+    assert!(matches!(Filter::compile(&"(".repeat(1 << 20), ETHERNET), Err(FilterError::TooLong { .. })));
+    for odd in ["\0", "host \u{e9}", "\\", "\\ ", "((((((", "::::::", "0x", "-", "\u{1F600}", "1:2:3:4:5:6:7:8:9"] {
+        assert!(Filter::compile(odd, ETHERNET).is_err(), "{odd:?}");
+    }
+    assert!(Filter::compile("tcp", 9999).is_err(), "an unknown link type");
+}
