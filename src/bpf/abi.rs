@@ -1,0 +1,71 @@
+//! What kernel and process read in each other's memory, as Rust sees `ebpf/retrotap.h`. Owns the layouts; sizes and
+//! offsets are asserted against the header's own types, as the compiler of the programs wrote them down (BTF).
+
+use super::skel::{packet, redirect_err, xdp};
+use crate::limits::{IFACES_MAX, QUEUES_MAX};
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+pub use redirect_err::types::rt_redirect_failed as RawRedirectFailed;
+pub use xdp::types::rt_counts as RawCounts;
+
+/// `struct rt_meta`: what the XDP program says of a packet, in front of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// CLOCK_MONOTONIC, ns.
+    pub time: u64,
+    /// Low half of the flow hash.
+    pub hash: u32,
+}
+
+impl Meta {
+    /// Reads the bytes in front of a packet. `None`: the driver had no room for them.
+    #[inline]
+    pub fn read(bytes: &[u8; crate::xsk::socket::META_BYTES]) -> Option<Meta> {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = *bytes;
+        let time = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+        (time != 0).then(|| Meta { time, hash: u32::from_ne_bytes([i, j, k, l]) })
+    }
+}
+
+/// `struct rt_shunt_slot`: one cache line that the kernel counts into and its worker reads.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Slot {
+    /// Packets dropped.
+    pub packets: AtomicU64,
+    /// Their bytes.
+    pub bytes: AtomicU64,
+    /// CLOCK_MONOTONIC of the last, ns; up to a tick behind.
+    pub last: AtomicU64,
+    /// [`PASS`] or [`DROP`].
+    pub state: AtomicU32,
+    /// Always 0.
+    pub zero: u32,
+    pad: [u64; 4],
+}
+
+/// RT_SHUNT_PASS: free or retiring.
+pub const PASS: u32 = 0;
+/// RT_SHUNT_DROP.
+pub const DROP: u32 = 1;
+
+/// Index of a queue's socket in the map `xsks`.
+pub fn xsk_index(iface: usize, queue: u32) -> u32 {
+    (iface * QUEUES_MAX) as u32 + queue
+}
+
+const _: () = {
+    use xdp::types::rt_shunt_slot as Raw;
+    assert!(size_of::<Slot>() == size_of::<Raw>() && size_of::<Slot>() == 64);
+    assert!(offset_of!(Slot, packets) == offset_of!(Raw, packets));
+    assert!(offset_of!(Slot, bytes) == offset_of!(Raw, bytes));
+    assert!(offset_of!(Slot, last) == offset_of!(Raw, last));
+    assert!(offset_of!(Slot, state) == offset_of!(Raw, state));
+    assert!(size_of::<packet::types::rt_shunt_slot>() == 64);
+    assert!(size_of::<packet::types::rt_counts>() == size_of::<RawCounts>());
+    assert!(size_of::<crate::packet::key::Key4>() == size_of::<xdp::types::rt_key4>());
+    assert!(size_of::<crate::packet::key::Key6>() == size_of::<xdp::types::rt_key6>());
+    assert!(size_of::<RawCounts>() == 72 && size_of::<RawRedirectFailed>() == 32);
+    assert!(IFACES_MAX == 8 && QUEUES_MAX == 64);
+};
