@@ -1,0 +1,65 @@
+//! Where packets come from. Owns the trait that all sources share and the packet as it is lent to the worker's step.
+//! Called by the worker's loop; a source never knows what becomes of a packet.
+
+pub mod clock;
+pub mod file;
+pub mod live;
+pub mod packet;
+pub mod xdp;
+
+/// One packet, lent for the time of one batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Unix time, ns.
+    pub time: u64,
+    /// Bytes on the wire; at least `data.len()` in honest input, anything in a file.
+    pub wire_len: u32,
+    /// Index into the source's [`Interface`] list.
+    pub iface: u16,
+    /// Low half of the flow hash, where the kernel has computed it.
+    pub hash: Option<u32>,
+    /// Captured bytes.
+    pub data: &'a [u8],
+}
+
+/// An interface that packets arrive on: becomes an interface description block in each segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// `eth0`, or for a queue of several `eth0:3`; for a file the name in its interface description, else the file's.
+    pub name: String,
+    /// pcap link type (LINKTYPE_*).
+    pub link_type: u16,
+}
+
+/// What a poll brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polled {
+    /// This many packets went through the step.
+    Packets(usize),
+    /// Nothing now.
+    Idle,
+    /// Nothing ever again: the last file is at its end.
+    End,
+}
+
+/// A source, as its one worker drives it.
+pub trait Source {
+    /// Why a source gives up.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Lends the next packets, at most [`BATCH_PACKETS`](crate::limits::BATCH_PACKETS), to `step`, and takes their
+    /// memory back before it returns. Never blocks.
+    fn poll(&mut self, step: impl FnOnce(&[Packet<'_>], &[Interface])) -> Result<Polled, Self::Error>;
+
+    /// Sleeps until packets may be there, at most `timeout_ns`.
+    fn wait(&mut self, timeout_ns: u64) -> Result<(), Self::Error>;
+
+    /// No more packets are wanted: from now on `poll` brings what has arrived already, then [`Polled::End`].
+    fn stop(&mut self);
+
+    /// All interfaces known so far, the same list in every worker of a recorder; only ever grows.
+    fn interfaces(&self) -> &[Interface];
+
+    /// True for files: the loop waits for room in the store instead of dropping.
+    fn patient(&self) -> bool;
+}
