@@ -1,0 +1,27 @@
+//! The worker: one thread that takes packets from its source, decides on each, and puts what is kept into blocks.
+//! [`step`] is the pure part that every source, bench and fuzzer drives; [`run`] is the loop around it. Called by
+//! `record`; never blocks on the disk, locks, allocates or reads a clock per packet between start and stop.
+
+pub mod filter;
+pub mod handoff;
+pub mod receipts;
+pub mod run;
+pub mod step;
+
+use crate::conn::TrackerStats;
+use crate::metrics::account::{StoreCounts, WorkerCounts};
+
+/// What a worker tells of itself, once a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// What it did with what it received.
+    pub worker: WorkerCounts,
+    /// What became of what it stored.
+    pub store: StoreCounts,
+    /// Its connection table.
+    pub tracker: TrackerStats,
+    /// Newest packet time, Unix ns.
+    pub newest: u64,
+}
+
+crate::words!(Counts: worker, store, tracker, newest);

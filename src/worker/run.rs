@@ -1,0 +1,165 @@
+//! The loop around the step: poll, step, tick, sweep, publish; spin, then sleep. Owns the order of things at the start and at
+//! the stop. One thread each, started by `record`; everything that waits or asks the kernel for anything is here, not in the step.
+
+use super::Counts;
+use super::receipts::Outbox;
+use super::step::Step;
+use crate::conn::shunt::Shunt;
+use crate::limits::{SLEEP_NS, SPIN_NS, SWEEP_SLOTS, SWEEP_SLOTS_IDLE};
+use crate::metrics::publish::Published;
+use crate::source::{Polled, Source};
+use crate::store::sink::Recorder;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+/// The time of the loop; packet time comes with the packets.
+pub trait Clock {
+    /// Monotonic, ns.
+    fn mono_ns(&self) -> u64;
+    /// Unix, ns.
+    fn unix_ns(&self) -> u64;
+}
+
+/// The system's clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn mono_ns(&self) -> u64 {
+        ns(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic))
+    }
+    fn unix_ns(&self) -> u64 {
+        ns(rustix::time::clock_gettime(rustix::time::ClockId::Realtime))
+    }
+}
+
+fn ns(t: rustix::time::Timespec) -> u64 {
+    (t.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(t.tv_nsec as u64)
+}
+
+/// What other threads tell a worker and learn of it.
+#[derive(Debug, Default)]
+pub struct Line {
+    /// Stop receiving, work off what is there, seal, end.
+    pub stop: AtomicBool,
+    /// Its counters.
+    pub counts: Published<Counts>,
+}
+
+/// One worker, ready to run on a thread of its own.
+pub struct Worker<Src, K, W, C> {
+    /// Where packets come from.
+    pub source: Src,
+    /// What is done with them.
+    pub step: Step<K, W>,
+    /// Receipts to the scribe.
+    pub outbox: Outbox,
+    /// To and from the control thread.
+    pub line: Arc<Line>,
+    /// The loop's clocks.
+    pub clock: C,
+}
+
+impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
+    /// Runs until the source ends or the line says stop; then works off what is left. Whatever happens, what was received is
+    /// stored and counted before it returns. The error is the source's, if it gave up.
+    pub fn run(mut self) -> Result<(), Src::Error> {
+        let received = self.receive();
+        if received.is_err() {
+            self.source.stop();
+        }
+        self.step.handoff.received_all();
+        while !self.step.handoff.at_rest() {
+            self.parcels();
+            self.house();
+            std::thread::sleep(Duration::from_micros(20));
+        }
+        self.finish();
+        received
+    }
+
+    fn receive(&mut self) -> Result<(), Src::Error> {
+        let (mut stopping, mut busy_ns) = (false, 0);
+        loop {
+            if !stopping && self.line.stop.load(Relaxed) {
+                stopping = true;
+                self.source.stop();
+            }
+            let patient = self.source.patient();
+            let polled = if patient && !self.step.sink.room() {
+                Polled::Idle
+            } else {
+                self.step.learn(self.source.interfaces());
+                self.source.poll(|packets, interfaces| self.step.run(packets, interfaces))?
+            };
+            if polled == Polled::Idle {
+                self.step.handoff.flush();
+                self.sweep(SWEEP_SLOTS_IDLE);
+            }
+            let parcels = self.parcels();
+            let now = self.house();
+            match polled {
+                Polled::End => return Ok(()),
+                Polled::Packets(_) => busy_ns = now,
+                Polled::Idle if parcels > 0 || now.saturating_sub(busy_ns) < SPIN_NS => std::hint::spin_loop(),
+                // The disk has to catch up; it tells nobody when.
+                Polled::Idle if patient && !self.step.sink.room() => std::thread::sleep(Duration::from_micros(50)),
+                Polled::Idle => self.source.wait(SLEEP_NS)?,
+            }
+        }
+    }
+
+    /// Works off what other workers have sent.
+    fn parcels(&mut self) -> usize {
+        let mut n = 0;
+        while let Some(parcel) = self.step.handoff.take() {
+            self.step.run_parcel(&parcel, self.source.interfaces());
+            self.step.handoff.done(parcel);
+            n += 1;
+        }
+        n
+    }
+
+    /// What is done once a round: blocks, the sweep, receipts, counters. Returns the time.
+    fn house(&mut self) -> u64 {
+        let now = self.clock.mono_ns();
+        self.step.sink.tick(now);
+        self.sweep(SWEEP_SLOTS);
+        self.outbox.fill(&mut self.step.tracker, now);
+        self.publish();
+        now
+    }
+
+    fn sweep(&mut self, slots: usize) {
+        // Files bring their own time; on a wire time goes on when packets don't.
+        let unix = if self.source.patient() { self.step.newest } else { self.clock.unix_ns() };
+        self.step.tracker.sweep(unix, slots, &mut self.step.shunt);
+    }
+
+    fn publish(&self) {
+        let step = &self.step;
+        self.line.counts.set(&Counts {
+            worker: step.counts,
+            store: step.sink.counts(),
+            tracker: step.tracker.stats(),
+            newest: step.newest,
+        });
+    }
+
+    /// Nothing comes any more: the store first, since packets matter more than receipts.
+    fn finish(&mut self) {
+        self.step.sink.finish();
+        self.publish();
+        while !self.step.tracker.finish(self.step.newest, &mut self.step.shunt) {
+            if !self.outbox.fill(&mut self.step.tracker, 0) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        while !self.outbox.fill(&mut self.step.tracker, 0) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.outbox.send();
+        self.publish();
+    }
+}

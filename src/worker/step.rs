@@ -1,0 +1,167 @@
+//! One batch: parse, prefetch, filter, decide, store. Owns the worker's state and its counters; a function of the packets
+//! and that state alone: no system call, clock, lock or allocation. Called by the loop, by benches and by fuzzers.
+
+use super::filter::Filters;
+use super::handoff::{Handoff, Parcel};
+use crate::conn::Tracker;
+use crate::conn::shunt::Shunt;
+use crate::conn::verdict::{Mark, Verdict};
+use crate::limits::BATCH_PACKETS;
+use crate::metrics::account::WorkerCounts;
+use crate::packet::{Fragment, Parsed, Parser};
+use crate::source::{Interface, Packet};
+use crate::store::sink::{Appended, Sink};
+
+/// The state of one worker between batches.
+pub struct Step<K, S> {
+    /// From bytes to connections.
+    pub parser: Parser,
+    /// The connection table.
+    pub tracker: Tracker,
+    /// Connections that the kernel cuts.
+    pub shunt: K,
+    /// Where packets are stored.
+    pub sink: S,
+    /// The global filter.
+    pub filters: Filters,
+    /// To and from the other workers.
+    pub handoff: Handoff,
+    /// Bytes kept of each packet at most.
+    pub snaplen: u32,
+    /// What became of the packets.
+    pub counts: WorkerCounts,
+    /// Newest packet time seen, Unix ns.
+    pub newest: u64,
+    parsed: Vec<Parsed>,
+    /// Interfaces that the filters are compiled for.
+    known: usize,
+}
+
+impl<K: Shunt, S: Sink> Step<K, S> {
+    /// A worker's state; all memory is taken by the caller and here.
+    pub fn new(
+        parser: Parser,
+        tracker: Tracker,
+        shunt: K,
+        sink: S,
+        filters: Filters,
+        handoff: Handoff,
+        snaplen: u32,
+    ) -> Self {
+        let (counts, parsed) = (WorkerCounts::default(), Vec::with_capacity(BATCH_PACKETS));
+        Step { parser, tracker, shunt, sink, filters, handoff, snaplen, counts, newest: 0, parsed, known: 0 }
+    }
+
+    /// Compiles filters for interfaces that are new since the last call. Allocates: for the loop, between batches.
+    pub fn learn(&mut self, interfaces: &[Interface]) {
+        for i in interfaces.get(self.known..).unwrap_or_default() {
+            self.filters.learn(i.link_type);
+            self.tracker.prepare(i.link_type);
+        }
+        self.known = interfaces.len();
+    }
+
+    /// Works one batch off. Every packet ends in exactly one of the counters of [`WorkerCounts`], here or in the worker that
+    /// it is handed to.
+    pub fn run(&mut self, packets: &[Packet<'_>], interfaces: &[Interface]) {
+        // A file may describe an interface in front of the very packets of this batch.
+        if self.known < interfaces.len() {
+            self.learn(interfaces);
+        }
+        self.parsed.clear();
+        for p in packets {
+            let parsed = self.parser.parse(link_type(p, interfaces), p.data);
+            self.tracker.prefetch(&parsed);
+            self.parsed.push(parsed);
+        }
+        for (i, p) in packets.iter().enumerate() {
+            let Some(&parsed) = self.parsed.get(i) else { break };
+            self.counts.received.add(p.wire_len);
+            if !self.filters.accept(link_type(p, interfaces), p) {
+                self.counts.filtered.add(p.wire_len);
+            } else if parsed.fragment != Fragment::None {
+                self.fragment(p, parsed, interfaces);
+            } else {
+                self.route(p, &parsed, interfaces);
+            }
+        }
+        self.handoff.settle();
+    }
+
+    /// Works off a parcel from another worker.
+    pub fn run_parcel(&mut self, parcel: &Parcel, interfaces: &[Interface]) {
+        for i in 0..parcel.len() {
+            if let Some((_, parsed)) = parcel.get(i) {
+                self.tracker.prefetch(&parsed);
+            }
+        }
+        for i in 0..parcel.len() {
+            let Some((p, parsed)) = parcel.get(i) else { break };
+            if parsed.fragment != Fragment::None {
+                self.fragment(&p, parsed, interfaces);
+            } else {
+                self.judge(&p, &parsed, interfaces);
+            }
+        }
+        self.handoff.flush();
+    }
+
+    /// Fragments go first to the worker that owns their datagram, which knows the first fragment whichever queue brought it,
+    /// then to the owner of the connection; there they count as any other packet.
+    fn fragment(&mut self, p: &Packet<'_>, mut parsed: Parsed, interfaces: &[Interface]) {
+        let home = self.parser.datagram_hash(&parsed);
+        if self.handoff.is_mine(home) {
+            self.tracker.resolve_fragment(&mut parsed, p.time);
+            self.route(p, &parsed, interfaces);
+        } else {
+            self.give(self.handoff.owner(home), p, &parsed);
+        }
+    }
+
+    #[inline]
+    fn route(&mut self, p: &Packet<'_>, parsed: &Parsed, interfaces: &[Interface]) {
+        if self.handoff.is_mine(parsed.hash) {
+            self.judge(p, parsed, interfaces);
+        } else {
+            self.give(self.handoff.owner(parsed.hash), p, parsed);
+        }
+    }
+
+    fn give(&mut self, to: usize, p: &Packet<'_>, parsed: &Parsed) {
+        if self.handoff.give(to, p, parsed) {
+            self.counts.handed_over.add(p.wire_len);
+        } else {
+            self.counts.dropped.handoff_full.add(p.wire_len);
+        }
+    }
+
+    fn judge(&mut self, p: &Packet<'_>, parsed: &Parsed, interfaces: &[Interface]) {
+        self.newest = self.newest.max(p.time);
+        match self.tracker.judge(parsed, p, link_type(p, interfaces), &mut self.shunt) {
+            Verdict::Store { class, mark } => {
+                let keep = p.data.len().min(self.snaplen as usize);
+                let kept = Packet { data: p.data.get(..keep).unwrap_or(p.data), ..*p };
+                match self.sink.append(class, &kept, interfaces, mark) {
+                    Appended::Stored => {
+                        self.counts.stored.add(p.wire_len);
+                        if mark == Mark::Untracked {
+                            self.counts.untracked.add(p.wire_len);
+                        }
+                    }
+                    Appended::Stalled => {
+                        self.tracker.not_stored(parsed, p.wire_len);
+                        self.counts.dropped.disk_stall.add(p.wire_len);
+                    }
+                }
+            }
+            Verdict::Cut => self.counts.cut.add(p.wire_len),
+            Verdict::Discard => self.counts.class_discard.add(p.wire_len),
+            Verdict::Flood => self.counts.dropped.flood.add(p.wire_len),
+        }
+    }
+}
+
+#[inline]
+fn link_type(p: &Packet<'_>, interfaces: &[Interface]) -> u16 {
+    interfaces.get(usize::from(p.iface)).map_or(u16::MAX, |i| i.link_type)
+}
