@@ -1,0 +1,79 @@
+//! What the store tells of itself, for the ledger. Sent by writers through a bounded lock-free queue to the keeper, which hands
+//! each to the callback given at the opening.
+
+use std::path::PathBuf;
+
+/// Something that happened to the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreEvent {
+    /// A write failed; its block is kept in memory and written elsewhere.
+    WriteFailed {
+        /// The worker whose block it is.
+        worker: u16,
+        /// The error number.
+        errno: i32,
+        /// Number of the segment.
+        segment: u64,
+        /// Offset in it.
+        offset: u64,
+    },
+    /// Writes succeed again.
+    WriteRecovered {
+        /// The worker.
+        worker: u16,
+    },
+    /// A block could not be written for a minute and was given up.
+    GivenUp {
+        /// The worker whose block it was.
+        worker: u16,
+        /// Its packets.
+        packets: u32,
+    },
+    /// No segment can be preallocated.
+    NoSpace {
+        /// What the system said.
+        error: String,
+    },
+    /// Segments can be preallocated again.
+    SpaceAgain,
+    /// The page cache is in the way: the filesystem refuses O_DIRECT.
+    NotDirect,
+    /// io_uring is not allowed: a helper thread writes.
+    NoUring {
+        /// What the system said.
+        error: String,
+    },
+    /// fdatasync failed: what was written since the last one may not survive a power loss.
+    SyncFailed {
+        /// What the system said.
+        error: String,
+    },
+    /// A segment was sealed.
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// Packets in it.
+        packets: u64,
+    },
+    /// Sealing failed; the segment stays readable as it is and is tried again at the next start.
+    SealFailed {
+        /// Number of the segment.
+        segment: u64,
+        /// What the system said.
+        error: String,
+    },
+    /// A segment that a recorder had left unsealed was recovered.
+    Recovered {
+        /// The file; none if it held no packet.
+        path: Option<PathBuf>,
+        /// Packets in it.
+        packets: u64,
+        /// Bytes in its midst that no good block covers.
+        bad_bytes: u64,
+    },
+    /// A sealed segment was dropped to keep the budget.
+    Expired {
+        /// The file that was.
+        path: PathBuf,
+    },
+}

@@ -1,0 +1,304 @@
+//! The keeper: the thread that does all that writers must not wait for. Makes segments ahead, syncs them, seals them, has them
+//! indexed, keeps the disk budget, publishes the catalog. One for each open store; started and stopped by it.
+
+pub mod shelf;
+mod supply;
+
+pub use supply::{Supply, unix_now};
+
+use super::catalog::Publisher;
+use super::disk::files;
+use super::event::StoreEvent;
+use super::layout::{self, Layout};
+use super::scan::Depth;
+use super::seal::{self, SealedSegment, Unsealed};
+use super::segment::{OpenSegment, Stage};
+use shelf::{Budget, Shelf, Shelved};
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How often the keeper looks around when nobody wakes it: also how old the catalog can be.
+const ROUND: Duration = Duration::from_millis(20);
+/// How often it counts what the classes hold.
+const HOLDINGS: Duration = Duration::from_millis(900);
+/// After a failure to preallocate it waits this long.
+const SPACE_RETRY: Duration = Duration::from_millis(250);
+
+/// Builds the index of a sealed segment beside it; runs on a thread of its own.
+pub type IndexHook = Box<dyn Fn(&Path) + Send>;
+/// Takes the store's events; runs on the keeper's thread.
+pub type EventHook = Box<dyn Fn(StoreEvent) + Send>;
+
+/// What a keeper needs to know.
+pub(super) struct Plan {
+    pub layout: Layout,
+    pub segment_bytes: u64,
+    pub budget: Budget,
+    pub sync: Duration,
+    pub next_number: u64,
+}
+
+struct Keeper {
+    plan: Plan,
+    supply: Arc<Supply>,
+    catalog: Publisher,
+    shelf: Shelf,
+    /// Unsealed segments, spare ones included.
+    open: Vec<Arc<OpenSegment>>,
+    /// For each of these, how much the last fdatasync covered.
+    synced: HashMap<u64, u64>,
+    last_sync: Instant,
+    retry_space: Option<Instant>,
+    to_index: Sender<PathBuf>,
+    indexed: Receiver<PathBuf>,
+    on_event: EventHook,
+    told_buffered: bool,
+    told_holdings: Option<Instant>,
+}
+
+/// The running threads.
+#[derive(Debug)]
+pub(super) struct Running {
+    stop: Arc<AtomicBool>,
+    supply: Arc<Supply>,
+    keeper: Option<JoinHandle<()>>,
+    indexer: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Starts keeper and indexer. `sealed`: what is on disk; those without an index are indexed first.
+    pub(super) fn start(
+        plan: Plan,
+        supply: Arc<Supply>,
+        catalog: Publisher,
+        sealed: Vec<SealedSegment>,
+        index: IndexHook,
+        on_event: EventHook,
+    ) -> io::Result<Running> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (to_index, paths) = channel::<PathBuf>();
+        let (indexed_tx, indexed) = channel();
+        let wake = supply.clone();
+        let indexer = std::thread::Builder::new().name("indexer".into()).spawn(move || {
+            for path in paths {
+                index(&path);
+                // It may have expired meanwhile; `expire` removes the segment first, so one of the two finds the index.
+                if !path.exists() {
+                    let _ = std::fs::remove_file(layout::index_of(&path));
+                }
+                // At the end the keeper is gone before the last segments are indexed.
+                let _ = indexed_tx.send(path);
+                wake.wake();
+            }
+        })?;
+        let mut keeper = Keeper {
+            plan,
+            supply: supply.clone(),
+            catalog,
+            shelf: Shelf::default(),
+            open: Vec::new(),
+            synced: HashMap::new(),
+            last_sync: Instant::now(),
+            retry_space: None,
+            to_index,
+            indexed,
+            on_event,
+            told_buffered: false,
+            told_holdings: None,
+        };
+        for s in sealed {
+            keeper.shelve(s);
+        }
+        let stopping = stop.clone();
+        let keeper = std::thread::Builder::new().name("keeper".into()).spawn(move || keeper.run(&stopping))?;
+        Ok(Running { stop, supply, keeper: Some(keeper), indexer: Some(indexer) })
+    }
+
+    /// Seals what is closed, removes spares, waits for the indexer.
+    pub(super) fn stop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.supply.wake();
+        for thread in [self.keeper.take(), self.indexer.take()].into_iter().flatten() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Keeper {
+    fn run(mut self, stop: &AtomicBool) {
+        self.supply.serve_from_here();
+        while !stop.load(Ordering::Acquire) {
+            self.round();
+            std::thread::park_timeout(ROUND);
+        }
+        self.close();
+    }
+
+    fn round(&mut self) {
+        self.restock();
+        self.seal_closed();
+        self.sync();
+        self.note_indexes();
+        self.expire(0);
+        self.catalog.publish(&self.open, unix_now());
+        self.pass_events();
+        if self.told_holdings.is_none_or(|t| t.elapsed() >= HOLDINGS) {
+            self.tell_holdings();
+        }
+    }
+
+    fn tell_holdings(&mut self) {
+        self.told_holdings = Some(Instant::now());
+        let open: Vec<_> = self.open.iter().filter(|s| s.stage() != Stage::Spare).cloned().collect();
+        self.supply.publish(self.shelf.holdings(self.supply.class_names(), &open));
+    }
+
+    fn close(&mut self) {
+        // Spares go back; what a writer still holds is left to recovery.
+        while let Some(spare) = self.supply.take() {
+            let _ = std::fs::remove_file(self.plan.layout.open_segment(spare.number));
+            self.open.retain(|s| s.number != spare.number);
+        }
+        self.seal_closed();
+        self.expire(0);
+        self.catalog.publish(&self.open, unix_now());
+        self.catalog.retire();
+        self.pass_events();
+        self.tell_holdings();
+    }
+
+    fn pass_events(&self) {
+        while let Some(event) = self.supply.next_event() {
+            (self.on_event)(event);
+        }
+    }
+
+    fn restock(&mut self) {
+        if self.retry_space.is_some_and(|t| t.elapsed() < SPACE_RETRY) {
+            return;
+        }
+        while self.supply.wants() {
+            self.expire(self.plan.segment_bytes);
+            match self.make_spare() {
+                Ok(true) => {
+                    if self.retry_space.take().is_some() {
+                        (self.on_event)(StoreEvent::SpaceAgain);
+                    }
+                }
+                Ok(false) => return,
+                Err(e) => {
+                    if self.retry_space.replace(Instant::now()).is_none() {
+                        (self.on_event)(StoreEvent::NoSpace { error: e.to_string() });
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Makes a spare segment and hands it out; false: the budget does not allow it now.
+    fn make_spare(&mut self) -> io::Result<bool> {
+        let bytes = self.plan.segment_bytes;
+        let used = self.shelf.bytes() + self.open.iter().map(|s| s.bytes).sum::<u64>();
+        // Over by one segment at most: better than to stop.
+        if self.plan.budget.total.is_some_and(|total| used > total) {
+            return Ok(false);
+        }
+        let number = self.plan.next_number;
+        let generation = super::random()?;
+        let (file, direct) = files::create_segment(&self.plan.layout.open_segment(number), bytes)?;
+        self.plan.next_number += 1;
+        if !direct && !std::mem::replace(&mut self.told_buffered, true) {
+            (self.on_event)(StoreEvent::NotDirect);
+        }
+        let spare = Arc::new(OpenSegment::new(number, generation, bytes, file));
+        self.open.push(spare.clone());
+        if self.supply.put(spare).is_err() {
+            // Only this thread puts, and there was room.
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn seal_closed(&mut self) {
+        let closed: Vec<_> = self.open.iter().filter(|s| s.stage() == Stage::Closed).cloned().collect();
+        for s in closed {
+            let depth = if s.broken() { Depth::Whole } else { Depth::Frames };
+            let unsealed = Unsealed { number: s.number, limit: s.committed(), header: s.header() };
+            let sealed = seal::seal(&self.plan.layout, self.supply.store_id(), &unsealed, depth);
+            self.open.retain(|o| o.number != s.number);
+            self.synced.remove(&s.number);
+            match sealed {
+                Ok(Some(sealed)) => {
+                    (self.on_event)(StoreEvent::Sealed { path: sealed.path.clone(), packets: sealed.packets });
+                    self.shelve(sealed);
+                }
+                Ok(None) => {}
+                Err(e) => (self.on_event)(StoreEvent::SealFailed { segment: s.number, error: e.to_string() }),
+            }
+        }
+    }
+
+    fn shelve(&mut self, s: SealedSegment) {
+        let index = std::fs::metadata(layout::index_of(&s.path)).map(|m| m.len());
+        let bytes = s.bytes + index.as_ref().map_or(0, |len| *len);
+        if index.is_err() {
+            let _ = self.to_index.send(s.path.clone());
+        }
+        self.shelf.put(s.number, Shelved { path: s.path, class: s.class, bytes });
+    }
+
+    fn note_indexes(&mut self) {
+        while let Ok(path) = self.indexed.try_recv() {
+            let Some((_, number)) = layout::sealed_number(&path) else { continue };
+            let len = |p: &Path| std::fs::metadata(p).map_or(0, |m| m.len());
+            self.shelf.resize(number, len(&path) + len(&layout::index_of(&path)));
+        }
+    }
+
+    /// Drops the oldest sealed segments until `more` bytes fit the budget.
+    fn expire(&mut self, more: u64) {
+        let open: Vec<(Option<&str>, u64)> = self
+            .open
+            .iter()
+            .map(|s| ((s.stage() != Stage::Spare).then(|| self.supply.class_name(s.class())), s.bytes))
+            .chain([(None, more)])
+            .collect();
+        while let Some(gone) = self.shelf.excess(&self.plan.budget, &open) {
+            let removed = std::fs::remove_file(&gone.path);
+            let _ = std::fs::remove_file(layout::index_of(&gone.path));
+            if removed.is_ok() {
+                (self.on_event)(StoreEvent::Expired { path: gone.path });
+            }
+        }
+    }
+
+    fn sync(&mut self) {
+        if self.last_sync.elapsed() < self.plan.sync {
+            return;
+        }
+        self.last_sync = Instant::now();
+        for s in self.open.iter().filter(|s| s.stage() == Stage::Open) {
+            let durable = s.durable();
+            if self.synced.get(&s.number).copied().unwrap_or(0) == durable {
+                continue;
+            }
+            match s.file.sync_data() {
+                Ok(()) => drop(self.synced.insert(s.number, durable)),
+                Err(e) => (self.on_event)(StoreEvent::SyncFailed { error: e.to_string() }),
+            }
+        }
+    }
+}

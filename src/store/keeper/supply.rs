@@ -1,0 +1,120 @@
+//! What writers and the keeper have between them: spare segments one way, events the other. Lock-free and bounded, because
+//! writers are on the packet path.
+
+use super::shelf::Holding;
+use crate::store::event::StoreEvent;
+use crate::store::format::StoreId;
+use crate::store::segment::OpenSegment;
+use crossbeam_queue::ArrayQueue;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::Thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Events that wait for the keeper, at most.
+const EVENTS_MAX: usize = 1024;
+
+/// The supply of one store.
+#[derive(Debug)]
+pub struct Supply {
+    store: StoreId,
+    classes: Vec<String>,
+    spares: ArrayQueue<Arc<OpenSegment>>,
+    events: ArrayQueue<StoreEvent>,
+    events_lost: AtomicU64,
+    keeper: OnceLock<Thread>,
+    /// Between the keeper and the control thread; no writer touches it.
+    holdings: Mutex<Vec<Holding>>,
+}
+
+impl Supply {
+    /// For a store with these classes; the keeper holds so many spare segments ready.
+    pub fn new(store: StoreId, classes: Vec<String>, spares: usize) -> Supply {
+        Supply {
+            store,
+            classes,
+            spares: ArrayQueue::new(spares.max(1)),
+            events: ArrayQueue::new(EVENTS_MAX),
+            events_lost: AtomicU64::new(0),
+            keeper: OnceLock::new(),
+            holdings: Mutex::default(),
+        }
+    }
+
+    /// Writer: a spare segment, if there is one.
+    pub fn take(&self) -> Option<Arc<OpenSegment>> {
+        let spare = self.spares.pop();
+        self.wake();
+        spare
+    }
+
+    /// Writer: something happened.
+    pub fn tell(&self, event: StoreEvent) {
+        if self.events.push(event).is_err() {
+            self.events_lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets the keeper look around now.
+    pub fn wake(&self) {
+        if let Some(keeper) = self.keeper.get() {
+            keeper.unpark();
+        }
+    }
+
+    /// Identity of the store.
+    pub fn store_id(&self) -> &StoreId {
+        &self.store
+    }
+
+    /// Name of a class; an unknown one is `all`.
+    pub fn class_name(&self, class: u8) -> &str {
+        self.classes.get(usize::from(class)).map_or("all", String::as_str)
+    }
+
+    /// What each class holds, as the keeper saw it within the last second.
+    pub fn holdings(&self) -> Vec<Holding> {
+        self.holdings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn class_names(&self) -> &[String] {
+        &self.classes
+    }
+
+    pub(super) fn publish(&self, holdings: Vec<Holding>) {
+        *self.holdings.lock().unwrap_or_else(PoisonError::into_inner) = holdings;
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes.len().max(1)
+    }
+
+    /// The wall clock, Unix ns.
+    pub fn unix_now(&self) -> u64 {
+        unix_now()
+    }
+
+    pub(super) fn serve_from_here(&self) {
+        let _ = self.keeper.set(std::thread::current());
+    }
+
+    /// Whether another spare segment is wanted.
+    pub(super) fn wants(&self) -> bool {
+        !self.spares.is_full()
+    }
+
+    /// Hands a spare out; gives it back if nobody wants it.
+    pub(super) fn put(&self, spare: Arc<OpenSegment>) -> Result<(), Arc<OpenSegment>> {
+        self.spares.push(spare)
+    }
+
+    pub(super) fn next_event(&self) -> Option<StoreEvent> {
+        self.events.pop()
+    }
+}
+
+/// The wall clock, Unix ns.
+pub fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64)
+}

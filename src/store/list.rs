@@ -1,0 +1,116 @@
+//! Which segments a store has, for any reader: no lock, while another process records and drops old ones.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use super::catalog::Catalog;
+use super::keeper::unix_now;
+use super::layout::{self, Layout};
+use super::open::Identity;
+use super::reader::{ReadError, SegmentReader};
+use super::{StoreError, at};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A segment as the directory shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentRef {
+    /// The file; an unsealed one moves when it is sealed, see [`open`](SegmentRef::open).
+    pub path: PathBuf,
+    /// Name of the class; of an unsealed segment it stands in the header only.
+    pub class: Option<String>,
+    /// The worker; of an unsealed segment it stands in the header only.
+    pub worker: Option<u16>,
+    /// Unique in the store; rises in the order in which segments were made.
+    pub number: u64,
+    /// Immutable, plain pcapng, perhaps indexed.
+    pub sealed: bool,
+    /// Of an unsealed segment that a live recorder writes: readable up to here.
+    pub durable: Option<u64>,
+}
+
+impl SegmentRef {
+    /// Opens the segment, also if it has been sealed since the listing. `Ok(None)`: it has expired since, or is an unused
+    /// spare.
+    pub fn open(&self) -> Result<Option<SegmentReader>, ReadError> {
+        match self.open_here() {
+            Err(ReadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                let store = self.path.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+                let moved = if self.sealed { None } else { sealed(&Layout::new(store)).ok() };
+                match moved.and_then(|list| list.into_iter().find(|s| s.number == self.number)) {
+                    Some(sealed) => sealed.open(),
+                    None => Ok(None),
+                }
+            }
+            other => other,
+        }
+    }
+
+    fn open_here(&self) -> Result<Option<SegmentReader>, ReadError> {
+        if self.sealed {
+            return SegmentReader::open(&self.path).map(Some);
+        }
+        if self.durable == Some(0) {
+            return Ok(None);
+        }
+        SegmentReader::open_unsealed(&self.path, self.durable)
+    }
+
+    /// Where its index lies, once it has one.
+    pub fn index(&self) -> PathBuf {
+        layout::index_of(&self.path)
+    }
+}
+
+/// All segments of a store, in the order of their numbers. Fails if it is no store or one of another version.
+pub fn segments(store: &Path) -> Result<Vec<SegmentRef>, StoreError> {
+    let layout = Layout::new(store);
+    Identity::read(&layout)?;
+    let live = Catalog::open(&layout).filter(|c| c.alive(&layout, unix_now()));
+    let mut all = BTreeMap::new();
+    // Unsealed ones first: one that is sealed meanwhile is then found in one of the two places, or in both.
+    for path in entries(&layout.open())? {
+        let Some(number) = layout::open_number(&path) else { continue };
+        all.insert(number, SegmentRef { path, class: None, worker: None, number, sealed: false, durable: None });
+    }
+    if let Some(catalog) = live {
+        // What a live recorder has not published holds nothing yet.
+        all.values_mut().for_each(|s| s.durable = Some(0));
+        for entry in catalog.open_segments() {
+            if let Some(s) = all.get_mut(&entry.number) {
+                s.durable = Some(entry.durable);
+            }
+        }
+    }
+    for s in sealed(&layout)? {
+        all.insert(s.number, s);
+    }
+    Ok(all.into_values().collect())
+}
+
+/// The sealed ones.
+pub fn sealed(layout: &Layout) -> Result<Vec<SegmentRef>, StoreError> {
+    let mut list = Vec::new();
+    for dir in entries(layout.root())? {
+        let Some(class) = dir.file_name().and_then(|n| n.to_str()).filter(|n| layout::valid_class(n)) else { continue };
+        if !dir.is_dir() {
+            continue;
+        }
+        for path in entries(&dir)? {
+            let Some((worker, number)) = layout::sealed_number(&path) else { continue };
+            let (class, worker) = (Some(class.to_owned()), Some(worker));
+            list.push(SegmentRef { path, class, worker, number, sealed: true, durable: None });
+        }
+    }
+    list.sort_by_key(|s| s.number);
+    Ok(list)
+}
+
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let read = match fs::read_dir(dir) {
+        // A directory may be missing or vanish; its segments are then gone too.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(at(dir))?,
+    };
+    read.map(|e| e.map(|e| e.path()).map_err(at(dir))).collect()
+}

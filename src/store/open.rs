@@ -1,0 +1,212 @@
+//! Opening a store to record into it: identity, lock, recovery, keeper. Called once at the start of a recording; readers need
+//! none of it.
+
+use super::catalog::Publisher;
+use super::event::StoreEvent;
+use super::format::{FORMAT_VERSION, StoreId};
+use super::keeper::shelf::{Budget, Holding};
+use super::keeper::{EventHook, IndexHook, Plan, Running, Supply};
+use super::layout::{self, Layout};
+use super::lock::Lock;
+use super::recover;
+use super::writer::Writer;
+use super::{StoreError, at};
+use crate::limits::{SEGMENT_BYTES, SEGMENT_BYTES_MIN, SYNC_NS};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a store is written.
+pub struct Options {
+    /// Preallocated length of segments; smaller where the budget is.
+    pub segment_bytes: u64,
+    /// Disk budget of all segments together.
+    pub budget: Option<u64>,
+    /// Names of the classes, by id, each with a budget of its own if it has one.
+    pub classes: Vec<(String, Option<u64>)>,
+    /// How many writers there will be.
+    pub workers: usize,
+    /// fdatasync at least this often.
+    pub sync: Duration,
+    /// Builds a sealed segment's index.
+    pub index: IndexHook,
+    /// Takes events.
+    pub on_event: EventHook,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            segment_bytes: SEGMENT_BYTES,
+            budget: None,
+            classes: vec![("all".to_owned(), None)],
+            workers: 1,
+            sync: Duration::from_nanos(SYNC_NS),
+            index: Box::new(|_| {}),
+            on_event: Box::new(|_| {}),
+        }
+    }
+}
+
+/// store.toml.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Identity {
+    /// Version of the store's layout.
+    pub version: u32,
+    /// 32 hexadecimal digits.
+    pub id: String,
+    /// When the store was made, RFC 3339.
+    pub created: String,
+}
+
+impl Identity {
+    /// Reads a store's identity.
+    pub(super) fn read(layout: &Layout) -> Result<Identity, StoreError> {
+        let path = layout.identity();
+        let text = match fs::read_to_string(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::NotAStore { path: layout.root().to_owned() });
+            }
+            other => other.map_err(at(&path))?,
+        };
+        let broken = |why: String| StoreError::Identity { path: path.clone(), why };
+        // The version first: another version may well have other fields.
+        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| broken(e.message().to_owned()))?;
+        match table.get("version").and_then(toml::Value::as_integer) {
+            Some(v) if v == i64::from(FORMAT_VERSION) => {}
+            Some(version) => return Err(StoreError::Version { path: layout.root().to_owned(), version }),
+            None => return Err(broken("it names no version".into())),
+        }
+        let identity: Identity = toml::from_str(&text).map_err(|e| broken(e.message().to_owned()))?;
+        identity.id().ok_or_else(|| broken("its id is not 32 hexadecimal digits".into()))?;
+        Ok(identity)
+    }
+
+    /// The id as it stands in segments.
+    pub(super) fn id(&self) -> Option<StoreId> {
+        let n = (self.id.len() == 32).then(|| u128::from_str_radix(&self.id, 16).ok()).flatten()?;
+        Some(n.to_be_bytes())
+    }
+
+    fn create(layout: &Layout) -> Result<Identity, StoreError> {
+        let path = layout.identity();
+        let id =
+            u128::from(super::random().map_err(at(&path))?) << 64 | u128::from(super::random().map_err(at(&path))?);
+        let created = jiff::Timestamp::now().strftime("%FT%TZ").to_string();
+        let identity = Identity { version: FORMAT_VERSION, id: format!("{id:032x}"), created };
+        let text = toml::to_string(&identity).unwrap_or_default();
+        let tmp = layout.root().join("store.toml.new");
+        fs::write(&tmp, text).map_err(at(&tmp))?;
+        fs::rename(&tmp, &path).map_err(at(&path))?;
+        Ok(identity)
+    }
+}
+
+/// A store that is open for recording. Dropping it ends the keeper; finish all writers before.
+#[derive(Debug)]
+pub struct Store {
+    layout: Layout,
+    supply: Arc<Supply>,
+    running: Running,
+    _lock: Lock,
+}
+
+impl Store {
+    /// Opens the store at `path` for recording, or makes it. Recovers what a killed recorder left. Fails if somebody else
+    /// records into it, if it is no store or one of another version, and if the budget is too small to work with.
+    pub fn create_or_open(path: &Path, options: Options) -> Result<Store, StoreError> {
+        let layout = Layout::new(path);
+        fs::create_dir_all(path).map_err(at(path))?;
+        let identity = match Identity::read(&layout) {
+            Err(StoreError::NotAStore { .. }) if is_empty(path)? => {
+                let lock = Lock::take(&layout)?;
+                // Somebody else may have made it while we waited for nothing.
+                let made = Identity::read(&layout).or_else(|_| Identity::create(&layout))?;
+                drop(lock);
+                made
+            }
+            other => other?,
+        };
+        let lock = Lock::take(&layout)?;
+        let id = identity.id().unwrap_or_default();
+        let names: Vec<String> = options.classes.iter().map(|(name, _)| name.clone()).collect();
+        for name in &names {
+            if !layout::valid_class(name) {
+                return Err(StoreError::ClassName { name: name.clone() });
+            }
+        }
+        let spares = options.workers + 1;
+        let segment_bytes = segment_bytes(&options, spares)?;
+        for dir in [layout.open(), layout.ledger(), layout.receipts(), layout.held()] {
+            fs::create_dir_all(&dir).map_err(at(&dir))?;
+        }
+        let catalog = Publisher::create(&layout, &id).map_err(at(&layout.catalog()))?;
+        let found = recover::recover(&layout, &id, &|e: StoreEvent| (options.on_event)(e))?;
+        let supply = Arc::new(Supply::new(id, names, spares));
+        let budget = Budget {
+            total: options.budget,
+            classes: options.classes.iter().filter_map(|(n, b)| b.map(|b| (n.clone(), b))).collect(),
+        };
+        let plan =
+            Plan { layout: layout.clone(), segment_bytes, budget, sync: options.sync, next_number: found.next_number };
+        let running = Running::start(plan, supply.clone(), catalog, found.sealed, options.index, options.on_event)
+            .map_err(at(path))?;
+        Ok(Store { layout, supply, running, _lock: lock })
+    }
+
+    /// A writer for one worker, with so many block buffers of 1 MiB.
+    pub fn writer(&self, worker: u16, blocks: usize) -> Result<Writer, StoreError> {
+        Writer::new(worker, blocks, self.supply.clone()).map_err(|source| StoreError::Memory { blocks, source })
+    }
+
+    /// Paths of this store.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What the disk holds of each class, as of at most a second ago; cheap.
+    pub fn holdings(&self) -> Vec<Holding> {
+        self.supply.holdings()
+    }
+
+    /// Seals what the writers have handed over, waits until it is indexed, and lets go of the store. Returns what
+    /// the disk holds now.
+    pub fn close(mut self) -> Vec<Holding> {
+        self.running.stop();
+        self.supply.holdings()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn supply(&self) -> Arc<Supply> {
+        self.supply.clone()
+    }
+}
+
+/// The length of segments: as asked, or less where the budget would hold too few of them.
+fn segment_bytes(options: &Options, spares: usize) -> Result<u64, StoreError> {
+    let wanted = options.segment_bytes.max(SEGMENT_BYTES_MIN).next_multiple_of(4096);
+    let Some(least) = options.classes.iter().filter_map(|(_, b)| *b).chain(options.budget).min() else {
+        return Ok(wanted);
+    };
+    // All that are open or spare, and as many sealed, so that dropping the oldest does not drop half of the past.
+    let open = (options.workers * options.classes.len() + spares + 1) as u64;
+    if least < open * SEGMENT_BYTES_MIN {
+        return Err(StoreError::Budget { budget: least, least: open * SEGMENT_BYTES_MIN });
+    }
+    Ok(wanted.min((least / (4 * open)).max(SEGMENT_BYTES_MIN) / 4096 * 4096))
+}
+
+/// Whether nothing is in the directory but what an interrupted making of a store leaves.
+fn is_empty(path: &Path) -> Result<bool, StoreError> {
+    for entry in fs::read_dir(path).map_err(at(path))? {
+        let name = entry.map_err(at(path))?.file_name();
+        if name != "lock" && name != "store.toml.new" && name != "lost+found" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,146 @@
+//! An unsealed segment, as writer and keeper share it. The keeper makes it, the one writer that takes it fills it, the keeper
+//! syncs and seals it. Each field has one writer; the other side reads.
+
+use super::format::SegmentHeader;
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Where an unsealed segment is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Stage {
+    /// Preallocated, not yet taken.
+    Spare = 0,
+    /// Taken by a writer.
+    Open = 1,
+    /// Nothing is written to it any more.
+    Closed = 2,
+}
+
+/// The segment.
+#[derive(Debug)]
+pub struct OpenSegment {
+    /// Unique in the store.
+    pub number: u64,
+    /// Random.
+    pub generation: u64,
+    /// Preallocated length.
+    pub bytes: u64,
+    /// The file.
+    pub file: Arc<File>,
+    /// What its header says; the keeper writes it anew if the writer could not.
+    header: OnceLock<SegmentHeader>,
+    stage: AtomicU8,
+    class: AtomicU16,
+    worker: AtomicU16,
+    committed: AtomicU64,
+    durable: AtomicU64,
+    packets: AtomicU64,
+    last: AtomicU64,
+    broken: AtomicBool,
+}
+
+impl OpenSegment {
+    /// A spare one.
+    pub fn new(number: u64, generation: u64, bytes: u64, file: File) -> OpenSegment {
+        OpenSegment {
+            number,
+            generation,
+            bytes,
+            file: Arc::new(file),
+            header: OnceLock::new(),
+            stage: AtomicU8::new(Stage::Spare as u8),
+            class: AtomicU16::new(0),
+            worker: AtomicU16::new(0),
+            committed: AtomicU64::new(0),
+            durable: AtomicU64::new(0),
+            packets: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+            broken: AtomicBool::new(false),
+        }
+    }
+
+    /// Its stage.
+    pub fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Spare,
+            1 => Stage::Open,
+            _ => Stage::Closed,
+        }
+    }
+
+    /// Writer: takes it.
+    pub fn open(&self, class: u8, worker: u16) {
+        self.class.store(class.into(), Ordering::Relaxed);
+        self.worker.store(worker, Ordering::Relaxed);
+        self.stage.store(Stage::Open as u8, Ordering::Release);
+    }
+
+    /// Writer: what the header says.
+    pub fn set_header(&self, header: SegmentHeader) {
+        let _ = self.header.set(header);
+    }
+
+    /// What the header says, once the segment is open.
+    pub fn header(&self) -> Option<&SegmentHeader> {
+        self.header.get()
+    }
+
+    /// Writer: so many bytes are given to the disk.
+    pub fn commit(&self, bytes: u64) {
+        self.committed.store(bytes, Ordering::Release);
+    }
+
+    /// Writer: all before this offset is written (or, where the segment is broken, will never be).
+    pub fn advance(&self, durable: u64, packets: u64, last: u64) {
+        self.packets.store(packets, Ordering::Relaxed);
+        self.last.store(last, Ordering::Relaxed);
+        self.durable.store(durable, Ordering::Release);
+    }
+
+    /// Writer: a write failed; there are holes.
+    pub fn break_off(&self) {
+        self.broken.store(true, Ordering::Release);
+    }
+
+    /// Writer: gives it to the keeper.
+    pub fn close(&self) {
+        self.stage.store(Stage::Closed as u8, Ordering::Release);
+    }
+
+    /// Class, as an index into the store's list.
+    pub fn class(&self) -> u8 {
+        self.class.load(Ordering::Relaxed) as u8
+    }
+
+    /// The worker that took it.
+    pub fn worker(&self) -> u16 {
+        self.worker.load(Ordering::Relaxed)
+    }
+
+    /// Bytes given to the disk.
+    pub fn committed(&self) -> u64 {
+        self.committed.load(Ordering::Acquire)
+    }
+
+    /// All before this offset is complete.
+    pub fn durable(&self) -> u64 {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// Packets before [`durable`](OpenSegment::durable).
+    pub fn packets(&self) -> u64 {
+        self.packets.load(Ordering::Relaxed)
+    }
+
+    /// Latest packet time before [`durable`](OpenSegment::durable), Unix ns; 0: no packet.
+    pub fn last(&self) -> u64 {
+        self.last.load(Ordering::Relaxed)
+    }
+
+    /// Whether a write to it failed.
+    pub fn broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+}

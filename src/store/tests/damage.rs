@@ -1,0 +1,179 @@
+//! Readers and damaged files: no panic, and never a packet that was not recorded.
+
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::OnceLock;
+
+type Packets = BTreeMap<u64, (u64, u32, Vec<u8>, Mark)>;
+
+/// A sealed segment of a few blocks and its packets by offset.
+fn segment() -> &'static (Vec<u8>, Packets) {
+    static SEGMENT: OnceLock<(Vec<u8>, Packets)> = OnceLock::new();
+    SEGMENT.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let mut w = store.writer(0, 32).unwrap();
+        let ifaces = ethernet(&["eth0", "eth1"]);
+        for n in 0..150u64 {
+            let mark = [Mark::None, Mark::CutHere, Mark::Untracked][n as usize % 3];
+            let iface = ifaces[n as usize % 2].name.clone();
+            let data = vec![n as u8; n as usize * 13];
+            let p = Kept { time: n, wire_len: n as u32 * 20, iface, link_type: 1, data, mark };
+            put(&mut w, 0, &p, &ifaces);
+            w.tick(n * crate::limits::FLUSH_NS / 20);
+        }
+        w.finish();
+        store.close();
+        let list = segments(dir.path()).unwrap();
+        assert_eq!(list.len(), 1);
+        let reader = list[0].open().unwrap().unwrap();
+        assert!(reader.blocks().len() > 4);
+        let mut all = BTreeMap::new();
+        for b in reader.blocks() {
+            for p in reader.block(b).unwrap().packets().map(Result::unwrap) {
+                all.insert(p.offset, (p.time, p.wire_len, p.data.to_vec(), p.mark));
+            }
+        }
+        assert_eq!(all.len(), 150);
+        (fs::read(&list[0].path).unwrap(), all)
+    })
+}
+
+/// What a reader gives of a file, after checking that each packet was recorded there. `None`: it does not open.
+fn read(path: &Path, unsealed: bool) -> Option<usize> {
+    let good = &segment().1;
+    let reader =
+        if unsealed { SegmentReader::open_unsealed(path, None).ok()?? } else { SegmentReader::open(path).ok()? };
+    for (offset, want) in good {
+        if let Ok(p) = reader.packet_at(*offset) {
+            assert_eq!((p.time, p.wire_len, &*p.data, p.mark), (want.0, want.1, &want.2[..], want.3));
+        }
+        // Offsets that an index never names.
+        if let Ok(p) = reader.packet_at(offset + 4) {
+            panic!("a packet at {offset} + 4: {p:?}");
+        }
+    }
+    let mut n = 0;
+    for b in reader.blocks() {
+        let Ok(block) = reader.block(b) else { continue };
+        for p in block.packets() {
+            let p = p.unwrap();
+            let want = &good[&p.offset];
+            assert_eq!((p.time, p.wire_len, p.data, p.mark), (want.0, want.1, &want.2[..], want.3));
+            n += 1;
+        }
+    }
+    Some(n)
+}
+
+#[derive(Clone, Debug)]
+enum Hurt {
+    Flip(prop::sample::Index, u8),
+    Zero(prop::sample::Index, usize),
+    Copy(prop::sample::Index, prop::sample::Index, usize),
+    Cut(prop::sample::Index),
+    Insert(prop::sample::Index, Vec<u8>),
+}
+
+fn hurt() -> impl Strategy<Value = Hurt> {
+    use any as a;
+    prop_oneof![
+        4 => (a::<prop::sample::Index>(), 1u8..).prop_map(|(i, x)| Hurt::Flip(i, x)),
+        2 => (a::<prop::sample::Index>(), 1usize..9000).prop_map(|(i, n)| Hurt::Zero(i, n)),
+        2 => (a::<prop::sample::Index>(), a::<prop::sample::Index>(), 1usize..20_000).prop_map(|(i, j, n)| Hurt::Copy(i, j, n)),
+        1 => a::<prop::sample::Index>().prop_map(Hurt::Cut),
+        1 => (a::<prop::sample::Index>(), prop::collection::vec(a::<u8>(), 1..5000)).prop_map(|(i, b)| Hurt::Insert(i, b)),
+    ]
+}
+
+fn apply(bytes: &mut Vec<u8>, hurt: &Hurt) {
+    let len = bytes.len();
+    if len == 0 {
+        return;
+    }
+    match hurt {
+        Hurt::Flip(i, x) => bytes[i.index(len)] ^= x,
+        Hurt::Zero(i, n) => {
+            let at = i.index(len);
+            bytes[at..(at + n).min(len)].fill(0);
+        }
+        Hurt::Copy(i, j, n) => {
+            // Whole sectors, as misdirected writes copy them.
+            let (from, to) = (i.index(len) / 4096 * 4096, j.index(len) / 4096 * 4096);
+            let n = n.next_multiple_of(4096).min(len - from.max(to));
+            bytes.copy_within(from..from + n, to);
+        }
+        Hurt::Cut(i) => bytes.truncate(i.index(len)),
+        Hurt::Insert(i, b) => {
+            let at = i.index(len);
+            bytes.splice(at..at, b.iter().copied());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damage_is_noticed_and_only_what_was_recorded_comes_back(
+        hurts in prop::collection::vec(hurt(), 1..5), unsealed: bool,
+    ) {
+        let (good, all) = segment();
+        let mut bytes = good.clone();
+        hurts.iter().for_each(|h| apply(&mut bytes, h));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.pcapng");
+        fs::write(&path, &bytes).unwrap();
+        if let Some(n) = read(&path, unsealed) {
+            prop_assert!(n <= all.len());
+            if n < all.len() && !unsealed {
+                let reader = SegmentReader::open(&path).unwrap();
+                let broken = reader.blocks().iter().any(|b| reader.block(b).is_err());
+                // A file cut between two blocks is a good, shorter file.
+                let shorter = reader.end() == bytes.len() as u64;
+                prop_assert!(broken || shorter || !reader.bad().is_empty(), "{n} packets and nothing said");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_whole_file_reads_the_same_sealed_and_unsealed() {
+    let (good, all) = segment();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.pcapng");
+    fs::write(&path, good).unwrap();
+    assert_eq!((read(&path, false), read(&path, true)), (Some(all.len()), Some(all.len())));
+}
+
+#[test]
+fn verify_names_the_broken_block_and_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut w = store.writer(0, 32).unwrap();
+    let ifaces = ethernet(&["eth0"]);
+    for n in 0..40u64 {
+        let p = Kept { time: n, wire_len: 60, iface: "eth0".into(), link_type: 1, data: vec![1; 60], mark: Mark::None };
+        put(&mut w, 0, &p, &ifaces);
+        w.tick(n * crate::limits::FLUSH_NS / 5);
+    }
+    w.finish();
+    store.close();
+    let verify = || crate::store::verify::verify(dir.path(), &|_, _| Ok(())).unwrap();
+    let clean = verify();
+    assert_eq!((clean.packets, clean.segments, clean.problems.len()), (40, 1, 1), "{:?}", clean.problems);
+    assert!(clean.problems[0].what.contains("index is missing"));
+    let s = segments(dir.path()).unwrap().remove(0);
+    fs::write(s.index(), "").unwrap();
+    assert_eq!(verify().problems, []);
+    let block = s.open().unwrap().unwrap().blocks()[2];
+    let mut bytes = fs::read(&s.path).unwrap();
+    bytes[block.offset as usize + 200] ^= 4;
+    fs::write(&s.path, bytes).unwrap();
+    let report = verify();
+    assert_eq!(report.packets, 40 - u64::from(block.totals.packets));
+    assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
+    assert_eq!((&report.problems[0].file, report.problems[0].offset), (&s.path, block.offset));
+}

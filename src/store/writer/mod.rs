@@ -1,0 +1,259 @@
+//! The writer: what a worker appends packets to. Owns the worker's block buffers, its open blocks and the segments that it
+//! fills; called from the worker's thread only. Never waits for the disk (but in `finish`), never allocates for a packet, never
+//! reads a clock: the loop brings the time with each `tick`.
+//!
+//! A packet goes into the open block of its stream (class and link type). A closed block waits for a place in a segment of
+//! its stream ([`place`]); a failed one goes back to waiting and gets another place. So memory is the only thing that
+//! `append` needs, and the only thing that a stalled disk can exhaust.
+
+mod block;
+mod interfaces;
+mod place;
+
+use crate::class::ClassId;
+use crate::conn::verdict::Mark;
+use crate::limits::{BATCH_PACKETS, BLOCKS_MIN, FINISH_NS, FLUSH_NS, OPEN_SEGMENTS_MAX, SNAPLEN, STREAMS_MAX};
+use crate::metrics::account::StoreCounts;
+use crate::source::{Interface, Packet};
+use crate::store::disk::buffers::Buffer;
+use crate::store::disk::{AnyDisk, Disk, Done};
+use crate::store::event::StoreEvent;
+use crate::store::format::IfaceDrops;
+use crate::store::keeper::Supply;
+use crate::store::sink::{Appended, Recorder, Sink};
+use block::{ClosedBlock, OpenBlock};
+use interfaces::Tables;
+use place::{Flight, Segment};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// An open block of one class and link type.
+#[derive(Debug)]
+struct Stream {
+    class: ClassId,
+    table: u16,
+    block: OpenBlock,
+    /// Rises with use: the stream with the lowest makes room for a new one.
+    used: u64,
+}
+
+/// A worker's writer.
+#[derive(Debug)]
+pub struct Writer<D = AnyDisk> {
+    worker: u16,
+    disk: D,
+    supply: Arc<Supply>,
+    tables: Tables,
+    /// Monotonic time of the last tick, ns.
+    now: u64,
+    uses: u64,
+    /// Packets that found no free block.
+    stalled: u64,
+    streams: Vec<Stream>,
+    free: Vec<Buffer>,
+    /// Buffers for segment headers, apart, because a full house of blocks waits for a header.
+    headers: Vec<Buffer>,
+    buffers: usize,
+    waiting: VecDeque<ClosedBlock>,
+    segments: Vec<Segment>,
+    /// By buffer index: what is at the disk.
+    flights: Vec<Option<Flight>>,
+    /// Writes to be tried again where they are.
+    again: Vec<crate::store::disk::Write>,
+    done: Vec<Done>,
+    appended: u64,
+    durable: u64,
+    failed: u64,
+    /// Writes are failing.
+    failing: bool,
+}
+
+/// Buffers kept for segment headers.
+const HEADER_BUFFERS: usize = 2;
+
+impl Writer {
+    /// A writer with so many block buffers (at least [`BLOCKS_MIN`]) on the disk that the machine allows.
+    pub(crate) fn new(worker: u16, blocks: usize, supply: Arc<Supply>) -> io::Result<Writer> {
+        let buffers = Buffer::allocate(blocks.max(BLOCKS_MIN) + HEADER_BUFFERS)?;
+        let (disk, why) = AnyDisk::new(&buffers, OPEN_SEGMENTS_MAX);
+        if let Some(error) = why {
+            supply.tell(StoreEvent::NoUring { error: error.to_string() });
+        }
+        Ok(Writer::on(worker, buffers, disk, supply))
+    }
+}
+
+impl<D: Disk> Writer<D> {
+    /// A writer on any disk; two of the buffers are for headers.
+    pub(crate) fn on(worker: u16, mut free: Vec<Buffer>, disk: D, supply: Arc<Supply>) -> Writer<D> {
+        let all = free.len();
+        let headers = free.split_off(all - HEADER_BUFFERS);
+        Writer {
+            worker,
+            disk,
+            supply,
+            tables: Tables::default(),
+            now: 0,
+            uses: 0,
+            stalled: 0,
+            streams: Vec::with_capacity(STREAMS_MAX),
+            buffers: free.len(),
+            waiting: VecDeque::with_capacity(free.len()),
+            segments: Vec::with_capacity(OPEN_SEGMENTS_MAX),
+            flights: (0..all).map(|_| None).collect(),
+            again: Vec::with_capacity(all),
+            done: Vec::with_capacity(all),
+            free,
+            headers,
+            appended: 0,
+            durable: 0,
+            failed: 0,
+            failing: false,
+        }
+    }
+
+    /// What an interface (by its index in the source) has received and lost since the start: written with each block.
+    pub fn note_drops(&mut self, iface: u16, drops: IfaceDrops) {
+        self.tables.note_drops(iface, drops);
+    }
+
+    /// Ends all segments, so that what comes next begins new ones: for a step of the clock.
+    pub fn rotate(&mut self) {
+        while let Some(stream) = self.streams.pop() {
+            self.close(stream);
+        }
+        self.place_waiting();
+        // What still waits for a segment goes to a new one, which begins before the step: times in it are sorted all the same.
+        self.segments.iter_mut().for_each(|s| s.leaving = true);
+        self.release_segments();
+    }
+
+    /// The open block for a packet of this size, if there is memory for it.
+    #[inline]
+    fn stream_for(&mut self, class: ClassId, table: u16, len: usize, mark: Mark) -> Option<&mut Stream> {
+        self.uses += 1;
+        let found = self.streams.iter().position(|s| s.class == class && s.table == table);
+        let at = match found {
+            Some(at) if self.streams[at].block.fits(len, mark) => at,
+            _ => self.open_block(found, class, table)?,
+        };
+        let stream = &mut self.streams[at];
+        stream.used = self.uses;
+        Some(stream)
+    }
+
+    /// Closes the stream's full block, if it has one, and opens the next. `None`: no free buffer.
+    #[cold]
+    fn open_block(&mut self, full: Option<usize>, class: ClassId, table: u16) -> Option<usize> {
+        let victim = full.or_else(|| {
+            let lru = self.streams.iter().enumerate().min_by_key(|(_, s)| s.used).map(|(i, _)| i);
+            lru.filter(|_| self.streams.len() == STREAMS_MAX)
+        });
+        if let Some(at) = victim {
+            let stream = self.streams.swap_remove(at);
+            self.close(stream);
+        }
+        let block = OpenBlock::new(self.free.pop()?, self.now);
+        self.streams.push(Stream { class, table, block, used: 0 });
+        Some(self.streams.len() - 1)
+    }
+
+    fn close(&mut self, stream: Stream) {
+        let Stream { class, table, block, .. } = stream;
+        let closed = block.close(class, table, self.stalled, |iface| self.tables.drops(table, iface));
+        self.waiting.push_back(closed);
+    }
+
+    fn close_aged(&mut self) {
+        let mut i = 0;
+        while i < self.streams.len() {
+            if self.now.saturating_sub(self.streams[i].block.opened) >= FLUSH_NS {
+                let stream = self.streams.swap_remove(i);
+                self.close(stream);
+            } else {
+                i += 1;
+            }
+        }
+    }
+
+    /// Whether anything is not yet on disk.
+    fn busy(&self) -> bool {
+        !self.streams.is_empty() || !self.waiting.is_empty() || !self.again.is_empty() || self.in_flight()
+    }
+
+    fn in_flight(&self) -> bool {
+        self.flights.iter().any(Option::is_some)
+    }
+
+    /// As `finish`, with a bound on the time. Packets that are not on disk by then count as `write_failed`.
+    pub(crate) fn finish_within(&mut self, limit: Duration) {
+        let (start, from) = (Instant::now(), self.now);
+        let now = |start: Instant| from + start.elapsed().as_nanos() as u64;
+        self.rotate();
+        while self.busy() && start.elapsed() < limit {
+            self.tick(now(start));
+            if self.in_flight() {
+                self.disk.wait(Duration::from_millis(10));
+            } else if self.busy() {
+                // Waits for a segment or for the time of a retry.
+                self.supply.wake();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        self.tick(now(start));
+        self.abandon();
+    }
+}
+
+impl<D: Disk> Sink for Writer<D> {
+    #[inline]
+    fn append(&mut self, class: ClassId, packet: &Packet<'_>, interfaces: &[Interface], mark: Mark) -> Appended {
+        let data = packet.data.get(..SNAPLEN as usize).unwrap_or(packet.data);
+        let Some(place) = self.tables.place(packet.iface, interfaces) else {
+            debug_assert!(false, "a packet's interface is one of the source's");
+            return Appended::Stalled;
+        };
+        match self.stream_for(class, place.table, data.len(), mark) {
+            Some(stream) => {
+                stream.block.push(packet, data, place.id, mark);
+                self.appended += 1;
+                Appended::Stored
+            }
+            None => {
+                self.stalled += 1;
+                Appended::Stalled
+            }
+        }
+    }
+}
+
+impl<D: Disk> Recorder for Writer<D> {
+    fn room(&self) -> bool {
+        // Three packets fit a block, whatever their length, so a batch of n streams needs at most 64 / 3 + n blocks; where
+        // streams must push each other out, each packet may need one.
+        let streams = self.supply.classes() * (self.tables.len() + 1);
+        let need = if streams <= STREAMS_MAX { BATCH_PACKETS.div_ceil(3) + streams } else { BATCH_PACKETS };
+        self.free.len() >= need.min(self.buffers - self.streams.len())
+    }
+
+    fn tick(&mut self, mono_ns: u64) {
+        self.now = self.now.max(mono_ns);
+        self.reap();
+        self.close_aged();
+        self.place_waiting();
+        self.age_segments();
+        self.release_segments();
+        self.disk.submit();
+    }
+
+    fn counts(&self) -> StoreCounts {
+        let pending = self.appended - self.durable - self.failed;
+        StoreCounts { durable: self.durable, pending, write_failed: self.failed }
+    }
+
+    fn finish(&mut self) {
+        self.finish_within(Duration::from_nanos(FINISH_NS));
+    }
+}

@@ -1,0 +1,314 @@
+//! Where closed blocks go: segments, writes under way, what becomes of failed ones. Part of the writer.
+//!
+//! A segment of the writer's is a queue of flights in the order of their offsets; `durable` moves over those at its front that
+//! are done. A segment in which a write failed takes no more blocks, and the failed block goes to another.
+
+use super::{ClosedBlock, Writer};
+use crate::class::ClassId;
+use crate::limits::{BLOCK_BYTES, OPEN_SEGMENTS_MAX, SEAL_AGE_NS, SECTOR_BYTES, WRITE_GIVE_UP_NS, WRITE_RETRY_NS};
+use crate::store::disk::{Disk, Done, FileSlot, Write};
+use crate::store::event::StoreEvent;
+use crate::store::format::{self, BlockName, HEADER_BYTES_MAX, SegmentHeader};
+use crate::store::segment::OpenSegment;
+use crate::store::writer::block::About;
+use rustix::io::Errno;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+const _: () = assert!(HEADER_BYTES_MAX <= BLOCK_BYTES, "a header fits a buffer");
+
+/// A segment that this writer fills, or waits for.
+#[derive(Debug)]
+pub(super) struct Segment {
+    shared: Arc<OpenSegment>,
+    slot: FileSlot,
+    class: ClassId,
+    table: u16,
+    link_type: u16,
+    /// Interfaces that its header describes.
+    ifaces: usize,
+    /// Offset and number of the next block.
+    next: u64,
+    number: u32,
+    opened: u64,
+    used: u64,
+    /// Takes no more blocks; goes to the keeper when nothing is under way.
+    pub(super) leaving: bool,
+    queue: VecDeque<Queued>,
+    durable: u64,
+    packets: u64,
+    last: u64,
+}
+
+/// A write, in the order of offsets.
+#[derive(Debug)]
+struct Queued {
+    offset: u64,
+    len: u64,
+    packets: u32,
+    last: u64,
+    done: bool,
+}
+
+/// What is at the disk: a block, or a segment's header.
+#[derive(Debug)]
+pub(super) struct Flight {
+    segment: u64,
+    offset: u64,
+    about: Option<About>,
+    tries: u32,
+}
+
+/// What a block asks of a segment.
+struct Want {
+    class: ClassId,
+    table: u16,
+    ifaces: usize,
+    len: usize,
+}
+
+/// A write that fails in a passing way is tried so often before it counts as failed.
+const TRIES: u32 = 64;
+
+impl<D: Disk> Writer<D> {
+    /// Gives each waiting block a place, if there is one for it now.
+    pub(super) fn place_waiting(&mut self) {
+        for write in self.again.drain(..) {
+            self.disk.write(write);
+        }
+        let mut i = 0;
+        while i < self.waiting.len() {
+            let about = &self.waiting[i].about;
+            // Blocks of a stream keep their order: packets of one time come back as they arrived.
+            let overtakes = self.waiting.range(..i).any(|b| b.about.failed.is_none() && b.about.same_stream(about));
+            let ripe = about.retry_at <= self.now && !overtakes;
+            let want = Want { class: about.class, table: about.table, ifaces: about.ifaces, len: about.len() };
+            match ripe.then(|| self.segment_for(&want)).flatten().and_then(|at| Some((at, self.waiting.remove(i)?))) {
+                Some((at, block)) => self.send(at, block),
+                None => i += 1,
+            }
+        }
+    }
+
+    /// The segment that takes a block like this: the open one of its class and link type, or a new one.
+    fn segment_for(&mut self, block: &Want) -> Option<usize> {
+        let open = self.segments.iter().position(|s| !s.leaving && s.class == block.class && s.table == block.table);
+        if let Some(at) = open {
+            let s = &mut self.segments[at];
+            if s.next + block.len as u64 <= s.shared.bytes && block.ifaces <= s.ifaces {
+                return Some(at);
+            }
+            s.leaving = true;
+        }
+        self.new_segment(block)
+    }
+
+    fn new_segment(&mut self, block: &Want) -> Option<usize> {
+        if self.segments.len() == OPEN_SEGMENTS_MAX {
+            self.leave_oldest();
+            return None;
+        }
+        let mut buffer = self.headers.pop()?;
+        let Some(shared) = self.supply.take() else {
+            self.headers.push(buffer);
+            // With nothing to be had, what this writer keeps open without need may be what fills the budget.
+            self.leave_oldest();
+            return None;
+        };
+        let Ok(slot) = self.disk.attach(shared.file.clone()) else {
+            shared.open(block.class, self.worker);
+            shared.close();
+            self.headers.push(buffer);
+            return None;
+        };
+        let header = SegmentHeader {
+            store: *self.supply.store_id(),
+            number: shared.number,
+            generation: shared.generation,
+            created: self.supply.unix_now(),
+            worker: self.worker,
+            class: self.supply.class_name(block.class).to_owned(),
+            interfaces: self.tables.get(block.table).to_vec(),
+        };
+        let len = format::write_header(&mut buffer, &header);
+        shared.open(block.class, self.worker);
+        let (ifaces, link_type) = (header.interfaces.len(), header.interfaces.first().map_or(0, |i| i.link_type));
+        shared.set_header(header);
+        self.segments.push(Segment {
+            shared,
+            slot,
+            class: block.class,
+            table: block.table,
+            link_type,
+            ifaces,
+            next: 0,
+            number: 0,
+            opened: self.now,
+            used: self.uses,
+            leaving: false,
+            queue: VecDeque::with_capacity(self.buffers + 1),
+            durable: 0,
+            packets: 0,
+            last: 0,
+        });
+        let at = self.segments.len() - 1;
+        self.start(at, buffer, len, None);
+        Some(at)
+    }
+
+    /// Lets go of the segment that was used least recently.
+    fn leave_oldest(&mut self) {
+        if let Some(s) = self.segments.iter_mut().filter(|s| !s.leaving && s.queue.is_empty()).min_by_key(|s| s.used) {
+            s.leaving = true;
+        }
+    }
+
+    fn send(&mut self, at: usize, mut block: ClosedBlock) {
+        let s = &mut self.segments[at];
+        let (store, segment, generation) = (*self.supply.store_id(), s.shared.number, s.shared.generation);
+        let (worker, link_type) = (self.worker, s.link_type);
+        block.place(&BlockName { store, segment, generation, offset: s.next, number: s.number, worker, link_type });
+        s.number += 1;
+        s.used = self.uses;
+        let len = block.about.len();
+        self.start(at, block.buffer, len, Some(block.about));
+    }
+
+    fn start(&mut self, at: usize, buffer: crate::store::disk::buffers::Buffer, len: usize, about: Option<About>) {
+        let s = &mut self.segments[at];
+        let (offset, totals) = (s.next, about.as_ref().map(|a| a.totals).unwrap_or_default());
+        s.next += len as u64;
+        s.shared.commit(s.next);
+        s.queue.push_back(Queued { offset, len: len as u64, packets: totals.packets, last: totals.last, done: false });
+        let flight = Flight { segment: s.shared.number, offset, about, tries: 0 };
+        self.flights[usize::from(buffer.index())] = Some(flight);
+        self.disk.write(Write { file: s.slot, offset, buffer, from: 0, to: len });
+    }
+
+    /// Takes in what the disk has finished.
+    pub(super) fn reap(&mut self) {
+        let mut done = std::mem::take(&mut self.done);
+        self.disk.reap(&mut done);
+        for d in done.drain(..) {
+            self.finished(d);
+        }
+        self.done = done;
+    }
+
+    fn finished(&mut self, Done { mut write, result }: Done) {
+        let index = usize::from(write.buffer.index());
+        let Some(mut flight) = self.flights[index].take() else { return };
+        let left = write.to - write.from;
+        match result {
+            Ok(n) if n >= left => {
+                if std::mem::take(&mut self.failing) {
+                    self.supply.tell(StoreEvent::WriteRecovered { worker: self.worker });
+                }
+                self.landed(&flight, true);
+                self.give_back(write.buffer, flight.about.is_none());
+            }
+            // A short write goes on where it stopped, at a multiple of the sector.
+            Ok(n) if n >= SECTOR_BYTES => {
+                let n = n - n % SECTOR_BYTES;
+                write.from += n;
+                write.offset += n as u64;
+                self.flights[index] = Some(flight);
+                self.again.push(write);
+            }
+            Err(e) if flight.tries < TRIES && passing(&e) => {
+                flight.tries += 1;
+                self.flights[index] = Some(flight);
+                self.again.push(write);
+            }
+            Ok(_) => self.write_error(flight, write, Errno::NOSPC.raw_os_error()),
+            Err(e) => self.write_error(flight, write, e.raw_os_error().unwrap_or(0)),
+        }
+    }
+
+    /// A write failed for good in this place: its segment is left, its block waits for another.
+    fn write_error(&mut self, flight: Flight, write: Write, errno: i32) {
+        if !std::mem::replace(&mut self.failing, true) {
+            let (segment, offset) = (flight.segment, flight.offset);
+            self.supply.tell(StoreEvent::WriteFailed { worker: self.worker, errno, segment, offset });
+        }
+        self.landed(&flight, false);
+        let Some(mut about) = flight.about else { return self.give_back(write.buffer, true) };
+        let since = *about.failed.get_or_insert(self.now);
+        if self.now - since >= WRITE_GIVE_UP_NS {
+            self.failed += u64::from(about.totals.packets);
+            self.supply.tell(StoreEvent::GivenUp { worker: self.worker, packets: about.totals.packets });
+            self.give_back(write.buffer, false);
+        } else {
+            about.retry_at = self.now + WRITE_RETRY_NS;
+            self.waiting.push_back(ClosedBlock { buffer: write.buffer, about });
+        }
+    }
+
+    /// Marks a write of a segment as over and moves `durable` on.
+    fn landed(&mut self, flight: &Flight, good: bool) {
+        let Some(s) = self.segments.iter_mut().find(|s| s.shared.number == flight.segment) else { return };
+        if let Some(q) = s.queue.iter_mut().find(|q| q.offset == flight.offset) {
+            q.done = true;
+            if !good {
+                (q.packets, q.last) = (0, 0);
+            }
+        }
+        if !good {
+            s.shared.break_off();
+            s.leaving = true;
+        }
+        let before = s.durable;
+        while s.queue.front().is_some_and(|q| q.done) {
+            let Some(q) = s.queue.pop_front() else { break };
+            s.durable = q.offset + q.len;
+            s.packets += u64::from(q.packets);
+            s.last = s.last.max(q.last);
+            self.durable += u64::from(q.packets);
+        }
+        if s.durable != before {
+            s.shared.advance(s.durable, s.packets, s.last);
+        }
+    }
+
+    fn give_back(&mut self, buffer: crate::store::disk::buffers::Buffer, header: bool) {
+        if header { self.headers.push(buffer) } else { self.free.push(buffer) }
+    }
+
+    /// Lets go of segments that are old.
+    pub(super) fn age_segments(&mut self) {
+        for s in &mut self.segments {
+            s.leaving |= self.now.saturating_sub(s.opened) >= SEAL_AGE_NS;
+        }
+    }
+
+    /// Hands segments that are left and quiet to the keeper.
+    pub(super) fn release_segments(&mut self) {
+        let mut i = 0;
+        while i < self.segments.len() {
+            if self.segments[i].leaving && self.segments[i].queue.is_empty() {
+                let s = self.segments.swap_remove(i);
+                self.disk.detach(s.slot);
+                s.shared.close();
+                self.supply.wake();
+            } else {
+                i += 1;
+            }
+        }
+    }
+
+    /// The end: what is not on disk is counted as failed; segments with writes under way are left to recovery.
+    pub(super) fn abandon(&mut self) {
+        self.failed += self.appended - self.durable - self.failed;
+        for s in self.segments.drain(..).filter(|s| s.queue.is_empty()) {
+            s.shared.close();
+        }
+        self.supply.wake();
+    }
+}
+
+/// Whether trying the same write again may help.
+fn passing(e: &io::Error) -> bool {
+    let again = [Errno::AGAIN, Errno::INTR, Errno::BUSY, Errno::NOMEM];
+    e.raw_os_error().is_some_and(|n| again.iter().any(|a| a.raw_os_error() == n))
+}
