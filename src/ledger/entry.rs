@@ -1,0 +1,90 @@
+//! One entry of the ledger: a line of JSON.
+
+use serde::{Deserialize, Serialize};
+
+/// An entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Unix time, ns.
+    pub t: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened. In JSON the field `what` names it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum What {
+    /// Recording begins.
+    Started {
+        /// Version of the program.
+        version: String,
+        /// `xdp`, `packet` or `file`: a file's packets are of another time, so its recording covers none.
+        source: String,
+        /// The configuration in force.
+        config: serde_json::Value,
+    },
+    /// Recording ends in order.
+    Stopped,
+    /// The recorder before this one was killed; found at the next start. Its coverage ends at `alive`.
+    Killed {
+        /// Its last sign of life, Unix ns.
+        alive: u64,
+    },
+    /// First line of a later day's file: recording goes on since then. Makes each file readable without the one before.
+    Continues {
+        /// When recording began, Unix ns.
+        since: u64,
+        /// As in `started`.
+        source: String,
+    },
+    /// Packets lost in the second that begins at `t`.
+    Loss {
+        /// A cause of the account: `disk_stall`, `ring_full`, `rx_missed`, ...
+        cause: String,
+        /// Where: an interface, a worker.
+        place: String,
+        /// How many.
+        packets: u64,
+    },
+    /// An interface lost its link: what passes is not seen.
+    LinkDown {
+        /// Its name.
+        interface: String,
+    },
+    /// An interface has its link again.
+    LinkUp {
+        /// Its name.
+        interface: String,
+    },
+    /// Packet time made a step.
+    ClockStep {
+        /// By so many ns.
+        by: i64,
+    },
+    /// The disk refused something.
+    DiskError {
+        /// What.
+        text: String,
+    },
+    /// The disk works again.
+    DiskRecovered,
+    /// The connection table is full.
+    Flood {
+        /// The worker.
+        worker: u16,
+        /// Packets stored untracked or dropped in the second that begins at `t`.
+        packets: u64,
+    },
+    /// A segment was dropped to keep the disk budget.
+    Expired {
+        /// Time of its first packet, Unix ns.
+        first: u64,
+    },
+    /// Anything else worth keeping.
+    Note {
+        /// What.
+        text: String,
+    },
+}

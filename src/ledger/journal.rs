@@ -1,0 +1,103 @@
+//! Writing the ledger. Called by the recorder's control thread, each second and when something happens; never from a worker.
+
+use super::coverage::{self, State};
+use super::{Entry, LedgerError, What, at, days, keep_budget};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// The ledger of a store that is being recorded into.
+#[derive(Debug)]
+pub struct Ledger {
+    dir: PathBuf,
+    budget: u64,
+    /// The day's file.
+    file: Option<(u64, File)>,
+    alive: File,
+    /// Since when recording goes on, and from which source.
+    running: Option<(u64, String)>,
+}
+
+impl Ledger {
+    /// Opens the ledger in `dir` (made if missing) to write at time `now` (Unix ns). If the recorder before was killed, says so
+    /// in an entry, which ends its coverage at its last sign of life.
+    pub fn open(dir: &Path, budget: u64, now: u64) -> Result<Ledger, LedgerError> {
+        std::fs::create_dir_all(dir).map_err(at(dir))?;
+        let last = coverage::last_state(dir)?;
+        let path = days::alive(dir);
+        let alive_before = coverage::last_alive(dir);
+        let mut options = OpenOptions::new();
+        let alive = options.create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
+        let mut ledger = Ledger { dir: dir.to_owned(), budget, file: None, alive, running: None };
+        if let State::Running { seen, .. } = last {
+            let alive = alive_before.map_or(seen, |a| a.max(seen)).min(now.max(seen));
+            ledger.append(now, What::Killed { alive })?;
+        }
+        Ok(ledger)
+    }
+
+    /// Adds an entry.
+    pub fn append(&mut self, t: u64, what: What) -> Result<(), LedgerError> {
+        self.turn_to(days::day_of(t))?;
+        match &what {
+            What::Started { source, .. } => self.running = Some((t, source.clone())),
+            What::Stopped => self.running = None,
+            _ => {}
+        }
+        self.write(&Entry { t, what })
+    }
+
+    /// A sign of life: recording is in force at `t`. Once a second.
+    pub fn beat(&mut self, t: u64) -> Result<(), LedgerError> {
+        let path = days::alive(&self.dir);
+        self.alive.write_all_at(format!("{t:020}\n").as_bytes(), 0).map_err(at(&path))?;
+        // A day without events has a file too.
+        self.turn_to(days::day_of(t))
+    }
+
+    /// Makes what was written survive a power loss.
+    pub fn sync(&self) -> Result<(), LedgerError> {
+        let mut files = self.file.iter().map(|(_, f)| f).chain([&self.alive]);
+        files.try_for_each(File::sync_data).map_err(at(&self.dir))
+    }
+
+    /// Opens the file of a day, if it is not the one that is open. A clock that went back writes on in the later day's file.
+    fn turn_to(&mut self, day: u64) -> Result<(), LedgerError> {
+        if self.file.as_ref().is_some_and(|(open, _)| *open >= day) {
+            return Ok(());
+        }
+        let path = days::file_of(&self.dir, day);
+        let fresh = !path.exists();
+        let file = OpenOptions::new().create(true).read(true).append(true).open(&path).map_err(at(&path))?;
+        let len = file.metadata().map_err(at(&path))?.len();
+        let mut last = [b'\n'];
+        if len > 0 {
+            file.read_exact_at(&mut last, len - 1).map_err(at(&path))?;
+        }
+        self.file = Some((day, file));
+        if last != *b"\n" {
+            // A line that a kill cut off: it stays alone on its line, and readers skip it.
+            self.put("\n")?;
+        }
+        if let Some((since, source)) = self.running.clone().filter(|_| fresh) {
+            let t = days::end_of(day.saturating_sub(1));
+            self.write(&Entry { t, what: What::Continues { since, source } })?;
+        }
+        let files: Vec<PathBuf> = days::list(&self.dir)?.into_iter().map(|(_, p)| p).collect();
+        keep_budget(&files, self.budget);
+        Ok(())
+    }
+
+    fn write(&mut self, entry: &Entry) -> Result<(), LedgerError> {
+        let line = serde_json::to_string(entry).map_err(|e| at(&self.dir)(e.into()))?;
+        self.put(&(line + "\n"))
+    }
+
+    pub(super) fn put(&mut self, text: &str) -> Result<(), LedgerError> {
+        match &mut self.file {
+            Some((_, file)) => file.write_all(text.as_bytes()).map_err(at(&self.dir)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The ledger and the receipts on a real directory.
+
+use super::*;
+use crate::conn::receipt::{End, Receipt};
+use crate::packet::key::{Key, Key4, Key6, Tail};
+use proptest::prelude::*;
+
+const S: u64 = 1_000_000_000;
+const DAY: u64 = 86_400 * S;
+
+fn started(source: &str) -> What {
+    What::Started { version: "0.1.0".into(), source: source.into(), config: serde_json::json!({"cutoff": 15360}) }
+}
+
+#[test]
+fn coverage_is_what_ran() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path();
+    let mut l = Ledger::open(d, LEDGER_BYTES, 0).unwrap();
+    l.append(100 * S, started("xdp")).unwrap();
+    l.beat(150 * S).unwrap();
+    l.append(160 * S, What::LinkDown { interface: "eth0".into() }).unwrap();
+    l.append(170 * S, What::LinkUp { interface: "eth0".into() }).unwrap();
+    l.append(180 * S, What::Loss { cause: "disk_stall".into(), place: "worker 0".into(), packets: 7 }).unwrap();
+    l.append(200 * S, What::Stopped).unwrap();
+    // An import covers nothing.
+    l.append(250 * S, started("file")).unwrap();
+    l.append(260 * S, What::Stopped).unwrap();
+    l.append(300 * S, started("packet")).unwrap();
+    l.beat(350 * S).unwrap();
+    let c = coverage(d, 0, 1000 * S).unwrap();
+    assert_eq!(c.recorded, [(100 * S, 200 * S), (300 * S, 350 * S)], "up to the last sign of life");
+    assert_eq!(c.gaps, [(0, 100 * S), (200 * S, 300 * S), (350 * S, 1000 * S)]);
+    assert_eq!(c.link_down, [LinkDown { interface: "eth0".into(), from: 160 * S, to: 170 * S }]);
+    assert!(c.imported && c.known_from == Some(100 * S));
+    let c = coverage(d, 120 * S, 130 * S).unwrap();
+    assert_eq!((c.recorded, c.gaps), (vec![(120 * S, 130 * S)], vec![]));
+    assert_eq!(losses(d, 180 * S + 5, 400 * S).unwrap().len(), 1, "the second that it was in overlaps");
+    assert_eq!(losses(d, 181 * S, 400 * S).unwrap().len(), 0);
+}
+
+#[test]
+fn a_kill_ends_coverage_at_the_last_sign_of_life() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path();
+    {
+        let mut l = Ledger::open(d, LEDGER_BYTES, 0).unwrap();
+        l.append(10 * S, started("xdp")).unwrap();
+        l.beat(19 * S).unwrap();
+        // Killed here, in the middle of a line.
+        l.put("{\"t\":19500000000,\"what\":\"lo").unwrap();
+    }
+    assert_eq!(coverage(d, 0, 100 * S).unwrap().recorded, [(10 * S, 19 * S)]);
+    let mut l = Ledger::open(d, LEDGER_BYTES, 50 * S).unwrap();
+    l.append(50 * S, started("xdp")).unwrap();
+    l.beat(60 * S).unwrap();
+    assert_eq!(coverage(d, 0, 100 * S).unwrap().recorded, [(10 * S, 19 * S), (50 * S, 60 * S)]);
+    let killed = entries(d, 0, 100 * S).unwrap().into_iter().filter(|e| matches!(e.what, What::Killed { .. })).count();
+    assert_eq!(killed, 1);
+}
+
+#[test]
+fn each_day_stands_alone_and_the_budget_drops_the_oldest() {
+    let dir = tempfile::tempdir().unwrap();
+    let d = dir.path();
+    let mut l = Ledger::open(d, 3000, 0).unwrap();
+    l.append(DAY / 2, started("xdp")).unwrap();
+    for n in 1..40 {
+        l.append(n * DAY + 5, What::Note { text: "x".repeat(100) }).unwrap();
+    }
+    l.beat(40 * DAY + 9).unwrap();
+    let days = days::list(d).unwrap();
+    assert!(days.len() < 30, "{} days in 3000 bytes", days.len());
+    assert!(days.first().unwrap().0 > 0, "the day of the start is gone");
+    let c = coverage(d, 0, 100 * DAY).unwrap();
+    assert_eq!(c.recorded, [(DAY / 2, 40 * DAY + 9)]);
+}
+
+fn receipt() -> impl Strategy<Value = Receipt> {
+    let tail = (any::<u32>(), any::<[u16; 2]>(), any::<[u16; 2]>(), any::<u8>(), any::<u8>(), any::<bool>()).prop_map(
+        |(net, vlan, port, proto, kind, plain)| {
+            let (net, vlan) = if plain { (0, [0; 2]) } else { (net, vlan) };
+            Tail { net, vlan, port, proto, kind, zero: 0 }
+        },
+    );
+    let key = (any::<bool>(), any::<[[u8; 16]; 2]>(), tail).prop_map(|(six, addr, tail)| match six {
+        true => Key::V6(Key6 { addr, tail }),
+        false => Key::V4(Key4 { addr: addr.map(|a| [a[0], a[1], a[2], a[3]]), tail }),
+    });
+    let ends = [End::Lasting, End::Reset, End::Closed, End::Idle, End::Replaced, End::Stopped];
+    (key, any::<[u64; 6]>(), prop::sample::select(ends.to_vec()), any::<u8>(), any::<bool>(), any::<bool>()).prop_map(
+        |(key, [first, last, seen_packets, seen_bytes, stored_packets, stored_bytes], end, class, second, cut)| {
+            Receipt {
+                key,
+                first: first.min(last),
+                last: first.max(last),
+                seen_packets,
+                seen_bytes,
+                stored_packets,
+                stored_bytes,
+                end,
+                class,
+                originator: u8::from(second),
+                cut,
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn receipts_come_back(all in prop::collection::vec(receipt(), 1..200), pick in any::<prop::sample::Index>()) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut r = Receipts::open(dir.path(), RECEIPTS_BYTES).unwrap();
+        for some in all.chunks(17) {
+            r.append(5, some).unwrap();
+        }
+        let mut back = Vec::new();
+        let report = lookup(dir.path(), 0, u64::MAX, None, |r| back.push(*r)).unwrap();
+        prop_assert_eq!(report.bad_bytes, 0);
+        let in_window: Vec<_> = all.iter().filter(|r| r.first < u64::MAX).copied().collect();
+        prop_assert_eq!(&back, &in_window);
+        let key = pick.get(&all).key;
+        let mut mine = Vec::new();
+        lookup(dir.path(), 0, u64::MAX, Some(&key), |r| mine.push(*r)).unwrap();
+        prop_assert_eq!(mine, in_window.into_iter().filter(|r| r.key == key).collect::<Vec<_>>());
+    }
+
+    /// Whatever happens to the bytes, what comes back was written, and all frames but those hit come back.
+    #[test]
+    fn damaged_receipts_are_skipped(
+        all in prop::collection::vec(receipt(), 60), at in any::<prop::sample::Index>(), xor in 1u8.., cut in any::<bool>(),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut r = Receipts::open(dir.path(), RECEIPTS_BYTES).unwrap();
+        all.chunks(20).for_each(|some| r.append(5, some).unwrap());
+        let path = files_of(dir.path(), "receipts").unwrap().remove(0);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = at.index(bytes.len());
+        if cut { bytes.truncate(at) } else { bytes[at] ^= xor }
+        std::fs::write(&path, &bytes).unwrap();
+        let mut back = Vec::new();
+        let report = lookup(dir.path(), 0, u64::MAX, None, |r| back.push(*r)).unwrap();
+        prop_assert!(back.iter().all(|r| all.contains(r)));
+        prop_assert!(cut || back.len() >= 40 - all.iter().filter(|r| r.first == u64::MAX).count());
+        prop_assert!(cut || report.bad_bytes > 0);
+    }
+}
+
+#[test]
+fn receipts_keep_their_budget() {
+    let dir = tempfile::tempdir().unwrap();
+    let budget = super::receipts::tests_file_bytes() * 2;
+    let mut r = Receipts::open(dir.path(), budget).unwrap();
+    let key = Key::V4(Key4::default());
+    let one = Receipt {
+        key,
+        first: 1,
+        last: 2,
+        seen_packets: 1,
+        seen_bytes: 60,
+        stored_packets: 1,
+        stored_bytes: 60,
+        end: End::Idle,
+        class: 0,
+        originator: 0,
+        cut: false,
+    };
+    // A file each hour, each of about 1.3 MB.
+    let batch = vec![one; 50_000];
+    for hour in 0..100 {
+        r.append(hour * 3600 * S, &batch).unwrap();
+    }
+    let files = files_of(dir.path(), "receipts").unwrap();
+    let total: u64 = files.iter().map(|p| std::fs::metadata(p).unwrap().len()).sum();
+    assert!(total <= budget && files.len() > 10, "{} files, {total} bytes", files.len());
+    assert!(
+        files.first().unwrap().to_str().unwrap().contains(&format!("{:020}", (100 - files.len() as u64) * 3600 * S))
+    );
+}
