@@ -1,0 +1,138 @@
+//! From the packets of a segment to its index. Called by the keeper's indexer for a sealed segment, and by a query that finds
+//! none; off the packet path, at idle priority. Takes memory in proportion to the connections of one segment.
+
+use super::conns::{Before, Conn, GROUP, put_conn};
+use super::file::{About, Sections};
+use super::list::put_list;
+use super::term::{KINDS, Term};
+use super::terms::terms;
+use super::varint::put_wide;
+use super::{IndexError, TERMS_PER_GROUP, value_bytes};
+use crate::conn::verdict::Mark;
+use crate::packet::Parser;
+use crate::packet::key::Key;
+use crate::store::reader::SegmentReader;
+use std::collections::HashMap;
+use xorf::{BinaryFuse8, DmaSerializable};
+
+/// A connection as it is gathered.
+struct Gathered {
+    conn: Conn,
+    terms: Vec<Term>,
+}
+
+/// Reads a segment and makes the bytes of its index. Blocks that are damaged are left out: a query scans past them too.
+pub fn bytes_of(segment: &SegmentReader) -> Result<Vec<u8>, IndexError> {
+    // The seed does not matter here, since keys are compared whole.
+    let parser = Parser::new(0, true);
+    let link_type = segment.link_type();
+    let mut conns: Vec<Gathered> = Vec::new();
+    let mut by_key: HashMap<Key, u32> = HashMap::new();
+    let (mut first, mut last, mut packets) = (u64::MAX, 0, 0u64);
+    for block in segment.blocks() {
+        let Ok(block) = segment.block(block) else { continue };
+        for p in block.packets() {
+            let Ok(p) = p else { break };
+            let key = parser.parse(link_type, p.data).key;
+            let id = *by_key.entry(key).or_insert(conns.len() as u32) as usize;
+            if id == conns.len() {
+                let conn = Conn { key, first: p.time, last: p.time, bytes: 0, cut: false, offsets: Vec::new() };
+                conns.push(Gathered { conn, terms: Vec::new() });
+            }
+            let Some(Gathered { conn, terms: known }) = conns.get_mut(id) else { continue };
+            conn.first = conn.first.min(p.time);
+            conn.last = conn.last.max(p.time);
+            conn.bytes += u64::from(p.wire_len);
+            conn.cut |= p.mark == Mark::CutHere;
+            conn.offsets.push(p.offset);
+            // A handful for each connection: a list is faster than a set.
+            terms(link_type, p.data, &mut |t| {
+                if !known.contains(&t) {
+                    known.push(t);
+                }
+            });
+            (first, last, packets) = (first.min(p.time), last.max(p.time), packets + 1);
+        }
+    }
+    if packets == 0 {
+        first = 0;
+    }
+    let h = segment.header();
+    let about = About {
+        connections: conns.len() as u32,
+        store: h.store,
+        number: h.number,
+        generation: h.generation,
+        end: segment.end(),
+        first,
+        last,
+        packets,
+    };
+    let mut postings: Vec<(Term, u32)> =
+        conns.iter().enumerate().flat_map(|(id, c)| c.terms.iter().map(move |&t| (t, id as u32))).collect();
+    postings.sort_unstable();
+    let (groups, records) = records(conns.into_iter().map(|g| g.conn))?;
+    let (directory, dictionary) = dictionary(&postings, about.connections)?;
+    let filter = filter(&postings)?;
+    Ok(super::file::assemble(&about, Sections([groups, records, directory, dictionary, filter])))
+}
+
+/// The records, and where each group of them begins.
+fn records(conns: impl Iterator<Item = Conn>) -> Result<(Vec<u8>, Vec<u8>), IndexError> {
+    let (mut groups, mut records, mut before) = (Vec::new(), Vec::new(), Before::default());
+    for (id, c) in conns.enumerate() {
+        if id % GROUP == 0 {
+            groups.extend(offset32(records.len())?);
+            before = Before::default();
+        }
+        put_conn(&mut records, &c, &mut before);
+    }
+    Ok((groups, records))
+}
+
+/// The terms, each with its list of connections, and the directory: for each kind how many groups there are, then each
+/// group's first value and place.
+fn dictionary(postings: &[(Term, u32)], of: u32) -> Result<(Vec<u8>, Vec<u8>), IndexError> {
+    let (mut directory, mut dictionary) = (Vec::new(), Vec::new());
+    for kind in 0..KINDS {
+        let mut groups = Vec::new();
+        let (mut count, mut value) = (0u32, 0u128);
+        let of_kind = postings.iter().filter(|(t, _)| t.kind() == kind).collect::<Vec<_>>();
+        for (n, list) in of_kind.chunk_by(|a, b| a.0 == b.0).enumerate() {
+            let Some((term, _)) = list.first() else { continue };
+            if n % TERMS_PER_GROUP == 0 {
+                let bytes = term.value().to_le_bytes();
+                groups.extend(bytes.iter().take(value_bytes(kind)));
+                groups.extend(offset32(dictionary.len())?);
+                count += 1;
+                value = term.value();
+            }
+            put_wide(&mut dictionary, term.value() - value);
+            value = term.value();
+            let ids: Vec<u32> = list.iter().map(|(_, id)| *id).collect();
+            put_list(&mut dictionary, &ids, of);
+        }
+        directory.extend(count.to_le_bytes());
+        directory.extend(groups);
+    }
+    Ok((directory, dictionary))
+}
+
+/// The address filter: xorf's descriptor and fingerprints; empty if there are no addresses.
+fn filter(postings: &[(Term, u32)]) -> Result<Vec<u8>, IndexError> {
+    let mut keys: Vec<u64> = postings.iter().filter_map(|(t, _)| t.filter_key()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let filter = BinaryFuse8::try_from(&keys).map_err(IndexError::Filter)?;
+    let mut out = vec![0; BinaryFuse8::DESCRIPTOR_LEN];
+    filter.dma_copy_descriptor_to(&mut out);
+    out.extend(filter.dma_fingerprints());
+    Ok(out)
+}
+
+fn offset32(n: usize) -> Result<[u8; 4], IndexError> {
+    u32::try_from(n).map(u32::to_le_bytes).map_err(|_| IndexError::TooLarge)
+}

@@ -1,0 +1,82 @@
+//! The index of a segment: what its packets can be found by. Derived from the segment's bytes alone, so that it can always
+//! be made again. Made by the indexer, read by queries; knows nothing of the query language. FORMAT.md tells every byte.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+mod build;
+pub mod conns;
+pub mod file;
+mod list;
+mod read;
+pub mod term;
+mod terms;
+#[cfg(test)]
+pub(crate) mod tests;
+mod varint;
+pub mod view;
+
+pub use read::Index;
+
+use crate::store::reader::{ReadError, SegmentReader};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Terms of one group of the dictionary.
+const TERMS_PER_GROUP: usize = 16;
+
+/// Bytes of a term's value in the directory, by kind: IPv4, IPv6, port, protocol, ethertype, VLAN, MPLS label.
+fn value_bytes(kind: usize) -> usize {
+    [4, 16, 2, 1, 2, 2, 4].get(kind).copied().unwrap_or(16)
+}
+
+/// Why an index can't be made or used. The segment is readable without.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The system refused something.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Bytes that are not what they should be.
+    #[error("the index is damaged ({0}); delete it, and the next recording makes it again")]
+    Damaged(&'static str),
+    /// Of another version.
+    #[error("the index is of version {0}, this program reads version {ours}", ours = file::VERSION)]
+    Version(u32),
+    /// Of another segment, or of another state of this one.
+    #[error("the index is not that of its segment; delete it, and the next recording makes it again")]
+    Stale,
+    /// Its segment can't be read.
+    #[error(transparent)]
+    Segment(#[from] ReadError),
+    /// More than 4 GiB.
+    #[error("the segment has too many connections for one index")]
+    TooLarge,
+    /// The address filter can't be made.
+    #[error("the address filter: {0}")]
+    Filter(&'static str),
+}
+
+/// Makes the index of a sealed segment, beside it.
+pub fn build(segment: &Path) -> Result<(), IndexError> {
+    let reader = SegmentReader::open(segment)?;
+    file::write(&reader.index(), &build::bytes_of(&reader)?)
+}
+
+/// Checks the index at `index` against its segment.
+pub fn verify(segment: &Path, index: &Path) -> Result<(), IndexError> {
+    let reader = SegmentReader::open(segment)?;
+    let found = Index::open(index)?;
+    if !found.belongs_to(reader.header(), reader.end()) {
+        return Err(IndexError::Stale);
+    }
+    found.check()
+}
+
+/// How many connections the index at this path has.
+pub fn connections(index: &Path) -> Option<u64> {
+    Index::open(index).ok().map(|i| i.about().connections.into())
+}
