@@ -1,0 +1,150 @@
+//! One connection as a question: `tcp 1.2.3.4:5 6.7.8.9:80`. Owns its grammar, the plan made of it, and which packets belong to it,
+//! later fragments included. Called by the executor.
+
+use super::lang::plan::Plan;
+use crate::index::term::Term;
+use crate::limits::FRAGMENT_NS;
+use crate::packet::key::{Key, Kind};
+use crate::packet::{Fragment, Parsed, Parser};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+/// A connection: protocol and two endpoints, in either order, whatever VLAN or tunnel it is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnSpec {
+    proto: u8,
+    ends: [(IpAddr, u16); 2],
+    ports: bool,
+}
+
+/// What is wrong with a connection's text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{text:?} is no connection: {why}; write 'tcp 1.2.3.4:5 6.7.8.9:80', 'udp [2001:db8::1]:5 [2001:db8::2]:53' or 'icmp 1.2.3.4 6.7.8.9'"
+)]
+pub struct ConnSpecError {
+    text: String,
+    why: &'static str,
+}
+
+impl FromStr for ConnSpec {
+    type Err = ConnSpecError;
+
+    fn from_str(text: &str) -> Result<ConnSpec, ConnSpecError> {
+        let wrong = |why| ConnSpecError { text: text.to_owned(), why };
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let [proto, a, b] = words.as_slice() else { return Err(wrong("it has not three words")) };
+        let (proto, needs_ports) = match proto.to_ascii_lowercase().as_str() {
+            "tcp" => (6, true),
+            "udp" => (17, true),
+            "sctp" => (132, true),
+            "icmp" => (1, false),
+            "icmp6" => (58, false),
+            n => (
+                n.parse().map_err(|_| {
+                    wrong("its first word is neither tcp, udp, sctp, icmp, icmp6 nor a protocol's number")
+                })?,
+                false,
+            ),
+        };
+        let end = |word: &str| -> Result<(IpAddr, Option<u16>), ConnSpecError> {
+            if let Ok(s) = word.parse::<SocketAddr>() {
+                return Ok((s.ip(), Some(s.port())));
+            }
+            let bare = word.strip_prefix('[').and_then(|w| w.strip_suffix(']')).unwrap_or(word);
+            bare.parse().map(|a| (a, None)).map_err(|_| wrong("an endpoint is no address"))
+        };
+        let ((a, ap), (b, bp)) = (end(a)?, end(b)?);
+        if a.is_ipv4() != b.is_ipv4() {
+            return Err(wrong("one endpoint is IPv4 and the other IPv6"));
+        }
+        let ports = ap.is_some() && bp.is_some();
+        if ap.is_some() != bp.is_some() || needs_ports && !ports {
+            return Err(wrong("an endpoint has no port"));
+        }
+        Ok(ConnSpec { proto, ends: [(a, ap.unwrap_or(0)), (b, bp.unwrap_or(0))], ports })
+    }
+}
+
+impl ConnSpec {
+    /// What its packets have. Ports are not asked for: later fragments have none.
+    pub fn plan(&self) -> Plan {
+        let [a, b] = self.ends.map(|(a, _)| Plan::Range(Term::addr(a), Term::addr(a)));
+        a.and(b)
+    }
+
+    /// Whether a key names it.
+    fn names(&self, key: &Key) -> bool {
+        let t = key.tail();
+        if t.kind() != Kind::Ip || t.proto != self.proto {
+            return false;
+        }
+        let Some([a, b]) = key.addrs() else { return false };
+        let ends = [(a, t.port[0]), (b, t.port[1])];
+        let same =
+            |x: [(IpAddr, u16); 2]| if self.ports { x == self.ends } else { x.map(|e| e.0) == self.ends.map(|e| e.0) };
+        let [x, y] = ends;
+        same([x, y]) || same([y, x])
+    }
+}
+
+/// Recognises the packets of one connection in a stream in time order.
+pub struct ConnMatcher {
+    spec: ConnSpec,
+    parser: Parser,
+    /// Datagrams whose first fragment was of the connection or of another one of the pair, with its time.
+    datagrams: HashMap<(Key, u32, bool), (bool, u64)>,
+}
+
+impl ConnMatcher {
+    /// For this connection.
+    pub fn new(spec: ConnSpec) -> ConnMatcher {
+        ConnMatcher { spec, parser: Parser::new(0, true), datagrams: HashMap::new() }
+    }
+
+    /// Whether the packet belongs to it. Packets must come in time order.
+    pub fn matches(&mut self, link_type: u16, data: &[u8], time: u64) -> bool {
+        let parsed: Parsed = self.parser.parse(link_type, data);
+        match parsed.fragment {
+            Fragment::None => self.spec.names(&parsed.key),
+            Fragment::First(id) => {
+                let ours = self.spec.names(&parsed.key);
+                if self.datagrams.len() > 4096 {
+                    self.datagrams.retain(|_, (_, t)| time.saturating_sub(*t) <= FRAGMENT_NS);
+                }
+                self.datagrams.insert((parsed.key.portless(), id, parsed.swapped), (ours, time));
+                ours
+            }
+            Fragment::Later(id) => {
+                let known = self.datagrams.get(&(parsed.key.portless(), id, parsed.swapped));
+                known.is_some_and(|(ours, t)| *ours && time.saturating_sub(*t) <= FRAGMENT_NS)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts() {
+        for good in
+            ["tcp 1.2.3.4:5 6.7.8.9:80", "UDP [2001:db8::1]:5 [2001:db8::2]:53", "icmp 1.2.3.4 6.7.8.9", "47 ::1 ::2"]
+        {
+            assert!(good.parse::<ConnSpec>().is_ok(), "{good}");
+        }
+        for (bad, why) in [
+            ("tcp 1.2.3.4:5", "three words"),
+            ("tcp 1.2.3.4 6.7.8.9", "no port"),
+            ("tcp 1.2.3.4:5 [::1]:6", "IPv6"),
+            ("tpc 1.2.3.4:5 1.2.3.4:6", "first word"),
+            ("tcp example.com:5 1.2.3.4:6", "no address"),
+            ("tcp 1.2.3.4:70000 1.2.3.4:6", "no address"),
+        ] {
+            let error = bad.parse::<ConnSpec>().expect_err(bad).to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! A filter as the planner sees it: the parts that the index can answer, everything else as [`Leaf::Unknown`]. Made by
+//! the parser of this folder, read by the planner. It decides nothing: libpcap compiles the untouched text.
+
+use crate::index::term::Term;
+
+/// `and` or `or`: in pcap-filter they bind alike and group to the left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Both.
+    And,
+    /// Either.
+    Or,
+}
+
+/// An expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expr {
+    /// `first op a op b ...`, grouped to the left.
+    Chain(Box<Expr>, Vec<(Op, Expr)>),
+    /// Its opposite.
+    Not(Box<Expr>),
+    /// A primitive.
+    Leaf {
+        /// What it asks.
+        what: Leaf,
+        /// How many headers libpcap has been told to step over by `vlan`, `mpls`, `pppoes` and `geneve` before it, in the
+        /// order of the text, whatever the logic: they move the offsets of all that follows.
+        shifts: usize,
+    },
+}
+
+/// A primitive, as far as the index can answer it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leaf {
+    /// All of these: each any of the ranges of terms, ends included. Implied by the primitive, not equal to it.
+    Terms(Vec<Vec<(Term, Term)>>),
+    /// The same, and a header to step over from here on.
+    Shift {
+        /// What it implies.
+        terms: Vec<Vec<(Term, Term)>>,
+        /// Where it matches, what follows is read from where the packet has it.
+        sound: bool,
+    },
+    /// Something that the index knows nothing of.
+    Unknown,
+}
+
+/// A primitive that moves the offsets of all that follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shift {
+    /// `vlan`
+    Vlan,
+    /// `mpls`
+    Mpls,
+    /// `pppoes`
+    Pppoes,
+    /// `geneve`
+    Geneve,
+}

@@ -1,0 +1,122 @@
+//! The plan: which terms a packet must have for an expression to be able to match it. A superset by construction: what the
+//! plan excludes libpcap would reject. `not` and what is not understood exclude nothing.
+//!
+//! `vlan`, `mpls`, `pppoes` and `geneve` move the offsets of all that follows in the text, whether they match or not: in
+//! `vlan or host A` the host is looked for behind a tag even where there is none, and may find it in bytes that are no
+//! address. So what follows them prunes only where a match implies that those headers are really there.
+
+use super::ast::{Expr, Leaf, Op};
+use super::parse::parse;
+use crate::index::term::Term;
+
+/// A monotone condition on the terms of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Every packet.
+    All,
+    /// Has a term in this range, ends included; both of one kind.
+    Range(Term, Term),
+    /// All of them; at least two.
+    And(Vec<Plan>),
+    /// Any of them; at least two.
+    Or(Vec<Plan>),
+}
+
+impl Plan {
+    /// The plan of an expression as it stands.
+    pub fn of(text: &str) -> Plan {
+        if text.trim().is_empty() {
+            return Plan::All;
+        }
+        parse(text).map_or(Plan::All, |e| plan(&e, 0).0)
+    }
+
+    /// Both.
+    pub fn and(self, other: Plan) -> Plan {
+        match (self, other) {
+            (Plan::All, p) | (p, Plan::All) => p,
+            (Plan::And(mut a), Plan::And(b)) => {
+                a.extend(b);
+                Plan::And(a)
+            }
+            (Plan::And(mut a), p) | (p, Plan::And(mut a)) => {
+                a.push(p);
+                Plan::And(a)
+            }
+            (a, b) => Plan::And(vec![a, b]),
+        }
+    }
+
+    /// Either.
+    pub fn or(self, other: Plan) -> Plan {
+        match (self, other) {
+            (Plan::All, _) | (_, Plan::All) => Plan::All,
+            (Plan::Or(mut a), Plan::Or(b)) => {
+                a.extend(b);
+                Plan::Or(a)
+            }
+            (Plan::Or(mut a), p) | (p, Plan::Or(mut a)) => {
+                a.push(p);
+                Plan::Or(a)
+            }
+            (a, b) => Plan::Or(vec![a, b]),
+        }
+    }
+
+    /// Evaluates the plan where `has` knows of each range whether it may hold.
+    pub fn may(&self, has: &mut impl FnMut(Term, Term) -> bool) -> bool {
+        match self {
+            Plan::All => true,
+            Plan::Range(lo, hi) => has(*lo, *hi),
+            Plan::And(of) => of.iter().all(|p| p.may(has)),
+            Plan::Or(of) => of.iter().any(|p| p.may(has)),
+        }
+    }
+
+    /// The single addresses that it asks for anywhere, in order of the text.
+    pub fn hosts(&self) -> Vec<Term> {
+        match self {
+            Plan::All => vec![],
+            Plan::Range(a, b) if a == b && a.filter_key().is_some() => vec![*a],
+            Plan::Range(..) => vec![],
+            Plan::And(of) | Plan::Or(of) => of.iter().flat_map(Plan::hosts).collect(),
+        }
+    }
+}
+
+/// Plans `e`. `given` are shifts (bits, in order of the text) whose headers are there if this part of the expression
+/// matters at all; returned with the plan are those whose headers are there whenever it matches.
+fn plan(e: &Expr, given: u64) -> (Plan, u64) {
+    match e {
+        Expr::Not(_) => (Plan::All, 0),
+        Expr::Leaf { what, shifts } => {
+            // Of more than 63 shifts nothing is claimed.
+            let before = u32::try_from(*shifts).ok().and_then(|s| 1u64.checked_shl(s)).map_or(u64::MAX, |bit| bit - 1);
+            if before & !given != 0 {
+                return (Plan::All, 0);
+            }
+            match what {
+                Leaf::Unknown => (Plan::All, 0),
+                Leaf::Terms(of) => (terms(of), 0),
+                Leaf::Shift { terms: of, sound } => (terms(of), if *sound { before + 1 } else { 0 }),
+            }
+        }
+        Expr::Chain(first, rest) => rest.iter().fold(plan(first, given), |(acc, implied), (op, e)| match op {
+            Op::And => {
+                let (p, also) = plan(e, given | implied);
+                (acc.and(p), implied | also)
+            }
+            Op::Or => {
+                let (p, also) = plan(e, given);
+                (acc.or(p), implied & also)
+            }
+        }),
+    }
+}
+
+fn terms(of: &[Vec<(Term, Term)>]) -> Plan {
+    of.iter().fold(Plan::All, |p, any| {
+        let any = any.iter().map(|&(lo, hi)| Plan::Range(lo, hi)).reduce(Plan::or).unwrap_or(Plan::All);
+        p.and(any)
+    })
+}

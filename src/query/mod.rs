@@ -1,0 +1,116 @@
+//! Queries: an expression and a time window in, packets in time order and an honest summary out. Called by the CLI; reads the
+//! store, its index and the ledger, and never holds anything that capture waits on.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+mod conn;
+mod judge;
+pub mod lang;
+mod merge;
+pub mod output;
+mod part;
+pub mod priority;
+mod run;
+mod select;
+mod summary;
+
+pub use conn::{ConnSpec, ConnSpecError};
+pub use run::run;
+pub use summary::{Loss, Pruning, Summary};
+
+use crate::filter::FilterError;
+use crate::ledger::LedgerError;
+use crate::source::Interface;
+use crate::store::StoreError;
+use crate::store::reader::ReadError;
+use std::path::PathBuf;
+
+/// What is asked.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// The store.
+    pub store: PathBuf,
+    /// pcap-filter expression; empty: everything.
+    pub filter: String,
+    /// Apply it at each decoded layer, too.
+    pub any_layer: bool,
+    /// Only this connection.
+    pub conn: Option<ConnSpec>,
+    /// Only these classes; empty: all.
+    pub classes: Vec<String>,
+    /// Packets from this time on, Unix ns.
+    pub since: Option<u64>,
+    /// Packets before this time, Unix ns.
+    pub until: Option<u64>,
+    /// Packets of the last so many ns: back from now, or in a store of imported traces from its newest packet.
+    pub last: Option<u64>,
+    /// At most so many packets, the earliest.
+    pub limit: Option<u64>,
+    /// Answer without index and plan: for tests and for comparison.
+    pub full_scan: bool,
+}
+
+/// A packet of the answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// Unix time, ns.
+    pub time: u64,
+    /// Length on the wire.
+    pub wire_len: u32,
+    /// Captured bytes.
+    pub data: &'a [u8],
+    /// Where it arrived.
+    pub interface: &'a Interface,
+}
+
+/// Takes the packets of an answer, in time order.
+pub trait PacketSink {
+    /// One packet.
+    fn packet(&mut self, p: &Answer<'_>) -> Result<(), OutputError>;
+}
+
+/// Why an answer can't be delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The system refused something.
+    #[error("{what}: {source}")]
+    Io {
+        /// The file.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// pcap has one link type a file.
+    #[error(
+        "the answer has packets of link types {0} and {1}, and a pcap file holds one: write pcapng, or narrow the query down"
+    )]
+    LinkTypes(u16, u16),
+}
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The expression.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A segment.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The ledger or the receipts.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The output.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// No such class.
+    #[error("the store has no class {class:?}; it has {have}")]
+    Class {
+        /// What was asked for.
+        class: String,
+        /// What there is.
+        have: String,
+    },
+}

@@ -1,0 +1,129 @@
+//! A query from start to end: window, plan, segments, merge, judge, summary. Called by the CLI and by tests; single-threaded, so that
+//! it takes at most one processor, and at idle priority if its caller asked for that.
+
+use super::judge::Judge;
+use super::lang::plan::Plan;
+use super::merge::Merge;
+use super::output::Nothing;
+use super::part::{Part, Question};
+use super::summary::{Met, Summary, from_ledger};
+use super::{Answer, PacketSink, Query, QueryError};
+use crate::ledger::coverage;
+use crate::packet::Parser;
+use crate::store::layout::Layout;
+use crate::store::list::{SegmentRef, segments};
+use crate::units;
+use std::time::Instant;
+
+/// Answers `query` into `out`.
+pub fn run(query: &Query, out: &mut dyn PacketSink) -> Result<Summary, QueryError> {
+    let started = Instant::now();
+    let (mut summary, now) = (Summary::default(), units::now());
+    let listed = segments(&query.store)?;
+    known_classes(query, &listed)?;
+    let layout = Layout::new(&query.store);
+    let (from, to) = window(query, &layout, &listed, now)?;
+    (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
+
+    let plan = match &query.conn {
+        _ if query.full_scan => Plan::All,
+        Some(conn) => Plan::of(&query.filter).and(conn.plan()),
+        None => Plan::of(&query.filter),
+    };
+    let question = Question { plan: &plan, from, to, classes: &query.classes, full_scan: query.full_scan };
+    let mut judge = Judge::new(&query.filter, query.any_layer, query.conn.clone());
+    if let (false, Some(error)) = (judge.prepare(ETHERNET), judge.error()) {
+        // It may be meant for what the store holds: only if it compiles for none of that it is wrong.
+        let others = link_types(&listed);
+        if !others.into_iter().any(|l| judge.prepare(l)) {
+            return Err(error.into());
+        }
+    }
+    let mut parts = Vec::new();
+    for segment in listed {
+        parts.extend(Part::plan(segment, &question, &mut summary)?);
+    }
+    let (parser, mut met, mut merge) = (Parser::new(0, true), Met::default(), Merge::new(parts));
+    loop {
+        let limited = query.limit.is_some_and(|limit| summary.packets >= limit);
+        let next = merge.next(&question, &mut judge, &mut summary, |p, reader, judge| {
+            let link_type = reader.link_type();
+            if !judge.belongs(link_type, &p.data, p.time) {
+                return Ok(None);
+            }
+            if limited {
+                return Ok(Some(None));
+            }
+            let Some(interface) = reader.interfaces().get(p.iface as usize) else { return Ok(None) };
+            out.packet(&Answer { time: p.time, wire_len: p.wire_len, data: &p.data, interface })?;
+            Ok::<_, QueryError>(Some(Some((p.time, p.wire_len, parser.parse(link_type, &p.data).key))))
+        })?;
+        match next.transpose()? {
+            None => break,
+            Some(None) => {}
+            Some(Some(None)) => {
+                summary.limited = true;
+                break;
+            }
+            Some(Some(Some((time, wire_len, key)))) => {
+                summary.packets += 1;
+                summary.bytes += u64::from(wire_len);
+                summary.first.get_or_insert(time);
+                summary.last = Some(time);
+                met.note(key, time);
+            }
+        }
+    }
+    met.settle(&layout, &mut summary)?;
+    from_ledger(&layout, from, to, now, &mut summary)?;
+    if summary.packets == 0 && !query.any_layer && query.limit != Some(0) && plan != Plan::All {
+        summary.try_any_layer = exists_deeper(query)?;
+    }
+    summary.elapsed_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    Ok(summary)
+}
+
+const ETHERNET: u16 = 1;
+
+/// A class that nobody has heard of is a slip of the pen.
+fn known_classes(query: &Query, listed: &[SegmentRef]) -> Result<(), QueryError> {
+    let mut have: Vec<&str> = listed.iter().filter_map(|s| s.class.as_deref()).collect();
+    have.sort_unstable();
+    have.dedup();
+    // Unsealed segments do not tell theirs in the listing.
+    let all_told = listed.iter().all(|s| s.class.is_some());
+    match query.classes.iter().find(|c| all_told && !have.contains(&c.as_str())) {
+        Some(class) => Err(QueryError::Class { class: class.clone(), have: have.join(", ") }),
+        None => Ok(()),
+    }
+}
+
+/// From and to, Unix ns, the end exclusive.
+fn window(query: &Query, layout: &Layout, listed: &[SegmentRef], now: u64) -> Result<(u64, u64), QueryError> {
+    let (from, to) = (query.since.unwrap_or(0), query.until.unwrap_or(u64::MAX));
+    let Some(last) = query.last else { return Ok((from, to)) };
+    let ledger = coverage(&layout.ledger(), 0, now)?;
+    if !(ledger.imported && ledger.recorded.is_empty()) {
+        return Ok((now.saturating_sub(last), to));
+    }
+    let mut newest = Summary::default();
+    let everything = Question { plan: &Plan::All, from: 0, to: u64::MAX, classes: &[], full_scan: false };
+    for segment in listed {
+        Part::plan(segment.clone(), &everything, &mut newest)?;
+    }
+    Ok((newest.store_last.unwrap_or(now).saturating_sub(last), to))
+}
+
+/// Link types of the segments, those that can be opened.
+fn link_types(listed: &[SegmentRef]) -> Vec<u16> {
+    let mut types: Vec<u16> = listed.iter().filter_map(|s| Some(s.open().ok()??.link_type())).collect();
+    types.sort_unstable();
+    types.dedup();
+    types
+}
+
+/// Whether the same question finds something inside tags or tunnels.
+fn exists_deeper(query: &Query) -> Result<bool, QueryError> {
+    let deeper = Query { any_layer: true, limit: Some(1), ..query.clone() };
+    Ok(run(&deeper, &mut Nothing)?.packets > 0)
+}

@@ -1,0 +1,196 @@
+//! What an answer says of itself: how much it is, and what is missing from it: cut, lost, not recorded, expired, damaged. Owns the
+//! figures; made by the executor from packets, receipts and ledger, shown by the CLI.
+
+use crate::ledger::{LedgerError, What, coverage, entries, losses, receipts};
+use crate::packet::key::Key;
+use crate::store::layout::Layout;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+
+/// How the answer was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Pruning {
+    /// Segments of the store.
+    pub segments: u64,
+    /// Of these, of another class.
+    pub by_class: u64,
+    /// Outside of the window.
+    pub by_time: u64,
+    /// Ruled out by their address filter.
+    pub by_filter: u64,
+    /// Ruled out by their index.
+    pub by_index: u64,
+    /// Scanned because they have no index yet.
+    pub without_index: u64,
+    /// Packets that libpcap had to look at.
+    pub candidates: u64,
+    /// Bytes of segments read.
+    pub bytes_read: u64,
+}
+
+/// Packets lost in the window by one cause in one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Loss {
+    /// A cause of the account.
+    pub cause: String,
+    /// Where.
+    pub place: String,
+    /// How many.
+    pub packets: u64,
+}
+
+/// An answer's figures. Times are Unix ns, bytes are lengths on the wire.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Packets in the answer.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Connections that they are of.
+    pub connections: u64,
+    /// Time of the first packet.
+    pub first: Option<u64>,
+    /// Time of the last.
+    pub last: Option<u64>,
+    /// More would have matched.
+    pub limited: bool,
+    /// The window asked for.
+    pub since: Option<u64>,
+    /// Its end.
+    pub until: Option<u64>,
+    /// Of the connections, those past their cutoff.
+    pub cut_connections: u64,
+    /// Packets of these connections that were not stored.
+    pub cut_packets: u64,
+    /// Their bytes.
+    pub cut_bytes: u64,
+    /// Connections without a receipt: they last, or their receipts have expired. What was cut of them is not in the figures.
+    pub open_connections: u64,
+    /// Packets lost in the window.
+    pub lost: Vec<Loss>,
+    /// Times of the window when nothing was recorded: from, to.
+    pub not_recorded: Vec<(u64, u64)>,
+    /// The window begins before the store's oldest packet, this, and segments of then have expired.
+    pub expired_before: Option<u64>,
+    /// Segments that expired while the answer was made.
+    pub expired_segments: u64,
+    /// Segments, blocks, packets and indexes that are damaged: `retrotap verify` names them.
+    pub damaged_segments: u64,
+    /// Blocks.
+    pub damaged_blocks: u64,
+    /// Packets.
+    pub damaged_packets: u64,
+    /// Indexes; their segments were scanned.
+    pub damaged_indexes: u64,
+    /// The answer is empty, but inside tags or tunnels there are packets that match: ask with `--any-layer`.
+    pub try_any_layer: bool,
+    /// How it was found.
+    pub pruning: Pruning,
+    /// Time it took, ns.
+    pub elapsed_ns: u64,
+    /// Oldest packet of the store.
+    #[serde(skip)]
+    pub store_first: Option<u64>,
+    /// Newest packet of the store.
+    #[serde(skip)]
+    pub store_last: Option<u64>,
+}
+
+impl Summary {
+    /// Notes what a segment holds.
+    pub(super) fn saw(&mut self, packets: u64, first: u64, last: u64) {
+        if packets > 0 {
+            self.store_first = Some(self.store_first.map_or(first, |t| t.min(first)));
+            self.store_last = Some(self.store_last.map_or(last, |t| t.max(last)));
+        }
+    }
+
+    /// Nothing that was seen in the window is missing but by the cutoff.
+    pub fn is_whole(&self) -> bool {
+        self.lost.is_empty()
+            && self.not_recorded.is_empty()
+            && self.expired_before.is_none()
+            && self.expired_segments + self.damaged_segments + self.damaged_blocks + self.damaged_packets == 0
+    }
+}
+
+/// The connections of an answer, each with the times of its first and last packet there.
+#[derive(Default)]
+pub struct Met(HashMap<Key, (u64, u64)>);
+
+/// Up to so many connections are looked up one by one; for more all receipts are read once.
+const SINGLE_LOOKUPS_MAX: usize = 32;
+
+impl Met {
+    /// Notes a packet.
+    pub fn note(&mut self, key: Key, time: u64) {
+        let times = self.0.entry(key).or_insert((time, time));
+        *times = (times.0.min(time), times.1.max(time));
+    }
+
+    /// Fills in connections and what was cut of them, from the receipts.
+    pub fn settle(&self, layout: &Layout, summary: &mut Summary) -> Result<(), LedgerError> {
+        summary.connections = self.0.len() as u64;
+        let mut latest = HashMap::new();
+        let mut note = |r: &crate::conn::receipt::Receipt| {
+            if self.0.get(&r.key).is_some_and(|&(first, last)| r.first <= last && r.last >= first) {
+                // Those of a connection that lasts repeat what the ones before said.
+                let known = latest.entry((r.key, r.first)).or_insert(*r);
+                if r.seen_packets >= known.seen_packets {
+                    *known = *r;
+                }
+            }
+        };
+        let dir = layout.receipts();
+        let window = |(first, last): (u64, u64)| (first, last.saturating_add(1));
+        if self.0.len() <= SINGLE_LOOKUPS_MAX {
+            for (key, times) in &self.0 {
+                let (from, to) = window(*times);
+                receipts::lookup(&dir, from, to, Some(key), &mut note)?;
+            }
+        } else {
+            let all = self.0.values().fold((u64::MAX, 0), |a, t| (a.0.min(t.0), a.1.max(t.1)));
+            let (from, to) = window(all);
+            receipts::lookup(&dir, from, to, None, &mut note)?;
+        }
+        for r in latest.values().filter(|r| r.cut) {
+            summary.cut_connections += 1;
+            summary.cut_packets += r.seen_packets.saturating_sub(r.stored_packets);
+            summary.cut_bytes += r.seen_bytes.saturating_sub(r.stored_bytes);
+        }
+        let known: std::collections::HashSet<_> = latest.keys().map(|(key, _)| key).collect();
+        summary.open_connections = (self.0.len() - known.len()) as u64;
+        Ok(())
+    }
+}
+
+/// Fills in what the ledger knows of the window.
+pub fn from_ledger(layout: &Layout, from: u64, to: u64, now: u64, summary: &mut Summary) -> Result<(), LedgerError> {
+    let dir = layout.ledger();
+    let mut lost = BTreeMap::new();
+    for e in losses(&dir, from, to)? {
+        if let What::Loss { cause, place, packets } = e.what {
+            *lost.entry((cause, place)).or_insert(0) += packets;
+        }
+    }
+    summary.lost = lost.into_iter().map(|((cause, place), packets)| Loss { cause, place, packets }).collect();
+    if let Some(oldest) = summary.store_first.filter(|&t| from < t)
+        && entries(&dir, 0, u64::MAX)?
+            .iter()
+            .any(|e| matches!(e.what, What::Expired { first } if first < to.min(oldest)))
+    {
+        summary.expired_before = Some(oldest);
+    }
+    // A window without ends is as long as what there is.
+    let begin = if from > 0 { from } else { summary.store_first.unwrap_or(now) };
+    let c = coverage(&dir, begin, to.min(now))?;
+    if c.imported && c.recorded.is_empty() {
+        // A store of traces: the ledger knows when they were imported, not what they cover.
+        return Ok(());
+    }
+    summary.not_recorded = c.gaps.into_iter().filter(|(a, b)| b - a >= GAP_MIN_NS).collect();
+    Ok(())
+}
+
+/// Sign of life is given once a second; gaps shorter than two are none.
+const GAP_MIN_NS: u64 = 2_000_000_000;
