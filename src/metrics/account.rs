@@ -1,0 +1,230 @@
+//! The account: every packet ends in exactly one counter, and the sums hold (the sum law). Owns the counters' names,
+//! which are the keys of `--json`, of the metrics and of the ledger. Workers add to their own copy; the control thread
+//! adds the copies up and checks the law at rest.
+
+use serde::{Deserialize, Serialize};
+use std::ops::AddAssign;
+
+/// Packets and bytes (frame length on the wire).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes on the wire.
+    pub bytes: u64,
+}
+
+impl Tally {
+    /// Counts one packet.
+    #[inline]
+    pub fn add(&mut self, wire_len: u32) {
+        self.packets += 1;
+        self.bytes += u64::from(wire_len);
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, o: Tally) {
+        self.packets += o.packets;
+        self.bytes += o.bytes;
+    }
+}
+
+/// Redirects into a socket that failed, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedirectFailed {
+    /// The RX ring was full.
+    pub ring_full: u64,
+    /// The fill ring was empty.
+    pub no_frame: u64,
+    /// The frame did not fit.
+    pub too_big: u64,
+    /// No bound socket.
+    pub unbound: u64,
+}
+
+impl RedirectFailed {
+    /// All causes.
+    pub fn total(&self) -> u64 {
+        self.ring_full + self.no_frame + self.too_big + self.unbound
+    }
+}
+
+/// What happened before the worker. `xdp`: `seen = shunted + redirected + passed`,
+/// `redirected = received + in_ring + redirect_failed`; `packet` and `file`: `seen = shunted + received + lost`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceCounts {
+    /// All that the source saw.
+    pub seen: Tally,
+    /// Found in the shunt and dropped in the kernel.
+    pub shunted: Tally,
+    /// `xdp`: sent to a socket.
+    pub redirected: Tally,
+    /// `xdp`: given to the host because no socket serves the queue.
+    pub passed: Tally,
+    /// `xdp`: in a ring, not yet received.
+    pub in_ring: u64,
+    /// `xdp`: not taken by the socket.
+    pub redirect_failed: RedirectFailed,
+    /// `packet`: dropped by the socket; `file`: records that could not be read.
+    pub lost: u64,
+    /// `xdp`: part of `redirected`; the kernel's parser reached no connection.
+    pub not_understood: u64,
+}
+
+/// Losses in the recorder, by cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// No free block: the disk did not keep up.
+    pub disk_stall: Tally,
+    /// The ring to the connection's owner was full.
+    pub handoff_full: Tally,
+    /// The connection table was full and the cap on untracked packets reached.
+    pub flood: Tally,
+}
+
+impl Dropped {
+    /// All causes.
+    pub fn total(&self) -> Tally {
+        let mut t = self.disk_stall;
+        t += self.handoff_full;
+        t += self.flood;
+        t
+    }
+}
+
+/// What a worker did with what it received:
+/// `received = stored + cut + filtered + class_discard + sampled_out + dropped`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerCounts {
+    /// Taken from the source.
+    pub received: Tally,
+    /// Appended to a block.
+    pub stored: Tally,
+    /// Past the cutoff.
+    pub cut: Tally,
+    /// Not matched by the global filter.
+    pub filtered: Tally,
+    /// Of a class that records nothing.
+    pub class_discard: Tally,
+    /// Past the cutoff of a sampled class and not drawn.
+    pub sampled_out: Tally,
+    /// Lost, by cause.
+    pub dropped: Dropped,
+    /// Part of `stored`: the connection table was full.
+    pub untracked: Tally,
+    /// Part of `received`: handed over to the worker that owns the connection.
+    pub handed_over: Tally,
+}
+
+/// What became of stored packets: `stored = durable + pending + write_failed`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreCounts {
+    /// On disk, with all that precedes them in their segment.
+    pub durable: u64,
+    /// In memory or in flight.
+    pub pending: u64,
+    /// Given up after a write error.
+    pub write_failed: u64,
+}
+
+macro_rules! add_fields {
+    ($t:ty: $($f:ident),+) => {
+        impl AddAssign for $t {
+            fn add_assign(&mut self, o: $t) { $(self.$f += o.$f;)+ }
+        }
+        crate::words!($t: $($f),+);
+    };
+}
+crate::words!(Tally: packets, bytes);
+add_fields!(RedirectFailed: ring_full, no_frame, too_big, unbound);
+add_fields!(SourceCounts: seen, shunted, redirected, passed, in_ring, redirect_failed, lost, not_understood);
+add_fields!(Dropped: disk_stall, handoff_full, flood);
+add_fields!(WorkerCounts: received, stored, cut, filtered, class_discard, sampled_out, dropped, untracked, handed_over);
+add_fields!(StoreCounts: durable, pending, write_failed);
+
+/// Which first line of the law holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// AF_XDP.
+    Xdp,
+    /// AF_PACKET.
+    Packet,
+    /// A capture file.
+    File,
+}
+
+/// The whole account of a recorder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Which source.
+    pub source: SourceKind,
+    /// Before the worker.
+    #[serde(flatten)]
+    pub from: SourceCounts,
+    /// In the worker.
+    #[serde(flatten)]
+    pub worker: WorkerCounts,
+    /// After the worker.
+    #[serde(flatten)]
+    pub store: StoreCounts,
+}
+
+/// An equation of the law that does not hold, with both sides.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the account is off: {equation}: {left} is not {right}")]
+pub struct Broken {
+    /// The equation, in the counters' names.
+    pub equation: &'static str,
+    /// Its left side.
+    pub left: u64,
+    /// Its right side.
+    pub right: u64,
+}
+
+impl Account {
+    /// Packets that were lost, wherever; policy is no loss.
+    pub fn lost_total(&self) -> u64 {
+        self.from.lost
+            + self.from.redirect_failed.total()
+            + self.worker.dropped.total().packets
+            + self.store.write_failed
+    }
+
+    /// Checks every equation, in packets; exact only at rest.
+    pub fn check(&self) -> Result<(), Broken> {
+        let eq = |equation, left: u64, right: u64| {
+            if left == right { Ok(()) } else { Err(Broken { equation, left, right }) }
+        };
+        let (f, w, s) = (&self.from, &self.worker, &self.store);
+        match self.source {
+            SourceKind::Xdp => {
+                eq(
+                    "seen = shunted + redirected + passed",
+                    f.seen.packets,
+                    f.shunted.packets + f.redirected.packets + f.passed.packets,
+                )?;
+                eq(
+                    "redirected = received + in_ring + redirect_failed",
+                    f.redirected.packets,
+                    w.received.packets + f.in_ring + f.redirect_failed.total(),
+                )?;
+            }
+            SourceKind::Packet | SourceKind::File => {
+                eq("seen = shunted + received + lost", f.seen.packets, f.shunted.packets + w.received.packets + f.lost)?
+            }
+        }
+        eq(
+            "received = stored + cut + filtered + class_discard + sampled_out + dropped",
+            w.received.packets,
+            w.stored.packets
+                + w.cut.packets
+                + w.filtered.packets
+                + w.class_discard.packets
+                + w.sampled_out.packets
+                + w.dropped.total().packets,
+        )?;
+        eq("stored = durable + pending + write_failed", w.stored.packets, s.durable + s.pending + s.write_failed)
+    }
+}

@@ -1,0 +1,3 @@
+//! Counters and how they are shown.
+pub mod account;
+pub mod publish;
