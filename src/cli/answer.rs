@@ -1,0 +1,107 @@
+//! The summary of an answer as people read it: how much it is, and what is missing from it and why.
+
+use crate::query::Summary;
+use crate::units;
+use std::fmt::Write;
+
+/// Several lines; also the comment at the end of a pcapng.
+pub fn text(s: &Summary) -> String {
+    let mut t = String::new();
+    let count = |n: u64, what: &str| format!("{} {what}{}", units::count(n), if n == 1 { "" } else { "s" });
+    let _ =
+        write!(t, "{}, {}, {}", count(s.packets, "packet"), units::size(s.bytes), count(s.connections, "connection"));
+    if let (Some(first), Some(last)) = (s.first, s.last) {
+        let _ = write!(t, ", {} to {}", units::time(first), units::time(last));
+    }
+    let _ = writeln!(t, " ({})", units::duration(s.elapsed_ns));
+    let mut line = |text: String| {
+        let _ = writeln!(t, "{text}");
+    };
+    if s.limited {
+        line("  limit:        more would have matched".into());
+    }
+    if s.cut_connections > 0 {
+        line(format!(
+            "  cut:          {} past the cutoff; {}, {} of them were not stored",
+            count(s.cut_connections, "connection"),
+            count(s.cut_packets, "packet"),
+            units::size(s.cut_bytes)
+        ));
+    }
+    if s.open_connections > 0 {
+        line(format!(
+            "  no receipt:   {}: what was cut of them is not known (they last, or the receipt has expired)",
+            count(s.open_connections, "connection")
+        ));
+    }
+    for loss in &s.lost {
+        line(format!("  lost:         {} by {} at {}", count(loss.packets, "packet"), loss.cause, loss.place));
+    }
+    for (from, to) in &s.not_recorded {
+        let (long, from, to) = (units::duration(to - from), units::time(*from), units::time(*to));
+        line(format!("  not recorded: {from} to {to} ({long})"));
+    }
+    if let Some(oldest) = s.expired_before {
+        line(format!("  expired:      what was before {}", units::time(oldest)));
+    }
+    if s.expired_segments > 0 {
+        line(format!("  expired:      {} while the answer was made", count(s.expired_segments, "segment")));
+    }
+    for (n, what) in [
+        (s.damaged_segments, "segment"),
+        (s.damaged_blocks, "block"),
+        (s.damaged_packets, "packet"),
+        (s.damaged_indexes, "index"),
+    ] {
+        if n > 0 {
+            line(format!("  damaged:      {} (retrotap verify names them)", count(n, what)));
+        }
+    }
+    if s.try_any_layer {
+        line("  hint:         inside VLAN tags or tunnels there are packets that match: ask with --any-layer".into());
+    }
+    let p = &s.pruning;
+    line(format!(
+        "  looked at:    {} of {}, {} in {}",
+        units::count(p.segments - (p.by_class + p.by_time + p.by_filter + p.by_index).min(p.segments)),
+        count(p.segments, "segment"),
+        count(p.candidates, "candidate"),
+        units::size(p.bytes_read)
+    ));
+    t
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::Loss;
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let s = Summary {
+            packets: 2,
+            bytes: 2048,
+            connections: 1,
+            first: Some(1_700_000_000_000_000_000),
+            last: Some(1_700_000_001_000_000_000),
+            cut_connections: 1,
+            cut_packets: 9,
+            cut_bytes: 9000,
+            lost: vec![Loss { cause: "no_frame".into(), place: "eth1".into(), packets: 7 }],
+            not_recorded: vec![(1_700_000_000_000_000_000, 1_700_000_060_000_000_000)],
+            try_any_layer: true,
+            elapsed_ns: 2_000_000,
+            ..Summary::default()
+        };
+        let text = text(&s);
+        for words in [
+            "2 packets, 2.00 KiB, 1 connection, 2023-11-14T22:13:20Z to 2023-11-14T22:13:21Z (2.000 ms)",
+            "cut:          1 connection past the cutoff; 9 packets, 8.79 KiB of them were not stored",
+            "lost:         7 packets by no_frame at eth1",
+            "not recorded: 2023-11-14T22:13:20Z to 2023-11-14T22:14:20Z (1m)",
+            "--any-layer",
+        ] {
+            assert!(text.contains(words), "{text} lacks {words}");
+        }
+    }
+}

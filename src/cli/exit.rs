@@ -1,0 +1,55 @@
+//! Exit codes, and the error that carries one to `main`.
+
+use std::fmt::{self, Display};
+use std::process::ExitCode;
+
+/// How a command ended; documented in `--help`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All well.
+    Done = 0,
+    /// Done, but something is missing or broken.
+    Incomplete = 1,
+    /// Wrong arguments or configuration.
+    Usage = 2,
+    /// The system does not let it: permission, interface, store, disk.
+    Cannot = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// An error to be shown, and the exit code that it means.
+#[derive(Debug)]
+pub struct Failure {
+    /// The code.
+    pub exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    /// The user asked for what makes no sense.
+    pub fn usage(message: impl Display) -> Failure {
+        Failure { exit: Exit::Usage, message: message.to_string() }
+    }
+
+    /// The system refused.
+    pub fn cannot(message: impl Display) -> Failure {
+        Failure { exit: Exit::Cannot, message: message.to_string() }
+    }
+
+    /// The result is not whole.
+    pub fn incomplete(message: impl Display) -> Failure {
+        Failure { exit: Exit::Incomplete, message: message.to_string() }
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}

@@ -1,0 +1,84 @@
+//! `retrotap info`: what a store holds.
+
+use super::table::Table;
+use super::{Exit, Failure, show};
+use crate::index;
+use crate::store::info::{self, Holding};
+use crate::units;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// What `info` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  retrotap info /var/lib/retrotap")]
+pub struct Args {
+    /// The store
+    #[arg(value_name = "STORE", env = "RETROTAP_STORE")]
+    pub store: PathBuf,
+    /// As one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Shows it.
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    let info = info::info(&args.store, &index::connections).map_err(Failure::cannot)?;
+    let exit = if info.unreadable.is_empty() { Exit::Done } else { Exit::Incomplete };
+    for why in &info.unreadable {
+        tracing::warn!("{why}");
+    }
+    if args.json {
+        show::json_line(&info);
+        return Ok(exit);
+    }
+    let mut t = Table::new(&[
+        "class",
+        ">segments",
+        ">packets",
+        ">on the wire",
+        ">kept",
+        ">on disk",
+        ">index",
+        ">conns",
+        "oldest",
+        "newest",
+    ]);
+    let mut row = |name: &str, h: &Holding| {
+        let time = |t: Option<u64>| t.map_or("-".into(), units::local_time);
+        t.row([
+            name.to_owned(),
+            units::count(h.segments),
+            units::count(h.packets),
+            units::size(h.wire_bytes),
+            units::size(h.data_bytes),
+            units::size(h.disk_bytes),
+            units::size(h.index_bytes),
+            units::count(h.connections),
+            time(h.first),
+            time(h.last),
+        ]);
+    };
+    for (name, holding) in &info.classes {
+        row(name, holding);
+    }
+    if info.classes.len() != 1 {
+        row("in all", &info.total);
+    }
+    let state = if info.recording { "being recorded into" } else { "at rest" };
+    let age = info.oldest_age.map_or("no packet yet".into(), |a| format!("oldest packet {} old", units::duration(a)));
+    let _ = writeln!(
+        std::io::stdout(),
+        "{}: store {}, made {}, {state}, {age}\n{t}ledger {}, receipts {}",
+        args.store.display(),
+        info.id,
+        info.created,
+        units::size(info.ledger_bytes),
+        units::size(info.receipts_bytes)
+    );
+    if info.total.unindexed > 0 {
+        let n = units::count(info.total.unindexed);
+        let _ = writeln!(std::io::stdout(), "{n} segments without an index: queries scan them");
+    }
+    Ok(exit)
+}

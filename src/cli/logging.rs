@@ -1,0 +1,47 @@
+//! What goes to standard error: events through `tracing`, coloured only on a terminal and only without NO_COLOR.
+
+use std::fmt::Display;
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+
+/// Local time to the millisecond: the log is read beside a clock on the wall.
+struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, w: &mut Writer<'_>) -> std::fmt::Result {
+        write!(w, "{}", jiff::Zoned::now().strftime("%H:%M:%S%.3f"))
+    }
+}
+
+/// Sets the subscriber up. RETROTAP_LOG, in the syntax of tracing's filters, wins over the options.
+pub fn start(verbose: u8, quiet: bool) {
+    let level = match (quiet, verbose) {
+        (true, _) => "error",
+        (_, 0) => "info",
+        (_, 1) => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env("RETROTAP_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colour())
+        .with_target(false)
+        .with_timer(Clock)
+        .init();
+}
+
+/// Standard error takes colours.
+pub fn colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// The last word of a command that failed.
+pub fn error(what: &impl Display) {
+    match colour() {
+        true => eprintln!("\x1b[1;31merror:\x1b[0m {what}"),
+        false => eprintln!("error: {what}"),
+    }
+}

@@ -1,0 +1,107 @@
+//! The command line: what each command takes, and how it answers. Owns argument grammar, help texts, exit codes and
+//! logging; the work is done by `record`, `query` and `store`. Called by `main` only.
+
+mod account;
+mod answer;
+mod exit;
+mod extras;
+mod info;
+mod logging;
+mod query;
+mod record;
+mod show;
+mod table;
+mod verify;
+
+pub use exit::{Exit, Failure};
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The end of every `--help`.
+const AFTER_HELP: &str = "Exit codes:
+  0  done, and nothing to complain about
+  1  done, but not whole: a capture broke off, the account does not add up, a store is damaged
+  2  the command line or the configuration is wrong
+  3  it cannot be done: permission, interface, store, disk";
+
+/// All of the command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "retrotap",
+    version,
+    about = "A time machine for network taps",
+    long_about = "Records the first bytes of every connection, keeps days of it on one machine, and gives any of it back as \
+                  pcapng, with an honest statement of what it does not have.",
+    after_help = AFTER_HELP,
+    after_long_help = AFTER_HELP,
+    propagate_version = true,
+    max_term_width = 110,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// More on standard error: -v what it does, -vv details
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = "General")]
+    verbose: u8,
+    /// Only errors on standard error
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "General")]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Record from interfaces or capture files into a store
+    Record(Box<record::Args>),
+    /// Give packets back from a store
+    Query(query::Args),
+    /// Show what a store holds
+    Info(info::Args),
+    /// Check every block, index and sum of a store and name what is broken
+    Verify(verify::Args),
+    /// Print the completion script of a shell
+    Completions(extras::Completions),
+    /// Print the manual page, or write all of them into a directory
+    Man(extras::Man),
+}
+
+/// Parses the arguments and does what they say.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let exit = if e.use_stderr() { Exit::Usage } else { Exit::Done };
+            // Nothing is left to say it to when standard error itself is closed.
+            let _ = e.print();
+            return exit.into();
+        }
+    };
+    logging::start(cli.verbose, cli.quiet);
+    let done = match cli.command {
+        Command::Record(args) => record::run(*args),
+        Command::Query(args) => query::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Completions(args) => extras::completions(args),
+        Command::Man(args) => extras::man(args),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            logging::error(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,197 @@
+//! `retrotap query`.
+
+use super::{Exit, Failure, answer, show};
+use crate::query::output::{self, Output, Writer};
+use crate::query::{self, ConnSpec, OutputError, Query, QueryError, Summary, priority};
+use crate::units;
+use std::fs::File;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "Examples:
+  retrotap query 'host 10.1.2.3 and port 443' --last 10m -w out.pcapng
+  retrotap query 'tcp port 22' --since 13:15 --until 13:20 -w - | tcpdump -nr -
+  retrotap query --conn 'tcp 10.1.2.3:50432 192.0.2.9:443' --count
+  retrotap query 'udp' --json --limit 10";
+
+/// Format of the packets that come out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Nanoseconds, interfaces and comments kept
+    #[default]
+    Pcapng,
+    /// Nanoseconds; one link type only
+    Pcap,
+}
+
+/// What `query` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", super::AFTER_HELP))]
+pub struct Args {
+    /// Which packets: a pcap-filter expression, as for tcpdump; all of them without
+    #[arg(value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// The store
+    #[arg(long, value_name = "DIR", env = "RETROTAP_STORE")]
+    pub store: PathBuf,
+
+    /// From this time on: 2026-11-21T13:15:00Z, 13:15, -10m
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Which packets")]
+    pub since: Option<String>,
+    /// Up to this time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Which packets")]
+    pub until: Option<String>,
+    /// The last 10s, 10m, 2h, 7d: back from now, or in a store of imported traces from its newest packet
+    #[arg(long, value_name = "TIME", value_parser = crate::units::parse_duration, conflicts_with_all = ["since", "until"], help_heading = "Which packets")]
+    pub last: Option<u64>,
+    /// One connection, both directions: 'tcp 1.2.3.4:5 6.7.8.9:80', 'icmp 1.2.3.4 6.7.8.9', 'tcp [2001:db8::1]:5 [2001:db8::2]:80'
+    #[arg(long, value_name = "CONNECTION", help_heading = "Which packets")]
+    pub conn: Option<ConnSpec>,
+    /// Only this storage class; may repeat
+    #[arg(long, value_name = "NAME", help_heading = "Which packets")]
+    pub class: Vec<String>,
+    /// Apply the filter also inside VLAN tags, MPLS and tunnels
+    #[arg(long, help_heading = "Which packets")]
+    pub any_layer: bool,
+    /// At most so many packets, the oldest first
+    #[arg(long, value_name = "N", help_heading = "Which packets")]
+    pub limit: Option<u64>,
+
+    /// Write the packets to this file; - is standard output
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub write: Option<PathBuf>,
+    /// Format of the packets
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, requires = "write", help_heading = "Output")]
+    pub format: Format,
+    /// The summary as one JSON object
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// Only count: no packets are written
+    #[arg(long, conflicts_with = "write", help_heading = "Output")]
+    pub count: bool,
+}
+
+/// Answers.
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    let to_stdout = args.write.as_deref().is_some_and(|p| p.as_os_str() == "-");
+    if to_stdout && std::io::stdout().is_terminal() {
+        return Err(Failure::usage(
+            "packets are binary and standard output is a terminal: pipe them (-w - | tcpdump -nr -) or name a file (-w FILE)",
+        ));
+    }
+    let format = match args.format {
+        Format::Pcapng => output::Format::Pcapng,
+        Format::Pcap => output::Format::Pcap,
+    };
+    let now = units::now();
+    let time = |word: &Option<String>| word.as_deref().map(|w| units::parse_time(w, now)).transpose();
+    let request = Query {
+        store: args.store,
+        filter: args.filter.unwrap_or_default(),
+        any_layer: args.any_layer,
+        conn: args.conn,
+        classes: args.class,
+        since: time(&args.since).map_err(Failure::usage)?,
+        until: time(&args.until).map_err(Failure::usage)?,
+        last: args.last,
+        limit: args.limit,
+        full_scan: false,
+    };
+    if let (Some(since), Some(until)) = (request.since, request.until)
+        && since >= until
+    {
+        return Err(Failure::usage("--since must be before --until"));
+    }
+    priority::idle();
+    let summary = match args.write {
+        None => query::run(&request, &mut output::Nothing).map_err(failure),
+        Some(_) if to_stdout => write(&request, Writer::new(std::io::stdout(), "standard output", format)),
+        Some(path) => {
+            refuse_inside(&request.store, &path)?;
+            to_file(&request, &path, format)
+        }
+    };
+    let Some(summary) = gone(summary)? else { return Ok(Exit::Done) };
+    match (args.json, args.count, to_stdout) {
+        (true, _, false) => show::json_line(&summary),
+        (true, _, true) => eprintln!("{}", serde_json::to_string(&summary).unwrap_or_default()),
+        (_, true, _) => println(&summary.packets.to_string()),
+        (_, _, true) => eprint!("{}", answer::text(&summary)),
+        _ => println(answer::text(&summary).trim_end()),
+    }
+    let damaged = summary.damaged_segments + summary.damaged_blocks + summary.damaged_packets;
+    Ok(if damaged + summary.expired_segments > 0 { Exit::Incomplete } else { Exit::Done })
+}
+
+/// Writes beside the file and renames at the end, so that an error leaves what was there. A pipe or a device is written as it is.
+fn to_file(request: &Query, path: &Path, format: output::Format) -> Result<Summary, Failure> {
+    let name = path.to_string_lossy();
+    let cannot = |e: std::io::Error| Failure::cannot(format_args!("cannot write {name}: {e}"));
+    if path.metadata().is_ok_and(|m| !m.is_file()) {
+        let file = File::options().write(true).open(path).map_err(cannot)?;
+        return write(request, Writer::new(file, &name, format));
+    }
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let file = File::create(&part).map_err(cannot)?;
+    let written = write(request, Writer::new(file, &name, format));
+    let kept = match &written {
+        Ok(_) => std::fs::rename(&part, path).map_err(cannot),
+        Err(_) => Ok(()),
+    };
+    if written.is_err() || kept.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    kept.and(written)
+}
+
+/// An answer must never overwrite what it is read from.
+fn refuse_inside(store: &Path, path: &Path) -> Result<(), Failure> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (store.canonicalize(), folder.canonicalize()) {
+        (Ok(store), Ok(folder)) if folder.starts_with(&store) => Err(Failure::usage(format_args!(
+            "{} lies inside the store {}: write the answer somewhere else",
+            path.display(),
+            store.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn write<W: Output>(request: &Query, mut writer: Writer<W>) -> Result<Summary, Failure> {
+    let summary = query::run(request, &mut writer);
+    // What was found before an error is a readable file too.
+    let comment =
+        summary.as_ref().map_or_else(|e| format!("cut short: {e}"), |s| answer::text(s).trim_end().to_owned());
+    let finished = writer.finish(&comment);
+    let summary = summary.map_err(failure)?;
+    finished.map_err(|e| failure(e.into()))?;
+    Ok(summary)
+}
+
+const PIPE_CLOSED: &str = "standard output is closed";
+
+fn failure(e: QueryError) -> Failure {
+    match &e {
+        QueryError::Filter(_) | QueryError::Class { .. } | QueryError::Output(OutputError::LinkTypes(..)) => {
+            Failure::usage(e)
+        }
+        QueryError::Output(OutputError::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
+            Failure::cannot(PIPE_CLOSED)
+        }
+        _ => Failure::cannot(e),
+    }
+}
+
+/// A reader that has seen enough is no error: `| head` ends a query.
+fn gone(summary: Result<Summary, Failure>) -> Result<Option<Summary>, Failure> {
+    match summary {
+        Err(e) if e.to_string() == PIPE_CLOSED => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn println(line: &str) {
+    // A closed standard output has nobody to tell.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

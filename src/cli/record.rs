@@ -1,0 +1,188 @@
+//! `retrotap record`: its arguments, laid over the configuration.
+
+use super::table::Table;
+use super::{Exit, Failure, account, show};
+use crate::config::plan::Plan;
+use crate::config::{ClassConfig, Config, ConfigError, Cutoff, From, Settings, Size, SourceChoice, Span};
+use crate::record::statistics::Report;
+use crate::record::{self, RecordError};
+use crate::source::file::FileReport;
+use crate::units;
+use serde::Serialize;
+use std::io::Write;
+use std::path::PathBuf;
+use toml::Spanned;
+
+const EXAMPLES: &str = "Examples:
+  retrotap record -r trace.pcap --store /tmp/store
+  retrotap record -i eth1 -i eth2 --store /var/lib/retrotap --disk 500GiB
+  tcpdump -i eth0 -U -w - | retrotap record -r - --store /tmp/store --cutoff none
+  retrotap record -c /etc/retrotap.toml --plan";
+
+/// What `record` takes. An option wins over the configuration's key of the same name.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", super::AFTER_HELP))]
+pub struct Args {
+    /// Record from this interface; repeat it for a tap with two ports
+    #[arg(short, long = "interface", value_name = "IFACE", help_heading = "Source")]
+    pub interface: Vec<String>,
+    /// Read capture files (pcap, pcapng), one after another; - is standard input
+    #[arg(short, long, value_name = "FILE", num_args = 1.., conflicts_with = "interface", help_heading = "Source")]
+    pub read: Vec<PathBuf>,
+    /// How to take packets from the interfaces
+    #[arg(long, value_enum, value_name = "SOURCE", help_heading = "Source")]
+    pub source: Option<SourceChoice>,
+    /// Replay files at this multiple of their own pace (1.0 is the trace's pace); as fast as possible without
+    #[arg(long, value_name = "RATE", help_heading = "Source")]
+    pub pace: Option<f64>,
+    /// Keep at most this many bytes of each packet
+    #[arg(long, value_name = "BYTES", help_heading = "Source")]
+    pub snaplen: Option<Size>,
+    /// Worker threads; default: one for each queue of the interfaces, at most one for each CPU
+    #[arg(long, value_name = "N", help_heading = "Source")]
+    pub workers: Option<usize>,
+
+    /// Directory of the store; made if it is not there, gone on with if it is
+    #[arg(long, value_name = "DIR", env = "RETROTAP_STORE", help_heading = "Store")]
+    pub store: Option<PathBuf>,
+    /// Disk budget: the oldest segment goes when it is used up
+    #[arg(long, value_name = "SIZE", help_heading = "Store")]
+    pub disk: Option<Size>,
+    /// Size of a segment file
+    #[arg(long, value_name = "SIZE", help_heading = "Store")]
+    pub segment_size: Option<Size>,
+
+    /// Keep this many bytes of each connection, or none: everything is kept [default: 15KiB]
+    #[arg(long, value_name = "SIZE|none", help_heading = "Policy")]
+    pub cutoff: Option<Cutoff>,
+    /// Record only packets that match this pcap-filter expression
+    #[arg(long, value_name = "EXPR", help_heading = "Policy")]
+    pub filter: Option<String>,
+
+    /// Configuration file (TOML)
+    #[arg(short, long, value_name = "FILE", help_heading = "Run")]
+    pub config: Option<PathBuf>,
+    /// Stop after this time
+    #[arg(long, value_name = "TIME", help_heading = "Run")]
+    pub duration: Option<Span>,
+    /// Print all memory by part and stop
+    #[arg(long, help_heading = "Run")]
+    pub plan: bool,
+    /// One JSON object for each interval on standard output; the last is the final account
+    #[arg(long, help_heading = "Run")]
+    pub json: bool,
+    /// Interval of the statistics where standard error is not a terminal [default: 10s]
+    #[arg(long, value_name = "TIME", help_heading = "Run")]
+    pub log_interval: Option<Span>,
+}
+
+/// The final account of files: beside the counters, what became of each file.
+#[derive(Serialize)]
+struct Final<'a> {
+    #[serde(flatten)]
+    report: Report<'a>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    files: &'a [FileReport],
+}
+
+/// Resolves the settings and records.
+pub fn run(args: Args) -> Result<Exit, Failure> {
+    let (json, only_plan) = (args.json, args.plan);
+    let settings = settings(args)?;
+    let plan = record::memory::plan(&settings).map_err(failure)?;
+    if only_plan {
+        return print_plan(&plan, json);
+    }
+    tracing::debug!("memory: {}", units::size(plan.total()));
+    let files = matches!(settings.from, From::Files { .. });
+    let mut observer = show::observer(json, files, settings.log_interval_ns);
+    let outcome = record::run(&settings, &mut *observer).map_err(failure)?;
+    drop(observer);
+    for file in outcome.files.iter().filter(|f| !f.is_whole()) {
+        complain(file);
+    }
+    for failure in &outcome.failures {
+        tracing::error!("{failure}");
+    }
+    let report = outcome.last.report("final", outcome.started);
+    match json {
+        true => show::json_line(&Final { report, files: &outcome.files }),
+        false => {
+            let took = units::duration(outcome.last.mono_ns.saturating_sub(outcome.started));
+            let connections = units::count(outcome.last.connections.begun);
+            let _ = writeln!(
+                std::io::stdout(),
+                "{}{connections} connections in {took}, recorded into {}",
+                account::table(&outcome.last.account),
+                settings.store.display()
+            );
+        }
+    }
+    match &outcome.broken {
+        Some(broken) => Err(Failure::incomplete(broken)),
+        None if outcome.is_whole() => Ok(Exit::Done),
+        None => Ok(Exit::Incomplete),
+    }
+}
+
+fn failure(e: RecordError) -> Failure {
+    if e.is_usage() { Failure::usage(e) } else { Failure::cannot(e) }
+}
+
+fn complain(file: &FileReport) {
+    let path = file.path.display();
+    for fault in &file.faults {
+        tracing::error!("{path}: at byte {}: {}", fault.offset, fault.why);
+    }
+    if file.more_faults > 0 {
+        tracing::error!("{path}: and {} more that are not named", units::count(file.more_faults));
+    }
+    match file.broke_off {
+        Some(left) if left > 0 => {
+            let (packets, left) = (units::count(file.packets), units::size(left));
+            tracing::error!("{path}: broke off: {packets} packets before are recorded, {left} from there on are not");
+        }
+        _ => tracing::error!("{path}: {} packets are recorded", units::count(file.packets)),
+    }
+}
+
+fn print_plan(plan: &Plan, json: bool) -> Result<Exit, Failure> {
+    if json {
+        show::json_line(plan);
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(&["memory", ">", ""]);
+    for part in &plan.parts {
+        table.row([part.part.to_owned(), units::size(part.bytes), part.of.clone()]);
+    }
+    table.row(["in all".into(), units::size(plan.total()), "nothing grows afterwards".into()]);
+    let _ = write!(std::io::stdout(), "{table}");
+    Ok(Exit::Done)
+}
+
+fn settings(args: Args) -> Result<Settings, Failure> {
+    let file = match &args.config {
+        Some(path) => Config::load(path).map_err(|e| match e {
+            ConfigError::Read { .. } => Failure::cannot(e),
+            e => Failure::usage(e),
+        })?,
+        None => Config::default(),
+    };
+    let mut over = Config {
+        interfaces: args.interface,
+        read: args.read,
+        pace: args.pace,
+        source: args.source,
+        snaplen: args.snaplen,
+        workers: args.workers,
+        store: args.store,
+        disk: args.disk,
+        segment_size: args.segment_size,
+        filter: args.filter.map(|f| Spanned::new(0..0, f)),
+        duration: args.duration,
+        log_interval: args.log_interval,
+        ..Config::default()
+    };
+    over.class.insert("all".into(), ClassConfig { cutoff: args.cutoff, ..ClassConfig::default() });
+    Settings::new(file.overlay(over)).map_err(Failure::usage)
+}

@@ -1,0 +1,194 @@
+//! The configuration: a TOML file, the options of `record` laid over it, and the [`Settings`] that come out, checked.
+//! Owns key names and their meaning. Called by the command line before anything starts; must never guess: a key that it
+//! does not know, or a value that makes no sense, is an error with its place and the way out.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+pub mod plan;
+mod settings;
+mod value;
+
+pub use settings::{ClassSettings, From, Settings};
+pub use value::{Cutoff, Every, Size, SourceChoice, Span};
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+
+/// What a configuration file or the command line may say; `None`: nothing.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Interfaces to record from.
+    pub interfaces: Vec<String>,
+    /// Capture files to read instead; only from the command line.
+    #[serde(skip)]
+    pub read: Vec<PathBuf>,
+    /// Multiple of the files' own pace; only from the command line.
+    #[serde(skip)]
+    pub pace: Option<f64>,
+    /// How packets are taken from the interfaces.
+    pub source: Option<SourceChoice>,
+    /// Longest part of a packet that is kept, bytes.
+    pub snaplen: Option<Size>,
+    /// Worker threads.
+    pub workers: Option<usize>,
+    /// Directory of the store.
+    pub store: Option<PathBuf>,
+    /// Disk budget of all classes together.
+    pub disk: Option<Size>,
+    /// Size of a segment file.
+    pub segment_size: Option<Size>,
+    /// Memory of each worker's blocks on their way to the disk.
+    pub buffers: Option<Size>,
+    /// Frames of each worker's rings; what a pause of the worker may take.
+    pub frames: Option<u32>,
+    /// Whether VLAN ids tell connections apart.
+    pub vlan_in_key: Option<bool>,
+    /// Connections that are tracked at a time, all workers together: IPv4.
+    pub connections_ipv4: Option<usize>,
+    /// The same: IPv6 and what is not IP.
+    pub connections_ipv6: Option<usize>,
+    /// The global filter.
+    pub filter: Option<Spanned<String>>,
+    /// Time after which it stops by itself.
+    pub duration: Option<Span>,
+    /// Interval of the statistics where standard error is not a terminal.
+    pub log_interval: Option<Span>,
+    /// Storage classes by name; `all` is the one of everything that no other matches.
+    pub class: BTreeMap<String, ClassConfig>,
+}
+
+/// What a `[class.NAME]` section may say.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClassConfig {
+    /// Which connections, by their first packet; required but for `all`, where it makes no sense.
+    pub filter: Option<Spanned<String>>,
+    /// The highest that matches wins.
+    pub precedence: Option<i32>,
+    /// Bytes kept of each connection, or `none`.
+    pub cutoff: Option<Cutoff>,
+    /// The same in packets.
+    pub cutoff_packets: Option<u64>,
+    /// Up to this much is added to the cutoff at random.
+    pub cutoff_jitter: Option<Size>,
+    /// A silent TCP connection has ended after this time.
+    pub idle_tcp: Option<Span>,
+    /// The same for all others.
+    pub idle_other: Option<Span>,
+    /// The count of a lasting TCP connection starts anew at this interval.
+    pub renew_tcp: Option<Every>,
+    /// The same for all others.
+    pub renew_other: Option<Every>,
+    /// False: counted, never stored.
+    pub record: Option<bool>,
+    /// Disk budget of the class, within that of the store.
+    pub disk: Option<Size>,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read the configuration {path}: {why}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        why: std::io::Error,
+    },
+    /// It is not TOML, or has a key or value that is not one; `message` has line and column.
+    #[error("{path}: {message}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        message: String,
+    },
+    /// A combination or value that makes no sense; says what to write instead.
+    #[error("{0}")]
+    Nonsense(String),
+}
+
+impl Config {
+    /// Reads a file.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|why| ConfigError::Read { path: path.to_owned(), why })?;
+        Config::parse(&text, path)
+    }
+
+    /// Reads a text; `path` is for messages.
+    pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
+        let syntax = |message: String| ConfigError::Syntax { path: path.to_owned(), message };
+        let config: Config = toml::from_str(text).map_err(|e| syntax(e.to_string().trim_end().to_owned()))?;
+        let filters = config.class.iter().filter_map(|(name, c)| Some((name.as_str(), c.filter.as_ref()?)));
+        for (name, filter) in config.filter.iter().map(|f| ("", f)).chain(filters) {
+            settings::check_filter(filter.get_ref()).map_err(|why| {
+                let (line, column) = place(text, filter.span().start);
+                let of = if name.is_empty() { String::new() } else { format!(", class {name}") };
+                syntax(format!("line {line}, column {column}{of}: {why}"))
+            })?;
+        }
+        Ok(config)
+    }
+
+    /// Lays `over` on this: what it says wins.
+    pub fn overlay(self, over: Config) -> Config {
+        let mut class = self.class;
+        for (name, c) in over.class {
+            let under = class.remove(&name).unwrap_or_default();
+            class.insert(name, under.overlay(c));
+        }
+        let list = |under: Vec<String>, over: Vec<String>| if over.is_empty() { under } else { over };
+        Config {
+            interfaces: if over.read.is_empty() { list(self.interfaces, over.interfaces) } else { Vec::new() },
+            read: over.read,
+            pace: over.pace,
+            source: over.source.or(self.source),
+            snaplen: over.snaplen.or(self.snaplen),
+            workers: over.workers.or(self.workers),
+            store: over.store.or(self.store),
+            disk: over.disk.or(self.disk),
+            segment_size: over.segment_size.or(self.segment_size),
+            buffers: over.buffers.or(self.buffers),
+            frames: over.frames.or(self.frames),
+            vlan_in_key: over.vlan_in_key.or(self.vlan_in_key),
+            connections_ipv4: over.connections_ipv4.or(self.connections_ipv4),
+            connections_ipv6: over.connections_ipv6.or(self.connections_ipv6),
+            filter: over.filter.or(self.filter),
+            duration: over.duration.or(self.duration),
+            log_interval: over.log_interval.or(self.log_interval),
+            class,
+        }
+    }
+}
+
+impl ClassConfig {
+    fn overlay(self, over: ClassConfig) -> ClassConfig {
+        ClassConfig {
+            filter: over.filter.or(self.filter),
+            precedence: over.precedence.or(self.precedence),
+            cutoff: over.cutoff.or(self.cutoff),
+            cutoff_packets: over.cutoff_packets.or(self.cutoff_packets),
+            cutoff_jitter: over.cutoff_jitter.or(self.cutoff_jitter),
+            idle_tcp: over.idle_tcp.or(self.idle_tcp),
+            idle_other: over.idle_other.or(self.idle_other),
+            renew_tcp: over.renew_tcp.or(self.renew_tcp),
+            renew_other: over.renew_other.or(self.renew_other),
+            record: over.record.or(self.record),
+            disk: over.disk.or(self.disk),
+        }
+    }
+}
+
+/// Line and column, from 1, of a byte offset.
+fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests;

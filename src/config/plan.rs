@@ -1,0 +1,41 @@
+//! The plan: all memory that a recorder will take, by part, before it takes any. Printed by `record --plan`; each part's
+//! number comes from the module that takes it.
+
+use crate::units;
+use serde::Serialize;
+
+/// One part of the memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// What it is for.
+    pub part: &'static str,
+    /// How the number comes about.
+    pub of: String,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// All parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// In the order of the packet's way.
+    pub parts: Vec<Part>,
+}
+
+impl Plan {
+    /// Adds `count` things of `each` bytes.
+    pub fn add(&mut self, part: &'static str, count: usize, what: &str, each: usize) {
+        let of = format!("{} {what} of {}", units::count(count as u64), units::size(each as u64));
+        self.parts.push(Part { part, of, bytes: (count as u64).saturating_mul(each as u64) });
+    }
+
+    /// Adds a part whose make-up its module keeps to itself.
+    pub fn add_bytes(&mut self, part: &'static str, bytes: u64) {
+        self.parts.push(Part { part, of: String::new(), bytes });
+    }
+
+    /// Bytes of all parts.
+    pub fn total(&self) -> u64 {
+        self.parts.iter().map(|p| p.bytes).sum()
+    }
+}

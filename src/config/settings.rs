@@ -1,0 +1,285 @@
+//! The configuration resolved: every number there, every combination checked. Read by `record`; nothing is decided later
+//! but what only the system knows (queues, drivers, CPUs).
+
+use super::value::{Cutoff, Every, Size, SourceChoice, Span};
+use super::{ClassConfig, Config, ConfigError};
+use crate::class::Policy;
+use crate::filter::Filter;
+use crate::limits::{
+    BLOCK_BYTES, BUFFERS_BYTES, CLASSES_MAX, CONNECTIONS_IPV4, CONNECTIONS_IPV6, FRAMES, IFACES_MAX, SEGMENT_BYTES,
+    SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
+};
+use crate::units;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Name of the class of what no other matches.
+const ALL: &str = "all";
+
+/// Where packets come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum From {
+    /// Capture files, at a multiple of their pace.
+    Files {
+        /// In this order; `-` is standard input.
+        paths: Vec<PathBuf>,
+        /// Multiple of their own pace; `None`: as fast as they can be read.
+        pace: Option<f64>,
+    },
+    /// Interfaces.
+    Interfaces {
+        /// Their names.
+        names: Vec<String>,
+        /// Which source, where the user cares.
+        choice: SourceChoice,
+    },
+}
+
+/// One class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassSettings {
+    /// Its name, which is also that of its directory.
+    pub name: String,
+    /// Which connections; `None` for `all`.
+    pub filter: Option<String>,
+    /// The highest that matches wins.
+    pub precedence: i32,
+    /// How much is kept of each connection.
+    pub policy: Policy,
+    /// Disk budget of the class, bytes; `None`: only that of the store.
+    pub disk: Option<u64>,
+}
+
+/// Everything that `record` needs to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Where packets come from.
+    pub from: From,
+    /// Bytes kept of each packet at most.
+    pub snaplen: u32,
+    /// Worker threads, where that is said.
+    pub workers: Option<usize>,
+    /// Directory of the store.
+    pub store: PathBuf,
+    /// Disk budget, bytes; `None`: until the disk is full but for a reserve.
+    pub disk: Option<u64>,
+    /// Size of a segment.
+    pub segment_bytes: u64,
+    /// Memory of blocks of each worker.
+    pub buffer_bytes: u64,
+    /// Frames of each worker's rings.
+    pub frames: u32,
+    /// Whether VLAN ids tell connections apart.
+    pub vlan_in_key: bool,
+    /// Tracked connections of all workers: IPv4; IPv6 and others.
+    pub connections: [usize; 2],
+    /// The global filter.
+    pub filter: Option<String>,
+    /// Stops by itself after this time, ns.
+    pub duration_ns: Option<u64>,
+    /// Interval of the statistics off a terminal, ns.
+    pub log_interval_ns: u64,
+    /// The classes, `all` first.
+    pub classes: Vec<ClassSettings>,
+}
+
+/// That libpcap compiles it for a link type that there may be.
+pub(super) fn check_filter(expression: &str) -> Result<(), String> {
+    Filter::check(expression).map_err(|e| e.to_string())
+}
+
+fn nonsense<T>(why: impl Into<String>) -> Result<T, ConfigError> {
+    Err(ConfigError::Nonsense(why.into()))
+}
+
+impl Settings {
+    /// Resolves and checks.
+    pub fn new(config: Config) -> Result<Settings, ConfigError> {
+        let from = from(&config)?;
+        let Some(store) = config.store else {
+            return nonsense(
+                "no store: say where to record to with --store DIR (or RETROTAP_STORE, or `store` in the configuration)",
+            );
+        };
+        let filter = config.filter.map(|f| f.into_inner()).filter(|f| !f.trim().is_empty());
+        if let Some(Err(why)) = filter.as_deref().map(check_filter) {
+            return nonsense(why);
+        }
+        let segment_bytes = bytes(config.segment_size, SEGMENT_BYTES).next_multiple_of(BLOCK_BYTES as u64);
+        if segment_bytes < SEGMENT_BYTES_MIN {
+            return nonsense(format!("a segment size below {} is not possible", units::size(SEGMENT_BYTES_MIN)));
+        }
+        let disk = config.disk.map(|d| d.0);
+        let buffer_bytes = bytes(config.buffers, BUFFERS_BYTES);
+        if buffer_bytes < 4 * BLOCK_BYTES as u64 {
+            return nonsense(format!("buffers below {} cannot bridge a write", units::size(4 * BLOCK_BYTES as u64)));
+        }
+        let snaplen = match config.snaplen {
+            None | Some(Size(0)) => SNAPLEN,
+            Some(Size(n)) => u32::try_from(n).unwrap_or(SNAPLEN).min(SNAPLEN),
+        };
+        match config.workers {
+            Some(0) => return nonsense("0 workers cannot record: leave workers out to have one for each queue"),
+            Some(n) if n > WORKERS_MAX => return nonsense(format!("{n} workers: {WORKERS_MAX} at most")),
+            Some(n) if n > 1 && matches!(from, From::Files { .. }) => {
+                return nonsense(format!("{n} workers: files are read by one, in their order; leave workers out"));
+            }
+            _ => {}
+        }
+        let log_interval_ns = config.log_interval.map_or(10_000_000_000, |Span(ns)| ns);
+        if log_interval_ns < 100_000_000 {
+            return nonsense("a log interval below 100ms only floods the log");
+        }
+        let frames = config.frames.unwrap_or(FRAMES);
+        if !(64..=1 << 24).contains(&frames) {
+            return nonsense(format!("{frames} frames: 64 at least, {} at most", 1 << 24));
+        }
+        let connections =
+            [config.connections_ipv4.unwrap_or(CONNECTIONS_IPV4), config.connections_ipv6.unwrap_or(CONNECTIONS_IPV6)];
+        if connections.iter().any(|n| *n < 1024) {
+            return nonsense(
+                "room for fewer than 1024 connections is none: raise connections_ipv4 and connections_ipv6",
+            );
+        }
+        Ok(Settings {
+            from,
+            snaplen,
+            workers: config.workers,
+            store,
+            disk,
+            segment_bytes,
+            buffer_bytes,
+            frames,
+            vlan_in_key: config.vlan_in_key.unwrap_or(true),
+            connections,
+            filter,
+            duration_ns: config.duration.map(|Span(ns)| ns),
+            log_interval_ns,
+            classes: classes(config.class)?,
+        })
+    }
+}
+
+impl Settings {
+    /// What was in force, for the ledger.
+    pub fn to_json(&self) -> serde_json::Value {
+        let from = match &self.from {
+            From::Files { paths, pace } => json!({ "files": paths, "pace": pace }),
+            From::Interfaces { names, .. } => json!({ "interfaces": names }),
+        };
+        let class = |c: &ClassSettings| {
+            let p = &c.policy;
+            json!({
+                "name": c.name, "filter": c.filter, "precedence": c.precedence, "record": p.record, "disk": c.disk,
+                "cutoff": p.cutoff_bytes, "cutoff_packets": p.cutoff_packets, "cutoff_jitter": p.cutoff_jitter,
+                "idle_tcp_ns": p.idle_tcp_ns, "idle_other_ns": p.idle_other_ns,
+                "renew_tcp_ns": p.renew_tcp_ns, "renew_other_ns": p.renew_other_ns,
+            })
+        };
+        json!({
+            "from": from, "filter": self.filter, "snaplen": self.snaplen, "disk": self.disk,
+            "classes": self.classes.iter().map(class).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn bytes(size: Option<Size>, default: u64) -> u64 {
+    size.map_or(default, |Size(n)| n)
+}
+
+fn from(config: &Config) -> Result<From, ConfigError> {
+    let choice = config.source.unwrap_or_default();
+    let (files, interfaces) = (&config.read, &config.interfaces);
+    match (files.is_empty(), interfaces.is_empty()) {
+        (true, true) => {
+            nonsense("nothing to record from: name an interface (-i eth1) or a capture file (-r trace.pcap)")
+        }
+        (false, false) => nonsense("either interfaces (-i) or files (-r), not both"),
+        (false, true) => match choice {
+            SourceChoice::Auto | SourceChoice::File => Ok(From::Files { paths: files.clone(), pace: config.pace }),
+            _ => nonsense("files are read by source file: leave --source out, or name an interface (-i)"),
+        },
+        (true, false) => {
+            if config.pace.is_some() {
+                return nonsense("--pace is for capture files (--read): an interface has its own pace");
+            }
+            if choice == SourceChoice::File {
+                return nonsense("source file reads files: name them (-r trace.pcap), or leave --source out");
+            }
+            if interfaces.len() > IFACES_MAX {
+                return nonsense(format!("{} interfaces: {IFACES_MAX} at most", interfaces.len()));
+            }
+            if let Some(twice) =
+                interfaces.iter().enumerate().find(|(i, n)| interfaces.iter().take(*i).any(|m| m == *n))
+            {
+                return nonsense(format!("interface {} is named twice", twice.1));
+            }
+            Ok(From::Interfaces { names: interfaces.clone(), choice })
+        }
+    }
+}
+
+fn classes(mut config: std::collections::BTreeMap<String, ClassConfig>) -> Result<Vec<ClassSettings>, ConfigError> {
+    let all = config.remove(ALL).unwrap_or_default();
+    if all.filter.is_some() || all.precedence.is_some() {
+        return nonsense("class all matches what no other class does: filter and precedence belong to other classes");
+    }
+    let mut classes = vec![class(ALL.to_owned(), all)?];
+    for (name, c) in config {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 32 || !name.chars().all(plain) || name.starts_with('-') {
+            return nonsense(format!("class name {name:?}: use up to 32 of a-z, 0-9, - and _"));
+        }
+        if ["open", "ledger", "receipts", "held", "lock", "catalog"].contains(&name.as_str()) {
+            return nonsense(format!("class name {name:?} is taken by the store itself"));
+        }
+        if c.filter.is_none() {
+            return nonsense(format!("class {name} has no filter: say which connections are its own"));
+        }
+        classes.push(class(name, c)?);
+    }
+    if classes.len() > CLASSES_MAX {
+        return nonsense(format!("{} classes: {CLASSES_MAX} at most", classes.len()));
+    }
+    Ok(classes)
+}
+
+fn class(name: String, c: ClassConfig) -> Result<ClassSettings, ConfigError> {
+    let default = Policy::default();
+    let every = |e: Option<Every>, default| e.map_or(default, |Every(ns)| ns);
+    let policy = Policy {
+        cutoff_bytes: c.cutoff.map_or(default.cutoff_bytes, |Cutoff(n)| n),
+        cutoff_packets: c.cutoff_packets,
+        cutoff_jitter: bytes(c.cutoff_jitter, default.cutoff_jitter),
+        idle_tcp_ns: c.idle_tcp.map_or(default.idle_tcp_ns, |Span(ns)| ns),
+        idle_other_ns: c.idle_other.map_or(default.idle_other_ns, |Span(ns)| ns),
+        renew_tcp_ns: every(c.renew_tcp, default.renew_tcp_ns),
+        renew_other_ns: every(c.renew_other, default.renew_other_ns),
+        record: c.record.unwrap_or(default.record),
+    };
+    if policy.cutoff_bytes == Some(0) || policy.cutoff_packets == Some(0) {
+        return nonsense(format!("class {name}: a cutoff of 0 keeps nothing; write record = false"));
+    }
+    if policy.cutoff_bytes.is_none() && policy.cutoff_jitter > 0 {
+        return nonsense(format!("class {name}: cutoff_jitter without a cutoff has nothing to vary"));
+    }
+    for (key, ns) in [("idle_tcp", policy.idle_tcp_ns), ("idle_other", policy.idle_other_ns)] {
+        if ns < 1_000_000_000 {
+            return nonsense(format!("class {name}: {key} below 1s ends connections between two packets"));
+        }
+    }
+    for (key, ns) in [("renew_tcp", policy.renew_tcp_ns), ("renew_other", policy.renew_other_ns)] {
+        if ns.is_some_and(|ns| ns < 1_000_000_000) {
+            return nonsense(format!(
+                "class {name}: {key} below 1s is no cutoff at all; write never or cutoff = \"none\""
+            ));
+        }
+    }
+    Ok(ClassSettings {
+        name,
+        filter: c.filter.map(|f| f.into_inner()),
+        precedence: c.precedence.unwrap_or(0),
+        policy,
+        disk: c.disk.map(|Size(n)| n),
+    })
+}

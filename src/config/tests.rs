@@ -1,0 +1,97 @@
+//! Tests of the configuration: the sample, the places of errors, the combinations that make no sense.
+
+use super::*;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("retrotap.toml"))
+}
+
+fn settings(text: &str) -> Result<Settings, ConfigError> {
+    Settings::new(parse(text)?)
+}
+
+const LEAST: &str = "interfaces = [\"eth1\"]\nstore = \"/s\"\n";
+
+#[test]
+fn the_sample_says_the_defaults() {
+    let sample = include_str!("../../tuning/retrotap.toml.sample");
+    // Every commented key, uncommented, is a key, and its value is the default.
+    let live: String = sample
+        .lines()
+        .map(|l| match l.strip_prefix('#') {
+            Some(key) if key.contains(" = ") && !key.starts_with(' ') => format!("{key}\n"),
+            _ => format!("{l}\n"),
+        })
+        .collect();
+    let (all, least) = (settings(&live).unwrap(), settings(sample).unwrap());
+    assert_eq!(all.classes, least.classes);
+    assert_eq!(
+        (all.segment_bytes, all.buffer_bytes, all.snaplen),
+        (least.segment_bytes, least.buffer_bytes, least.snaplen)
+    );
+    assert_eq!((all.connections, all.log_interval_ns), (least.connections, least.log_interval_ns));
+    let names: Vec<_> = all.classes.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["all", "dns"]);
+    assert_eq!(all.classes[0].policy, crate::class::Policy::default());
+}
+
+#[test]
+fn errors_have_a_place() {
+    for (text, words) in [
+        ("interfaces = [\"eth1\"]\ncuttof = 1\n", &["line 2, column 1", "cuttof"][..]),
+        ("[class.all]\ncutoff = \"15 apples\"\n", &["line 2, column 10", "15 apples", "15KiB", "none"]),
+        ("[class.all]\nidle_tcp = \"soon\"\n", &["line 2", "a duration"]),
+        ("log_interval = \n", &["line 1"]),
+        ("filter = \"host\"\n", &["line 1, column 10", "filter"]),
+        ("\n[class.x]\n  filter = \"prot tcp\"\n", &["class x", "line 3, column 12"]),
+        ("source = \"magic\"\n", &["line 1", "xdp", "packet"]),
+    ] {
+        let message = parse(text).expect_err(text).to_string();
+        for word in words {
+            assert!(message.contains(word), "{text:?}: {message:?} lacks {word:?}");
+        }
+    }
+}
+
+#[test]
+fn nonsense_is_refused_with_a_way_out() {
+    for (text, word) in [
+        ("store = \"/s\"", "-i eth1"),
+        ("interfaces = [\"eth1\"]", "--store"),
+        ("interfaces = [\"a\", \"a\"]\nstore = \"/s\"", "twice"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\nsource = \"file\"", "-r"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\nworkers = 0", "workers"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\nsegment_size = \"1MiB\"", "segment size"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\nfilter = \"tcp\"", "class all"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\ncutoff = 0", "record = false"),
+        (
+            "interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\ncutoff = \"none\"\ncutoff_jitter = \"1KiB\"",
+            "cutoff_jitter",
+        ),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.\"../x\"]\nfilter = \"tcp\"", "class name"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.ledger]\nfilter = \"tcp\"", "taken"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.x]\ncutoff = 1", "no filter"),
+    ] {
+        let message = settings(text).expect_err(text).to_string();
+        assert!(message.contains(word), "{text:?}: {message:?} lacks {word:?}");
+    }
+}
+
+#[test]
+fn the_command_line_wins() {
+    let file = parse(&format!("{LEAST}workers = 4\n[class.all]\ncutoff = \"1MiB\"\ncutoff_packets = 7\n")).unwrap();
+    let mut over = Config { workers: Some(2), interfaces: vec!["eth2".into()], ..Config::default() };
+    over.class.insert("all".into(), ClassConfig { cutoff: Some(Cutoff(None)), ..ClassConfig::default() });
+    let s = Settings::new(file.overlay(over)).unwrap();
+    assert_eq!(s.workers, Some(2));
+    assert_eq!(s.from, From::Interfaces { names: vec!["eth2".into()], choice: SourceChoice::Auto });
+    assert_eq!((s.classes[0].policy.cutoff_bytes, s.classes[0].policy.cutoff_packets), (None, Some(7)));
+    assert_eq!(s.store, Path::new("/s"));
+}
+
+#[test]
+fn files_take_the_place_of_interfaces() {
+    let file = parse(LEAST).unwrap();
+    let s = Settings::new(file.overlay(Config { read: vec!["a.pcap".into()], ..Config::default() })).unwrap();
+    assert_eq!(s.from, From::Files { paths: vec!["a.pcap".into()], pace: None });
+}

@@ -1,0 +1,5 @@
+//! The `retrotap` command. Owns nothing: everything is in the library's `cli`.
+
+fn main() -> std::process::ExitCode {
+    retrotap::cli::main()
+}

@@ -1,0 +1,304 @@
+//! The books: what goes into the ledger while a recording runs. Owns the comparison of one second's counters with those of
+//! the second before, and the words for events. Called by the control thread only.
+
+use super::RecordError;
+use super::workers::WorkerTotals;
+use crate::ledger::{Ledger, What};
+use crate::limits::ENTRIES_WAITING;
+use crate::metrics::account::SourceCounts;
+use crate::source::file::FileReport;
+use crate::source::live::Event;
+use crate::store::event::StoreEvent;
+use std::collections::VecDeque;
+use std::path::Path;
+
+/// What the losses of a second are told from.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    /// The source.
+    pub source: SourceCounts,
+    /// Each worker.
+    pub workers: Vec<WorkerTotals>,
+    /// What each interface calls lost: name, cause, packets.
+    pub nic: Vec<(String, &'static str, u64)>,
+}
+
+/// The ledger of a recording.
+pub struct Books {
+    ledger: Ledger,
+    /// Where the source's losses happen: the interfaces.
+    place: String,
+    before: Counted,
+    /// What the disk would not take yet.
+    waiting: VecDeque<(u64, What)>,
+    dropped: u64,
+    told: bool,
+}
+
+impl Books {
+    /// Opens the ledger and enters the start.
+    pub fn open(
+        dir: &Path,
+        budget: u64,
+        now: u64,
+        source: &str,
+        config: serde_json::Value,
+    ) -> Result<Books, RecordError> {
+        let mut ledger = Ledger::open(dir, budget, now)?;
+        let place = config["from"]["interfaces"]
+            .as_array()
+            .map_or("files".to_owned(), |names| names.iter().filter_map(|n| n.as_str()).collect::<Vec<_>>().join("+"));
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        ledger.append(now, What::Started { version, source: source.to_owned(), config })?;
+        ledger.beat(now)?;
+        let before = Counted::default();
+        Ok(Books { ledger, place, before, waiting: VecDeque::new(), dropped: 0, told: false })
+    }
+
+    /// Each second, and once at rest: losses since the last call, in the second that begins at `from`; a sign of life at
+    /// `now`.
+    pub fn second(&mut self, from: u64, now: u64, counted: Counted) {
+        for (cause, place, packets) in losses(&self.before, &counted, &self.place) {
+            self.enter(from, What::Loss { cause: cause.to_owned(), place, packets });
+        }
+        for (n, w) in counted.workers.iter().enumerate() {
+            let before = self.before.workers.get(n).map_or(0, |b| b.table_full);
+            if w.table_full > before {
+                self.enter(from, What::Flood { worker: n as u16, packets: w.table_full - before });
+            }
+        }
+        self.before = counted;
+        self.write();
+        if let Err(e) = self.ledger.beat(now).and_then(|()| self.ledger.sync()) {
+            tracing::debug!("ledger: {e}");
+        }
+    }
+
+    /// Something happened to an interface or the clock.
+    pub fn event(&mut self, now: u64, event: Event) {
+        let (text, what) = match event {
+            Event::ClockStep(by) => {
+                (format!("the clock was set: packet time makes a step of {by} ns"), What::ClockStep { by })
+            }
+            Event::LinkDown(i) => (format!("{i}: no link"), What::LinkDown { interface: i }),
+            Event::LinkUp(i) => (format!("{i}: link"), What::LinkUp { interface: i }),
+            Event::Vanished(i) => (format!("{i}: the interface is gone"), What::LinkDown { interface: i }),
+            Event::Returned(i) => (format!("{i}: the interface is back"), What::LinkUp { interface: i }),
+            Event::NotReturned(i, why) => {
+                let text = format!("{i}: the interface is back but is not recorded: {why}");
+                (text.clone(), What::Note { text })
+            }
+        };
+        tracing::warn!("{text}");
+        self.enter(now, what);
+    }
+
+    /// Something happened to the store.
+    pub fn store_event(&mut self, now: u64, event: &StoreEvent) {
+        let (level, text) = describe(event);
+        match level {
+            Level::Quiet => tracing::debug!("{text}"),
+            Level::Info => tracing::info!("{text}"),
+            Level::Warn => tracing::warn!("{text}"),
+        }
+        match event {
+            StoreEvent::WriteRecovered { .. } | StoreEvent::SpaceAgain => self.enter(now, What::DiskRecovered),
+            StoreEvent::WriteFailed { .. }
+            | StoreEvent::GivenUp { .. }
+            | StoreEvent::NoSpace { .. }
+            | StoreEvent::SyncFailed { .. } => self.enter(now, What::DiskError { text }),
+            StoreEvent::NotDirect
+            | StoreEvent::NoUring { .. }
+            | StoreEvent::SealFailed { .. }
+            | StoreEvent::Recovered { .. } => self.enter(now, What::Note { text }),
+            StoreEvent::Expired { path } => {
+                if let Some(first) = crate::store::layout::first_time(path) {
+                    self.enter(now, What::Expired { first });
+                }
+            }
+            StoreEvent::Sealed { .. } => {}
+        }
+    }
+
+    /// A file is done.
+    pub fn file(&mut self, now: u64, file: &FileReport) {
+        let path = file.path.display();
+        if let Some(fault) = file.faults.first() {
+            let text = format!("{path}: at byte {}: {}", fault.offset, fault.why);
+            self.enter(now, What::Note { text });
+        }
+        if file.lost > 0 {
+            self.enter(now, What::Loss { cause: "lost".into(), place: path.to_string(), packets: file.lost });
+        }
+    }
+
+    /// Something else.
+    pub fn note(&mut self, now: u64, text: String) {
+        self.enter(now, What::Note { text });
+    }
+
+    /// The end, in order.
+    pub fn close(mut self, now: u64) {
+        self.enter(now, What::Stopped);
+        self.write();
+        let synced = self.ledger.beat(now).and_then(|()| self.ledger.sync());
+        if let Err(e) = synced {
+            tracing::warn!("ledger: {e}");
+        }
+        if !self.waiting.is_empty() || self.dropped > 0 {
+            tracing::warn!("ledger: {} entries could not be written", self.waiting.len() as u64 + self.dropped);
+        }
+    }
+
+    fn enter(&mut self, t: u64, what: What) {
+        if self.waiting.len() == ENTRIES_WAITING {
+            self.waiting.pop_front();
+            self.dropped += 1;
+        }
+        self.waiting.push_back((t, what));
+    }
+
+    /// Writes what is waiting, as far as the disk takes it.
+    fn write(&mut self) {
+        while let Some((t, what)) = self.waiting.front().cloned() {
+            if let Err(e) = self.ledger.append(t, what) {
+                if !std::mem::replace(&mut self.told, true) {
+                    tracing::warn!("the ledger cannot be written, its entries wait: {e}");
+                }
+                return;
+            }
+            self.waiting.pop_front();
+            self.told = false;
+        }
+    }
+}
+
+/// Cause, place and number of packets of each counter of loss that has grown.
+fn losses(before: &Counted, now: &Counted, place: &str) -> Vec<(&'static str, String, u64)> {
+    let (b, n) = (&before.source, &now.source);
+    let mut all = vec![
+        ("ring_full", place.to_owned(), b.redirect_failed.ring_full, n.redirect_failed.ring_full),
+        ("no_frame", place.to_owned(), b.redirect_failed.no_frame, n.redirect_failed.no_frame),
+        ("too_big", place.to_owned(), b.redirect_failed.too_big, n.redirect_failed.too_big),
+        ("unbound", place.to_owned(), b.redirect_failed.unbound, n.redirect_failed.unbound),
+    ];
+    // The records that files lost are entered by file.
+    if place != "files" {
+        all.push(("lost", place.to_owned(), b.lost, n.lost));
+    }
+    for (i, w) in now.workers.iter().enumerate() {
+        let v = before.workers.get(i).copied().unwrap_or_default();
+        let (d, e) = (&v.dropped, &w.dropped);
+        let place = format!("worker-{i}");
+        all.push(("disk_stall", place.clone(), d.disk_stall.packets, e.disk_stall.packets));
+        all.push(("handoff_full", place.clone(), d.handoff_full.packets, e.handoff_full.packets));
+        all.push(("flood", place.clone(), d.flood.packets, e.flood.packets));
+        all.push(("write_failed", place, v.write_failed, w.write_failed));
+    }
+    for (interface, cause, packets) in &now.nic {
+        let same = |(i, c, _): &&(String, &str, u64)| i == interface && c == cause;
+        let was = before.nic.iter().find(same).map_or(0, |(_, _, n)| *n);
+        all.push((cause, interface.clone(), was, *packets));
+    }
+    all.into_iter().filter(|(.., was, is)| is > was).map(|(cause, place, was, is)| (cause, place, is - was)).collect()
+}
+
+enum Level {
+    Quiet,
+    Info,
+    Warn,
+}
+
+fn describe(event: &StoreEvent) -> (Level, String) {
+    match event {
+        StoreEvent::WriteFailed { worker, errno, segment, offset } => {
+            let why = std::io::Error::from_raw_os_error(*errno);
+            (
+                Level::Warn,
+                format!("worker {worker}: writing segment {segment} at {offset} failed: {why}; it is tried elsewhere"),
+            )
+        }
+        StoreEvent::WriteRecovered { worker } => (Level::Info, format!("worker {worker}: writes succeed again")),
+        StoreEvent::GivenUp { worker, packets } => (
+            Level::Warn,
+            format!("worker {worker}: a block of {packets} packets could not be written for a minute and is lost"),
+        ),
+        StoreEvent::NoSpace { error } => (
+            Level::Warn,
+            format!(
+                "no new segment can be made: {error}; packets are dropped until there is space (set --disk below what the filesystem has)"
+            ),
+        ),
+        StoreEvent::SpaceAgain => (Level::Info, "segments can be made again".into()),
+        StoreEvent::NotDirect => {
+            (Level::Warn, "the filesystem refuses O_DIRECT: the page cache is in the way, recording goes on".into())
+        }
+        StoreEvent::NoUring { error } => {
+            (Level::Warn, format!("io_uring is not allowed ({error}): a helper thread writes instead"))
+        }
+        StoreEvent::SyncFailed { error } => {
+            (Level::Warn, format!("fdatasync failed: {error}; a power loss now may cost more than a second"))
+        }
+        StoreEvent::Sealed { path, packets } => {
+            (Level::Quiet, format!("sealed {} with {packets} packets", path.display()))
+        }
+        StoreEvent::SealFailed { segment, error } => (
+            Level::Warn,
+            format!(
+                "segment {segment} could not be sealed: {error}; it stays readable and is tried again at the next start"
+            ),
+        ),
+        StoreEvent::Recovered { path, packets, bad_bytes } => {
+            let what = match path {
+                Some(path) => format!("recovered {packets} packets of a killed recorder into {}", path.display()),
+                None => "a killed recorder left a segment without a packet".to_owned(),
+            };
+            let bad =
+                if *bad_bytes > 0 { format!("; {bad_bytes} bytes in it are no good block") } else { String::new() };
+            (Level::Info, what + &bad)
+        }
+        StoreEvent::Expired { path } => (Level::Quiet, format!("dropped {} to keep the budget", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::account::{Dropped, RedirectFailed, Tally};
+
+    #[test]
+    fn a_loss_is_entered_with_cause_and_place_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = serde_json::json!({"from": {"interfaces": ["eth1", "eth2"]}});
+        let mut books = Books::open(dir.path(), 1 << 20, 1_000, "xdp", config).unwrap();
+        let dropped = Dropped { disk_stall: Tally { packets: 5, bytes: 300 }, ..Dropped::default() };
+        let counted = Counted {
+            source: SourceCounts {
+                redirect_failed: RedirectFailed { no_frame: 7, ..RedirectFailed::default() },
+                ..SourceCounts::default()
+            },
+            workers: vec![WorkerTotals::default(), WorkerTotals { dropped, write_failed: 0, table_full: 3 }],
+            nic: vec![("eth2".into(), "rx_missed", 9)],
+        };
+        books.second(2_000, 3_000, counted.clone());
+        books.second(3_000, 4_000, counted);
+        books.event(4_500, Event::LinkDown("eth1".into()));
+        books.close(5_000);
+        let entries = crate::ledger::entries(dir.path(), 0, 10_000).unwrap();
+        let loss = |cause: &str, place: &str, packets| {
+            (2_000, What::Loss { cause: cause.into(), place: place.into(), packets })
+        };
+        let got: Vec<_> = entries.into_iter().map(|e| (e.t, e.what)).skip(1).collect();
+        assert_eq!(
+            got,
+            [
+                loss("no_frame", "eth1+eth2", 7),
+                loss("disk_stall", "worker-1", 5),
+                loss("rx_missed", "eth2", 9),
+                (2_000, What::Flood { worker: 1, packets: 3 }),
+                (4_500, What::LinkDown { interface: "eth1".into() }),
+                (5_000, What::Stopped),
+            ]
+        );
+    }
+}

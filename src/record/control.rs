@@ -1,0 +1,177 @@
+//! The control loop: signals, the duration, samples each second, what changed. Runs on the thread that started the
+//! recording; everything slow is here, nothing waits for it.
+
+use super::books::{Books, Counted};
+use super::capture::Capture;
+use super::scribe::Scribe;
+use super::signals::Signals;
+use super::workers::Workers;
+use super::{Observer, Outcome};
+use crate::config::Settings;
+use crate::metrics::account::Account;
+use crate::record::statistics::{Connections, Sample};
+use crate::source::clock::monotonic;
+use crate::store::Store;
+use crate::store::event::StoreEvent;
+use crate::units;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+/// How often it looks around.
+const ROUND: Duration = Duration::from_millis(50);
+const SECOND: u64 = 1_000_000_000;
+
+/// What a recording is made of once it runs.
+pub struct Running {
+    /// The source.
+    pub capture: Capture,
+    /// The workers.
+    pub workers: Workers,
+    /// Receipts to the disk.
+    pub scribe: Scribe,
+    /// The store.
+    pub store: Store,
+    /// What happens to it.
+    pub store_events: Receiver<StoreEvent>,
+    /// The ledger.
+    pub books: Books,
+    /// SIGINT, SIGTERM.
+    pub signals: Signals,
+}
+
+/// A recording as its control thread sees it.
+pub struct Control {
+    run: Running,
+    started: u64,
+    /// The last sample of a whole second.
+    second: Sample,
+    /// The last that was shown.
+    shown: Sample,
+    /// Files that are entered in the ledger.
+    files: usize,
+}
+
+impl Control {
+    /// Takes over what was started.
+    pub fn new(run: Running) -> Control {
+        let started = monotonic();
+        let first = Sample {
+            mono_ns: started,
+            unix_ns: units::now(),
+            account: Account {
+                source: run.capture.kind(),
+                from: Default::default(),
+                worker: Default::default(),
+                store: Default::default(),
+            },
+            connections: Connections::default(),
+            holdings: Vec::new(),
+            nic_lost: 0,
+        };
+        Control { run, started, second: first.clone(), shown: first, files: 0 }
+    }
+
+    /// Until the end.
+    pub fn run(mut self, settings: &Settings, observer: &mut dyn Observer) -> Outcome {
+        let mut stopping = false;
+        while !self.run.workers.ended() {
+            std::thread::park_timeout(ROUND);
+            let now = monotonic();
+            let over = settings.duration_ns.is_some_and(|d| now.saturating_sub(self.started) >= d);
+            if !stopping && (over || self.run.signals.stop()) {
+                stopping = true;
+                tracing::debug!("{}: draining", if over { "the time is over" } else { "asked to stop" });
+                self.run.workers.stop();
+            }
+            self.store_events();
+            if now.saturating_sub(self.second.mono_ns) >= SECOND {
+                self.each_second(observer);
+            }
+        }
+        self.end(stopping)
+    }
+
+    fn store_events(&mut self) {
+        while let Ok(event) = self.run.store_events.try_recv() {
+            self.run.books.store_event(units::now(), &event);
+        }
+    }
+
+    fn each_second(&mut self, observer: &mut dyn Observer) {
+        for event in self.run.capture.tick() {
+            self.run.books.event(units::now(), event);
+        }
+        let now = self.sample();
+        self.enter(&now);
+        if now.mono_ns.saturating_sub(self.shown.mono_ns) + SECOND / 20 >= observer.interval_ns() {
+            observer.interval(&self.shown, &now, self.run.capture.progress());
+            self.shown = now.clone();
+        }
+        self.second = now;
+    }
+
+    /// The ledger's part of a second.
+    fn enter(&mut self, now: &Sample) {
+        let counted =
+            Counted { source: now.account.from, workers: self.run.workers.each(), nic: self.run.capture.nic_lost() };
+        let reports = self.run.capture.reports();
+        for file in reports.iter().skip(self.files) {
+            self.run.books.file(now.unix_ns, file);
+        }
+        self.files = reports.len();
+        self.run.books.second(self.second.unix_ns, now.unix_ns, counted);
+    }
+
+    fn end(mut self, stopped: bool) -> Outcome {
+        if let (true, Some((read, total))) = (stopped, self.run.capture.progress())
+            && read < total
+        {
+            let (rest, total) = (units::size(total - read), units::size(total));
+            tracing::warn!("stopped before the end: {rest} of {total} of the capture files were not read");
+        }
+        let failures = self.run.workers.join();
+        let mut last = self.sample();
+        self.enter(&last);
+        let receipts_lost = self.run.scribe.finish() + self.run.workers.totals().tracker.receipts_lost;
+        let Running { capture, store, store_events, mut books, .. } = self.run;
+        last.holdings = store.close();
+        for event in store_events.try_iter() {
+            books.store_event(units::now(), &event);
+        }
+        if receipts_lost > 0 {
+            let text = format!("{receipts_lost} receipts of connections are lost");
+            tracing::warn!("{text}");
+            books.note(units::now(), text);
+        }
+        for failure in &failures {
+            books.note(units::now(), failure.clone());
+        }
+        books.close(units::now());
+        Outcome { broken: last.account.check().err(), last, started: self.started, files: capture.reports(), failures }
+    }
+
+    fn sample(&self) -> Sample {
+        // The workers first: what they have received the source has seen.
+        let t = self.run.workers.totals();
+        Sample {
+            mono_ns: monotonic(),
+            unix_ns: units::now(),
+            account: Account {
+                source: self.run.capture.kind(),
+                from: self.run.capture.counts(self.second.account.from),
+                worker: t.worker,
+                store: t.store,
+            },
+            connections: Connections {
+                tracked: t.tracker.live_v4 + t.tracker.live_v6,
+                begun: t.tracker.begun,
+                ended: t.tracker.ended,
+                renewed: t.tracker.renewed,
+                table_full: t.tracker.table_full,
+                shunted: t.tracker.shunt_live,
+            },
+            holdings: self.run.store.holdings(),
+            nic_lost: self.run.capture.nic_lost().iter().map(|(_, _, n)| n).sum(),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The sizes of everything, and the memory that they take: what `record --plan` prints is what a recording takes, since
+//! both come from here. Called before the start; changes nothing.
+
+use super::{RecordError, survey};
+use crate::config::plan::Plan;
+use crate::config::{From, Settings};
+use crate::conn::TrackerPlan;
+use crate::conn::receipt::Receipt;
+use crate::limits::{
+    BLOCK_BYTES, FILE_WINDOW_BYTES, LETTERS_PER_WORKER, PARCEL_BYTES, PARCELS_PER_WORKER, RECEIPTS_PER_LETTER,
+    SHUNT_SLOTS,
+};
+use crate::packet::Parser;
+use crate::source::live::{LivePlan, Survey};
+
+/// How many and how large.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Worker threads.
+    pub workers: usize,
+    /// Block buffers of each.
+    pub blocks: usize,
+    /// Each one's part of the connection table.
+    pub tracker: TrackerPlan,
+}
+
+impl Sizes {
+    /// For capture files: one worker, no shunt.
+    pub fn files(settings: &Settings) -> Sizes {
+        Sizes::new(settings, 1, 0)
+    }
+
+    /// For interfaces.
+    pub fn live(settings: &Settings, survey: &Survey) -> Sizes {
+        let plan = live_plan(settings);
+        let workers = plan.workers(survey);
+        Sizes::new(settings, workers, plan.shunt_slots as usize / workers.max(1))
+    }
+
+    fn new(settings: &Settings, workers: usize, shunt_slots: usize) -> Sizes {
+        let [connections_v4, connections_v6] = settings.connections.map(|n| n.div_ceil(workers.max(1)));
+        let blocks = (settings.buffer_bytes / BLOCK_BYTES as u64) as usize;
+        Sizes { workers, blocks, tracker: TrackerPlan { connections_v4, connections_v6, shunt_slots } }
+    }
+}
+
+fn live_plan(settings: &Settings) -> LivePlan {
+    LivePlan {
+        workers: settings.workers,
+        frames: settings.frames,
+        shunt_slots: SHUNT_SLOTS,
+        ..LivePlan::new(Parser::new(0, true))
+    }
+}
+
+/// All memory of a recording with these settings, by part.
+pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
+    let mut plan = Plan::default();
+    let sizes = match &settings.from {
+        From::Files { .. } => {
+            plan.add("file window", 1, "buffer", FILE_WINDOW_BYTES);
+            Sizes::files(settings)
+        }
+        From::Interfaces { .. } => {
+            let survey = survey(settings)?;
+            for (part, bytes) in live_plan(settings).memory(&survey) {
+                plan.add_bytes(part, bytes);
+            }
+            Sizes::live(settings, &survey)
+        }
+    };
+    let workers = sizes.workers;
+    let t = sizes.tracker.memory();
+    plan.add("connections IPv4", workers, "tables", t.connections_v4);
+    plan.add("connections IPv6", workers, "tables", t.connections_v6);
+    plan.add("first fragments", workers, "tables", t.fragments);
+    plan.add("receipts waiting", workers, "rings", t.receipts);
+    plan.add("shunt retirement", workers, "lists", t.retirement);
+    plan.add("receipts under way", workers * LETTERS_PER_WORKER, "letters", RECEIPTS_PER_LETTER * size_of::<Receipt>());
+    if workers > 1 {
+        plan.add("handed over", workers * PARCELS_PER_WORKER, "parcels", PARCEL_BYTES);
+    }
+    plan.add("blocks", workers * sizes.blocks, "blocks", BLOCK_BYTES);
+    Ok(plan)
+}

@@ -1,0 +1,152 @@
+//! A recording from start to end: makes the store, the source, the workers; watches them; stops them; adds up. Called by
+//! the command line with resolved settings. Nothing here is on the packet path: workers get everything they need at the start.
+
+mod books;
+mod capture;
+mod control;
+mod error;
+pub mod memory;
+mod scribe;
+mod signals;
+pub mod statistics;
+mod threads;
+mod workers;
+
+pub use error::RecordError;
+
+use crate::config::{From, Settings, SourceChoice};
+use crate::conn::shunt::{NoShunt, Shunt};
+use crate::iface::Request;
+use crate::ledger::{LEDGER_BYTES, RECEIPTS_BYTES, Receipts};
+use crate::metrics::account::{Broken, SourceKind};
+use crate::source::Source;
+use crate::source::file::{FileReport, FileSource};
+use crate::source::live::{Live, LivePlan, Survey};
+use crate::store::Store;
+use crate::store::event::StoreEvent;
+use crate::units;
+use books::Books;
+use capture::Capture;
+use control::{Control, Running};
+use memory::Sizes;
+use scribe::Scribe;
+use signals::Signals;
+use statistics::Sample;
+use std::sync::mpsc::Receiver;
+use workers::{Common, Workers};
+
+/// Shown how it goes, from the control thread; may take its time, packets do not wait for it.
+pub trait Observer {
+    /// How often, ns.
+    fn interval_ns(&self) -> u64;
+    /// An interval has passed. `read`: bytes read of bytes in all, for files.
+    fn interval(&mut self, before: &Sample, now: &Sample, read: Option<(u64, u64)>);
+}
+
+/// How a recording ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Everything at rest.
+    pub last: Sample,
+    /// Monotonic start, ns.
+    pub started: u64,
+    /// The equation of the sum law that does not hold.
+    pub broken: Option<Broken>,
+    /// Each file, in order.
+    pub files: Vec<FileReport>,
+    /// Sources that gave up, and threads that panicked.
+    pub failures: Vec<String>,
+}
+
+impl Outcome {
+    /// Nothing is missing that should be there. Losses of a live capture are not held against it: they are in the account.
+    pub fn is_whole(&self) -> bool {
+        self.broken.is_none()
+            && self.failures.is_empty()
+            && self.files.iter().all(FileReport::is_whole)
+            && self.last.account.store.write_failed == 0
+            && self.last.account.store.pending == 0
+    }
+}
+
+/// Records until the files end, the time is over, or a signal comes.
+pub fn run(settings: &Settings, observer: &mut dyn Observer) -> Result<Outcome, RecordError> {
+    match &settings.from {
+        From::Files { paths, pace } => {
+            let source = FileSource::open(paths, *pace)?;
+            let progress = source.progress();
+            let start = Start::new(settings, Sizes::files(settings))?;
+            start.run(vec![(source, NoShunt)], Capture::Files(progress), observer)
+        }
+        From::Interfaces { .. } => {
+            let survey = survey(settings)?;
+            let start = Start::new(settings, Sizes::live(settings, &survey))?;
+            let plan = LivePlan {
+                workers: Some(start.common.sizes.workers),
+                frames: settings.frames,
+                state: Some(start.store.layout().root().join("interfaces.toml")),
+                ..LivePlan::new(start.common.parser)
+            };
+            let mut live = Live::start(&survey, &plan)?;
+            for note in &live.notes {
+                tracing::info!("{note}");
+            }
+            let sources = std::mem::take(&mut live.workers);
+            start.run(sources, Capture::Live(Box::new(live)), observer)
+        }
+    }
+}
+
+/// A recording whose store is open and whose source is not.
+struct Start<'a> {
+    settings: &'a Settings,
+    common: Common<'a>,
+    store: Store,
+    store_events: Receiver<StoreEvent>,
+    signals: Signals,
+}
+
+impl<'a> Start<'a> {
+    fn new(settings: &'a Settings, sizes: Sizes) -> Result<Start<'a>, RecordError> {
+        let common = Common::new(settings, sizes)?;
+        let (store, store_events) = common.store()?;
+        let signals = Signals::new().map_err(RecordError::system("signals"))?;
+        Ok(Start { settings, common, store, store_events, signals })
+    }
+
+    fn run<Src, K>(
+        self,
+        sources: Vec<(Src, K)>,
+        capture: Capture,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, RecordError>
+    where
+        Src: Source + Send + 'static,
+        K: Shunt + Send + 'static,
+    {
+        let Start { settings, common, store, store_events, signals } = self;
+        let kind = match capture.kind() {
+            SourceKind::Xdp => "xdp",
+            SourceKind::Packet => "packet",
+            SourceKind::File => "file",
+        };
+        let layout = store.layout();
+        let books = Books::open(&layout.ledger(), LEDGER_BYTES, units::now(), kind, settings.to_json())?;
+        let receipts = Receipts::open(&layout.receipts(), RECEIPTS_BYTES)?;
+        let workers = Workers::start(&common, &store, sources)?;
+        let scribe = Scribe::start(workers.posts().to_vec(), receipts)?;
+        let running = Running { capture, workers, scribe, store, store_events, books, signals };
+        Ok(Control::new(running).run(settings, observer))
+    }
+}
+
+/// A look at the interfaces, which changes nothing.
+fn survey(settings: &Settings) -> Result<Survey, RecordError> {
+    let From::Interfaces { names, choice } = &settings.from else { return Ok(Survey::new(&[], Request::Auto)?) };
+    let request = match choice {
+        SourceChoice::Auto | SourceChoice::File => Request::Auto,
+        SourceChoice::Xdp => Request::Xdp,
+        SourceChoice::Packet => Request::Packet,
+    };
+    Ok(Survey::new(names, request)?)
+}

@@ -1,0 +1,197 @@
+//! What a recorder says of itself each interval: one line for people, one object for programs. Owns the sample and its
+//! two forms; made and printed by the control thread, never by a worker.
+
+use crate::metrics::account::Account;
+use crate::store::Holding;
+use crate::units;
+use serde::Serialize;
+use std::fmt::Write;
+
+/// The connection tables of all workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Connections {
+    /// Tracked now.
+    pub tracked: u64,
+    /// Begun since the start.
+    pub begun: u64,
+    /// Ended since the start.
+    pub ended: u64,
+    /// Counts that started anew.
+    pub renewed: u64,
+    /// Packets whose connection found no place in the table.
+    pub table_full: u64,
+    /// In the shunt now.
+    pub shunted: u64,
+}
+
+/// Everything at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Monotonic clock, ns.
+    pub mono_ns: u64,
+    /// Unix time, ns.
+    pub unix_ns: u64,
+    /// The counters since the start.
+    pub account: Account,
+    /// The connection tables.
+    pub connections: Connections,
+    /// Each class.
+    pub holdings: Vec<Holding>,
+    /// What the interfaces' own counters say was lost before the source saw it, since the start.
+    pub nic_lost: u64,
+}
+
+/// A sample as a program reads it: the counters' names are the keys.
+#[derive(Debug, Serialize)]
+pub struct Report<'a> {
+    /// `interval` or `final`.
+    pub kind: &'static str,
+    /// RFC 3339.
+    pub time: String,
+    /// Seconds since the start.
+    pub uptime_s: f64,
+    /// The counters since the start.
+    #[serde(flatten)]
+    pub account: &'a Account,
+    /// Lost in all, before the worker and in it.
+    pub lost_total: u64,
+    /// Lost before the source saw them, by the interfaces' counters.
+    pub nic_lost: u64,
+    /// The connection tables.
+    pub connections: Connections,
+    /// What is held of each class.
+    pub classes: &'a [Holding],
+}
+
+impl Sample {
+    /// As a program reads it; `started` is the monotonic start.
+    pub fn report(&self, kind: &'static str, started: u64) -> Report<'_> {
+        Report {
+            kind,
+            time: units::time(self.unix_ns),
+            uptime_s: self.mono_ns.saturating_sub(started) as f64 / 1e9,
+            account: &self.account,
+            lost_total: self.account.lost_total(),
+            nic_lost: self.nic_lost,
+            connections: self.connections,
+            classes: &self.holdings,
+        }
+    }
+
+    /// As people read it: rates since `before`, then what is there.
+    pub fn line(&self, before: &Sample) -> String {
+        let seconds = self.mono_ns.saturating_sub(before.mono_ns) as f64 / 1e9;
+        let (a, b) = (&self.account, &before.account);
+        let seen = since(a.from.seen.packets, b.from.seen.packets);
+        let mut line = format!(
+            "seen {} {}",
+            units::packet_rate(seen, seconds),
+            units::bit_rate(since(a.from.seen.bytes, b.from.seen.bytes), seconds),
+        );
+        let shunted = since(a.from.shunted.packets, b.from.shunted.packets);
+        if a.from.shunted.packets > 0 {
+            write!(line, " · shunted {}", share(shunted, seen)).ok();
+        }
+        write!(
+            line,
+            " · received {} · stored {} {}",
+            units::packet_rate(since(a.worker.received.packets, b.worker.received.packets), seconds),
+            units::packet_rate(since(a.worker.stored.packets, b.worker.stored.packets), seconds),
+            units::bit_rate(since(a.worker.stored.bytes, b.worker.stored.bytes), seconds),
+        )
+        .ok();
+        let lost = since(a.lost_total(), b.lost_total());
+        write!(line, " · lost {} ({})", units::count(lost), share(lost, seen)).ok();
+        if a.lost_total() > lost {
+            write!(line, ", {} in all", units::count(a.lost_total())).ok();
+        }
+        if self.nic_lost > 0 {
+            write!(line, " · nic lost {}", units::count(since(self.nic_lost, before.nic_lost))).ok();
+        }
+        write!(line, " · conns {}", units::count(self.connections.tracked)).ok();
+        write!(line, " · mem {}", units::count(a.store.pending)).ok();
+        for h in &self.holdings {
+            write!(line, " · {} {}", h.class, units::size(h.bytes)).ok();
+            if let Some(oldest) = h.since {
+                write!(line, " for {}", units::duration(self.unix_ns.saturating_sub(oldest))).ok();
+            }
+        }
+        line
+    }
+}
+
+fn since(now: u64, before: u64) -> u64 {
+    now.saturating_sub(before)
+}
+
+/// Per cent, with as many digits as a loss needs.
+fn share(part: u64, of: u64) -> String {
+    match of {
+        0 => "0%".into(),
+        _ if part == 0 => "0%".into(),
+        _ => {
+            let percent = part as f64 * 100.0 / of as f64;
+            if percent < 0.1 { format!("{percent:.4}%") } else { format!("{percent:.1}%") }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::account::{SourceCounts, SourceKind, StoreCounts, Tally, WorkerCounts};
+
+    fn sample(seconds: u64, packets: u64, lost: u64) -> Sample {
+        let tally = |p| Tally { packets: p, bytes: p * 1000 };
+        Sample {
+            mono_ns: seconds * 1_000_000_000,
+            unix_ns: (1_700_000_000 + seconds) * 1_000_000_000,
+            account: Account {
+                source: SourceKind::Packet,
+                from: SourceCounts { seen: tally(packets + lost), lost, ..SourceCounts::default() },
+                worker: WorkerCounts { received: tally(packets), stored: tally(packets), ..WorkerCounts::default() },
+                store: StoreCounts { durable: packets, ..StoreCounts::default() },
+            },
+            connections: Connections { tracked: 12_345, ..Connections::default() },
+            holdings: vec![Holding {
+                class: "all".into(),
+                segments: 3,
+                bytes: 3 << 30,
+                since: Some(1_700_000_000_000_000_000),
+            }],
+            nic_lost: 0,
+        }
+    }
+
+    #[test]
+    fn the_line_has_rates_of_the_interval_and_totals_of_loss() {
+        assert_eq!(
+            sample(65, 2_000_000, 30).line(&sample(63, 0, 10)),
+            "seen 1.00 Mpps 8.00 Gbit/s · received 1.00 Mpps · stored 1.00 Mpps 8.00 Gbit/s · lost 20 (0.0010%), 30 in all \
+             · conns 12 345 · mem 0 · all 3.00 GiB for 1m 5s"
+        );
+    }
+
+    #[test]
+    fn the_object_has_the_names_of_the_counters() {
+        let s = sample(2, 5, 1);
+        let v = serde_json::to_value(s.report("final", 1_000_000_000)).unwrap();
+        assert_eq!((&v["kind"], &v["uptime_s"], &v["lost_total"]), (&"final".into(), &1.0.into(), &1.into()));
+        for key in [
+            "seen",
+            "received",
+            "stored",
+            "cut",
+            "filtered",
+            "class_discard",
+            "sampled_out",
+            "dropped",
+            "durable",
+            "pending",
+        ] {
+            assert!(v.get(key).is_some(), "{key}");
+        }
+        assert_eq!(v["stored"]["packets"], 5);
+        assert_eq!(v["classes"][0]["since"], 1_700_000_000_000_000_000u64);
+    }
+}

@@ -1,0 +1,216 @@
+//! The workers: what each is made of, their threads, and what they publish. Owns the order in which memory is taken, all
+//! of it before the first packet.
+
+use super::memory::Sizes;
+use super::{RecordError, threads};
+use crate::class::{Class, ClassSet};
+use crate::config::Settings;
+use crate::conn::shunt::Shunt;
+use crate::conn::{Secret, Tracker, TrackerStats};
+use crate::limits::SYNC_NS;
+use crate::metrics::account::{Dropped, StoreCounts, WorkerCounts};
+use crate::metrics::publish::sum;
+use crate::packet::Parser;
+use crate::source::Source;
+use crate::store::event::StoreEvent;
+use crate::store::{Options, Store};
+use crate::worker::filter::Filters;
+use crate::worker::handoff::{Exchange, Handoff};
+use crate::worker::receipts::{Outbox, Post};
+use crate::worker::run::{Line, SystemClock, Worker};
+use crate::worker::step::Step;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// What all workers share at the start.
+pub struct Common<'a> {
+    settings: &'a Settings,
+    /// How many and how large.
+    pub sizes: Sizes,
+    /// The parser, whose seed the kernel's programs share.
+    pub parser: Parser,
+    secret: Secret,
+    classes: Vec<Class>,
+}
+
+impl<'a> Common<'a> {
+    /// Draws the secrets and compiles the filters once, so that an error shows before anything is touched.
+    pub fn new(settings: &'a Settings, sizes: Sizes) -> Result<Common<'a>, RecordError> {
+        let classes: Vec<Class> = settings
+            .classes
+            .iter()
+            .map(|c| Class {
+                name: c.name.clone(),
+                filter: c.filter.clone().unwrap_or_default(),
+                precedence: c.precedence,
+                policy: c.policy.clone(),
+            })
+            .collect();
+        ClassSet::new(classes.clone())?;
+        Filters::new(settings.filter.as_deref(), &[])?;
+        let mut secret = Secret::default();
+        let mut seed = [0; 8];
+        for bytes in [&mut secret[..], &mut seed[..]] {
+            random(bytes).map_err(RecordError::system("/dev/urandom"))?;
+        }
+        Ok(Common {
+            settings,
+            sizes,
+            parser: Parser::new(u64::from_le_bytes(seed), settings.vlan_in_key),
+            secret,
+            classes,
+        })
+    }
+
+    /// Opens the store, or makes it. Its events come out of the receiver.
+    pub fn store(&self) -> Result<(Store, Receiver<StoreEvent>), RecordError> {
+        let (tell, events) = channel();
+        let options = Options {
+            on_event: Box::new(move |e| {
+                // Nobody listens any more once the recording has ended.
+                let _ = tell.send(e);
+            }),
+            segment_bytes: self.settings.segment_bytes,
+            budget: self.settings.disk,
+            classes: self.settings.classes.iter().map(|c| (c.name.clone(), c.disk)).collect(),
+            workers: self.sizes.workers,
+            sync: Duration::from_nanos(SYNC_NS),
+            index: Box::new(index),
+        };
+        Ok((Store::create_or_open(&self.settings.store, options)?, events))
+    }
+}
+
+/// Makes the index of a sealed segment. Without it queries scan the segment, and the next start tries again.
+fn index(segment: &Path) {
+    if let Err(e) = crate::index::build(segment) {
+        tracing::warn!("{}: no index: {e}", segment.display());
+    }
+}
+
+fn random(bytes: &mut [u8]) -> std::io::Result<()> {
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, bytes)
+}
+
+/// The running workers.
+pub struct Workers {
+    lines: Vec<Arc<Line>>,
+    posts: Vec<Arc<Post>>,
+    threads: Vec<JoinHandle<Result<(), String>>>,
+}
+
+/// The losses of one worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WorkerTotals {
+    pub dropped: Dropped,
+    pub write_failed: u64,
+    pub table_full: u64,
+}
+
+/// The counters of all workers together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    pub worker: WorkerCounts,
+    pub store: StoreCounts,
+    pub tracker: TrackerStats,
+    pub newest: u64,
+}
+
+impl Workers {
+    /// Starts one for each source. They record from now on.
+    pub fn start<Src, K>(common: &Common<'_>, store: &Store, sources: Vec<(Src, K)>) -> Result<Workers, RecordError>
+    where
+        Src: Source + Send + 'static,
+        K: Shunt + Send + 'static,
+    {
+        let exchange = Exchange::new(sources.len());
+        let mut made = Vec::with_capacity(sources.len());
+        let (mut lines, mut posts) = (Vec::new(), Vec::new());
+        for (n, (source, shunt)) in sources.into_iter().enumerate() {
+            let mut tracker =
+                Tracker::new(&common.sizes.tracker, ClassSet::new(common.classes.clone())?, common.secret)?;
+            for interface in source.interfaces() {
+                tracker.prepare(interface.link_type);
+            }
+            let filters = Filters::new(common.settings.filter.as_deref(), source.interfaces())?;
+            let sink = store.writer(n as u16, common.sizes.blocks)?;
+            let handoff = Handoff::new(&exchange, n);
+            let step = Step::new(common.parser, tracker, shunt, sink, filters, handoff, common.settings.snaplen);
+            let (line, post) = (Arc::new(Line::default()), Post::new());
+            let outbox = Outbox::new(&post);
+            made.push(Worker { source, step, outbox, line: line.clone(), clock: SystemClock });
+            lines.push(line);
+            posts.push(post);
+        }
+        let cpus = threads::cpus(made.len());
+        let control = std::thread::current();
+        let mut threads = Vec::with_capacity(made.len());
+        for (n, (worker, cpu)) in made.into_iter().zip(cpus).enumerate() {
+            let control = control.clone();
+            let started = threads::worker(n, cpu, move || {
+                let done = worker.run().map_err(|e| e.to_string());
+                control.unpark();
+                done
+            });
+            threads.push(started.map_err(RecordError::system("a worker's thread"))?);
+        }
+        Ok(Workers { lines, posts, threads })
+    }
+
+    /// Tells all of them to stop receiving.
+    pub fn stop(&self) {
+        self.lines.iter().for_each(|l| l.stop.store(true, Relaxed));
+    }
+
+    /// All have ended.
+    pub fn ended(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// The receipts on their way.
+    pub fn posts(&self) -> &[Arc<Post>] {
+        &self.posts
+    }
+
+    /// Waits for the threads; what went wrong in them.
+    pub fn join(&mut self) -> Vec<String> {
+        let joined = self.threads.drain(..).enumerate().map(|(n, t)| (n, t.join()));
+        joined
+            .filter_map(|(n, end)| match end {
+                Ok(Ok(())) => None,
+                Ok(Err(e)) => Some(format!("worker {n}: the source gave up: {e}")),
+                Err(_) => Some(format!("worker {n} panicked: this is a bug; what it had not written is lost")),
+            })
+            .collect()
+    }
+
+    /// The losses of each.
+    pub fn each(&self) -> Vec<WorkerTotals> {
+        let one = |line: &Arc<Line>| {
+            let c = line.counts.get();
+            WorkerTotals {
+                dropped: c.worker.dropped,
+                write_failed: c.store.write_failed,
+                table_full: c.tracker.table_full,
+            }
+        };
+        self.lines.iter().map(one).collect()
+    }
+
+    /// What they have published.
+    pub fn totals(&self) -> Totals {
+        let mut t = Totals::default();
+        for line in &self.lines {
+            let c = line.counts.get();
+            t.worker += c.worker;
+            t.store += c.store;
+            t.tracker = sum(&t.tracker, &c.tracker);
+            t.newest = t.newest.max(c.newest);
+        }
+        t
+    }
+}
