@@ -1,0 +1,288 @@
+//! The command line as a user meets it: exit codes, messages, what goes to which stream.
+
+mod common;
+
+use common::Retrotap;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn retrotap(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_retrotap"))
+        .args(args)
+        .env_remove("RETROTAP_STORE")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary runs")
+}
+
+fn out(o: &Output) -> String {
+    String::from_utf8_lossy(&o.stdout).into_owned()
+}
+
+fn err(o: &Output) -> String {
+    String::from_utf8_lossy(&o.stderr).into_owned()
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    let help = retrotap(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for word in ["record", "query", "info", "verify", "completions", "man", "Exit codes"] {
+        assert!(out(&help).contains(word), "help lacks {word}");
+    }
+    for command in ["record", "query", "info", "verify"] {
+        let help = retrotap(&[command, "--help"]);
+        assert_eq!(help.status.code(), Some(0));
+        assert!(out(&help).contains("RETROTAP_STORE"), "{command}");
+    }
+    let version = retrotap(&["--version"]);
+    assert_eq!(out(&version), format!("retrotap {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn wrong_usage_is_2_and_says_the_way_out() {
+    for (args, word) in [
+        (&["record", "--store", "/tmp/x"][..], "-i eth1"),
+        (&["record", "-r", "a.pcap"], "--store"),
+        (&["record", "-r", "a.pcap", "-i", "eth0", "--store", "/tmp/x"], "cannot be used with"),
+        (&["record", "-r", "a.pcap", "--source", "xdp", "--store", "/tmp/x"], "--source"),
+        (&["record", "-i", "eth0", "--source", "file", "--store", "/tmp/x"], "-r"),
+        (&["record", "-i", "eth0", "--pace", "1", "--store", "/tmp/x"], "--read"),
+        (&["record", "-r", "a.pcap", "--cutoff", "15 apples", "--store", "/tmp/x"], "15KiB"),
+        (&["record", "-r", "a.pcap", "--cutoff", "0", "--store", "/tmp/x"], "record = false"),
+        (&["record", "-r", "a.pcap", "--filter", "prot tcp", "--store", "/tmp/x"], "filter"),
+        (&["record", "-r", "a.pcap", "--workers", "3", "--store", "/tmp/x"], "files are read by one"),
+        (&["query", "--store", "/tmp/x", "--last", "10m", "--since", "13:15"], "cannot be used with"),
+        (&["query", "--store", "/tmp/x", "--last", "soon"], "10m"),
+        (&["nonsense"], "unrecognized"),
+    ] {
+        let o = retrotap(args);
+        assert_eq!(o.status.code(), Some(2), "{args:?}: {}", err(&o));
+        assert!(err(&o).contains(word), "{args:?}: {} lacks {word}", err(&o));
+        assert!(out(&o).is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_configuration_with_an_error_is_named_with_its_place() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = dir.path().join("c.toml");
+    std::fs::write(&config, "interfaces = [\"eth1\"]\ncuttof = 3\n").expect("a file");
+    let config = config.to_string_lossy().into_owned();
+    let o = retrotap(&["record", "-c", &config]);
+    assert_eq!(o.status.code(), Some(2));
+    assert!(err(&o).contains(&config) && err(&o).contains("line 2, column 1"), "{}", err(&o));
+    let o = retrotap(&["record", "-c", "/does/not/exist.toml"]);
+    assert_eq!(o.status.code(), Some(3));
+    assert!(err(&o).contains("/does/not/exist.toml"), "{}", err(&o));
+}
+
+#[test]
+fn completions_and_manual_pages() {
+    for shell in ["bash", "zsh", "fish"] {
+        let o = retrotap(&["completions", shell]);
+        assert_eq!(o.status.code(), Some(0));
+        assert!(out(&o).contains("retrotap"), "{shell}");
+    }
+    assert!(out(&retrotap(&["man"])).starts_with(".ie \\n(.g"));
+    let dir = tempfile::tempdir().expect("a directory");
+    let o = retrotap(&["man", &dir.path().to_string_lossy()]);
+    assert_eq!(o.status.code(), Some(0), "{}", err(&o));
+    assert!(dir.path().join("retrotap-record.1").exists());
+    assert_eq!(retrotap(&["man", "/does/not/exist"]).status.code(), Some(3));
+}
+
+#[test]
+fn colours_only_on_a_terminal() {
+    let o = retrotap(&["record", "-r", "/does/not/exist.pcap", "--store", "/tmp/x"]);
+    assert!(!err(&o).contains('\x1b'));
+    assert!(Path::new("/does").exists() || err(&o).starts_with("error: "), "{}", err(&o));
+}
+
+/// A pcap of UDP packets to port 53 and TCP packets to port 80, one a millisecond.
+fn mix(dir: &Path) -> String {
+    let mut f = Vec::new();
+    for n in [0xa1b2_3c4du32, 0x0004_0002, 0, 0, 262_144, 1] {
+        f.extend(n.to_le_bytes());
+    }
+    for i in 0..400u32 {
+        let (proto, port) = if i % 4 == 0 { (17, 53) } else { (6, 80) };
+        let mut p = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 3, 0xda];
+        p.extend([0, 0, 0, 0, 64, proto, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0x30, 0x39, 0, port]);
+        p.resize(1000, 0);
+        for n in [1_700_000_000, i * 1_000_000, 1000, 1000] {
+            f.extend(n.to_le_bytes());
+        }
+        f.extend(p);
+    }
+    let path = dir.join("mix.pcap");
+    std::fs::write(&path, f).expect("a capture");
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn classes_of_a_configuration_have_their_own_cutoff_and_folder() {
+    let r = Retrotap::default();
+    let path = mix(r.dir());
+    let config = r.dir().join("c.toml");
+    std::fs::write(&config, "[class.all]\ncutoff = \"10KiB\"\n[class.dns]\nfilter = \"port 53\"\ncutoff = \"none\"\n")
+        .expect("a file");
+    let (ran, account) = r.record(&[Path::new(&path)], &["-c", &config.to_string_lossy()]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    // 100 of dns whole, and of the other connection the 11 packets that begin below 10 KiB.
+    assert_eq!((&account["stored"]["packets"], &account["cut"]["packets"]), (&111.into(), &289.into()));
+    assert_eq!(account["connections"]["begun"], 2);
+    let classes: Vec<_> = account["classes"].as_array().expect("classes").iter().map(|c| &c["class"]).collect();
+    assert_eq!(classes, ["all", "dns"]);
+    for (args, packets) in [
+        (&["query", "--json"][..], 111),
+        (&["query", "--json", "--class", "dns"], 100),
+        (&["query", "--json", "tcp port 80"], 11),
+        (&["query", "--json", "--conn", "tcp 10.0.0.1:12345 10.0.0.2:80"], 11),
+        (&["query", "--json", "--limit", "7"], 7),
+        (&["query", "--json", "--last", "100ms"], 26), // back from 396 ms, both ends
+        (&["query", "--json", "--since", "1700000000.1", "--until", "1700000000.2"], 25),
+    ] {
+        let ran = r.run(args);
+        assert_eq!((ran.code, &ran.json()["packets"]), (Some(0), &packets.into()), "{args:?}: {}", ran.err);
+    }
+    let summary = r.run(&["query", "tcp", "--json"]).json();
+    assert_eq!((&summary["cut_connections"], &summary["cut_packets"]), (&1.into(), &289.into()), "{summary}");
+    let count = r.run(&["query", "udp", "--count"]);
+    assert_eq!(count.text(), "100\n");
+    let wrong = r.run(&["query", "--class", "web"]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.err);
+    assert!(wrong.err.contains("all, dns"), "{}", wrong.err);
+}
+
+#[test]
+fn answers_go_to_files_and_pipes_in_both_formats() {
+    let r = Retrotap::default();
+    let path = mix(r.dir());
+    r.record(&[Path::new(&path)], &["--cutoff", "none"]);
+    let want = common::libpcap(Path::new(&path)).0;
+    for format in ["pcapng", "pcap"] {
+        let file = r.dir().join("answer");
+        let ran = r.run(&["query", "-w", &file.to_string_lossy(), "--format", format]);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        assert!(ran.text().starts_with("400 packets"), "the summary is on standard output: {}", ran.text());
+        assert!(common::libpcap(&file) == (want.clone(), None), "{format}");
+        let ran = r.run(&["query", "-w", "-", "--format", format]);
+        assert!(ran.err.starts_with("400 packets"), "the summary is on standard error: {}", ran.err);
+        let piped = r.dir().join("piped");
+        std::fs::write(&piped, &ran.out).expect("a file");
+        assert!(common::libpcap(&piped) == (want.clone(), None), "{format}");
+    }
+    // An empty answer is a file that can be read.
+    let file = r.dir().join("empty");
+    for format in ["pcapng", "pcap"] {
+        r.run(&["query", "port 9999", "-w", &file.to_string_lossy(), "--format", format]);
+        assert_eq!(common::libpcap(&file), (vec![], None), "{format}");
+    }
+    let nowhere = r.run(&["query", "-w", "/does/not/exist"]);
+    assert_eq!(nowhere.code, Some(3), "{}", nowhere.err);
+}
+
+#[test]
+fn info_and_verify_as_json() {
+    let r = Retrotap::default();
+    let path = mix(r.dir());
+    r.record(&[Path::new(&path)], &["--cutoff", "none"]);
+    let info = r.run(&["info", "--json"]).json();
+    assert_eq!(
+        (&info["total"]["packets"], &info["total"]["connections"], &info["recording"]),
+        (&400.into(), &2.into(), &false.into())
+    );
+    let verify = r.run(&["verify", "--json"]).json();
+    assert_eq!(
+        (&verify["packets"], &verify["indexes"], &verify["problems"]),
+        (&400.into(), &1.into(), &serde_json::json!([]))
+    );
+    let text = r.run(&["info"]).text();
+    assert!(text.contains("at rest") && text.contains("all"), "{text}");
+}
+
+#[test]
+fn the_traces_own_pace_and_a_duration() {
+    let r = Retrotap::default();
+    let path = mix(r.dir());
+    let start = std::time::Instant::now();
+    let (_, account) = r.record(&[Path::new(&path)], &["--pace", "0.5", "--cutoff", "none"]);
+    assert!(start.elapsed() >= std::time::Duration::from_millis(798), "0.4 s of trace at half its pace");
+    assert_eq!(account["stored"]["packets"], 400);
+    let r = Retrotap::default();
+    let (ran, account) =
+        r.record(&[Path::new(&path)], &["--pace", "0.001", "--duration", "1500ms", "--log-interval", "500ms"]);
+    assert_eq!(ran.code, Some(0), "a duration that ends it is no fault: {}", ran.err);
+    assert!(account["seen"]["packets"].as_u64() < Some(400), "{account}");
+    let kinds: Vec<serde_json::Value> = ran
+        .text()
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).expect("JSON")["kind"].clone())
+        .collect();
+    assert_eq!(kinds.last(), Some(&"final".into()));
+    assert!(kinds.iter().filter(|k| *k == "interval").count() >= 1, "{kinds:?}");
+}
+
+#[test]
+fn a_global_filter_counts_what_it_leaves_out() {
+    let r = Retrotap::default();
+    let path = mix(r.dir());
+    let (_, account) = r.record(&[Path::new(&path)], &["--filter", "tcp", "--cutoff", "none"]);
+    assert_eq!((&account["stored"]["packets"], &account["filtered"]["packets"]), (&300.into(), &100.into()));
+}
+
+/// A capture of `n` packets of 1000 bytes, a millisecond apart, each a connection of its own.
+fn capture_of(n: u32, path: &Path) {
+    let mut bytes = Vec::new();
+    for v in [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 1] {
+        bytes.extend(v.to_le_bytes());
+    }
+    for i in 0..n {
+        for v in [1_600_000_000 + i / 1000, i % 1000 * 1000, 1000, 1000] {
+            bytes.extend(v.to_le_bytes());
+        }
+        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 3, 0xda, 0, 0, 0, 0, 64, 17, 0, 0];
+        frame.extend([10, 0, 0, 1, 10, 9, (i >> 8) as u8, i as u8, 0, 53, 0, 53, 3, 0xc6, 0, 0]);
+        frame.resize(1000, 0);
+        bytes.extend(frame);
+    }
+    std::fs::write(path, bytes).expect("a capture");
+}
+
+#[test]
+fn an_answer_replaces_nothing_before_it_is_there() {
+    let r = Retrotap::default();
+    let (capture, kept) = (r.dir().join("c.pcap"), r.dir().join("kept.pcapng"));
+    capture_of(10, &capture);
+    r.record(&[&capture], &[]);
+    std::fs::write(&kept, "an earlier answer").expect("a file");
+    let wrong = r.run(&["query", "tcp port", "-w", &kept.to_string_lossy()]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.err);
+    assert_eq!(std::fs::read_to_string(&kept).expect("the file"), "an earlier answer");
+    let segment = common::segments(&r.store()).remove(0);
+    let inside = r.run(&["query", "-w", &segment.to_string_lossy()]);
+    assert_eq!(inside.code, Some(2), "{}", inside.err);
+    assert!(inside.err.contains("inside the store"), "{}", inside.err);
+    assert_eq!(r.run(&["verify"]).code, Some(0));
+    assert_eq!(r.run(&["query", "-w", &kept.to_string_lossy()]).code, Some(0));
+    assert_eq!(common::libpcap(&kept).0.len(), 10);
+    let left: Vec<_> =
+        std::fs::read_dir(r.dir()).expect("the directory").map(|e| e.expect("an entry").file_name()).collect();
+    assert_eq!(left.len(), 3, "{left:?}");
+}
+
+#[test]
+fn what_the_budget_took_is_said_and_leaves_no_index() {
+    let r = Retrotap::default();
+    let capture = r.dir().join("c.pcap");
+    capture_of(40_000, &capture);
+    r.record(&[&capture], &["--disk", "24MiB", "--segment-size", "4MiB"]);
+    let verified = r.run(&["verify"]);
+    assert_eq!(verified.code, Some(0), "{}{}", verified.text(), verified.err);
+    let everything = r.run(&["query", "--json"]).json();
+    assert!(everything["packets"].as_u64().expect("a number") < 40_000, "{everything}");
+    assert_eq!(everything["expired_before"], everything["first"], "{everything}");
+    let last = r.run(&["query", "--last", "1ms", "--json"]).json();
+    assert_eq!(last["expired_before"], serde_json::Value::Null, "{last}");
+}

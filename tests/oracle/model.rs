@@ -1,0 +1,188 @@
+//! The rules of connections and cutoff, word by word after the definition: maps without bounds, nothing ever swept.
+
+use std::collections::HashMap;
+
+use super::parse::{FragmentId, Name, Seen, parse};
+
+/// One second in the unit of packet times.
+pub const S: u64 = 1_000_000_000;
+
+/// What is set; the defaults are those of the definition, without a cutoff.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub cutoff_bytes: Option<u64>,
+    pub cutoff_packets: Option<u64>,
+    pub idle_tcp: u64,
+    pub idle_other: u64,
+    pub renew_tcp: Option<u64>,
+    pub renew_other: Option<u64>,
+    /// False: VLAN ids are no part of a connection.
+    pub vlans: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules {
+            cutoff_bytes: None,
+            cutoff_packets: None,
+            idle_tcp: 300 * S,
+            idle_other: 180 * S,
+            renew_tcp: None,
+            renew_other: Some(600 * S),
+            vlans: true,
+        }
+    }
+}
+
+/// What the oracle says of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub stored: bool,
+    /// Number of its connection, from 1, in order of their first packets.
+    pub connection: usize,
+    /// It is the connection's first packet.
+    pub new: bool,
+}
+
+/// A connection and its totals.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub name: Name,
+    pub first: u64,
+    pub last: u64,
+    pub seen_packets: u64,
+    pub seen_bytes: u64,
+    pub stored_packets: u64,
+    pub stored_bytes: u64,
+    /// The time of the packet that ended it, and whether that was an RST.
+    pub ended: Option<(u64, bool)>,
+    /// A packet was not stored for its cutoff's sake, or could not have been.
+    pub cut: bool,
+    /// Since when, how much, and how many SYN, FIN and RST past the cutoff the present count holds.
+    since: u64,
+    count_bytes: u64,
+    count_packets: u64,
+    control: u32,
+    fin: [bool; 2],
+    syn: Option<u32>,
+}
+
+/// All that was seen.
+pub struct Oracle {
+    rules: Rules,
+    /// Every connection there ever was.
+    pub connections: Vec<Connection>,
+    /// The latest connection of a name.
+    current: HashMap<Name, usize>,
+    /// When a first fragment was seen, and what connection it belongs to.
+    fragments: HashMap<FragmentId, (u64, Name)>,
+}
+
+impl Oracle {
+    pub fn new(rules: Rules) -> Oracle {
+        Oracle { rules, connections: Vec::new(), current: HashMap::new(), fragments: HashMap::new() }
+    }
+
+    /// Takes one packet: `time` in ns, `wire` its length on the wire, `data` what was captured of it.
+    pub fn packet(&mut self, time: u64, wire: u32, link_type: u16, data: &[u8]) -> Outcome {
+        let seen = parse(link_type, data, self.rules.vlans);
+        let name = self.name_of(&seen, time);
+        self.judge(name, &seen, time, u64::from(wire))
+    }
+
+    /// The name of the packet's connection; first fragments are remembered.
+    fn name_of(&mut self, seen: &Seen, time: u64) -> Name {
+        let mut name = seen.name.clone();
+        if let Some(id) = &seen.later_fragment_of
+            && let Some((at, first)) = self.fragments.get(id)
+            && time.saturating_sub(*at) <= 30 * S
+        {
+            name = first.clone();
+        }
+        if let Some(id) = &seen.first_fragment_of {
+            self.fragments.insert(id.clone(), (time, name.clone()));
+        }
+        name
+    }
+
+    fn judge(&mut self, name: Name, seen: &Seen, time: u64, wire: u64) -> Outcome {
+        let new_syn = |c: &Connection| seen.tcp.is_some_and(|t| t.syn && !t.ack && c.syn != Some(t.seq));
+        let is_tcp = name.is_tcp();
+        let known = self.current.get(&name).copied().filter(|&i| {
+            let c = &self.connections[i];
+            let silence = time.saturating_sub(c.last);
+            let now = time.max(c.last);
+            match c.ended {
+                Some((end, _)) => now - end <= 30 * S && !new_syn(c),
+                None => {
+                    let idle = if is_tcp { self.rules.idle_tcp } else { self.rules.idle_other };
+                    silence <= idle && !(silence > 60 * S && new_syn(c))
+                }
+            }
+        });
+        let new = known.is_none();
+        let index = known.unwrap_or_else(|| {
+            self.connections.push(Connection::begin(name.clone(), time));
+            self.current.insert(name, self.connections.len() - 1);
+            self.connections.len() - 1
+        });
+        let c = &mut self.connections[index];
+        let now = time.max(c.last);
+        c.last = now;
+
+        let renew = if is_tcp { self.rules.renew_tcp } else { self.rules.renew_other };
+        if c.ended.is_none() && renew.is_some_and(|interval| now - c.since >= interval) {
+            (c.since, c.count_bytes, c.count_packets, c.control) = (now, 0, 0, 0);
+        }
+
+        let below = self.rules.cutoff_bytes.is_none_or(|limit| c.count_bytes < limit)
+            && self.rules.cutoff_packets.is_none_or(|limit| c.count_packets < limit);
+        let control = seen.tcp.is_some_and(|t| t.syn || t.fin || t.rst);
+        let stored = below || (control && c.control < 16);
+        if !below && control {
+            c.control += 1;
+        }
+        c.cut |= !below;
+        c.count_bytes += wire;
+        c.count_packets += 1;
+        c.seen_bytes += wire;
+        c.seen_packets += 1;
+        if stored {
+            c.stored_bytes += wire;
+            c.stored_packets += 1;
+        }
+
+        if let Some(t) = seen.tcp {
+            if t.syn && !t.ack {
+                c.syn = Some(t.seq);
+            }
+            c.fin[seen.sender] |= t.fin;
+            if c.ended.is_none() && (t.rst || c.fin == [true, true]) {
+                c.ended = Some((now, t.rst));
+            }
+        }
+        Outcome { stored, connection: index + 1, new }
+    }
+}
+
+impl Connection {
+    fn begin(name: Name, time: u64) -> Connection {
+        Connection {
+            name,
+            first: time,
+            last: time,
+            seen_packets: 0,
+            seen_bytes: 0,
+            stored_packets: 0,
+            stored_bytes: 0,
+            ended: None,
+            cut: false,
+            since: time,
+            count_bytes: 0,
+            count_packets: 0,
+            control: 0,
+            fin: [false; 2],
+            syn: None,
+        }
+    }
+}

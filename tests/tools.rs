@@ -1,0 +1,90 @@
+//! The tools of the trade read what a recording left, as it is: every sealed segment in tcpdump, tshark, capinfos and Suricata, with exactly
+//! the packets that were stored. A tool that is not installed is reported as skipped.
+
+mod common;
+
+use common::{Retrotap, captures, segments};
+use std::path::Path;
+use std::process::Command;
+
+/// Standard output and error of a tool that read the segment to its end; `None` if it is not installed.
+fn output(tool: &str, args: &[&str]) -> Option<String> {
+    let o = match Command::new(tool).args(args).output() {
+        Ok(o) => o,
+        Err(_) => {
+            eprintln!("skipped: segments_open_everywhere: {tool} is not installed");
+            return None;
+        }
+    };
+    let text = format!("{}{}", String::from_utf8_lossy(&o.stdout), String::from_utf8_lossy(&o.stderr));
+    assert!(o.status.success(), "{tool} {args:?}: {text}");
+    Some(text)
+}
+
+/// The number behind a word.
+fn after(text: &str, word: &str) -> Option<u64> {
+    let digits =
+        |s: &str| s.trim_start_matches([' ', ':']).chars().take_while(char::is_ascii_digit).collect::<String>();
+    text.split_once(word).and_then(|(_, rest)| digits(rest).parse().ok())
+}
+
+fn tcpdump(segment: &str) -> Option<u64> {
+    // --count came with tcpdump 4.99.
+    output("tcpdump", &["--count", "-r", segment])?.split_whitespace().rev().nth(1)?.parse().ok()
+}
+
+fn tshark(segment: &str) -> Option<u64> {
+    Some(
+        output("tshark", &["-n", "-r", segment, "-T", "fields", "-e", "frame.number"])?
+            .lines()
+            .filter(|l| l.parse::<u64>().is_ok())
+            .count() as u64,
+    )
+}
+
+fn capinfos(segment: &str) -> Option<u64> {
+    after(&output("capinfos", &["-c", "-M", segment])?, "Number of packets")
+}
+
+fn suricata(segment: &str, logs: &Path) -> Option<u64> {
+    let logs = logs.to_string_lossy();
+    let said =
+        output("suricata", &["-r", segment, "-l", &logs, "-S", "/dev/null", "--runmode", "single", "-k", "none"])?;
+    after(&said, "read 1 file, ")
+}
+
+/// How many packets a tool sees in a segment; `None` if it is not installed.
+type Count<'a> = &'a dyn Fn(&str) -> Option<u64>;
+
+#[test]
+fn segments_open_everywhere() {
+    let wanted = ["mix_apps_a.pcap", "dns_root_nsd_live.pcapng", "vxlan_burst.pcap"];
+    let files: Vec<_> =
+        captures("segments_open_everywhere").into_iter().filter(|p| wanted.iter().any(|w| p.ends_with(w))).collect();
+    if files.is_empty() {
+        return;
+    }
+    let r = Retrotap::default();
+    let paths: Vec<&Path> = files.iter().map(|p| p.as_path()).collect();
+    let (ran, account) = r.record(&paths, &["--segment-size", "4MiB"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let stored = account["stored"]["packets"].as_u64().expect("a number");
+    assert!(stored > 50_000, "{account}");
+    let sealed = segments(&r.store());
+    assert!(sealed.len() > 2, "{sealed:?}");
+    let unindexed: Vec<_> = sealed.iter().filter(|s| !s.with_extension("idx").exists()).collect();
+    assert!(unindexed.is_empty(), "{unindexed:?}");
+    let logs = tempfile::tempdir().expect("a directory");
+    let tools: [(&str, Count<'_>); 4] = [
+        ("tcpdump", &tcpdump),
+        ("tshark", &tshark),
+        ("capinfos", &capinfos),
+        ("suricata", &|s| suricata(s, logs.path())),
+    ];
+    for (name, count) in tools {
+        let counts: Option<Vec<u64>> = sealed.iter().map(|s| count(&s.to_string_lossy())).collect();
+        if let Some(counts) = counts {
+            assert_eq!(counts.iter().sum::<u64>(), stored, "{name} counts {counts:?}");
+        }
+    }
+}
