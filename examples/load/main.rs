@@ -1,0 +1,87 @@
+//! The load generator's user side: fills the tables of `ebpf/load.bpf.c` (the mix), runs it, prints the truth: what was
+//! offered and what a cutoff must keep. Called by `cargo xtask demo`, the tests in namespaces and benches, with the
+//! sending end of a veth whose other end has a native XDP program. Never part of the recorder.
+
+mod mix;
+mod play;
+mod run;
+mod truth;
+
+use clap::Parser;
+
+/// Offers traffic made in the kernel to one end of a veth, and says exactly what was offered.
+#[derive(Parser, Clone, Debug)]
+pub struct Options {
+    /// The sending end of a veth; twice: one for the client's direction, one for the server's.
+    #[arg(long, required_unless_present = "to", num_args = 1)]
+    pub iface: Vec<String>,
+    /// Write the same packets to this pcap file instead; needs no privilege.
+    #[arg(long, conflicts_with_all = ["iface", "cpu", "sink", "pass"])]
+    pub to: Option<std::path::PathBuf>,
+    /// Stop after this many packets.
+    #[arg(long)]
+    pub packets: Option<u64>,
+    /// What kinds of connections.
+    #[arg(long, value_enum, default_value = "lab")]
+    pub mix: mix::Mix,
+    /// How long.
+    #[arg(long, default_value_t = 10.0)]
+    pub seconds: f64,
+    /// Rate in Gbit/s of frame bytes; without it as fast as it goes (in a file: 10).
+    #[arg(long)]
+    pub gbps: Option<f64>,
+    /// The same seed makes the same packets.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Number of the first connection; runs whose numbers do not overlap share no connection.
+    #[arg(long, default_value_t = 0)]
+    pub first_connection: u64,
+    /// Connections active at any time (a power of two, at most 65536).
+    #[arg(long)]
+    pub active: Option<u32>,
+    /// Bytes after which a connection is cut: the account says what that must keep.
+    #[arg(long, default_value_t = 15 << 10)]
+    pub cutoff: u64,
+    /// CPU to run on; the veth's receive queue is this CPU modulo its queues.
+    #[arg(long, value_delimiter = ',')]
+    pub cpu: Vec<usize>,
+    /// With several CPUs: move to the next one after this many milliseconds.
+    #[arg(long, default_value_t = 5)]
+    pub hop_ms: u64,
+    /// Attach a program to this interface that counts and drops: the ceiling, and a check of the account.
+    #[arg(long)]
+    pub sink: Vec<String>,
+    /// Attach a program to this interface that gives everything to the host: for a receiver without one of its own.
+    #[arg(long)]
+    pub pass: Vec<String>,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Options {
+    /// What both players start from.
+    fn start(&self) -> Result<mix::Start, String> {
+        let active = self.active.unwrap_or(self.mix.active());
+        if !active.is_power_of_two() || active > mix::CONNS_MAX {
+            return Err(format!("--active must be a power of two up to {}", mix::CONNS_MAX));
+        }
+        Ok(mix::Start::new(self.mix, self.seed, self.first_connection, active))
+    }
+}
+
+fn main() {
+    let options = Options::parse();
+    let truth = match &options.to {
+        Some(file) => play::write(&options, file),
+        None => run::run(&options),
+    };
+    match truth {
+        Ok(truth) if options.json => println!("{}", serde_json::to_string(&truth).expect("plain numbers")),
+        Ok(truth) => println!("{truth}"),
+        Err(e) => {
+            eprintln!("load: {e}");
+            std::process::exit(1);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Loads the programs, fills the tables, runs, reads the account. All `unsafe` of the generator is here.
+#![allow(unsafe_code)]
+
+use super::Options;
+use super::mix::Start;
+use super::truth::{Tally, Truth};
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{Link, ProgramInput};
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+#[allow(missing_docs, dead_code, clippy::all, clippy::undocumented_unsafe_blocks)]
+mod skel {
+    include!(concat!(env!("OUT_DIR"), "/load.skel.rs"));
+}
+
+/// BPF_F_TEST_XDP_LIVE_FRAMES
+const LIVE_FRAMES: u32 = 1 << 1;
+
+impl From<skel::types::load_tally> for Tally {
+    fn from(t: skel::types::load_tally) -> Tally {
+        Tally { packets: t.packets, bytes: t.bytes }
+    }
+}
+
+/// Offers the load and returns the account.
+pub fn run(options: &Options) -> Result<Truth, Box<dyn std::error::Error>> {
+    let index = |name: &String| -> Result<u32, Box<dyn std::error::Error>> {
+        let text = std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex"))
+            .map_err(|e| format!("interface {name}: {e}"))?;
+        Ok(text.trim().parse()?)
+    };
+    let interfaces = options.iface.iter().map(index).collect::<Result<Vec<_>, _>>()?;
+    if interfaces.len() > 2 {
+        return Err("--iface at most twice: a direction each".into());
+    }
+    let start = options.start()?;
+
+    let mut storage = MaybeUninit::uninit();
+    let mut loaded = skel::LoadSkelBuilder::default().open(&mut storage)?.load()?;
+    fill(&mut loaded, options, &interfaces, &start);
+    let _traces = [loaded.progs.transmitted.attach()?, loaded.progs.not_queued.attach()?];
+    let mut ends: Vec<Link> = Vec::new();
+    let pass = options.pass.iter().map(index).collect::<Result<Vec<_>, _>>()?;
+    for &i in interfaces.iter().chain(&pass) {
+        ends.push(loaded.progs.pass.attach_xdp(i as i32)?);
+    }
+    for name in &options.sink {
+        ends.push(loaded.progs.sink.attach_xdp(index(name)? as i32)?);
+    }
+
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [libc::SIGALRM, libc::SIGINT, libc::SIGTERM] {
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    // A load that other programs keep from its pace is none. Without the right to it, it goes on as it is.
+    let _ = rustix::process::setpriority_process(None, -15);
+    hop(options);
+    let begin = monotonic_ns() + 1_000_000;
+    let length = (options.seconds * 1e9) as u64;
+    {
+        let bss = loaded.maps.bss_data.as_mut().expect("the program has data");
+        bss.start_ns = begin;
+        bss.end_ns = begin + length;
+    }
+    // A limit on packets is looked at between the calls.
+    let repeat = if options.packets.is_some() { 1 << 18 } else { 1 << 30 };
+    alarm(Duration::from_nanos(length + 2_000_000))?;
+    while !stop.load(Ordering::Relaxed) {
+        let input = ProgramInput { data_in: Some(&start.frame), repeat, flags: LIVE_FRAMES, ..ProgramInput::default() };
+        match loaded.progs.load.test_run(input) {
+            Err(e) if e.kind() != libbpf_rs::ErrorKind::Interrupted => return Err(Box::new(e)),
+            _ => {}
+        }
+        let attempted = loaded.maps.bss_data.as_ref().map_or(0, |bss| bss.attempted.packets);
+        if options.packets.is_some_and(|limit| attempted >= limit) {
+            break;
+        }
+    }
+    let elapsed = (monotonic_ns().min(begin + length) - begin) as f64 / 1e9;
+    // Frames that the peer's NAPI has yet to poll.
+    std::thread::sleep(Duration::from_millis(20));
+
+    let bss = loaded.maps.bss_data.as_ref().expect("the program has data");
+    if bss.untold != 0 {
+        return Err(format!("{} transmissions could not be matched with packets", bss.untold).into());
+    }
+    let offered = Tally::from(bss.offered);
+    Ok(Truth {
+        mix: format!("{:?}", options.mix).to_lowercase(),
+        seed: options.seed,
+        interfaces: options.iface.clone(),
+        elapsed_s: elapsed,
+        attempted: bss.attempted.into(),
+        offered,
+        refused: bss.refused.into(),
+        failed: bss.failed.into(),
+        connections: bss.connections,
+        cutoff: options.cutoff,
+        kept: bss.kept.into(),
+        gbps: offered.bytes as f64 * 8.0 / elapsed / 1e9,
+        mpps: offered.packets as f64 / elapsed / 1e6,
+        slipped_s: bss.slipped_ns as f64 / 1e9,
+        sunk: (!options.sink.is_empty()).then(|| bss.sunk.into()),
+    })
+}
+
+/// Fills the program's tables.
+fn fill(loaded: &mut skel::LoadSkel<'_>, options: &Options, interfaces: &[u32], start: &Start) {
+    let bss = loaded.maps.bss_data.as_mut().expect("the program has data");
+    for (to, s) in bss.shapes.iter_mut().zip(&start.shapes) {
+        to.packets = s.packets;
+        to.request = s.request;
+        to.data = s.data;
+        to.last = s.last;
+        to.port = s.port;
+        to.proto = if s.udp { 17 } else { 6 };
+        to.flags = u8::from(s.v6) | u8::from(s.upload) << 1;
+        to.train = s.train;
+    }
+    for (to, c) in bss.conns.iter_mut().zip(&start.conns) {
+        to.serial = c.serial;
+        to.shape = c.shape;
+        to.step = c.step;
+        to.seq = c.seq;
+    }
+    for (to, sum) in bss.payload_sums.iter_mut().zip(&start.sums) {
+        *to = *sum;
+    }
+    bss.next_serial = start.next_serial;
+    bss.conns_mask = start.conns.len() as u32 - 1;
+    bss.rng = start.random.0;
+    bss.cutoff = options.cutoff;
+    bss.limit = options.packets.unwrap_or(0);
+    bss.ifindex = [interfaces[0], interfaces[interfaces.len() - 1]];
+    bss.pace = options.gbps.map_or(0, |gbps| (8.0 / gbps * f64::from(1 << 20)) as u64);
+}
+
+/// Moves this thread from CPU to CPU while it runs.
+fn hop(options: &Options) {
+    let cpus = options.cpu.clone();
+    let Some(&first) = cpus.first() else { return };
+    let thread = rustix::thread::gettid();
+    let to = move |cpu: usize| {
+        let mut set = rustix::thread::CpuSet::new();
+        set.set(cpu);
+        if let Err(e) = rustix::thread::sched_setaffinity(Some(thread), &set) {
+            eprintln!("load: CPU {cpu}: {e}");
+        }
+    };
+    to(first);
+    if cpus.len() > 1 {
+        let pause = Duration::from_millis(options.hop_ms.max(1));
+        std::thread::spawn(move || {
+            for &cpu in cpus.iter().cycle() {
+                to(cpu);
+                std::thread::sleep(pause);
+            }
+        });
+    }
+}
+
+fn monotonic_ns() -> u64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}
+
+/// SIGALRM after this time, and again each 50 ms in case it came between two system calls.
+fn alarm(after: Duration) -> std::io::Result<()> {
+    let timer = libc::itimerval {
+        it_interval: libc::timeval { tv_sec: 0, tv_usec: 50_000 },
+        it_value: libc::timeval { tv_sec: after.as_secs() as i64, tv_usec: i64::from(after.subsec_micros().max(1)) },
+    };
+    // SAFETY: the first pointer is to a valid itimerval for the time of the call, the second may be null.
+    if unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, std::ptr::null_mut()) } != 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(())
+}
