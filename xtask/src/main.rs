@@ -1,0 +1,63 @@
+//! `cargo xtask`: the repository's own commands: setup, test, tidy, demo, deny. Uses no crates, so that it builds on a
+//! machine with nothing but a Rust toolchain and a C linker; installs the rest itself. Never part of the product.
+
+mod demo;
+mod deny;
+mod json;
+mod netns;
+mod setup;
+mod shell;
+mod term;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  setup [--no-install]   install what building and testing need (Debian and Ubuntu); --no-install: only say what is missing
+  demo  [--no-install]   record ten seconds of traffic through native XDP, ask three queries, show the account
+  test  [--no-install]   everything: formats, lints, unit, property, vectors, replay, eBPF fixtures, namespaces
+        [FILTER...]      only the steps whose name contains one of these words
+  tidy                   the rules of the source tree
+  deny                   licences, advisories and sources of the dependencies (installs cargo-deny when it is missing)
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let (flags, words): (Vec<&str>, Vec<&str>) = rest.iter().map(String::as_str).partition(|a| a.starts_with('-'));
+    let install = !flags.contains(&"--no-install");
+    let known = |accepted: &[&str], takes_words: bool| match flags.iter().find(|f| !accepted.contains(f)) {
+        Some(flag) => Err(format!("unknown option {flag}\n\n{HELP}")),
+        None if !takes_words && !words.is_empty() => Err(format!("unexpected argument {}\n\n{HELP}", words[0])),
+        None => Ok(()),
+    };
+    if let Err(e) = shell::enter_repository() {
+        eprintln!("xtask: {e}");
+        return ExitCode::FAILURE;
+    }
+    let outcome = match command {
+        "setup" => known(&["--no-install"], false).and_then(|()| setup::ensure(setup::Scope::Test, install)),
+        "demo" => known(&["--no-install"], false).and_then(|()| demo::run(install)),
+        "test" => known(&["--no-install"], true).and_then(|()| test::run(install, &words)),
+        "tidy" => known(&[], false).and_then(|()| tidy::run().map(|report| println!("{report}"))),
+        "deny" => known(&["--no-install"], false).and_then(|()| deny::run(install)),
+        "help" | "-h" | "--help" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(format!("unknown command {other}\n\n{HELP}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("xtask: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! `cargo xtask tidy`: the rules of the source tree that no lint knows: each file says what it is for, modules depend one
+//! way, `unsafe` stays in its places, the map in ARCHITECTURE.md is true. Also reports what has grown long.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// `use` edges that must not be: files under the first, modules of the crate that they must not name.
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    (
+        "src/query",
+        &[
+            "worker",
+            "source::live",
+            "source::file",
+            "xsk",
+            "bpf",
+            "iface",
+            "conn::table",
+            "conn::tracker",
+            "record",
+            "cli",
+            "control",
+        ],
+    ),
+    (
+        "src/index",
+        &[
+            "worker",
+            "source",
+            "xsk",
+            "bpf",
+            "iface",
+            "conn::table",
+            "conn::tracker",
+            "query",
+            "record",
+            "cli",
+            "control",
+        ],
+    ),
+    ("src/ledger", &["worker", "source", "xsk", "bpf", "iface", "query", "record", "cli", "control"]),
+    ("src/store", &["worker", "source::xdp", "source::packet", "xsk", "bpf", "iface", "query", "cli", "control"]),
+    ("src/packet", &["conn", "class", "worker", "store", "query", "source", "cli", "control", "xsk", "bpf"]),
+    // Of the sources the stages know the contract (`source::Packet`), not one that implements it.
+    ("src/conn", &["worker", "store", "query", "record", "cli", "control", "xsk", "source::live", "source::file"]),
+    (
+        "src/class",
+        &["worker", "store", "query", "record", "cli", "control", "xsk", "bpf", "source::live", "source::file"],
+    ),
+    ("src/metrics", &["worker", "store", "query", "cli", "control", "xsk", "bpf", "conn", "class"]),
+    ("src/source", &["worker", "store", "query", "cli", "control"]),
+    ("src/xsk", &["worker", "store", "query", "cli", "control", "conn", "class"]),
+    ("src/bpf", &["worker", "store", "query", "record", "cli", "control", "source::live", "source::file"]),
+    ("src/filter", &["worker", "store", "query", "cli", "control", "conn", "source"]),
+    ("src/worker", &["query", "cli", "control"]),
+    ("src/limits.rs", &["class", "conn", "metrics", "packet", "source", "store", "worker", "query"]),
+];
+
+/// The only places that may `allow(unsafe_code)`.
+const UNSAFE: &[&str] = &[
+    "src/xsk",
+    "src/bpf",
+    "src/iface",
+    "src/filter",
+    "src/source/packet",
+    "src/store/disk",
+    "src/conn/prefetch",
+    "src/query/priority",
+    "benches/xdp.rs",
+    "examples/load",
+    "tests",
+    "xtask/src/shell.rs",
+];
+
+const FILE_LINES: usize = 400;
+const FUNCTION_LINES: usize = 80;
+/// Folders of source text.
+const TREES: &[&str] = &["src", "tests", "benches", "examples", "ebpf", "xtask/src"];
+
+/// Checks every rule; the report is what has grown long, the error what is wrong.
+pub fn run() -> Result<String, String> {
+    let mut wrong = Vec::new();
+    let mut long = Vec::new();
+    for path in files()? {
+        let name = path.to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).map_err(|e| format!("{name}: {e}"))?;
+        if name.ends_with(".rs") {
+            if !text.starts_with("//!") {
+                wrong.push(format!(
+                    "{name}: does not begin with `//!` (what it owns, who calls it, what it must never do)"
+                ));
+            }
+            wrong.extend(edges(&name, &text));
+            let allowed = UNSAFE.iter().any(|p| name.starts_with(p));
+            if !allowed && text.lines().any(|l| l.trim_start().starts_with('#') && l.contains("allow(unsafe_code)")) {
+                wrong.push(format!("{name}: `unsafe` is kept to the places that xtask/src/tidy.rs names"));
+            }
+            long.extend(functions(&text).into_iter().map(|(f, n)| format!("{name}: fn {f} has {n} lines")));
+        }
+        for (i, line) in text.lines().enumerate() {
+            if unfinished(line) {
+                wrong.push(format!("{name}:{}: unfinished: {}", i + 1, line.trim()));
+            }
+        }
+        let lines = text.lines().count();
+        if lines > FILE_LINES {
+            long.push(format!("{name}: {lines} lines"));
+        }
+    }
+    wrong.extend(map()?);
+    if !wrong.is_empty() {
+        return Err(format!("tidy: {} things are wrong:\n  {}", wrong.len(), wrong.join("\n  ")));
+    }
+    if long.is_empty() {
+        return Ok("tidy: every rule holds".into());
+    }
+    Ok(format!(
+        "tidy: every rule holds; longer than {FILE_LINES} lines a file or {FUNCTION_LINES} a function:\n  {}",
+        long.join("\n  ")
+    ))
+}
+
+fn files() -> Result<Vec<PathBuf>, String> {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = TREES.iter().map(PathBuf::from).filter(|p| p.is_dir()).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))? {
+            let path = entry.map_err(|e| e.to_string())?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs" || e == "c" || e == "h") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn edges(name: &str, text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (place, forbidden) in FORBIDDEN.iter().filter(|(place, _)| name.starts_with(place)) {
+        for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim_start().starts_with("//")) {
+            let named = |module: &&&str| {
+                let path = format!("crate::{module}");
+                line.match_indices(&path)
+                    .any(|(at, _)| !line[at + path.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+            };
+            if let Some(module) = forbidden.iter().find(named) {
+                wrong.push(format!("{name}:{}: {place} must not know {module}", i + 1));
+            }
+        }
+    }
+    wrong
+}
+
+fn unfinished(line: &str) -> bool {
+    // In two parts, so that a search for them does not find this line.
+    [("TO", "DO"), ("FIX", "ME"), ("todo", "!("), ("unimplemented", "!(")]
+        .iter()
+        .any(|(a, b)| line.contains(&format!("{a}{b}")))
+}
+
+/// Functions longer than the bound, by name; relies on rustfmt: a function ends at a brace as deep as its first line.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let mut long = Vec::new();
+    let lines: Vec<&str> = text.lines().collect();
+    for (start, line) in lines.iter().enumerate() {
+        let body = line.trim_start();
+        let words: Vec<&str> = body.split_whitespace().take(6).collect();
+        let Some(at) = words.iter().position(|w| *w == "fn") else { continue };
+        let lead = ["pub", "const", "async", "unsafe", "extern", "\"C\""];
+        if !words[..at].iter().all(|w| lead.contains(w) || w.starts_with("pub(")) {
+            continue;
+        }
+        let indent = &line[..line.len() - body.len()];
+        let end = lines[start..].iter().position(|l| *l == format!("{indent}}}")).unwrap_or(0);
+        if end + 1 > FUNCTION_LINES {
+            let name = words.get(at + 1).and_then(|w| w.split(['(', '<']).next()).unwrap_or("?");
+            long.push((name.to_string(), end + 1));
+        }
+    }
+    long
+}
+
+/// Every path of this repository that ARCHITECTURE.md or README.md names in backticks exists.
+fn map() -> Result<Vec<String>, String> {
+    let mut wrong = Vec::new();
+    for document in ["ARCHITECTURE.md", "README.md"].iter().filter(|d| Path::new(d).exists()) {
+        let text = fs::read_to_string(document).map_err(|e| format!("{document}: {e}"))?;
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let path = quoted.split([':', '#']).next().unwrap_or("");
+            let ours = TREES.iter().chain(&["xtask", "tuning", ".ci"]).any(|t| path.starts_with(&format!("{t}/")));
+            if ours && !path.contains(['*', ' ', '<', '{']) && !Path::new(path).exists() {
+                wrong.push(format!("{document}: there is no {path}"));
+            }
+        }
+    }
+    Ok(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_forbidden_edges() {
+        assert_eq!(edges("src/query/plan.rs", "use crate::worker::Step;\n").len(), 1);
+        assert_eq!(edges("src/query/plan.rs", "// use crate::worker::Step;\nuse crate::workers;\n").len(), 0);
+        assert_eq!(edges("src/query/plan.rs", "use crate::conn::receipt::Receipt;\n").len(), 0);
+        assert_eq!(edges("src/worker/step.rs", "let x = crate::query::ask();\n").len(), 1);
+    }
+
+    #[test]
+    fn measures_functions() {
+        let body = "    x;\n".repeat(100);
+        let text = format!("/// fn\npub fn long(a: u8) {{\n{body}}}\n\nfn short() {{\n    y;\n}}\n");
+        assert_eq!(functions(&text), [("long".to_string(), 102)]);
+    }
+}
