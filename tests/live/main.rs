@@ -45,10 +45,14 @@ fn name_of(interfaces: &[Interface], i: u16) -> String {
     interfaces[usize::from(i)].name.clone()
 }
 
+/// What takes longer than this has gone wrong: it fails and says so, instead of going on for ever.
+const DEADLINE: Duration = Duration::from_secs(60);
+
 /// Polls until nothing has come for a while.
 fn take(source: &mut LiveSource, got: &mut Vec<Got>) {
-    let mut quiet = Instant::now();
+    let (start, mut quiet) = (Instant::now(), Instant::now());
     while quiet.elapsed() < Duration::from_millis(120) {
+        assert!(start.elapsed() < DEADLINE, "packets keep coming: {} so far", got.len());
         let polled = source.poll(|packets, interfaces| {
             got.extend(packets.iter().map(|p| Got {
                 time: p.time,
@@ -68,9 +72,11 @@ fn take(source: &mut LiveSource, got: &mut Vec<Got>) {
 
 /// Stops all sources, reads them empty, and checks the first lines of the sum law against what came out.
 fn stop(live: &mut Live, sources: &mut [LiveSource], got: &mut [Vec<Got>]) -> SourceCounts {
+    let start = Instant::now();
     for (source, got) in sources.iter_mut().zip(got.iter_mut()) {
         source.stop();
         loop {
+            assert!(start.elapsed() < DEADLINE, "no end after a stop; {:?}", live.account());
             let polled = source.poll(|packets, interfaces| {
                 got.extend(packets.iter().map(|p| Got {
                     time: p.time,

@@ -16,6 +16,7 @@ use crate::xsk::wait::Waiter;
 use crossbeam_queue::ArrayQueue;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// One ring and the interface that its packets come from.
 pub struct Tap {
@@ -24,6 +25,9 @@ pub struct Tap {
     /// Index into the list of interfaces.
     pub interface: u16,
 }
+
+/// How long a block that is still filling is waited for after a stop.
+const STOP: Duration = Duration::from_secs(2);
 
 /// The source of one worker.
 pub struct PacketSource {
@@ -35,7 +39,8 @@ pub struct PacketSource {
     feed: Arc<Feed>,
     waiter: Waiter,
     turn: usize,
-    stopped: bool,
+    /// When it was stopped.
+    stopped: Option<Instant>,
 }
 
 impl PacketSource {
@@ -49,7 +54,7 @@ impl PacketSource {
     ) -> PacketSource {
         let mut waiter = Waiter::default();
         waiter.watch(taps.iter().map(|t| t.ring.as_fd()));
-        PacketSource { taps, inbox, interfaces, clock, feed, waiter, turn: 0, stopped: false }
+        PacketSource { taps, inbox, interfaces, clock, feed, waiter, turn: 0, stopped: None }
     }
 
     /// Takes over the taps of an interface that came back; called only when nothing was left in the old ones.
@@ -90,7 +95,11 @@ impl Source for PacketSource {
         if !self.inbox.is_empty() {
             self.take_new_taps();
         }
-        Ok(if self.stopped { Polled::End } else { Polled::Idle })
+        Ok(match self.stopped {
+            // A block that is still filling is handed over by the kernel's timer, which can be late on a busy machine.
+            Some(since) if self.taps.iter().all(|t| t.ring.is_empty()) || since.elapsed() > STOP => Polled::End,
+            _ => Polled::Idle,
+        })
     }
 
     fn wait(&mut self, timeout_ns: u64) -> Result<(), Self::Error> {
@@ -100,7 +109,7 @@ impl Source for PacketSource {
 
     fn stop(&mut self) {
         self.feed.cut();
-        self.stopped = true;
+        self.stopped.get_or_insert_with(Instant::now);
     }
 
     fn interfaces(&self) -> &[Interface] {

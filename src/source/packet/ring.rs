@@ -85,10 +85,18 @@ impl Ring {
         Some(Block { ring: self, base, open })
     }
 
+    /// Nothing is left: the kernel has put no packet into the block that comes next, neither handed over nor still filling.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_none() && self.header_word(offset_of!(libc::tpacket_hdr_v1, num_pkts)).load(Ordering::Acquire) == 0
+    }
+
     fn status(&self) -> &AtomicU32 {
-        let at = self.current * self.block_bytes
-            + offset_of!(libc::tpacket_block_desc, hdr)
-            + offset_of!(libc::tpacket_hdr_v1, block_status);
+        self.header_word(offset_of!(libc::tpacket_hdr_v1, block_status))
+    }
+
+    /// A word of the current block's header.
+    fn header_word(&self, field: usize) -> &AtomicU32 {
+        let at = self.current * self.block_bytes + offset_of!(libc::tpacket_block_desc, hdr) + field;
         // SAFETY: within the block, which is mapped while `self` lives; 4-byte aligned; kernel and process use it as an
         // atomic word.
         unsafe { &*self.map.as_mut_ptr().add(at).cast::<AtomicU32>() }
@@ -175,6 +183,8 @@ impl Drop for Block<'_> {
         if self.open.get().0 > 0 {
             return;
         }
+        // So that `is_empty` does not take the old count for packets: the kernel sets it when it opens the block again.
+        self.ring.header_word(offset_of!(libc::tpacket_hdr_v1, num_pkts)).store(0, Ordering::Relaxed);
         self.ring.status().store(libc::TP_STATUS_KERNEL, Ordering::Release);
         self.ring.open = None;
         self.ring.current = (self.ring.current + 1) % self.ring.blocks;
