@@ -87,19 +87,42 @@ pub fn output(command: &mut Command) -> Result<String, String> {
     Err(format!("{} failed ({status}):\n{}", text(command), String::from_utf8_lossy(&stderr).trim_end()))
 }
 
-/// Waits for a child, at most this long; then kills it. True when it ended by itself, with success.
-pub fn wait(child: &mut std::process::Child, at_most: Duration) -> Result<bool, String> {
+/// How a child ended.
+pub enum End {
+    /// By itself; true: with success.
+    Itself(bool),
+    /// It was killed; what its threads were doing.
+    Killed(String),
+}
+
+/// Waits for a child, at most this long; then kills it.
+pub fn wait(child: &mut std::process::Child, at_most: Duration) -> Result<End, String> {
     let start = Instant::now();
     loop {
         match child.try_wait().map_err(|e| e.to_string())? {
-            Some(status) => return Ok(status.success()),
+            Some(status) => return Ok(End::Itself(status.success())),
             None if start.elapsed() > at_most => {
+                let doing = threads(child.id());
                 child.kill().and_then(|()| child.wait()).map_err(|e| e.to_string())?;
-                return Ok(false);
+                return Ok(End::Killed(doing));
             }
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     }
+}
+
+/// Name, state and place in the kernel of each thread of a process: the threads of a test binary bear the tests' names.
+fn threads(pid: u32) -> String {
+    let read = |dir: &std::path::Path, what: &str| {
+        std::fs::read_to_string(dir.join(what)).unwrap_or_default().trim().to_string()
+    };
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten().map(|t| t.path());
+    let line = |dir: std::path::PathBuf| {
+        let stat = read(&dir, "stat");
+        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim().chars().next()).unwrap_or('?');
+        format!("  {} {state} {} {}\n", read(&dir, "comm"), read(&dir, "wchan"), read(&dir, "syscall"))
+    };
+    tasks.map(line).collect()
 }
 
 /// The command as one would type it.

@@ -213,14 +213,17 @@ impl Binary {
             command.arg("--test-threads=1");
         }
         let mut child = command.spawn().map_err(|e| format!("{}: {e}", self.name))?;
-        let start = Instant::now();
-        let good = shell::wait(&mut child, STEP_MAX)?;
+        let end = shell::wait(&mut child, STEP_MAX)?;
         let text =
             String::from_utf8_lossy(&fs::read(&log).map_err(|e| format!("{}: {e}", log.display()))?).into_owned();
-        if start.elapsed() >= STEP_MAX {
-            return Err(format!("{} did not end within {} s; see {}", self.name, STEP_MAX.as_secs(), log.display()));
+        match end {
+            shell::End::Itself(good) => Ok(outcome(&text, good, &log.to_string_lossy())),
+            shell::End::Killed(threads) => Err(format!(
+                "{} did not end within {} s; its threads:\n{threads}it said:\n{text}",
+                self.name,
+                STEP_MAX.as_secs()
+            )),
         }
-        Ok(outcome(&text, good, &log.to_string_lossy()))
     }
 }
 

@@ -2,7 +2,7 @@
 //! [`Feed::cut`] nothing more arrives, and the rings can be read empty.
 
 use crate::bpf::attach::Attached;
-use crate::source::packet::PacketSocket;
+use crate::source::packet::{PacketSocket, settle};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,9 +20,8 @@ pub(super) struct Open {
 #[derive(Debug, Default)]
 pub struct Feed(Mutex<Open>);
 
-/// What was on its way when the valve was closed has arrived: a driver's receive loop ends within a time slice, and a block
-/// of a packet ring is handed over within two of its timeouts.
-const SETTLE: Duration = Duration::from_millis(6 * crate::source::packet::RETIRE_MS as u64);
+/// Where the kernel does not tell when what was on its way has arrived: a driver's receive loop ends within a time slice.
+const SETTLE: Duration = Duration::from_millis(60);
 
 impl Feed {
     /// What is open. A panic of another holder leaves nothing half-done that matters here.
@@ -42,7 +41,9 @@ impl Feed {
             // Fails only on a closed socket.
             let _ = socket.refuse_all();
         }
-        std::thread::sleep(SETTLE);
+        if !settle() {
+            std::thread::sleep(SETTLE);
+        }
     }
 
     /// True once the valve is closed.

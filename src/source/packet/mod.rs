@@ -5,8 +5,8 @@
 mod ring;
 mod socket;
 
-pub use ring::{RETIRE_MS, Ring};
-pub use socket::{Error, Fanout, PacketSocket, Statistics};
+pub use ring::Ring;
+pub use socket::{Error, Fanout, PacketSocket, Statistics, settle};
 
 use super::clock::Clock;
 use super::live::Feed;

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A block that has packets is handed over at the latest after this time.
-pub const RETIRE_MS: u32 = 10;
+const RETIRE_MS: u32 = 10;
 /// Bytes of a VLAN tag: room that is kept in front of each packet.
 const TAG: usize = 4;
 /// Both MAC addresses: what a tag is put behind.

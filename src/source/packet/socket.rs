@@ -40,6 +40,12 @@ pub struct Statistics {
     pub drops: u64,
 }
 
+/// Waits until every path through the kernel's receive code that ran at the call has ended, with what it had in hand: the
+/// grace period of RCU, which membarrier(2) waits for. False where the kernel refuses.
+pub fn settle() -> bool {
+    rustix::thread::membarrier(rustix::thread::MembarrierCommand::Global).is_ok()
+}
+
 /// A packet socket.
 #[derive(Debug)]
 pub struct PacketSocket(OwnedFd);

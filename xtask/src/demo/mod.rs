@@ -138,7 +138,7 @@ fn live(namespace: &Namespace, folder: &Path) -> Result<Results, String> {
     shell::output(Command::new("sh").args(["-c", &format!("kill -INT {}", child.0.id())]))?;
     let ended = shell::wait(&mut child.0, Duration::from_secs(30))?;
     let account = last_line(&out).and_then(|line| Value::parse(&line));
-    if !ended || account.is_err() {
+    if !matches!(ended, shell::End::Itself(true)) || account.is_err() {
         return Err(format!("the recorder did not end well:\n{}", tail(&log)));
     }
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
