@@ -53,7 +53,10 @@ fn list_sealed(layout: &Layout) -> Result<Vec<SealedSegment>, StoreError> {
         }
         for file in fs::read_dir(entry.path()).map_err(at(&entry.path()))? {
             let path = file.map_err(at(&entry.path()))?.path();
-            if let Some((_, number)) = layout::sealed_number(&path) {
+            if path.extension().is_some_and(|e| e == "idx") && !path.with_extension("pcapng").exists() {
+                // Its segment expired, and the recorder was killed before it could remove this too.
+                fs::remove_file(&path).map_err(at(&path))?;
+            } else if let Some((_, number)) = layout::sealed_number(&path) {
                 let bytes = fs::metadata(&path).map_err(at(&path))?.len();
                 list.push(SealedSegment { path, class: class.clone(), number, bytes, packets: 0, bad_bytes: 0 });
             }

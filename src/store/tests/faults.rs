@@ -311,3 +311,20 @@ fn many_streams_push_each_other_out() {
     store.close();
     assert_same(&by_time(all_packets(dir.path())), &all);
 }
+
+#[test]
+fn an_index_without_its_segment_is_removed_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (interfaces, store) = (ethernet(&["eth0"]), open(dir.path()));
+    let mut writer = store.writer(0, 8).unwrap();
+    (0..10).for_each(|n| put(&mut writer, 0, &packet(n, 60), &interfaces));
+    writer.finish();
+    store.close();
+    let sealed = segments(dir.path()).unwrap().remove(0);
+    let (mine, orphan) =
+        (sealed.path.with_extension("idx"), sealed.path.with_file_name("20260101T000000.000000000Z-0-77.idx"));
+    fs::write(&mine, b"x").unwrap();
+    fs::write(&orphan, b"x").unwrap();
+    open(dir.path()).close();
+    assert!(!orphan.exists() && sealed.path.exists() && mine.exists());
+}
