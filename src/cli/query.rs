@@ -95,6 +95,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         until: time(&args.until).map_err(Failure::usage)?,
         last: args.last,
         limit: args.limit,
+        memory_only: false,
         full_scan: false,
     };
     if let (Some(since), Some(until)) = (request.since, request.until)

@@ -8,6 +8,7 @@ pub mod conns;
 pub mod file;
 mod list;
 mod read;
+mod run;
 pub mod term;
 mod terms;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod varint;
 pub mod view;
 
 pub use read::Index;
+pub use run::Run;
 
 use crate::store::reader::{ReadError, SegmentReader};
 use std::io;

@@ -41,6 +41,23 @@ impl Index {
         Index::of(Bytes::Made(super::build::bytes_of(segment)?))
     }
 
+    /// From the bytes of an index, as [`make`](Index::make) and a file have them.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Index, IndexError> {
+        Index::of(Bytes::Made(bytes))
+    }
+
+    /// Its length.
+    pub fn bytes(&self) -> usize {
+        self.all().len()
+    }
+
+    fn all(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Mapped(m) => m,
+            Bytes::Made(v) => v,
+        }
+    }
+
     fn of(bytes: Bytes) -> Result<Index, IndexError> {
         let all: &[u8] = match &bytes {
             Bytes::Mapped(m) => m,
@@ -72,10 +89,7 @@ impl Index {
     }
 
     fn section(&self, which: Section) -> Result<&[u8], IndexError> {
-        let all: &[u8] = match &self.bytes {
-            Bytes::Mapped(m) => m,
-            Bytes::Made(v) => v,
-        };
+        let all = self.all();
         let i = which as usize;
         let (Some(p), Some(sound)) = (self.places.get(i), self.sound.get(i)) else {
             return Err(IndexError::Damaged("its head"));

@@ -1,5 +1,6 @@
-//! Packets of many segments in one time order: (time, worker, segment, offset). A segment is looked through only when the merge
-//! reaches its first packet, and let go when it is empty, so that memory goes with how many overlap, not with the answer.
+//! Packets of many segments in one time order: (time, worker, segment, offset). A segment is opened only when the merge
+//! reaches its first packet, looked at block by block, and let go when it is empty, so that memory goes with how many overlap, not with
+//! the answer.
 
 use super::QueryError;
 use super::judge::Judge;
@@ -45,13 +46,13 @@ impl Merge {
                 }
                 if let Some(mut part) = self.waiting.pop() {
                     part.look(q, judge, summary)?;
-                    self.put(part);
+                    self.put(part, q, judge, summary);
                 }
             }
             let Some(Reverse((_, id))) = self.heap.pop() else { return Ok(None) };
             let Some(mut part) = self.open.remove(&id) else { continue };
             let got = part.next(|p, reader| each.take().map(|each| each(p, reader, judge)));
-            self.put(part);
+            self.put(part, q, judge, summary);
             match got {
                 Some(Ok(answer)) => return Ok(answer),
                 Some(Err(_)) => summary.damaged_packets += 1,
@@ -60,8 +61,10 @@ impl Merge {
         }
     }
 
-    fn put(&mut self, part: Part) {
-        if let Some(order) = part.order() {
+    fn put(&mut self, mut part: Part, q: &Question<'_>, judge: &mut Judge, summary: &mut Summary) {
+        if part.find(q, judge, summary)
+            && let Some(order) = part.order()
+        {
             let id = self.opened;
             self.opened += 1;
             self.heap.push(Reverse((order, id)));

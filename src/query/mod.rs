@@ -15,7 +15,7 @@ mod select;
 mod summary;
 
 pub use conn::{ConnSpec, ConnSpecError};
-pub use run::run;
+pub use run::{run, run_with};
 pub use summary::{Loss, Pruning, Summary};
 
 use crate::filter::FilterError;
@@ -46,6 +46,8 @@ pub struct Query {
     pub last: Option<u64>,
     /// At most so many packets, the earliest.
     pub limit: Option<u64>,
+    /// Only what is in the recorder's memory.
+    pub memory_only: bool,
     /// Answer without index and plan: for tests and for comparison.
     pub full_scan: bool,
 }

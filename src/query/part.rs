@@ -1,15 +1,20 @@
-//! One segment's part of an answer: planned from its index, then looked through, then read packet by packet in time order. Owns the
-//! reader while the merge needs it. A damaged block is skipped and counted; an expired segment is no error.
+//! One segment's part of an answer, or that of a run of blocks in memory: planned from its index, then looked at block by block, as
+//! far as its next packet needs, then read in time order. Owns the reader while the merge needs it. A damaged block is skipped and
+//! counted; an expired segment is no error.
 
 use super::QueryError;
 use super::judge::Judge;
 use super::lang::plan::Plan;
 use super::select::{Candidates, candidates};
 use super::summary::Summary;
-use crate::index::Index;
+use crate::index::{Index, Run};
 use crate::limits::STRIPE_BYTES;
 use crate::store::list::SegmentRef;
 use crate::store::reader::{FoundPacket, ReadError, SegmentReader};
+use crate::store::scan::BlockRef;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
 
 /// The question, resolved.
 pub struct Question<'a> {
@@ -25,6 +30,16 @@ pub struct Question<'a> {
     pub full_scan: bool,
 }
 
+impl Question<'_> {
+    fn wants_class(&self, class: &str) -> bool {
+        self.classes.is_empty() || self.classes.iter().any(|c| c == class)
+    }
+
+    fn overlaps(&self, first: u64, last: u64) -> bool {
+        first < self.to && last >= self.from
+    }
+}
+
 /// A packet that matched. Of a segment that is still written its bytes are kept, since reading them again could cost a block
 /// each; such segments are few.
 struct Hit {
@@ -33,21 +48,61 @@ struct Hit {
     kept: Option<FoundPacket<'static>>,
 }
 
-/// A segment that may have packets of the answer.
-pub struct Part {
+/// Where packets lie.
+enum Place {
+    /// In a file, which is opened when it is needed.
+    File(Box<InFile>),
+    /// In memory.
+    Run(Arc<Run>),
+}
+
+/// A segment's file.
+struct InFile {
     segment: SegmentRef,
     index: Option<Index>,
     reader: Option<SegmentReader>,
+}
+
+impl Place {
+    fn reader(&self) -> Option<&SegmentReader> {
+        match self {
+            Place::File(f) => f.reader.as_ref(),
+            Place::Run(run) => Some(run.reader()),
+        }
+    }
+
+    fn index(&self) -> Option<&Index> {
+        match self {
+            Place::File(f) => f.index.as_ref(),
+            Place::Run(run) => run.index(),
+        }
+    }
+}
+
+/// A segment or a run that may have packets of the answer.
+pub struct Part {
+    place: Place,
+    /// Offsets of the segment that are read from memory instead.
+    elsewhere: Vec<Range<u64>>,
     /// Not later than its first packet of the answer.
     pub first: u64,
-    hits: std::vec::IntoIter<Hit>,
+    /// Blocks that have not been looked at, the latest first.
+    blocks: Vec<BlockRef>,
+    /// Offsets of the packets that can match, ascending; `None`: any.
+    at: Option<Vec<u64>>,
+    /// What matched and has not been given out, in order of time.
+    hits: VecDeque<Hit>,
 }
 
 impl Part {
+    fn new(place: Place, first: u64) -> Part {
+        Part { place, elsewhere: Vec::new(), first, blocks: Vec::new(), at: None, hits: VecDeque::new() }
+    }
+
     /// Looks at a segment as little as possible. `None`: it has nothing in the window, and `summary` says why.
     pub fn plan(segment: SegmentRef, q: &Question<'_>, summary: &mut Summary) -> Result<Option<Part>, QueryError> {
         summary.pruning.segments += 1;
-        if !q.classes.is_empty() && segment.class.as_ref().is_some_and(|c| !q.classes.contains(c)) {
+        if segment.class.as_ref().is_some_and(|c| !q.wants_class(c)) {
             summary.pruning.by_class += 1;
             return Ok(None);
         }
@@ -55,15 +110,15 @@ impl Part {
         let index = index.filter(|i| i.about().number == segment.number);
         if let Some(about) = index.as_ref().map(Index::about) {
             summary.saw(about.packets, about.first, about.last);
-            if about.packets == 0 || about.first >= q.to || about.last < q.from {
+            if about.packets == 0 || !q.overlaps(about.first, about.last) {
                 summary.pruning.by_time += 1;
                 return Ok(None);
             }
             let first = about.first;
-            return Ok(Some(Part { segment, index, reader: None, first, hits: Vec::new().into_iter() }));
+            return Ok(Some(Part::new(Place::File(InFile { segment, index, reader: None }.into()), first)));
         }
         let Some(reader) = open(&segment, summary)? else { return Ok(None) };
-        if !q.classes.is_empty() && !q.classes.contains(&reader.header().class) {
+        if !q.wants_class(&reader.header().class) {
             summary.pruning.by_class += 1;
             return Ok(None);
         }
@@ -71,17 +126,32 @@ impl Part {
         let first = times().map(|t| t.first).min().unwrap_or(u64::MAX);
         let last = times().map(|t| t.last).max().unwrap_or(0);
         summary.saw(times().map(|t| u64::from(t.packets)).sum(), first, last);
-        if first >= q.to || last < q.from {
+        if !q.overlaps(first, last) {
             summary.pruning.by_time += 1;
             return Ok(None);
         }
         summary.pruning.without_index += 1;
-        Ok(Some(Part { segment, index: None, reader: Some(reader), first, hits: Vec::new().into_iter() }))
+        Ok(Some(Part::new(Place::File(InFile { segment, index: None, reader: Some(reader) }.into()), first)))
     }
 
-    /// Finds what matches. To be called once, before [`next`](Part::next).
+    /// The same for blocks in memory.
+    pub fn of_run(run: Arc<Run>, q: &Question<'_>, summary: &mut Summary) -> Option<Part> {
+        summary.pruning.runs += 1;
+        let (first, last) = run.times();
+        summary.saw(run.packets(), first, last);
+        let wanted = q.wants_class(&run.reader().header().class) && run.packets() > 0 && q.overlaps(first, last);
+        wanted.then(|| Part::new(Place::Run(run), first))
+    }
+
+    /// Leaves out what lies at these offsets: it is read from memory.
+    pub fn without(mut self, elsewhere: &[Range<u64>]) -> Part {
+        self.elsewhere = elsewhere.to_vec();
+        self
+    }
+
+    /// Finds out which blocks to look at. To be called once, before [`find`](Part::find).
     pub fn look(&mut self, q: &Question<'_>, judge: &mut Judge, summary: &mut Summary) -> Result<(), QueryError> {
-        let wanted = match &self.index {
+        let wanted = match self.place.index().filter(|_| !q.full_scan) {
             Some(index) => candidates(q.plan, index, q.from, q.to).unwrap_or_else(|_| {
                 summary.damaged_indexes += 1;
                 Candidates::All
@@ -96,35 +166,64 @@ impl Part {
         if matches!(&wanted, Candidates::Filtered) || matches!(&wanted, Candidates::At(o) if o.is_empty()) {
             return Ok(());
         }
-        if self.reader.is_none() {
-            self.reader = open(&self.segment, summary)?;
+        if let Place::File(f) = &mut self.place
+            && f.reader.is_none()
+        {
+            f.reader = open(&f.segment, summary)?;
         }
-        let Some(reader) = &self.reader else { return Ok(()) };
+        let Some(reader) = self.place.reader() else { return Ok(()) };
         // An index of another state of the segment proves nothing.
-        let stale = self.index.as_ref().is_some_and(|i| !i.belongs_to(reader.header(), reader.end()));
+        let stale = self.place.index().is_some_and(|i| !i.belongs_to(reader.header(), reader.end()));
         summary.damaged_indexes += u64::from(stale);
         summary.damaged_blocks += reader.bad().len() as u64;
         if !judge.prepare(reader.link_type()) {
             return Ok(());
         }
-        let few = self.index.as_ref().map_or(0, |i| i.about().packets / 2);
-        let mut hits = match wanted {
-            Candidates::At(offsets) if !stale && offsets.len() as u64 <= few => {
-                pick(reader, &offsets, q, judge, summary)
-            }
-            _ => scan(reader, q, judge, summary),
+        let few = self.place.index().map_or(0, |i| i.about().packets / 2);
+        self.at = match wanted {
+            Candidates::At(offsets) if !stale && offsets.len() as u64 <= few => Some(offsets),
+            _ => None,
         };
-        // Stable: packets of equal times stay as they were recorded. Runs that are sorted already cost nothing.
-        hits.sort_by_key(|h| h.time);
-        self.hits = hits.into_iter();
+        let mut blocks: Vec<BlockRef> = reader.blocks().to_vec();
+        blocks.retain(|b| {
+            let elsewhere = self.elsewhere.iter().any(|e| e.contains(&b.offset));
+            !elsewhere
+                && q.overlaps(b.totals.first, b.totals.last)
+                && !within(self.at.as_deref(), b).is_some_and(<[_]>::is_empty)
+        });
+        blocks.sort_by_key(|b| std::cmp::Reverse((b.totals.first, b.offset)));
+        self.blocks = blocks;
         Ok(())
+    }
+
+    /// Looks at as many blocks as it takes to know the next packet; false: there is none.
+    pub fn find(&mut self, q: &Question<'_>, judge: &mut Judge, summary: &mut Summary) -> bool {
+        loop {
+            let next = self.hits.front().map(|h| h.time);
+            match (next, self.blocks.last()) {
+                (Some(time), Some(block)) if block.totals.first > time => return true,
+                (known, None) => return known.is_some(),
+                _ => {}
+            }
+            let (Some(block), Some(reader)) = (self.blocks.pop(), self.place.reader()) else { return false };
+            let before = self.hits.len();
+            match within(self.at.as_deref(), &block) {
+                Some(at) => pick(reader, at, q, judge, summary, &mut self.hits),
+                None => scan(reader, &block, q, judge, summary, &mut self.hits),
+            }
+            // Stable: packets of equal times stay as they were recorded. Runs that are sorted already cost little.
+            let hits = self.hits.make_contiguous();
+            if hits.get(before.saturating_sub(1)..).is_some_and(|new| !new.is_sorted_by_key(|h| (h.time, h.offset))) {
+                hits.sort_by_key(|h| (h.time, h.offset));
+            }
+        }
     }
 
     /// Time of the next packet, for the merge: with worker, segment and offset, which order packets of equal times.
     pub fn order(&self) -> Option<(u64, u16, u64, u64)> {
-        let next = self.hits.as_slice().first()?;
-        let worker = self.reader.as_ref().map_or(0, |r| r.header().worker);
-        Some((next.time, worker, self.segment.number, next.offset))
+        let next = self.hits.front()?;
+        let header = self.place.reader()?.header();
+        Some((next.time, header.worker, header.number, next.offset))
     }
 
     /// Hands the next packet to `each`.
@@ -132,13 +231,21 @@ impl Part {
         &mut self,
         each: impl FnOnce(&FoundPacket<'_>, &SegmentReader) -> T,
     ) -> Option<Result<T, ReadError>> {
-        let hit = self.hits.next()?;
-        let reader = self.reader.as_ref()?;
+        let hit = self.hits.pop_front()?;
+        let reader = self.place.reader()?;
         Some(match hit.kept {
             Some(p) => Ok(each(&p, reader)),
             None => reader.packet_at(hit.offset).map(|p| each(&p, reader)),
         })
     }
+}
+
+/// The candidates of a block; `None`: all of its packets.
+fn within<'a>(at: Option<&'a [u64]>, block: &BlockRef) -> Option<&'a [u64]> {
+    let at = at?;
+    let from = at.partition_point(|&o| o < block.offset);
+    let to = at.partition_point(|&o| o < block.offset + block.len as u64);
+    Some(at.get(from..to).unwrap_or_default())
 }
 
 fn open(segment: &SegmentRef, summary: &mut Summary) -> Result<Option<SegmentReader>, QueryError> {
@@ -156,62 +263,57 @@ fn open(segment: &SegmentRef, summary: &mut Summary) -> Result<Option<SegmentRea
     }
 }
 
-/// Reads the candidates one by one.
-fn pick(reader: &SegmentReader, at: &[u64], q: &Question<'_>, judge: &mut Judge, summary: &mut Summary) -> Vec<Hit> {
-    let (link_type, mut hits, mut stripe) = (reader.link_type(), Vec::new(), u64::MAX);
-    for block in reader.blocks() {
-        let from = at.partition_point(|&o| o < block.offset);
-        let to = at.partition_point(|&o| o < block.offset + block.len as u64);
-        if block.totals.first >= q.to || block.totals.last < q.from {
-            continue;
+/// Reads the candidates of a block one by one.
+fn pick(
+    reader: &SegmentReader,
+    at: &[u64],
+    q: &Question<'_>,
+    judge: &mut Judge,
+    summary: &mut Summary,
+    hits: &mut VecDeque<Hit>,
+) {
+    let (link_type, mut stripe) = (reader.link_type(), u64::MAX);
+    for &offset in at {
+        let here = offset / STRIPE_BYTES as u64;
+        if here != stripe {
+            summary.pruning.bytes_read += STRIPE_BYTES as u64;
+            stripe = here;
         }
-        for &offset in at.get(from..to).unwrap_or_default() {
-            let here = offset / STRIPE_BYTES as u64;
-            if here != stripe {
-                summary.pruning.bytes_read += STRIPE_BYTES as u64;
-                stripe = here;
+        summary.pruning.candidates += 1;
+        match reader.packet_at(offset) {
+            Ok(p) if p.time >= q.from && p.time < q.to && judge.matches(link_type, &p.data, p.wire_len) => {
+                hits.push_back(Hit { time: p.time, offset, kept: None });
             }
-            summary.pruning.candidates += 1;
-            match reader.packet_at(offset) {
-                Ok(p) if p.time >= q.from && p.time < q.to && judge.matches(link_type, &p.data, p.wire_len) => {
-                    hits.push(Hit { time: p.time, offset, kept: None });
-                }
-                Ok(_) => {}
-                Err(_) => summary.damaged_packets += 1,
-            }
+            Ok(_) => {}
+            Err(_) => summary.damaged_packets += 1,
         }
     }
-    hits
 }
 
-/// Reads every block in the window.
-fn scan(reader: &SegmentReader, q: &Question<'_>, judge: &mut Judge, summary: &mut Summary) -> Vec<Hit> {
-    let (link_type, mut hits) = (reader.link_type(), Vec::new());
-    for block in reader.blocks() {
-        if block.totals.first >= q.to || block.totals.last < q.from {
-            continue;
-        }
-        summary.pruning.bytes_read += block.len as u64;
-        let Ok(block) = reader.block(block) else {
-            summary.damaged_blocks += 1;
-            continue;
+/// Reads a whole block.
+fn scan(
+    reader: &SegmentReader,
+    block: &BlockRef,
+    q: &Question<'_>,
+    judge: &mut Judge,
+    summary: &mut Summary,
+    hits: &mut VecDeque<Hit>,
+) {
+    let link_type = reader.link_type();
+    summary.pruning.bytes_read += block.len as u64;
+    let Ok(block) = reader.block(block) else {
+        summary.damaged_blocks += 1;
+        return;
+    };
+    for p in block.packets() {
+        let Ok(p) = p else {
+            summary.damaged_packets += 1;
+            break;
         };
-        for p in block.packets() {
-            let Ok(p) = p else {
-                summary.damaged_packets += 1;
-                break;
-            };
-            summary.pruning.candidates += 1;
-            if p.time >= q.from && p.time < q.to && judge.matches(link_type, p.data, p.wire_len) {
-                let kept = (!reader.sealed()).then(|| FoundPacket { data: p.data.to_vec().into(), ..owned(&p) });
-                hits.push(Hit { time: p.time, offset: p.offset, kept });
-            }
+        summary.pruning.candidates += 1;
+        if p.time >= q.from && p.time < q.to && judge.matches(link_type, p.data, p.wire_len) {
+            let found = || FoundPacket { data: p.data.into(), ..FoundPacket::from(&p) }.into_owned();
+            hits.push_back(Hit { time: p.time, offset: p.offset, kept: reader.costly().then(found) });
         }
     }
-    hits
-}
-
-fn owned(p: &crate::store::format::StoredPacket<'_>) -> FoundPacket<'static> {
-    let crate::store::format::StoredPacket { offset, time, iface, wire_len, mark, .. } = *p;
-    FoundPacket { offset, time, iface, wire_len, data: Vec::new().into(), mark }
 }

@@ -8,19 +8,27 @@ use super::output::Nothing;
 use super::part::{Part, Question};
 use super::summary::{Met, Summary, from_ledger};
 use super::{Answer, PacketSink, Query, QueryError};
+use crate::index::Run;
 use crate::ledger::coverage;
 use crate::packet::Parser;
 use crate::store::layout::Layout;
 use crate::store::list::{SegmentRef, segments};
 use crate::units;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Answers `query` into `out`.
 pub fn run(query: &Query, out: &mut dyn PacketSink) -> Result<Summary, QueryError> {
+    run_with(query, &[], out)
+}
+
+/// The same where this process records into the store: `recent` are blocks in memory, as they were BEFORE this call, so that each
+/// is there or has been published as durable. What lies in them is read from memory and not from its file.
+pub fn run_with(query: &Query, recent: &[Arc<Run>], out: &mut dyn PacketSink) -> Result<Summary, QueryError> {
     let started = Instant::now();
     let (mut summary, now) = (Summary::default(), units::now());
-    let listed = segments(&query.store)?;
-    known_classes(query, &listed)?;
+    let listed = if query.memory_only { Vec::new() } else { segments(&query.store)? };
+    known_classes(query, &listed, recent)?;
     let layout = Layout::new(&query.store);
     let (from, to) = window(query, &layout, &listed, now)?;
     (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
@@ -40,8 +48,17 @@ pub fn run(query: &Query, out: &mut dyn PacketSink) -> Result<Summary, QueryErro
         }
     }
     let mut parts = Vec::new();
+    for run in recent {
+        parts.extend(Part::of_run(run.clone(), &question, &mut summary));
+    }
     for segment in listed {
-        parts.extend(Part::plan(segment, &question, &mut summary)?);
+        let elsewhere: Vec<_> = recent
+            .iter()
+            .map(|r| r.reader())
+            .filter(|r| r.header().number == segment.number)
+            .map(|r| r.span())
+            .collect();
+        parts.extend(Part::plan(segment, &question, &mut summary)?.map(|p| p.without(&elsewhere)));
     }
     let (parser, mut met, mut merge) = (Parser::new(0, true), Met::default(), Merge::new(parts));
     loop {
@@ -77,7 +94,7 @@ pub fn run(query: &Query, out: &mut dyn PacketSink) -> Result<Summary, QueryErro
     met.settle(&layout, &mut summary)?;
     from_ledger(&layout, from, to, now, &mut summary)?;
     if summary.packets == 0 && !query.any_layer && query.limit != Some(0) && plan != Plan::All {
-        summary.try_any_layer = exists_deeper(query)?;
+        summary.try_any_layer = exists_deeper(query, recent)?;
     }
     summary.elapsed_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     Ok(summary)
@@ -86,8 +103,9 @@ pub fn run(query: &Query, out: &mut dyn PacketSink) -> Result<Summary, QueryErro
 const ETHERNET: u16 = 1;
 
 /// A class that nobody has heard of is a slip of the pen.
-fn known_classes(query: &Query, listed: &[SegmentRef]) -> Result<(), QueryError> {
-    let mut have: Vec<&str> = listed.iter().filter_map(|s| s.class.as_deref()).collect();
+fn known_classes(query: &Query, listed: &[SegmentRef], recent: &[Arc<Run>]) -> Result<(), QueryError> {
+    let in_memory = recent.iter().map(|r| r.reader().header().class.as_str());
+    let mut have: Vec<&str> = listed.iter().filter_map(|s| s.class.as_deref()).chain(in_memory).collect();
     have.sort_unstable();
     have.dedup();
     // Unsealed segments do not tell theirs in the listing.
@@ -123,7 +141,7 @@ fn link_types(listed: &[SegmentRef]) -> Vec<u16> {
 }
 
 /// Whether the same question finds something inside tags or tunnels.
-fn exists_deeper(query: &Query) -> Result<bool, QueryError> {
+fn exists_deeper(query: &Query, recent: &[Arc<Run>]) -> Result<bool, QueryError> {
     let deeper = Query { any_layer: true, limit: Some(1), ..query.clone() };
-    Ok(run(&deeper, &mut Nothing)?.packets > 0)
+    Ok(run_with(&deeper, recent, &mut Nothing)?.packets > 0)
 }

@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, HashMap};
 pub struct Pruning {
     /// Segments of the store.
     pub segments: u64,
+    /// Runs of blocks in memory.
+    pub runs: u64,
     /// Of these, of another class.
     pub by_class: u64,
     /// Outside of the window.

@@ -1,12 +1,19 @@
 //! Reading a segment. Called by queries, the indexer, `verify` and `info`; takes no lock and trusts no byte: a packet is given
 //! out only after the checksum of the stripes that it lies in. A sealed segment is mapped; an unsealed one is read past the
-//! page cache, up to what its recorder has published, or, when the recorder is dead, to what holds.
+//! page cache, up to what its recorder has published, or, when the recorder is dead, to what holds; of one that this process
+//! records the latest blocks are read where they lie in memory.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod memory;
+mod packet;
+
+pub use memory::MemoryBlock;
+pub use packet::{Block, FoundPacket};
 
 use super::disk::buffers::Aligned;
 use super::disk::files;
 use super::disk::mmap::Mapped;
-use super::format::{self, Damage, Frame, HEAD_BYTES, Item, SegmentHeader, StoredPacket};
+use super::format::{self, Damage, Frame, SegmentHeader, StoredPacket};
 use super::layout;
 use super::scan::{self, Bad, BlockRef, Depth};
 use crate::limits::STRIPE_BYTES;
@@ -15,7 +22,7 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Why a segment, or a part of it, can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -40,18 +47,18 @@ pub enum ReadError {
     },
 }
 
-#[derive(Debug)]
 enum Bytes {
     Mapped(Mapped),
     /// The file, and the block that was read last with its offset, whole and checked.
     Direct(File, Mutex<Option<(u64, Aligned)>>),
+    /// Blocks of this process's own, as many as there are `blocks`: they are not summed again.
+    Memory(Vec<MemoryBlock>),
 }
 
 /// An open segment.
-#[derive(Debug)]
 pub struct SegmentReader {
     path: PathBuf,
-    header: SegmentHeader,
+    header: Arc<SegmentHeader>,
     header_len: u64,
     bytes: Bytes,
     blocks: Vec<BlockRef>,
@@ -74,7 +81,7 @@ impl SegmentReader {
         let mut reader = SegmentReader {
             path: path.to_owned(),
             header_len: header_len as u64,
-            header,
+            header: Arc::new(header),
             bytes: Bytes::Mapped(map),
             blocks: Vec::new(),
             bad: Vec::new(),
@@ -100,7 +107,7 @@ impl SegmentReader {
         let mut reader = SegmentReader {
             path: path.to_owned(),
             header_len: header_len as u64,
-            header,
+            header: Arc::new(header),
             bytes: Bytes::Direct(file, Mutex::new(None)),
             blocks: Vec::new(),
             bad: Vec::new(),
@@ -163,6 +170,11 @@ impl SegmentReader {
         matches!(self.bytes, Bytes::Mapped(_))
     }
 
+    /// Whether reading a packet again may cost the reading of its block.
+    pub fn costly(&self) -> bool {
+        matches!(self.bytes, Bytes::Direct(..))
+    }
+
     /// Length of the header: where the first block begins.
     pub fn header_len(&self) -> u64 {
         self.header_len
@@ -201,6 +213,12 @@ impl SegmentReader {
                 Cow::Borrowed(bytes)
             }
             Bytes::Direct(file, _) => Cow::Owned(self.read_direct(file, block)?.to_vec()),
+            Bytes::Memory(all) => {
+                let at = all.partition_point(|b| b.at.offset < block.offset);
+                let held =
+                    all.get(at).filter(|b| b.at == *block).ok_or_else(|| self.damaged(block.offset, Damage::Short))?;
+                return Ok(Block { reader: self, block: *block, bytes: Cow::Borrowed(held.bytes()) });
+            }
         };
         let frame = Frame::decode_head(&bytes).map_err(|why| self.damaged(block.offset, why))?;
         let h = &self.header;
@@ -237,10 +255,11 @@ impl SegmentReader {
                 let len = format::u32_at(bytes, inner + 4).unwrap_or(0) as usize;
                 let last = inner.saturating_add(len.clamp(1, format::EPB_BYTES_MAX)).min(block.trailer_at) - 1;
                 self.check_stripes(index, block, bytes, inner / STRIPE_BYTES, last / STRIPE_BYTES)?;
-                let contents = bytes.get(..block.trailer_at).unwrap_or_default();
-                let (p, _) = format::packet_at(contents, inner).map_err(|why| self.damaged(offset, why))?;
-                let p = self.checked_packet(StoredPacket { offset, ..p })?;
-                Ok(FoundPacket { data: Cow::Borrowed(p.data), ..FoundPacket::from(&p) })
+                self.packet_in(bytes, block, offset)
+            }
+            Bytes::Memory(all) => {
+                let bytes = all.get(index).map(MemoryBlock::bytes).unwrap_or_default();
+                self.packet_in(bytes, block, offset)
             }
             Bytes::Direct(file, cache) => {
                 let mut cache = cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -251,12 +270,18 @@ impl SegmentReader {
                     *cache = Some((block.offset, buf));
                 }
                 let bytes = cache.as_ref().map(|(_, b)| &**b).unwrap_or_default();
-                let contents = bytes.get(..block.trailer_at).unwrap_or_default();
-                let (p, _) = format::packet_at(contents, inner).map_err(|why| self.damaged(offset, why))?;
-                let p = self.checked_packet(StoredPacket { offset, ..p })?;
-                Ok(FoundPacket { data: Cow::Owned(p.data.to_vec()), ..FoundPacket::from(&p) })
+                self.packet_in(bytes, block, offset).map(FoundPacket::into_owned)
             }
         }
+    }
+
+    /// The packet at `offset` of the file in the bytes of its block.
+    fn packet_in<'a>(&self, bytes: &'a [u8], block: &BlockRef, offset: u64) -> Result<FoundPacket<'a>, ReadError> {
+        let contents = bytes.get(..block.trailer_at).unwrap_or_default();
+        let inner = (offset - block.offset) as usize;
+        let (p, _) = format::packet_at(contents, inner).map_err(|why| self.damaged(offset, why))?;
+        let p = self.checked_packet(StoredPacket { offset, ..p })?;
+        Ok(FoundPacket { data: Cow::Borrowed(p.data), ..FoundPacket::from(&p) })
     }
 
     /// A packet's interface must be one of the segment's.
@@ -291,55 +316,5 @@ impl SegmentReader {
         }
         done.fetch_or(wanted, Relaxed);
         Ok(())
-    }
-}
-
-/// A whole, checked block.
-#[derive(Debug)]
-pub struct Block<'a> {
-    reader: &'a SegmentReader,
-    block: BlockRef,
-    bytes: Cow<'a, [u8]>,
-}
-
-impl Block<'_> {
-    /// What its trailer says.
-    pub fn about(&self) -> &BlockRef {
-        &self.block
-    }
-
-    /// Its packets as they were stored: not sorted by time where `totals.runs` is more than 1. Ends after the first error,
-    /// which a block whose checksums hold does not have.
-    pub fn packets(&self) -> impl Iterator<Item = Result<StoredPacket<'_>, ReadError>> {
-        let start = self.block.offset;
-        format::walk(&self.bytes, HEAD_BYTES, self.block.trailer_at).filter_map(move |item| match item {
-            Ok(Item::Packet(p)) => Some(self.reader.checked_packet(StoredPacket { offset: start + p.offset, ..p })),
-            Ok(Item::Statistics { .. }) => None,
-            Err(why) => Some(Err(self.reader.damaged(start, why))),
-        })
-    }
-}
-
-/// A packet that was fetched by its offset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundPacket<'a> {
-    /// Where its EPB begins in the file.
-    pub offset: u64,
-    /// Unix time, ns.
-    pub time: u64,
-    /// Index into the segment's interfaces.
-    pub iface: u32,
-    /// Length on the wire.
-    pub wire_len: u32,
-    /// Captured bytes.
-    pub data: Cow<'a, [u8]>,
-    /// What the recorder said of it.
-    pub mark: crate::conn::verdict::Mark,
-}
-
-impl From<&StoredPacket<'_>> for FoundPacket<'_> {
-    fn from(p: &StoredPacket<'_>) -> Self {
-        let StoredPacket { offset, time, iface, wire_len, mark, .. } = *p;
-        FoundPacket { offset, time, iface, wire_len, data: Cow::Borrowed(&[]), mark }
     }
 }

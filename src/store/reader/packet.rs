@@ -1,0 +1,62 @@
+//! What comes out of a segment: whole blocks and single packets. Made by the reader, used by whoever reads.
+
+use super::{ReadError, SegmentReader};
+use crate::store::format::{self, HEAD_BYTES, Item, StoredPacket};
+use crate::store::scan::BlockRef;
+use std::borrow::Cow;
+
+/// A whole, checked block.
+pub struct Block<'a> {
+    pub(super) reader: &'a SegmentReader,
+    pub(super) block: BlockRef,
+    pub(super) bytes: Cow<'a, [u8]>,
+}
+
+impl Block<'_> {
+    /// What its trailer says.
+    pub fn about(&self) -> &BlockRef {
+        &self.block
+    }
+
+    /// Its packets as they were stored: not sorted by time where `totals.runs` is more than 1. Ends after the first error,
+    /// which a block whose checksums hold does not have.
+    pub fn packets(&self) -> impl Iterator<Item = Result<StoredPacket<'_>, ReadError>> {
+        let start = self.block.offset;
+        format::walk(&self.bytes, HEAD_BYTES, self.block.trailer_at).filter_map(move |item| match item {
+            Ok(Item::Packet(p)) => Some(self.reader.checked_packet(StoredPacket { offset: start + p.offset, ..p })),
+            Ok(Item::Statistics { .. }) => None,
+            Err(why) => Some(Err(self.reader.damaged(start, why))),
+        })
+    }
+}
+
+/// A packet that was fetched by its offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundPacket<'a> {
+    /// Where its EPB begins in the file.
+    pub offset: u64,
+    /// Unix time, ns.
+    pub time: u64,
+    /// Index into the segment's interfaces.
+    pub iface: u32,
+    /// Length on the wire.
+    pub wire_len: u32,
+    /// Captured bytes.
+    pub data: Cow<'a, [u8]>,
+    /// What the recorder said of it.
+    pub mark: crate::conn::verdict::Mark,
+}
+
+impl FoundPacket<'_> {
+    /// With bytes of its own.
+    pub fn into_owned(self) -> FoundPacket<'static> {
+        FoundPacket { data: Cow::Owned(self.data.into_owned()), ..self }
+    }
+}
+
+impl From<&StoredPacket<'_>> for FoundPacket<'_> {
+    fn from(p: &StoredPacket<'_>) -> Self {
+        let StoredPacket { offset, time, iface, wire_len, mark, .. } = *p;
+        FoundPacket { offset, time, iface, wire_len, data: Cow::Borrowed(&[]), mark }
+    }
+}
