@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod limits;
 pub mod metrics;
 pub mod packet;
+pub mod planning;
 pub mod query;
 pub mod record;
 pub mod source;

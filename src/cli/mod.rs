@@ -7,6 +7,7 @@ mod exit;
 mod extras;
 mod info;
 mod logging;
+mod plan;
 mod query;
 mod record;
 mod show;
@@ -60,6 +61,8 @@ enum Command {
     Info(info::Args),
     /// Check every block, index and sum of a store and name what is broken
     Verify(verify::Args),
+    /// Say what a range of cutoffs would keep of some traffic, and how many days fit a disk
+    Plan(plan::Args),
     /// Print the completion script of a shell
     Completions(extras::Completions),
     /// Print the manual page, or write all of them into a directory
@@ -83,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Query(args) => query::run(args),
         Command::Info(args) => info::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Plan(args) => plan::run(args),
         Command::Completions(args) => extras::completions(args),
         Command::Man(args) => extras::man(args),
     };
