@@ -1,3 +1,5 @@
+//! Logs, scales and pictures of plans; exactness against a recorder is `tests/plan.rs`.
+
 use super::sizes::{Size, Sizes};
 use super::*;
 use std::io::Write;
