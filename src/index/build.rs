@@ -1,8 +1,10 @@
 //! From the packets of a segment to its index. Called by the keeper's indexer for a sealed segment, and by a query that finds
 //! none; off the packet path, at idle priority. Takes memory in proportion to the connections of one segment.
 
+use super::blocks::put_blocks;
+use super::community;
 use super::conns::{Before, Conn, GROUP, put_conn};
-use super::file::{About, Sections};
+use super::file::{About, VERSION};
 use super::list::put_list;
 use super::term::{KINDS, Term};
 use super::terms::terms;
@@ -11,7 +13,7 @@ use super::{IndexError, TERMS_PER_GROUP, value_bytes};
 use crate::conn::verdict::Mark;
 use crate::packet::Parser;
 use crate::packet::key::Key;
-use crate::store::reader::SegmentReader;
+use crate::store::reader::{BlockTable, SegmentReader};
 use std::collections::HashMap;
 use xorf::{BinaryFuse8, DmaSerializable};
 
@@ -19,6 +21,8 @@ use xorf::{BinaryFuse8, DmaSerializable};
 struct Gathered {
     conn: Conn,
     terms: Vec<Term>,
+    /// Types, codes and directions of ICMP.
+    icmp: Vec<(bool, u8, u8)>,
 }
 
 /// Reads a segment and makes the bytes of its index. Blocks that are damaged are left out: a query scans past them too.
@@ -29,22 +33,32 @@ pub fn bytes_of(segment: &SegmentReader) -> Result<Vec<u8>, IndexError> {
     let mut conns: Vec<Gathered> = Vec::new();
     let mut by_key: HashMap<Key, u32> = HashMap::new();
     let (mut first, mut last, mut packets) = (u64::MAX, 0, 0u64);
-    for block in segment.blocks() {
-        let Ok(block) = segment.block(block) else { continue };
+    let (mut table, mut damaged) = (BlockTable::default(), 0);
+    for at in segment.blocks() {
+        let Ok(block) = segment.block(at) else {
+            damaged += 1;
+            continue;
+        };
+        let mut sums = block.stripes().into_iter();
+        let _ = table.push(*at, || sums.next());
         for p in block.packets() {
             let Ok(p) = p else { break };
-            let key = parser.parse(link_type, p.data).key;
+            let parsed = parser.parse(link_type, p.data);
+            let key = parsed.key;
             let id = *by_key.entry(key).or_insert(conns.len() as u32) as usize;
             if id == conns.len() {
                 let conn = Conn { key, first: p.time, last: p.time, bytes: 0, cut: false, offsets: Vec::new() };
-                conns.push(Gathered { conn, terms: Vec::new() });
+                conns.push(Gathered { conn, terms: Vec::new(), icmp: Vec::new() });
             }
-            let Some(Gathered { conn, terms: known }) = conns.get_mut(id) else { continue };
+            let Some(Gathered { conn, terms: known, icmp }) = conns.get_mut(id) else { continue };
             conn.first = conn.first.min(p.time);
             conn.last = conn.last.max(p.time);
             conn.bytes += u64::from(p.wire_len);
             conn.cut |= p.mark == Mark::CutHere;
             conn.offsets.push(p.offset);
+            if let Some(kind) = community::icmp(&parsed, p.data).filter(|k| !icmp.contains(k)) {
+                icmp.push(kind);
+            }
             // A handful for each connection: a list is faster than a set.
             terms(link_type, p.data, &mut |t| {
                 if !known.contains(&t) {
@@ -59,6 +73,7 @@ pub fn bytes_of(segment: &SegmentReader) -> Result<Vec<u8>, IndexError> {
     }
     let h = segment.header();
     let about = About {
+        version: VERSION,
         connections: conns.len() as u32,
         store: h.store,
         number: h.number,
@@ -67,14 +82,30 @@ pub fn bytes_of(segment: &SegmentReader) -> Result<Vec<u8>, IndexError> {
         first,
         last,
         packets,
+        link_type,
+        blocks: table.blocks.len() as u32,
+        bad: segment.bad().len() as u32 + damaged,
     };
     let mut postings: Vec<(Term, u32)> =
         conns.iter().enumerate().flat_map(|(id, c)| c.terms.iter().map(move |&t| (t, id as u32))).collect();
     postings.sort_unstable();
+    let communities = communities(&conns);
     let (groups, records) = records(conns.into_iter().map(|g| g.conn))?;
     let (directory, dictionary) = dictionary(&postings, about.connections)?;
     let filter = filter(&postings)?;
-    Ok(super::file::assemble(&about, Sections([groups, records, directory, dictionary, filter])))
+    let sections = [groups, records, directory, dictionary, filter, put_blocks(&table), communities];
+    Ok(super::file::assemble(&about, sections))
+}
+
+/// The table of community IDs.
+fn communities(conns: &[Gathered]) -> Vec<u8> {
+    let mut entries = Vec::with_capacity(conns.len());
+    for (id, c) in conns.iter().enumerate() {
+        let mut put = |text: Option<String>| entries.extend(text.map(|t| (community::hash(&t), id as u32)));
+        put(community::of_key(&c.conn.key));
+        c.icmp.iter().for_each(|&kind| put(community::of_icmp(&c.conn.key, kind)));
+    }
+    community::put_table(entries)
 }
 
 /// The records, and where each group of them begins.

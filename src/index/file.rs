@@ -1,5 +1,5 @@
-//! The file of an index: a head of fixed size, then five sections. Owns the layout (FORMAT.md tells it byte by byte) and its checks:
-//! identity and checksums. Written to a temporary name and renamed, so that there is never half an index.
+//! The file of an index: a head of fixed size, then sections. Owns the layout of every version (FORMAT.md tells it byte by byte) and
+//! its checks: identity and checksums. Written to a temporary name and renamed, so that there is never half an index.
 
 use super::IndexError;
 use super::varint::Cursor;
@@ -9,16 +9,20 @@ use std::path::Path;
 
 /// First bytes of the file.
 const MAGIC: [u8; 8] = *b"rtindex\0";
-/// Version of the layout.
-pub const VERSION: u32 = 1;
-/// Length of the head.
-pub const HEAD_BYTES: usize = 160;
-/// Where the head's checksum lies, over all that precedes it.
-const HEAD_CRC_AT: usize = HEAD_BYTES - 4;
+/// Version of the layout that is written; all from 1 on are read.
+pub const VERSION: u32 = 2;
+/// Length of the head, by version.
+const HEAD_BYTES: [usize; 2] = [160, 256];
+/// Sections, by version.
+const SECTIONS: [usize; 2] = [5, 8];
+/// Bytes that one sum of version 2 covers.
+pub const PAGE_BYTES: usize = 4096;
 
 /// What an index says of itself and of its segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct About {
+    /// Version of its layout.
+    pub version: u32,
     /// Connections in it.
     pub connections: u32,
     /// The segment's store.
@@ -35,12 +39,15 @@ pub struct About {
     pub last: u64,
     /// Packets.
     pub packets: u64,
+    /// Of version 2: link type of the packets.
+    pub link_type: u16,
+    /// Of version 2: blocks, the good ones.
+    pub blocks: u32,
+    /// Of version 2: regions that no good block covered when the index was made.
+    pub bad: u32,
 }
 
-/// Groups, records, directory, dictionary, filter.
-pub struct Sections(pub [Vec<u8>; 5]);
-
-/// One of the five sections.
+/// A section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
     /// Offset of each group of records: u32.
@@ -53,6 +60,38 @@ pub enum Section {
     Dictionary = 3,
     /// The address filter.
     Filter = 4,
+    /// The segment's blocks: places, times, sums. From version 2 on, as all that follow.
+    Blocks = 5,
+    /// Community IDs.
+    Communities = 6,
+    /// A sum for each page of the sections before.
+    Sums = 7,
+}
+
+impl Section {
+    /// All of them, in the order of the file.
+    pub const ALL: [Section; 8] = [
+        Section::Groups,
+        Section::Records,
+        Section::Directory,
+        Section::Dictionary,
+        Section::Filter,
+        Section::Blocks,
+        Section::Communities,
+        Section::Sums,
+    ];
+
+    /// What is damaged when it is.
+    pub fn name(self) -> &'static str {
+        match self {
+            Section::Groups | Section::Records => "its connections",
+            Section::Directory | Section::Dictionary => "its dictionary",
+            Section::Filter => "its filter",
+            Section::Blocks => "its block table",
+            Section::Communities => "its community IDs",
+            Section::Sums => "its sums",
+        }
+    }
 }
 
 /// A section's place in the file.
@@ -62,13 +101,16 @@ pub struct Place {
     pub start: usize,
     /// Its length.
     pub len: usize,
-    /// CRC32C of its bytes.
+    /// CRC32C of its bytes; in version 2 that of the sums only.
     pub crc: u32,
 }
 
-/// The bytes of an index file.
-pub fn assemble(about: &About, sections: Sections) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEAD_BYTES + sections.0.iter().map(Vec::len).sum::<usize>());
+/// The bytes of an index file: all sections but the sums are given.
+pub fn assemble(about: &About, sections: [Vec<u8>; 7]) -> Vec<u8> {
+    let [_, head_bytes] = HEAD_BYTES;
+    let body: Vec<u8> = sections.concat();
+    let sums: Vec<u8> = body.chunks(PAGE_BYTES).flat_map(|page| crc32c::crc32c(page).to_le_bytes()).collect();
+    let mut out = Vec::with_capacity(head_bytes + body.len() + sums.len());
     out.extend(MAGIC);
     out.extend(VERSION.to_le_bytes());
     out.extend(about.connections.to_le_bytes());
@@ -76,47 +118,84 @@ pub fn assemble(about: &About, sections: Sections) -> Vec<u8> {
     for v in [about.number, about.generation, about.end, about.first, about.last, about.packets] {
         out.extend(v.to_le_bytes());
     }
-    for s in &sections.0 {
+    out.extend(about.link_type.to_le_bytes());
+    out.extend([0; 2]);
+    out.extend(about.blocks.to_le_bytes());
+    out.extend(about.bad.to_le_bytes());
+    out.extend([0; 4]);
+    for s in sections.iter().chain([&sums]) {
         out.extend((s.len() as u64).to_le_bytes());
-        out.extend(crc32c::crc32c(s).to_le_bytes());
     }
-    out.resize(HEAD_CRC_AT, 0);
+    out.extend(crc32c::crc32c(&sums).to_le_bytes());
+    out.resize(head_bytes - 4, 0);
     out.extend(crc32c::crc32c(&out).to_le_bytes());
-    sections.0.iter().for_each(|s| out.extend(s));
+    out.extend(body);
+    out.extend(sums);
     out
 }
 
 /// Takes the head apart. The sections' own checksums are checked when they are first used.
-pub fn head(bytes: &[u8]) -> Result<(About, [Place; 5]), IndexError> {
-    let head = bytes.get(..HEAD_BYTES).ok_or(IndexError::Damaged("its head"))?;
-    let mut c = Cursor(head);
+pub fn head(bytes: &[u8]) -> Result<(About, [Place; 8]), IndexError> {
     let broken = || IndexError::Damaged("its head");
-    if c.array::<8>() != Some(MAGIC) {
+    if bytes.get(..8) != Some(&MAGIC) {
         return Err(broken());
     }
-    let version = u32::from_le_bytes(c.array().ok_or_else(broken)?);
-    if version != VERSION {
-        return Err(IndexError::Version(version));
-    }
-    let crc = head.get(HEAD_CRC_AT..).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
-    if crc != head.get(..HEAD_CRC_AT).map(crc32c::crc32c) {
+    let version = Cursor(bytes.get(8..).unwrap_or_default()).array().map(u32::from_le_bytes).ok_or_else(broken)?;
+    let known = version.checked_sub(1).map(|v| v as usize);
+    let of = |by_version: [usize; 2]| known.and_then(|v| by_version.get(v).copied());
+    let (Some(len), Some(sections)) = (of(HEAD_BYTES), of(SECTIONS)) else { return Err(IndexError::Version(version)) };
+    let head = bytes.get(..len).ok_or_else(broken)?;
+    let (summed, crc) = head.split_at_checked(len - 4).ok_or_else(broken)?;
+    if crc != crc32c::crc32c(summed).to_le_bytes() {
         return Err(broken());
     }
+    fields(summed, version, sections, len, bytes.len())
+}
+
+fn fields(
+    head: &[u8],
+    version: u32,
+    sections: usize,
+    head_len: usize,
+    file: usize,
+) -> Result<(About, [Place; 8]), IndexError> {
+    let broken = || IndexError::Damaged("its head");
+    let mut c = Cursor(head.get(12..).unwrap_or_default());
     let connections = u32::from_le_bytes(c.array().ok_or_else(broken)?);
     let store = c.array().ok_or_else(broken)?;
-    let mut word = || c.array().map(u64::from_le_bytes).ok_or_else(broken);
-    let [number, generation, end, first, last, packets] = [word()?, word()?, word()?, word()?, word()?, word()?];
-    let about = About { connections, store, number, generation, end, first, last, packets };
-    let mut places = [Place::default(); 5];
-    let mut start = HEAD_BYTES;
-    for p in &mut places {
+    let mut words = [0; 6];
+    for w in &mut words {
+        *w = u64::from_le_bytes(c.array().ok_or_else(broken)?);
+    }
+    let [number, generation, end, first, last, packets] = words;
+    let (mut link_type, mut blocks, mut bad) = (0, 0, 0);
+    if version > 1 {
+        link_type = u16::from_le_bytes(c.array().ok_or_else(broken)?);
+        c.bytes(2);
+        blocks = u32::from_le_bytes(c.array().ok_or_else(broken)?);
+        bad = u32::from_le_bytes(c.array().ok_or_else(broken)?);
+        c.bytes(4);
+    }
+    let about =
+        About { version, connections, store, number, generation, end, first, last, packets, link_type, blocks, bad };
+    let mut places = [Place::default(); 8];
+    let mut start = head_len;
+    for p in places.iter_mut().take(sections) {
         let len = c.array().map(u64::from_le_bytes).and_then(|n| usize::try_from(n).ok()).ok_or_else(broken)?;
-        let crc = c.array().map(u32::from_le_bytes).ok_or_else(broken)?;
-        let end = start.checked_add(len).filter(|&e| e <= bytes.len()).ok_or(IndexError::Damaged("its length"))?;
+        let crc = if version == 1 { u32::from_le_bytes(c.array().ok_or_else(broken)?) } else { 0 };
+        let end = start.checked_add(len).filter(|&e| e <= file).ok_or(IndexError::Damaged("its length"))?;
         *p = Place { start, len, crc };
         start = end;
     }
-    if start != bytes.len() {
+    if version > 1
+        && let Some(sums) = places.last_mut()
+    {
+        sums.crc = u32::from_le_bytes(c.array().ok_or_else(broken)?);
+        if sums.len != (sums.start - head_len).div_ceil(PAGE_BYTES) * 4 {
+            return Err(IndexError::Damaged("its length"));
+        }
+    }
+    if start != file {
         return Err(IndexError::Damaged("its length"));
     }
     Ok((about, places))

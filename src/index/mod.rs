@@ -3,7 +3,9 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod blocks;
 mod build;
+pub mod community;
 pub mod conns;
 pub mod file;
 mod list;
@@ -46,7 +48,7 @@ pub enum IndexError {
     #[error("the index is damaged ({0}); delete it, and the next recording makes it again")]
     Damaged(&'static str),
     /// Of another version.
-    #[error("the index is of version {0}, this program reads version {ours}", ours = file::VERSION)]
+    #[error("the index is of version {0}, this program reads versions up to {ours}", ours = file::VERSION)]
     Version(u32),
     /// Of another segment, or of another state of this one.
     #[error("the index is not that of its segment; delete it, and the next recording makes it again")]

@@ -1,18 +1,23 @@
 //! An index as queries use it: lists of connections for a range of terms, and the connections themselves. Trusts no byte: each
 //! section is summed when it is first used, and what does not decode is damage, never a panic.
 
+use super::blocks::take_blocks;
+use super::community::{self, ENTRY_BYTES};
 use super::conns::{Before, Conn, GROUP, take_conn};
-use super::file::{self, About, Place, Section};
+use super::file::{self, About, PAGE_BYTES, Place, Section};
 use super::list::{skip_list, take_list};
 use super::term::{KINDS, Term};
 use super::varint::Cursor;
 use super::{IndexError, TERMS_PER_GROUP, value_bytes};
 use crate::store::disk::mmap::Mapped;
 use crate::store::format::SegmentHeader;
-use crate::store::reader::SegmentReader;
+use crate::store::reader::{BlockTable, SegmentReader};
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
 
 enum Bytes {
@@ -24,8 +29,11 @@ enum Bytes {
 pub struct Index {
     bytes: Bytes,
     about: About,
-    places: [Place; 5],
-    sound: [OnceLock<bool>; 5],
+    places: [Place; 8],
+    /// Which sections have been summed: of version 1 all, of version 2 the sums.
+    sound: [OnceLock<bool>; 8],
+    /// Of version 2: which pages have been summed, a bit each.
+    pages: Vec<AtomicU64>,
 }
 
 impl Index {
@@ -38,7 +46,7 @@ impl Index {
 
     /// Makes the index of a segment that has none, or a damaged one.
     pub fn make(segment: &SegmentReader) -> Result<Index, IndexError> {
-        Index::of(Bytes::Made(super::build::bytes_of(segment)?))
+        Index::from_bytes(super::build::bytes_of(segment)?)
     }
 
     /// From the bytes of an index, as [`make`](Index::make) and a file have them.
@@ -64,7 +72,9 @@ impl Index {
             Bytes::Made(v) => v,
         };
         let (about, places) = file::head(all)?;
-        Ok(Index { bytes, about, places, sound: Default::default() })
+        let pages = all.len().div_ceil(PAGE_BYTES).div_ceil(64);
+        let pages = (0..pages).map(|_| AtomicU64::new(0)).collect();
+        Ok(Index { bytes, about, places, sound: Default::default(), pages })
     }
 
     /// What it says of itself.
@@ -78,32 +88,101 @@ impl Index {
         (a.store, a.number, a.generation, a.end) == (h.store, h.number, h.generation, end)
     }
 
-    /// Sums every section.
+    /// Sums every section and takes the connections and blocks apart.
     pub fn check(&self) -> Result<(), IndexError> {
-        for s in [Section::Groups, Section::Records, Section::Directory, Section::Dictionary, Section::Filter] {
+        for s in Section::ALL {
             self.section(s)?;
         }
+        self.blocks()?;
         let mut n = 0;
         self.each_conn(0, &mut |_, _| n += 1)?;
         if n == self.about.connections { Ok(()) } else { Err(IndexError::Damaged("its connections")) }
     }
 
+    /// A whole section, summed.
     fn section(&self, which: Section) -> Result<&[u8], IndexError> {
-        let all = self.all();
-        let i = which as usize;
-        let (Some(p), Some(sound)) = (self.places.get(i), self.sound.get(i)) else {
-            return Err(IndexError::Damaged("its head"));
+        let len = self.places.get(which as usize).map_or(0, |p| p.len);
+        self.part(which, 0..len)
+    }
+
+    /// A part of a section, summed: in version 1 with all of the section, in version 2 with the pages that it lies in.
+    fn part(&self, which: Section, range: Range<usize>) -> Result<&[u8], IndexError> {
+        let broken = || IndexError::Damaged(which.name());
+        let place = self.places.get(which as usize).ok_or_else(broken)?;
+        let whole = self.all().get(place.start..).and_then(|b| b.get(..place.len)).ok_or_else(broken)?;
+        let part = whole.get(range.clone()).ok_or_else(broken)?;
+        let sound = match self.about.version {
+            1 => self.sums_to(which, whole, place.crc),
+            _ if which == Section::Sums => self.sums_to(which, whole, place.crc),
+            _ => self.pages_hold(place.start + range.start, place.start + range.end)?,
         };
-        let bytes = all.get(p.start..).and_then(|b| b.get(..p.len)).ok_or(IndexError::Damaged("its length"))?;
-        if *sound.get_or_init(|| crc32c::crc32c(bytes) == p.crc) {
-            Ok(bytes)
-        } else {
-            Err(IndexError::Damaged(match which {
-                Section::Groups | Section::Records => "its connections",
-                Section::Directory | Section::Dictionary => "its dictionary",
-                Section::Filter => "its filter",
-            }))
+        if sound { Ok(part) } else { Err(broken()) }
+    }
+
+    fn sums_to(&self, which: Section, bytes: &[u8], crc: u32) -> bool {
+        // What a version does not have is empty, and so is its sum.
+        self.sound.get(which as usize).is_some_and(|s| *s.get_or_init(|| crc32c::crc32c(bytes) == crc))
+    }
+
+    /// Whether the pages of `from..to`, offsets of the file, match their sums.
+    fn pages_hold(&self, from: usize, to: usize) -> Result<bool, IndexError> {
+        let [first, .., sums] = &self.places;
+        let (start, end) = (first.start, sums.start);
+        let body = self.all().get(start..end).unwrap_or_default();
+        for page in (from - start) / PAGE_BYTES..(to - start).div_ceil(PAGE_BYTES) {
+            let (word, bit) = (self.pages.get(page / 64), 1u64 << (page % 64));
+            if word.is_some_and(|w| w.load(Relaxed) & bit != 0) {
+                continue;
+            }
+            let at = page * PAGE_BYTES;
+            let bytes = body.get(at..(at + PAGE_BYTES).min(body.len())).unwrap_or_default();
+            let sum = self.section(Section::Sums)?.get(page * 4..).and_then(|b| b.first_chunk());
+            if sum.copied().map(u32::from_le_bytes) != Some(crc32c::crc32c(bytes)) {
+                return Ok(false);
+            }
+            if let Some(w) = word {
+                w.fetch_or(bit, Relaxed);
+            }
         }
+        Ok(true)
+    }
+
+    /// The segment's blocks; `None`: this version does not know them.
+    pub fn blocks(&self) -> Result<Option<BlockTable>, IndexError> {
+        if self.about.version == 1 {
+            return Ok(None);
+        }
+        let table = take_blocks(self.section(Section::Blocks)?, self.about.blocks);
+        table.map(Some).ok_or(IndexError::Damaged(Section::Blocks.name()))
+    }
+
+    /// Appends the connections that may have this community ID. `None`: this version does not know.
+    pub fn community(&self, id: &str, ids: &mut Vec<u32>) -> Result<Option<()>, IndexError> {
+        if self.about.version == 1 {
+            return Ok(None);
+        }
+        let broken = || IndexError::Damaged(Section::Communities.name());
+        let place = self.places.get(Section::Communities as usize).ok_or_else(broken)?;
+        let (count, wanted) = (place.len / ENTRY_BYTES, community::hash(id));
+        let at = |i: usize| -> Result<(u32, u32), IndexError> {
+            community::entry(self.part(Section::Communities, i * ENTRY_BYTES..(i + 1) * ENTRY_BYTES)?)
+                .ok_or_else(broken)
+        };
+        // Hashes are spread evenly: the place can be guessed to within a page or so.
+        let mut i = ((u64::from(wanted) * count as u64) >> 32) as usize;
+        while i > 0 && at(i - 1)?.0 >= wanted {
+            i -= 1;
+        }
+        while i < count {
+            match at(i)? {
+                (hash, id) if hash == wanted => ids.push(id),
+                (hash, _) if hash > wanted => break,
+                _ => {}
+            }
+            i += 1;
+        }
+        ids.sort_unstable();
+        Ok(Some(()))
     }
 
     /// False only if no packet of the segment has this address at any layer.
@@ -122,7 +201,7 @@ impl Index {
     /// Appends the connections that have a term from `lo` to `hi` (of one kind), neither sorted nor without repetition.
     pub fn list(&self, lo: Term, hi: Term, ids: &mut Vec<u32>) -> Result<(), IndexError> {
         let broken = || IndexError::Damaged("its dictionary");
-        let (groups, dictionary) = (self.groups_of(lo.kind())?, self.section(Section::Dictionary)?);
+        let groups = self.groups_of(lo.kind())?;
         let width = value_bytes(lo.kind());
         let group = |i: usize| -> Option<(u128, usize)> {
             let mut c = Cursor(groups.get(i * (width + 4)..)?);
@@ -143,7 +222,7 @@ impl Index {
                 break;
             }
             let end = group(i + 1).map_or(self.end_of_kind(lo.kind()), |(_, end)| Ok(end))?;
-            let mut c = Cursor(dictionary.get(start..end).ok_or_else(broken)?);
+            let mut c = Cursor(self.part(Section::Dictionary, start..end)?);
             let mut value = first;
             for _ in 0..TERMS_PER_GROUP {
                 if c.0.is_empty() {
@@ -186,7 +265,7 @@ impl Index {
                 return Ok(u32::from_le_bytes(*at) as usize);
             }
         }
-        Ok(self.section(Section::Dictionary)?.len())
+        Ok(self.places.get(Section::Dictionary as usize).map_or(0, |p| p.len))
     }
 
     /// Calls `each` with the connections of `ids`, which ascend.
@@ -224,9 +303,14 @@ impl Index {
 
     fn group(&self, group: usize, each: &mut impl FnMut(u32, Conn)) -> Result<(), IndexError> {
         let broken = || IndexError::Damaged("its connections");
-        let (groups, records) = (self.section(Section::Groups)?, self.section(Section::Records)?);
-        let start = groups.get(group * 4..).and_then(|b| b.first_chunk()).ok_or_else(broken)?;
-        let mut c = Cursor(records.get(u32::from_le_bytes(*start) as usize..).ok_or_else(broken)?);
+        let offset = |group: usize| -> Result<usize, IndexError> {
+            let bytes = self.part(Section::Groups, group * 4..group * 4 + 4)?;
+            bytes.first_chunk().map(|b| u32::from_le_bytes(*b) as usize).ok_or_else(broken)
+        };
+        let last = (group + 1) * GROUP >= self.about.connections as usize;
+        let len = self.places.get(Section::Records as usize).map_or(0, |p| p.len);
+        let end = if last { len } else { offset(group + 1)? };
+        let mut c = Cursor(self.part(Section::Records, offset(group)?..end)?);
         let mut before = Before::default();
         let first = group * GROUP;
         for id in first..(first + GROUP).min(self.about.connections as usize) {

@@ -117,7 +117,7 @@ impl Part {
             let first = about.first;
             return Ok(Some(Part::new(Place::File(InFile { segment, index, reader: None }.into()), first)));
         }
-        let Some(reader) = open(&segment, summary)? else { return Ok(None) };
+        let Some(reader) = open(&segment, None, summary)? else { return Ok(None) };
         if !q.wants_class(&reader.header().class) {
             summary.pruning.by_class += 1;
             return Ok(None);
@@ -169,13 +169,15 @@ impl Part {
         if let Place::File(f) = &mut self.place
             && f.reader.is_none()
         {
-            f.reader = open(&f.segment, summary)?;
+            f.reader = open(&f.segment, f.index.as_ref(), summary)?;
         }
         let Some(reader) = self.place.reader() else { return Ok(()) };
         // An index of another state of the segment proves nothing.
         let stale = self.place.index().is_some_and(|i| !i.belongs_to(reader.header(), reader.end()));
         summary.damaged_indexes += u64::from(stale);
-        summary.damaged_blocks += reader.bad().len() as u64;
+        // By its index it is opened without a look at each block: what was bad when the index was made is known there.
+        let known = self.place.index().filter(|_| !stale).map_or(0, |i| u64::from(i.about().bad));
+        summary.damaged_blocks += known.max(reader.bad().len() as u64);
         if !judge.prepare(reader.link_type()) {
             return Ok(());
         }
@@ -248,7 +250,19 @@ fn within<'a>(at: Option<&'a [u64]>, block: &BlockRef) -> Option<&'a [u64]> {
     Some(at.get(from..to).unwrap_or_default())
 }
 
-fn open(segment: &SegmentRef, summary: &mut Summary) -> Result<Option<SegmentReader>, QueryError> {
+fn open(
+    segment: &SegmentRef,
+    index: Option<&Index>,
+    summary: &mut Summary,
+) -> Result<Option<SegmentReader>, QueryError> {
+    // By its index, so that no block is touched that is not needed. Where that fails the long way tells why.
+    if let Some(index) = index
+        && let Ok(Some(table)) = index.blocks()
+        && let Ok(reader) = SegmentReader::open_by(&segment.path, index.about().end, table)
+        && index.belongs_to(reader.header(), reader.end())
+    {
+        return Ok(Some(reader));
+    }
     match segment.open() {
         Ok(Some(reader)) => Ok(Some(reader)),
         Ok(None) => {

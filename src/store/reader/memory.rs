@@ -50,6 +50,7 @@ impl SegmentReader {
             bytes: Bytes::Memory(blocks),
             bad: Vec::new(),
             checked: Vec::new(),
+            sums: None,
         }
     }
 

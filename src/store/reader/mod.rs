@@ -6,9 +6,11 @@
 
 mod memory;
 mod packet;
+mod table;
 
 pub use memory::MemoryBlock;
 pub use packet::{Block, FoundPacket};
+pub use table::BlockTable;
 
 use super::disk::buffers::Aligned;
 use super::disk::files;
@@ -67,6 +69,8 @@ pub struct SegmentReader {
     end: u64,
     /// Of a mapped file: which stripes have been checked, a bit each, for each block.
     checked: Vec<std::sync::atomic::AtomicU32>,
+    /// Where an index has told the sums of stripes: all of them, and where each block's begin.
+    sums: Option<(Vec<u32>, Vec<usize>)>,
 }
 
 impl SegmentReader {
@@ -87,6 +91,7 @@ impl SegmentReader {
             bad: Vec::new(),
             end: header_len as u64,
             checked: Vec::new(),
+            sums: None,
         };
         reader.look_to(&file, len, Depth::Frames).map_err(io)?;
         Ok(reader)
@@ -113,6 +118,7 @@ impl SegmentReader {
             bad: Vec::new(),
             end: header_len as u64,
             checked: Vec::new(),
+            sums: None,
         };
         reader.refresh(durable)?;
         Ok(Some(reader))
@@ -220,6 +226,12 @@ impl SegmentReader {
                 return Ok(Block { reader: self, block: *block, bytes: Cow::Borrowed(held.bytes()) });
             }
         };
+        let at = self.blocks.partition_point(|b| b.offset < block.offset);
+        if self.sums.is_some() {
+            let last = block.trailer_at.div_ceil(STRIPE_BYTES).saturating_sub(1);
+            self.check_stripes(at, block, &bytes, 0, last)?;
+            return Ok(Block { reader: self, block: *block, bytes });
+        }
         let frame = Frame::decode_head(&bytes).map_err(|why| self.damaged(block.offset, why))?;
         let h = &self.header;
         frame
@@ -228,6 +240,9 @@ impl SegmentReader {
             .map_err(|why| self.damaged(block.offset, why))?;
         if frame.trailer_at != block.trailer_at {
             return Err(self.damaged(block.offset, Damage::Structure("the block")));
+        }
+        if let Some(done) = self.checked.get(at) {
+            done.fetch_or(u32::MAX, std::sync::atomic::Ordering::Relaxed);
         }
         Ok(Block { reader: self, block: *block, bytes })
     }
@@ -304,6 +319,19 @@ impl SegmentReader {
         let Some(done) = self.checked.get(index) else { return Err(self.damaged(block.offset, Damage::Short)) };
         let wanted = (from..=to).fold(0u32, |bits, i| bits | 1 << i.min(31));
         if done.load(Relaxed) & wanted == wanted {
+            return Ok(());
+        }
+        if let Some((sums, starts)) = &self.sums {
+            let sums = starts.get(index).and_then(|&s| sums.get(s..)).unwrap_or_default();
+            for i in from..=to {
+                let end = ((i + 1) * STRIPE_BYTES).min(block.trailer_at);
+                let stripe = bytes.get(i * STRIPE_BYTES..end).unwrap_or_default();
+                if sums.get(i) != Some(&crc32c::crc32c(stripe)) {
+                    let why = Damage::Checksum("a stripe");
+                    return Err(self.damaged(block.offset + (i * STRIPE_BYTES) as u64, why));
+                }
+            }
+            done.fetch_or(wanted, Relaxed);
             return Ok(());
         }
         let frame = Frame::decode_head(bytes).map_err(|why| self.damaged(block.offset, why))?;

@@ -1,6 +1,7 @@
 //! What comes out of a segment: whole blocks and single packets. Made by the reader, used by whoever reads.
 
 use super::{ReadError, SegmentReader};
+use crate::limits::STRIPE_BYTES;
 use crate::store::format::{self, HEAD_BYTES, Item, StoredPacket};
 use crate::store::scan::BlockRef;
 use std::borrow::Cow;
@@ -16,6 +17,12 @@ impl Block<'_> {
     /// What its trailer says.
     pub fn about(&self) -> &BlockRef {
         &self.block
+    }
+
+    /// CRC32C of each of its stripes.
+    pub fn stripes(&self) -> Vec<u32> {
+        let contents = self.bytes.get(..self.block.trailer_at).unwrap_or_default();
+        contents.chunks(STRIPE_BYTES).map(crc32c::crc32c).collect()
     }
 
     /// Its packets as they were stored: not sorted by time where `totals.runs` is more than 1. Ends after the first error,

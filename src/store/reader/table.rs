@@ -1,0 +1,65 @@
+//! Opening a sealed segment by what its index knows of its blocks: nothing is read but the header. Called by queries; the table was
+//! checked by the index.
+
+use super::{Bytes, ReadError, SegmentReader};
+use crate::limits::STRIPE_BYTES;
+use crate::store::disk::mmap::Mapped;
+use crate::store::format::{Damage, SegmentHeader};
+use crate::store::scan::BlockRef;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Blocks of a segment and the sums of their stripes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockTable {
+    /// In the order of their offsets.
+    pub blocks: Vec<BlockRef>,
+    /// CRC32C of each stripe of each block, one after another.
+    pub stripes: Vec<u32>,
+    /// Where each block's stripes begin.
+    starts: Vec<usize>,
+}
+
+impl BlockTable {
+    /// Adds a block with as many sums as it has stripes. `None`: `sum` ran out; nothing was added.
+    pub fn push(&mut self, block: BlockRef, mut sum: impl FnMut() -> Option<u32>) -> Option<()> {
+        let start = self.stripes.len();
+        for _ in 0..block.trailer_at.div_ceil(STRIPE_BYTES) {
+            let Some(crc) = sum() else {
+                self.stripes.truncate(start);
+                return None;
+            };
+            self.stripes.push(crc);
+        }
+        self.starts.push(start);
+        self.blocks.push(block);
+        Some(())
+    }
+}
+
+impl SegmentReader {
+    /// Opens a sealed segment whose last good block ends at `end` and whose blocks are these. Damage to the blocks is found when they
+    /// are read.
+    pub fn open_by(path: &Path, end: u64, table: BlockTable) -> Result<SegmentReader, ReadError> {
+        let io = |source| ReadError::Io { path: path.to_owned(), source };
+        let damaged = |offset, why| ReadError::Damaged { path: path.to_owned(), offset, why };
+        let map = Mapped::map(&File::open(path).map_err(io)?).map_err(io)?;
+        let (header, header_len) = SegmentHeader::decode(&map).map_err(|why| damaged(0, why))?;
+        if map.len() as u64 != end {
+            return Err(damaged(map.len() as u64, Damage::Short));
+        }
+        let BlockTable { blocks, stripes, starts } = table;
+        Ok(SegmentReader {
+            path: path.to_owned(),
+            header: Arc::new(header),
+            header_len: header_len as u64,
+            end,
+            checked: blocks.iter().map(|_| 0.into()).collect(),
+            blocks,
+            bytes: Bytes::Mapped(map),
+            bad: Vec::new(),
+            sums: Some((stripes, starts)),
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! Stores of every version of the formats that was ever written, under `tests/golden/`: they are read for ever, through their indexes, and
+//! say what they said when they were made. `v1`: index version 1; `v2`: index version 2.
+
+use retrotap::query::{Answer, OutputError, PacketSink, Query, Summary, run};
+use std::path::{Path, PathBuf};
+
+#[derive(Default)]
+struct Collect(Vec<(u64, Vec<u8>)>);
+
+impl PacketSink for Collect {
+    fn packet(&mut self, p: &Answer<'_>) -> Result<(), OutputError> {
+        self.0.push((p.time, p.data.to_vec()));
+        Ok(())
+    }
+}
+
+fn ask(store: &Path, filter: &str, full_scan: bool) -> (Vec<(u64, Vec<u8>)>, Summary) {
+    let q = Query { store: store.to_owned(), filter: filter.to_owned(), full_scan, ..Query::default() };
+    let mut got = Collect::default();
+    let summary = run(&q, &mut got).expect("an answer");
+    (got.0, summary)
+}
+
+fn stores() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut stores: Vec<PathBuf> =
+        std::fs::read_dir(root).expect("the golden stores").map(|e| e.expect("an entry").path()).collect();
+    stores.sort();
+    stores
+}
+
+/// Whatever happens to the bytes of an index: it is found damaged, or it was not needed; no packet is missing.
+#[test]
+fn a_damaged_index_loses_no_packet() {
+    for store in stores() {
+        let copy = tempfile::tempdir().expect("a directory");
+        let to = copy.path().join("all");
+        std::fs::create_dir(&to).expect("a class");
+        std::fs::copy(store.join("store.toml"), copy.path().join("store.toml")).expect("copies");
+        let mut index = PathBuf::new();
+        for file in std::fs::read_dir(store.join("all")).expect("segments") {
+            let file = file.expect("an entry").path();
+            let name = to.join(file.file_name().expect("a name"));
+            std::fs::copy(&file, &name).expect("copies");
+            if name.extension().is_some_and(|e| e == "idx") {
+                index = name;
+            }
+        }
+        let good = std::fs::read(&index).expect("the index");
+        let filters = ["host 10.0.1.166", "tcp port 80", "net 198.18.0.0/16 and not udp", "host 192.0.2.1"];
+        let whole = filters.map(|f| ask(copy.path(), f, true).0);
+        let mut found = 0;
+        for at in (0..good.len()).step_by(7) {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << (at % 8);
+            std::fs::write(&index, &bytes).expect("writes");
+            for (filter, whole) in filters.iter().zip(&whole) {
+                let (got, s) = ask(copy.path(), filter, false);
+                assert_eq!(&got, whole, "{}: byte {at}, {filter:?}", store.display());
+                found += u64::from(s.damaged_indexes + s.pruning.without_index > 0);
+            }
+        }
+        for len in (0..good.len()).step_by(100) {
+            std::fs::write(&index, &good[..len]).expect("writes");
+            assert_eq!(&ask(copy.path(), filters[0], false).0, &whole[0], "{}: cut at {len}", store.display());
+        }
+        assert!(found > 100, "{}: damage was met {found} times", store.display());
+    }
+}
+
+#[test]
+fn every_version_is_read() {
+    let stores = stores();
+    assert!(stores.len() >= 2, "{stores:?}");
+    for store in stores {
+        // Of 400 packets of 40 connections the recorder kept these, with a cutoff of 1 KiB.
+        for (filter, packets) in [
+            ("", 57),
+            ("host 10.0.1.166", 2),
+            ("host 10.0.1.166 and port 445", 2),
+            ("tcp port 80", 3),
+            ("net 198.18.0.0/16 and not udp", 47),
+            ("host 192.0.2.1", 0),
+        ] {
+            let (got, s) = ask(&store, filter, false);
+            let (whole, _) = ask(&store, filter, true);
+            let name = store.display();
+            assert_eq!(got.len(), packets, "{name}: {filter:?}");
+            assert_eq!(got, whole, "{name}: {filter:?}");
+            let through = s.damaged_indexes + s.pruning.without_index + s.damaged_blocks + s.open_connections;
+            assert_eq!(through, 0, "{name}: {filter:?} did not go through the index and the receipts: {s:?}");
+            assert!(packets > 0 || s.pruning.by_filter == 1, "{name}: the filter rules a strange host out: {s:?}");
+        }
+    }
+}
