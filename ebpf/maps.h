@@ -43,7 +43,7 @@ struct {
 /* ---- counters -------------------------------------------------------------------------------------------------- */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, RT_IFACES_MAX);
+	__uint(max_entries, RT_IFACES_MAX *RT_QUEUES_MAX);
 	__type(key, __u32);
 	__type(value, struct rt_counts);
 } counts SEC(".maps");

@@ -41,7 +41,7 @@ static __always_inline bool rt_parse_link(struct __sk_buff *skb, struct rt_walk 
 SEC("socket")
 int retrotap_packet(struct __sk_buff *skb)
 {
-	__u32 iface = rt_iface_slot(skb->ifindex), *slot;
+	__u32 iface = rt_iface_slot(skb->ifindex), port = iface * RT_QUEUES_MAX, *slot;
 	__u64 bytes = skb->len;
 	struct rt_counts *count;
 	struct rt_walk w = {};
@@ -56,7 +56,7 @@ int retrotap_packet(struct __sk_buff *skb)
 	link_type = rt_link_type[iface];
 	if (rt_loopback[iface] && skb->pkt_type == RT_PACKET_OUTGOING)
 		return 0;
-	count = bpf_map_lookup_elem(&counts, &iface);
+	count = bpf_map_lookup_elem(&counts, &port);
 	if (!count)
 		return 0;
 	if (skb->vlan_present) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Counts by cause what XDP redirected to our sockets and they did not take: the tracepoint names the map and the index,
- * so each failure is counted once and on its interface (the sockets' own statistics count some twice and some not at
+ * so each failure is counted once and on its queue (the sockets' own statistics count some twice and some not at
  * all). Loaded after the XDP program, as it needs the id of its map.
  */
 #include <linux/bpf.h>
@@ -13,7 +13,7 @@ const volatile __u32 rt_xsks_id = 0; /* id of the XDP program's map `xsks` */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, RT_IFACES_MAX);
+	__uint(max_entries, RT_IFACES_MAX *RT_QUEUES_MAX);
 	__type(key, __u32);
 	__type(value, struct rt_redirect_failed);
 } redirect_failed SEC(".maps");
@@ -23,12 +23,12 @@ SEC("tp_btf/xdp_redirect_err")
 int retrotap_redirect_err(__u64 *args)
 {
 	int error = args[3];
-	__u32 map_id = args[5], iface = (__u32)args[6] / RT_QUEUES_MAX;
+	__u32 map_id = args[5], port = args[6];
 	struct rt_redirect_failed *failed;
 
 	if (map_id != rt_xsks_id)
 		return 0;
-	failed = bpf_map_lookup_elem(&redirect_failed, &iface);
+	failed = bpf_map_lookup_elem(&redirect_failed, &port);
 	if (!failed)
 		return 0;
 	switch (error) {

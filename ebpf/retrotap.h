@@ -102,7 +102,8 @@ enum rt_shunt_state {
 	RT_SHUNT_DROP = 1,
 };
 
-/* ---- counters: one per-CPU array element for each interface slot --------------------------------------------- */
+/* ---- counters: one per-CPU array element for each queue, at interface slot * RT_QUEUES_MAX + queue ------------
+ * (the socket filter, which knows no queue: queue 0). */
 struct rt_counts {
 	__u64 seen; /* seen = shunted + redirected + passed */
 	__u64 seen_bytes;
@@ -115,7 +116,7 @@ struct rt_counts {
 	__u64 not_understood; /* part of redirected: the parser reached no connection */
 };
 
-/* Redirects that failed, by cause, from the tracepoint xdp_redirect_err: per-CPU, one element an interface slot. */
+/* Redirects that failed, by cause, from the tracepoint xdp_redirect_err: per-CPU, one element a queue. */
 struct rt_redirect_failed {
 	__u64 ring_full; /* -ENOBUFS: the RX ring is full */
 	__u64 no_frame;	 /* -ENOMEM: the fill ring is empty */

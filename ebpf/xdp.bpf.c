@@ -58,8 +58,9 @@ SEC("xdp.frags")
 int retrotap_xdp(struct xdp_md *ctx)
 {
 	__u64 bytes = bpf_xdp_get_buff_len(ctx);
-	__u32 iface = rt_iface_slot(ctx->ingress_ifindex);
-	struct rt_counts *count = bpf_map_lookup_elem(&counts, &iface);
+	__u32 iface = rt_iface_slot(ctx->ingress_ifindex), queue = ctx->rx_queue_index;
+	__u32 port = iface * RT_QUEUES_MAX + (queue < RT_QUEUES_MAX ? queue : RT_QUEUES_MAX - 1);
+	struct rt_counts *count = bpf_map_lookup_elem(&counts, &port);
 	struct rt_meta meta = {};
 	struct rt_walk w = {};
 	union rt_key key;
@@ -94,7 +95,8 @@ int retrotap_xdp(struct xdp_md *ctx)
 		meta.flags |= RT_META_FRAG;
 	rt_put_meta(ctx, meta);
 
-	verdict = bpf_redirect_map(&xsks, iface * RT_QUEUES_MAX + ctx->rx_queue_index, XDP_PASS);
+	/* Queues past the last that has a place share its counters and go to the host. */
+	verdict = queue < RT_QUEUES_MAX ? bpf_redirect_map(&xsks, port, XDP_PASS) : XDP_PASS;
 	if (verdict == XDP_REDIRECT) {
 		count->redirected++;
 		count->redirected_bytes += bytes;

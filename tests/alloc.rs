@@ -7,6 +7,7 @@ mod rig;
 use retrotap::conn::Tracker;
 use retrotap::conn::shunt::NoShunt;
 use retrotap::limits::BATCH_PACKETS;
+use retrotap::metrics::account::WorkerCounts;
 use retrotap::packet::Parser;
 use retrotap::source::{Interface, Packet};
 use retrotap::store::open::{Options, Store};
@@ -61,6 +62,7 @@ fn packets_allocate_nothing() {
                 Filters::new(Some("ip or arp"), &interfaces).unwrap(),
                 Handoff::new(&exchange, me),
                 65_535,
+                Default::default(),
             )
         })
         .collect();
@@ -104,13 +106,8 @@ fn packets_allocate_nothing() {
         post.collect(|_| {});
     }
     let made = ALLOCATIONS.get() - before;
-    let counts = steps.iter().map(|s| s.counts).fold(
-        Default::default(),
-        |mut a: retrotap::metrics::account::WorkerCounts, c| {
-            a += c;
-            a
-        },
-    );
+    let mut counts = WorkerCounts::default();
+    steps.iter().for_each(|s| counts += s.tallies.total());
     assert_eq!(counts.received.packets, frames.len() as u64);
     assert!(
         counts.stored.packets > 10_000 && counts.cut.packets > 1_000 && counts.handed_over.packets > 10_000,

@@ -50,8 +50,8 @@ pub const PASS: u32 = 0;
 /// RT_SHUNT_DROP.
 pub const DROP: u32 = 1;
 
-/// Index of a queue's socket in the map `xsks`.
-pub fn xsk_index(iface: usize, queue: u32) -> u32 {
+/// Index of a queue in the maps `xsks`, `counts` and `redirect_failed`.
+pub fn queue_index(iface: usize, queue: u32) -> u32 {
     (iface * QUEUES_MAX) as u32 + queue
 }
 

@@ -2,7 +2,7 @@
 //! exact.
 
 use super::Error;
-use super::abi::{RawCounts, RawRedirectFailed};
+use super::abi::{RawCounts, RawRedirectFailed, queue_index};
 use super::map::Map;
 use crate::metrics::account::{RedirectFailed, SourceCounts, Tally};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -32,9 +32,10 @@ impl Counters {
         self.failed.is_some()
     }
 
-    /// What was counted for interface slot `iface`. `in_ring` and `lost` are not the kernel program's to know and stay 0.
-    pub fn read(&self, iface: usize) -> Result<SourceCounts, Error> {
-        let key = iface as u32;
+    /// What was counted for a queue of interface slot `iface` (the socket filter counts all on queue 0). `in_ring` and
+    /// `lost` are not the kernel program's to know and stay 0.
+    pub fn read(&self, iface: usize, queue: u32) -> Result<SourceCounts, Error> {
+        let key = queue_index(iface, queue);
         let mut per_cpu = vec![RawCounts::default(); self.cpus];
         self.counts.lookup_percpu(&key, &mut per_cpu).map_err(|source| Error::Map { map: "counts", source })?;
         let mut sum = SourceCounts::default();

@@ -114,7 +114,7 @@ impl XdpProgram {
     /// Sends the packets of a queue to a bound socket from now on.
     pub fn serve(&self, iface: usize, queue: u32, socket: BorrowedFd<'_>) -> Result<(), Error> {
         self.xsks
-            .update(&super::abi::xsk_index(iface, queue), &(socket.as_raw_fd() as u32), 0)
+            .update(&super::abi::queue_index(iface, queue), &(socket.as_raw_fd() as u32), 0)
             .map_err(|source| Error::Map { map: "xsks", source })
     }
 }

@@ -301,7 +301,7 @@ fn an_elephant_is_shunted_and_its_receipt_tells_all() {
     let p = parsed(2, true, false, ACK, 0);
     assert_eq!(send(&mut t, &mut k, START, &p, 1500), Verdict::Store { class: 0, mark: Mark::CutHere });
     assert!(k.map.is_empty(), "the crossing may be its last packet");
-    assert_eq!(send(&mut t, &mut k, START, &p, 1500), Verdict::Cut);
+    assert_eq!(send(&mut t, &mut k, START, &p, 1500), Verdict::Cut { class: 0 });
     assert_eq!(k.map.len(), 1);
     for i in 0..100 {
         assert!(k.packet(&p, START + i, 1500, false));
@@ -309,7 +309,7 @@ fn an_elephant_is_shunted_and_its_receipt_tells_all() {
     let rst = parsed(2, true, true, RST, 0);
     assert_eq!(send(&mut t, &mut k, START + S, &rst, 60), Verdict::Store { class: 0, mark: Mark::None });
     assert!(!k.packet(&p, START + S, 1500, false), "its end lets it pass at once");
-    assert_eq!(send(&mut t, &mut k, START + S, &p, 1500), Verdict::Cut, "in the linger packets count on");
+    assert_eq!(send(&mut t, &mut k, START + S, &p, 1500), Verdict::Cut { class: 0 }, "in the linger packets count on");
     let receipts = sweep_to(&mut t, &mut k, START + S, START + 45 * S);
     let [r] = receipts[..] else { panic!("{receipts:?}") };
     assert_eq!((r.seen_packets, r.seen_bytes), (104, 103 * 1500 + 60));
@@ -506,8 +506,8 @@ fn classes_decide_at_the_first_packet() {
     let mut t = Tracker::new(&plan, ClassSet::new(classes).unwrap(), [5; 16]).unwrap();
     let mut k = Kernel::new(2);
     let (big, small) = (parsed(2, true, false, SYN, 1), parsed(4, true, false, SYN, 1));
-    assert_eq!(send(&mut t, &mut k, START, &big, 1500), Verdict::Discard);
-    assert_eq!(send(&mut t, &mut k, START, &big, 60), Verdict::Discard, "whatever comes later");
+    assert_eq!(send(&mut t, &mut k, START, &big, 1500), Verdict::Discard { class: 1 });
+    assert_eq!(send(&mut t, &mut k, START, &big, 60), Verdict::Discard { class: 1 }, "whatever comes later");
     assert_eq!(send(&mut t, &mut k, START, &small, 60), Verdict::Store { class: 0, mark: Mark::None });
     assert_eq!(send(&mut t, &mut k, START, &small, 1500), Verdict::Store { class: 0, mark: Mark::None });
     assert!(k.map.contains_key(&big.key), "what is never stored is left to the kernel");

@@ -307,7 +307,7 @@ impl Core {
             }
             Phase::Past { .. } if !record => {
                 self.shunt(e, j, shunt);
-                Verdict::Discard
+                Verdict::Discard { class }
             }
             Phase::Past { controls, retry, slot } => {
                 e.set(CUT, true);
@@ -316,7 +316,7 @@ impl Core {
                     Verdict::Store { class, mark: Mark::None }
                 } else {
                     self.shunt(e, j, shunt);
-                    Verdict::Cut
+                    Verdict::Cut { class }
                 }
             }
         };
@@ -442,7 +442,7 @@ impl Core {
     fn untracked(&mut self, class: ClassId, time: u64) -> Verdict {
         self.stats.table_full += 1;
         if !self.classes.policy(class).record {
-            return Verdict::Discard;
+            return Verdict::Discard { class };
         }
         if self.untracked.used_up(time) {
             return Verdict::Flood;

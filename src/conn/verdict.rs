@@ -13,9 +13,15 @@ pub enum Verdict {
         mark: Mark,
     },
     /// Past its connection's cutoff.
-    Cut,
+    Cut {
+        /// Whose cutoff it is.
+        class: ClassId,
+    },
     /// Its class records nothing.
-    Discard,
+    Discard {
+        /// The class.
+        class: ClassId,
+    },
     /// The table is full and the cap on untracked packets reached.
     Flood,
 }

@@ -1,3 +1,5 @@
 //! Counters and how they are shown.
 pub mod account;
+pub mod latency;
 pub mod publish;
+pub mod tallies;

@@ -9,10 +9,13 @@ use crate::conn::shunt::Shunt;
 use crate::conn::{Secret, Tracker, TrackerStats};
 use crate::limits::SYNC_NS;
 use crate::metrics::account::{Dropped, StoreCounts, WorkerCounts};
+use crate::metrics::latency::Distribution;
 use crate::metrics::publish::sum;
+use crate::metrics::tallies::{Row, Tallies};
 use crate::packet::Parser;
 use crate::source::Source;
 use crate::store::event::StoreEvent;
+use crate::store::sink::WriterStats;
 use crate::store::{Options, Store};
 use crate::worker::filter::Filters;
 use crate::worker::handoff::{Exchange, Handoff};
@@ -112,9 +115,15 @@ pub struct WorkerTotals {
 }
 
 /// The counters of all workers together.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Totals {
     pub worker: WorkerCounts,
+    /// By interface and class what `worker` is the sum of.
+    pub rows: Vec<Row>,
+    /// Each worker's blocks.
+    pub writers: Vec<WriterStats>,
+    pub step_ns: Distribution,
+    pub durable_ns: Distribution,
     pub store: StoreCounts,
     pub tracker: TrackerStats,
     pub newest: u64,
@@ -139,8 +148,13 @@ impl Workers {
             let filters = Filters::new(common.settings.filter.as_deref(), source.interfaces())?;
             let sink = store.writer(n as u16, common.sizes.blocks)?;
             let handoff = Handoff::new(&exchange, n);
-            let step = Step::new(common.parser, tracker, shunt, sink, filters, handoff, common.settings.snaplen);
-            let (line, post) = (Arc::new(Line::default()), Post::new());
+            // A file's interfaces are not known before it is read: one row for all of them.
+            let interfaces = if source.patient() { 1 } else { source.interfaces().len() };
+            let tallies = Arc::new(Tallies::new(interfaces, common.classes.len()));
+            let line = Line { tallies: tallies.clone(), durable_ns: sink.durable_ns(), ..Line::default() };
+            let snaplen = common.settings.snaplen;
+            let step = Step::new(common.parser, tracker, shunt, sink, filters, handoff, snaplen, tallies);
+            let (line, post) = (Arc::new(line), Post::new());
             let outbox = Outbox::new(&post);
             made.push(Worker { source, step, outbox, line: line.clone(), clock: SystemClock });
             lines.push(line);
@@ -193,7 +207,7 @@ impl Workers {
         let one = |line: &Arc<Line>| {
             let c = line.counts.get();
             WorkerTotals {
-                dropped: c.worker.dropped,
+                dropped: line.tallies.total().dropped,
                 write_failed: c.store.write_failed,
                 table_full: c.tracker.table_full,
             }
@@ -206,11 +220,15 @@ impl Workers {
         let mut t = Totals::default();
         for line in &self.lines {
             let c = line.counts.get();
-            t.worker += c.worker;
+            line.tallies.add_to(&mut t.rows);
+            line.step_ns.add_to(&mut t.step_ns);
+            line.durable_ns.add_to(&mut t.durable_ns);
             t.store += c.store;
             t.tracker = sum(&t.tracker, &c.tracker);
             t.newest = t.newest.max(c.newest);
+            t.writers.push(c.writer);
         }
+        t.rows.iter().for_each(|r| t.worker += r.total());
         t
     }
 }

@@ -24,6 +24,8 @@ pub struct Port {
     pub socket: Socket,
     /// Index into the list of interfaces.
     pub interface: u16,
+    /// Where it publishes how many packets of this interface it has lent.
+    pub received: Arc<AtomicU64>,
 }
 
 /// The source of one worker.
@@ -34,7 +36,6 @@ pub struct XdpSource {
     interfaces: Arc<[Interface]>,
     clock: Arc<Clock>,
     feed: Arc<Feed>,
-    received: Arc<AtomicU64>,
     waiter: Waiter,
     join: Box<[u8]>,
     turn: usize,
@@ -42,14 +43,13 @@ pub struct XdpSource {
 }
 
 impl XdpSource {
-    /// A source over `ports`; `received` is where it publishes how many packets it has lent.
+    /// A source over `ports`.
     pub fn new(
         ports: Vec<Port>,
         inbox: Arc<ArrayQueue<Port>>,
         interfaces: Arc<[Interface]>,
         clock: Arc<Clock>,
         feed: Arc<Feed>,
-        received: Arc<AtomicU64>,
     ) -> XdpSource {
         let joins = ports.iter().any(|p| p.socket.mode().scatter_gather);
         let mut waiter = Waiter::default();
@@ -60,7 +60,6 @@ impl XdpSource {
             interfaces,
             clock,
             feed,
-            received,
             waiter,
             join: vec![0; if joins { JOIN_BYTES } else { 0 }].into(),
             turn: 0,
@@ -100,7 +99,7 @@ impl Source for XdpSource {
                 continue;
             }
             step(packets.get(..n).unwrap_or(&[]), &self.interfaces);
-            self.received.store(self.received.load(Ordering::Relaxed) + n as u64, Ordering::Relaxed);
+            port.received.store(port.received.load(Ordering::Relaxed) + n as u64, Ordering::Relaxed);
             batch.done(frames);
             return Ok(Polled::Packets(n));
         }

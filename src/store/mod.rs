@@ -109,6 +109,7 @@ pub(crate) fn random() -> io::Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
+pub use keeper::KeeperCounts;
 pub use keeper::shelf::Holding;
 pub use list::{SegmentRef, segments};
 pub use open::{Options, Store};

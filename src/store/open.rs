@@ -5,13 +5,14 @@ use super::catalog::Publisher;
 use super::event::StoreEvent;
 use super::format::{FORMAT_VERSION, StoreId};
 use super::keeper::shelf::{Budget, Holding};
-use super::keeper::{EventHook, IndexHook, Plan, Running, Supply};
+use super::keeper::{EventHook, IndexHook, KeeperCounts, Plan, Running, Supply};
 use super::layout::{self, Layout};
 use super::lock::Lock;
 use super::recover;
 use super::writer::Writer;
 use super::{StoreError, at};
 use crate::limits::{SEGMENT_BYTES, SEGMENT_BYTES_MIN, SYNC_NS};
+use crate::metrics::latency::Distribution;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -171,6 +172,16 @@ impl Store {
     /// What the disk holds of each class, as of at most a second ago; cheap.
     pub fn holdings(&self) -> Vec<Holding> {
         self.supply.holdings()
+    }
+
+    /// What the keeper has done and has to do, as of at most a second ago.
+    pub fn keeper_counts(&self) -> KeeperCounts {
+        self.supply.keeper_counts()
+    }
+
+    /// Adds the times from arrival to queryable so far, ns.
+    pub fn queryable_ns(&self, to: &mut Distribution) {
+        self.supply.queryable_ns().add_to(to);
     }
 
     /// Seals what the writers have handed over, waits until it is indexed, and lets go of the store. Returns what

@@ -38,6 +38,7 @@ pub struct OpenSegment {
     durable: AtomicU64,
     packets: AtomicU64,
     last: AtomicU64,
+    arrived: AtomicU64,
     broken: AtomicBool,
 }
 
@@ -57,6 +58,7 @@ impl OpenSegment {
             durable: AtomicU64::new(0),
             packets: AtomicU64::new(0),
             last: AtomicU64::new(0),
+            arrived: AtomicU64::new(0),
             broken: AtomicBool::new(false),
         }
     }
@@ -97,6 +99,17 @@ impl OpenSegment {
         self.packets.store(packets, Ordering::Relaxed);
         self.last.store(last, Ordering::Relaxed);
         self.durable.store(durable, Ordering::Release);
+    }
+
+    /// Writer, after [`advance`](OpenSegment::advance): when the oldest packet that is durable now arrived, Unix ns; 0: not
+    /// known. Kept until the keeper has asked.
+    pub fn arrived(&self, first: u64) {
+        let _ = self.arrived.compare_exchange(0, first, Ordering::Release, Ordering::Relaxed);
+    }
+
+    /// Keeper, before it publishes: what [`arrived`](OpenSegment::arrived) was told, once.
+    pub fn take_arrived(&self) -> Option<u64> {
+        Some(self.arrived.swap(0, Ordering::Acquire)).filter(|t| *t > 0)
     }
 
     /// Writer: a write failed; there are holes.

@@ -9,19 +9,20 @@ pub mod run;
 pub mod step;
 
 use crate::conn::TrackerStats;
-use crate::metrics::account::{StoreCounts, WorkerCounts};
+use crate::metrics::account::StoreCounts;
+use crate::store::sink::WriterStats;
 
-/// What a worker tells of itself, once a batch.
+/// What a worker tells of itself, once a batch; what it did with each packet is in its [tallies](crate::metrics::tallies).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// What it did with what it received.
-    pub worker: WorkerCounts,
     /// What became of what it stored.
     pub store: StoreCounts,
+    /// Its blocks.
+    pub writer: WriterStats,
     /// Its connection table.
     pub tracker: TrackerStats,
     /// Newest packet time, Unix ns.
     pub newest: u64,
 }
 
-crate::words!(Counts: worker, store, tracker, newest);
+crate::words!(Counts: store, writer, tracker, newest);

@@ -6,7 +6,9 @@ use super::receipts::Outbox;
 use super::step::Step;
 use crate::conn::shunt::Shunt;
 use crate::limits::{SLEEP_NS, SPIN_NS, SWEEP_SLOTS, SWEEP_SLOTS_IDLE};
+use crate::metrics::latency::Histogram;
 use crate::metrics::publish::Published;
+use crate::metrics::tallies::Tallies;
 use crate::source::{Polled, Source};
 use crate::store::sink::Recorder;
 use std::sync::Arc;
@@ -45,6 +47,12 @@ pub struct Line {
     pub stop: AtomicBool,
     /// Its counters.
     pub counts: Published<Counts>,
+    /// What became of each packet: the step's.
+    pub tallies: Arc<Tallies>,
+    /// How long it worked on each batch, parcels of others included, ns.
+    pub step_ns: Histogram,
+    /// From the arrival of a block's oldest packet until the block is durable, ns: the sink's.
+    pub durable_ns: Arc<Histogram>,
 }
 
 /// One worker, ready to run on a thread of its own.
@@ -87,11 +95,15 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
                 self.source.stop();
             }
             let patient = self.source.patient();
+            let mut began = 0;
             let polled = if patient && !self.step.sink.room() {
                 Polled::Idle
             } else {
                 self.step.learn(self.source.interfaces());
-                self.source.poll(|packets, interfaces| self.step.run(packets, interfaces))?
+                self.source.poll(|packets, interfaces| {
+                    began = self.clock.mono_ns();
+                    self.step.run(packets, interfaces);
+                })?
             };
             if polled == Polled::Idle {
                 self.step.handoff.flush();
@@ -101,7 +113,10 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
             let now = self.house();
             match polled {
                 Polled::End => return Ok(()),
-                Polled::Packets(_) => busy_ns = now,
+                Polled::Packets(_) => {
+                    self.line.step_ns.record(now.saturating_sub(began));
+                    busy_ns = now;
+                }
                 Polled::Idle if parcels > 0 || now.saturating_sub(busy_ns) < SPIN_NS => std::hint::spin_loop(),
                 // The disk has to catch up; it tells nobody when.
                 Polled::Idle if patient && !self.step.sink.room() => std::thread::sleep(Duration::from_micros(50)),
@@ -124,8 +139,8 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
     /// What is done once a round: blocks, the sweep, receipts, counters. Returns the time.
     fn house(&mut self) -> u64 {
         let now = self.clock.mono_ns();
-        self.step.sink.tick(now);
         self.sweep(SWEEP_SLOTS);
+        self.step.sink.tick(now);
         self.outbox.fill(&mut self.step.tracker, now);
         self.publish();
         now
@@ -133,15 +148,21 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
 
     fn sweep(&mut self, slots: usize) {
         // Files bring their own time; on a wire time goes on when packets don't.
-        let unix = if self.source.patient() { self.step.newest } else { self.clock.unix_ns() };
+        let unix = if self.source.patient() {
+            self.step.newest
+        } else {
+            let unix = self.clock.unix_ns();
+            self.step.sink.note_time(unix);
+            unix
+        };
         self.step.tracker.sweep(unix, slots, &mut self.step.shunt);
     }
 
     fn publish(&self) {
         let step = &self.step;
         self.line.counts.set(&Counts {
-            worker: step.counts,
             store: step.sink.counts(),
+            writer: step.sink.stats(),
             tracker: step.tracker.stats(),
             newest: step.newest,
         });

@@ -1,4 +1,4 @@
-//! One batch: parse, prefetch, filter, decide, store. Owns the worker's state and its counters; a function of the packets
+//! One batch: parse, prefetch, filter, decide, store. Owns the worker's state and writes its tallies; a function of the packets
 //! and that state alone: no system call, clock, lock or allocation. Called by the loop, by benches and by fuzzers.
 
 use super::filter::Filters;
@@ -7,10 +7,11 @@ use crate::conn::Tracker;
 use crate::conn::shunt::Shunt;
 use crate::conn::verdict::{Mark, Verdict};
 use crate::limits::BATCH_PACKETS;
-use crate::metrics::account::WorkerCounts;
+use crate::metrics::tallies::{Early, Fate, Tallies};
 use crate::packet::{Fragment, Parsed, Parser};
 use crate::source::{Interface, Packet};
 use crate::store::sink::{Appended, Sink};
+use std::sync::Arc;
 
 /// The state of one worker between batches.
 pub struct Step<K, S> {
@@ -28,8 +29,8 @@ pub struct Step<K, S> {
     pub handoff: Handoff,
     /// Bytes kept of each packet at most.
     pub snaplen: u32,
-    /// What became of the packets.
-    pub counts: WorkerCounts,
+    /// What became of the packets; others read it.
+    pub tallies: Arc<Tallies>,
     /// Newest packet time seen, Unix ns.
     pub newest: u64,
     parsed: Vec<Parsed>,
@@ -38,6 +39,7 @@ pub struct Step<K, S> {
 }
 
 impl<K: Shunt, S: Sink> Step<K, S> {
+    #[allow(clippy::too_many_arguments, reason = "each part is given once, by those who made it")]
     /// A worker's state; all memory is taken by the caller and here.
     pub fn new(
         parser: Parser,
@@ -47,9 +49,10 @@ impl<K: Shunt, S: Sink> Step<K, S> {
         filters: Filters,
         handoff: Handoff,
         snaplen: u32,
+        tallies: Arc<Tallies>,
     ) -> Self {
-        let (counts, parsed) = (WorkerCounts::default(), Vec::with_capacity(BATCH_PACKETS));
-        Step { parser, tracker, shunt, sink, filters, handoff, snaplen, counts, newest: 0, parsed, known: 0 }
+        let parsed = Vec::with_capacity(BATCH_PACKETS);
+        Step { parser, tracker, shunt, sink, filters, handoff, snaplen, tallies, newest: 0, parsed, known: 0 }
     }
 
     /// Compiles filters for interfaces that are new since the last call. Allocates: for the loop, between batches.
@@ -61,7 +64,8 @@ impl<K: Shunt, S: Sink> Step<K, S> {
         self.known = interfaces.len();
     }
 
-    /// Works one batch off. Every packet ends in exactly one of the counters of [`WorkerCounts`], here or in the worker that
+    /// Works one batch off. Every packet ends in exactly one of the counters of
+    /// [`WorkerCounts`](crate::metrics::account::WorkerCounts), here or in the worker that
     /// it is handed to.
     pub fn run(&mut self, packets: &[Packet<'_>], interfaces: &[Interface]) {
         // A file may describe an interface in front of the very packets of this batch.
@@ -76,9 +80,9 @@ impl<K: Shunt, S: Sink> Step<K, S> {
         }
         for (i, p) in packets.iter().enumerate() {
             let Some(&parsed) = self.parsed.get(i) else { break };
-            self.counts.received.add(p.wire_len);
+            self.tallies.early(p.iface, Early::Received, p.wire_len);
             if !self.filters.accept(link_type(p, interfaces), p) {
-                self.counts.filtered.add(p.wire_len);
+                self.tallies.early(p.iface, Early::Filtered, p.wire_len);
             } else if parsed.fragment != Fragment::None {
                 self.fragment(p, parsed, interfaces);
             } else {
@@ -129,9 +133,9 @@ impl<K: Shunt, S: Sink> Step<K, S> {
 
     fn give(&mut self, to: usize, p: &Packet<'_>, parsed: &Parsed) {
         if self.handoff.give(to, p, parsed) {
-            self.counts.handed_over.add(p.wire_len);
+            self.tallies.early(p.iface, Early::HandedOver, p.wire_len);
         } else {
-            self.counts.dropped.handoff_full.add(p.wire_len);
+            self.tallies.early(p.iface, Early::HandoffFull, p.wire_len);
         }
     }
 
@@ -143,20 +147,20 @@ impl<K: Shunt, S: Sink> Step<K, S> {
                 let kept = Packet { data: p.data.get(..keep).unwrap_or(p.data), ..*p };
                 match self.sink.append(class, &kept, interfaces, mark) {
                     Appended::Stored => {
-                        self.counts.stored.add(p.wire_len);
+                        self.tallies.fate(p.iface, class, Fate::Stored, p.wire_len);
                         if mark == Mark::Untracked {
-                            self.counts.untracked.add(p.wire_len);
+                            self.tallies.fate(p.iface, class, Fate::Untracked, p.wire_len);
                         }
                     }
                     Appended::Stalled => {
                         self.tracker.not_stored(parsed, p.wire_len);
-                        self.counts.dropped.disk_stall.add(p.wire_len);
+                        self.tallies.fate(p.iface, class, Fate::DiskStall, p.wire_len);
                     }
                 }
             }
-            Verdict::Cut => self.counts.cut.add(p.wire_len),
-            Verdict::Discard => self.counts.class_discard.add(p.wire_len),
-            Verdict::Flood => self.counts.dropped.flood.add(p.wire_len),
+            Verdict::Cut { class } => self.tallies.fate(p.iface, class, Fate::Cut, p.wire_len),
+            Verdict::Discard { class } => self.tallies.fate(p.iface, class, Fate::Discarded, p.wire_len),
+            Verdict::Flood => self.tallies.early(p.iface, Early::Flood, p.wire_len),
         }
     }
 }

@@ -93,8 +93,8 @@ impl<T: Shunt> Product<T> {
         self.fetch();
         match verdict {
             Verdict::Store { .. } => true,
-            Verdict::Cut => false,
-            Verdict::Discard | Verdict::Flood => panic!("{verdict:?} of packet at {time}"),
+            Verdict::Cut { .. } => false,
+            Verdict::Discard { .. } | Verdict::Flood => panic!("{verdict:?} of packet at {time}"),
         }
     }
 

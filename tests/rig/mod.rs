@@ -178,7 +178,16 @@ pub fn record(queues: Vec<Vec<Frame>>) -> (Vec<Kept>, Vec<Receipt>, WorkerCounts
         let tracker = Tracker::new(&PLAN, classes(), [7; 16]).unwrap();
         let filters = Filters::new(None, &interfaces).unwrap();
         let handoff = Handoff::new(&exchange, me);
-        let step = Step::new(Parser::new(99, true), tracker, NoShunt, kept.clone(), filters, handoff, 65_535);
+        let step = Step::new(
+            Parser::new(99, true),
+            tracker,
+            NoShunt,
+            kept.clone(),
+            filters,
+            handoff,
+            65_535,
+            line.tallies.clone(),
+        );
         let source = Queue { frames, next: 0, interfaces };
         let worker = Worker { source, step, outbox: Outbox::new(&post), line: line.clone(), clock: SystemClock };
         threads.push(std::thread::spawn(|| worker.run().unwrap()));
@@ -198,7 +207,7 @@ pub fn record(queues: Vec<Vec<Frame>>) -> (Vec<Kept>, Vec<Receipt>, WorkerCounts
     let mut counts = WorkerCounts::default();
     for (thread, line) in threads.into_iter().zip(&lines) {
         thread.join().unwrap();
-        counts += line.counts.get().worker;
+        counts += line.tallies.total();
     }
     let kept = std::mem::take(&mut *kept.0.lock().unwrap());
     (kept, receipts, counts)

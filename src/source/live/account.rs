@@ -4,52 +4,79 @@
 use super::start::{Engine, PacketEngine, XdpEngine};
 use super::{Error, Live};
 use crate::iface::{Link, NicCounters};
+use crate::limits::QUEUES_MAX;
 use crate::metrics::account::SourceCounts;
 use std::sync::atomic::Ordering;
 
 impl Live {
     /// All interfaces together.
     pub fn account(&self) -> Result<SourceCounts, Error> {
-        let mut sum = SourceCounts::default();
+        Ok(self.ports()?.into_iter().fold(SourceCounts::default(), |mut sum, port| {
+            sum += port;
+            sum
+        }))
+    }
+
+    /// By interface, in the order of [`Live::interfaces`]: each queue (`xdp`), each interface (`packet`).
+    pub fn ports(&self) -> Result<Vec<SourceCounts>, Error> {
         match &self.engine {
             Engine::Xdp(engine) => {
-                for iface in 0..self.tapped.len() {
-                    sum += engine.program.counters.read(iface)?;
+                let mut ports = Vec::with_capacity(self.interfaces.len());
+                for (slot, t) in self.tapped.iter().enumerate() {
+                    for queue in 0..t.queues {
+                        ports.push(engine.program.counters.read(slot, queue)?);
+                    }
+                    // Queues that came into use since: without sockets, theirs is what passes.
+                    for queue in t.queues..QUEUES_MAX as u32 {
+                        let more = engine.program.counters.read(slot, queue)?;
+                        ports.iter_mut().last().into_iter().for_each(|p| *p += more);
+                    }
                 }
-                sum.in_ring = engine.in_ring();
+                for (port, level) in ports.iter_mut().zip(engine.levels(self.interfaces.len())) {
+                    port.in_ring = level;
+                }
                 if !engine.program.counters.counts_failures() {
-                    self.failures_of_sockets(engine, &mut sum);
+                    self.failures_of_sockets(engine, &mut ports);
                 }
+                Ok(ports)
             }
             Engine::Packet(engine) => {
-                for iface in 0..self.tapped.len() {
-                    sum += engine.program.counters.read(iface)?;
-                }
-                sum.lost = engine.lost();
+                let lost = engine.lost();
+                let read = |(slot, lost)| Ok(SourceCounts { lost, ..engine.program.counters.read(slot, 0)? });
+                lost.into_iter().enumerate().map(read).collect()
             }
         }
-        Ok(sum)
+    }
+
+    /// Places of each interface's ring in packets, in the order of [`Live::interfaces`]; `packet` has rings of bytes and none.
+    pub fn ring_sizes(&self) -> Vec<u64> {
+        match &self.engine {
+            Engine::Xdp(engine) => vec![u64::from(engine.config.rx_entries); self.interfaces.len()],
+            Engine::Packet(_) => Vec::new(),
+        }
     }
 
     /// Redirect failures without the tracepoint: from XDP_STATISTICS. There `rx_dropped` is a frame that was wanting or a
     /// packet that did not fit (with several frames a packet it always fits), `rx_ring_full` a full RX ring; a
     /// socket that was not (or no longer) bound is counted nowhere, and is what is missing once nothing moves any more.
-    fn failures_of_sockets(&self, engine: &XdpEngine, sum: &mut SourceCounts) {
-        for port in &engine.ports {
-            let Some(Ok(s)) = port.statistics.as_ref().map(rustix::net::sockopt::xdp_statistics) else { continue };
-            sum.redirect_failed.ring_full += s.rx_ring_full.unwrap_or(0);
-            if port.scatter_gather {
-                sum.redirect_failed.no_frame += s.rx_dropped;
+    fn failures_of_sockets(&self, engine: &XdpEngine, ports: &mut [SourceCounts]) {
+        for view in &engine.ports {
+            let Some(Ok(s)) = view.statistics.as_ref().map(rustix::net::sockopt::xdp_statistics) else { continue };
+            let Some(port) = ports.get_mut(usize::from(view.interface)) else { continue };
+            port.redirect_failed.ring_full += s.rx_ring_full.unwrap_or(0);
+            if view.scatter_gather {
+                port.redirect_failed.no_frame += s.rx_dropped;
             } else {
                 let no_frame = s.rx_fill_ring_empty_descs.unwrap_or(s.rx_dropped).min(s.rx_dropped);
-                sum.redirect_failed.no_frame += no_frame;
-                sum.redirect_failed.too_big += s.rx_dropped - no_frame;
+                port.redirect_failed.no_frame += no_frame;
+                port.redirect_failed.too_big += s.rx_dropped - no_frame;
             }
         }
         if self.feed.is_cut() {
-            let received: u64 = engine.received.iter().map(|r| r.load(Ordering::Relaxed)).sum();
-            sum.redirect_failed.unbound =
-                sum.redirected.packets.saturating_sub(received + sum.in_ring + sum.redirect_failed.total());
+            for (port, received) in ports.iter_mut().zip(&engine.received) {
+                let known = received.load(Ordering::Relaxed) + port.in_ring + port.redirect_failed.total();
+                port.redirect_failed.unbound = port.redirected.packets.saturating_sub(known);
+            }
         }
     }
 
@@ -77,19 +104,27 @@ impl Live {
 }
 
 impl XdpEngine {
-    /// Descriptors in all RX rings.
-    fn in_ring(&self) -> u64 {
-        self.ports.iter().map(|p| u64::from(p.level.descriptors())).sum()
+    /// Descriptors in the RX rings of each of so many interfaces.
+    fn levels(&self, interfaces: usize) -> Vec<u64> {
+        let mut levels = vec![0; interfaces];
+        for port in &self.ports {
+            if let Some(level) = levels.get_mut(usize::from(port.interface)) {
+                *level += u64::from(port.level.descriptors());
+            }
+        }
+        levels
     }
 }
 
 impl PacketEngine {
-    /// Packets that the rings had no room for, since the start.
-    fn lost(&self) -> u64 {
-        let mut sum = self.lost.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for socket in &self.sockets {
-            *sum += socket.statistics().map_or(0, |s| s.drops);
+    /// Packets that the rings had no room for, since the start, by interface.
+    fn lost(&self) -> Vec<u64> {
+        let mut lost = self.lost.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for (interface, socket) in &self.sockets {
+            if let Some(lost) = lost.get_mut(*interface) {
+                *lost += socket.statistics().map_or(0, |s| s.drops);
+            }
         }
-        *sum
+        lost.clone()
     }
 }

@@ -2,7 +2,7 @@
 //! the same maps, and the workers get new sockets in place of the dead ones. Nothing is counted anew.
 
 use super::feed::Feed;
-use super::start::{Engine, PacketEngine, XdpEngine, open_port, open_taps};
+use super::start::{Engine, PacketEngine, Place, XdpEngine, open_port, open_taps};
 use super::survey::tapped;
 use super::{Error, Live, Tapped};
 use crate::bpf::attach::{Mode, attach};
@@ -44,7 +44,9 @@ impl XdpEngine {
         let before: u32 = all.iter().take(i).map(|t| t.queues).sum();
         for queue in 0..now.queues {
             let interface = (before + queue) as u16;
-            let (port, view) = open_port(&self.program, now, i, queue, interface, &self.config, native)?;
+            let received = self.received.get(usize::from(interface)).cloned().unwrap_or_default();
+            let place = Place { slot: i, queue, interface };
+            let (port, view) = open_port(&self.program, now, place, received, &self.config, native)?;
             self.ports.push(view);
             if let Some(inbox) = self.inboxes.get(queue as usize % self.inboxes.len().max(1)) {
                 let _ = inbox.push(port);
@@ -63,7 +65,7 @@ impl PacketEngine {
         for ((tap, socket), inbox) in opened.into_iter().zip(&self.inboxes) {
             feed.open().sockets.push(socket.another().map_err(at("dup"))?);
             socket.filter(self.program.program()).map_err(at("socket filter"))?;
-            self.sockets.push(socket);
+            self.sockets.push((i, socket));
             let _ = inbox.push(tap);
         }
         Ok(())

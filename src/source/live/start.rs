@@ -115,6 +115,7 @@ pub(super) enum Engine {
 pub(super) struct XdpEngine {
     pub(super) program: XdpProgram,
     pub(super) ports: Vec<PortView>,
+    /// By interface of the list: packets that its source has lent.
     pub(super) received: Vec<Arc<AtomicU64>>,
     pub(super) inboxes: Vec<Arc<ArrayQueue<Port>>>,
     pub(super) config: Config,
@@ -123,6 +124,8 @@ pub(super) struct XdpEngine {
 
 /// What the control thread sees of a worker's socket.
 pub(super) struct PortView {
+    /// Index into the list of interfaces.
+    pub(super) interface: u16,
     pub(super) level: Level,
     /// The socket itself, where its statistics are needed.
     pub(super) statistics: Option<OwnedFd>,
@@ -131,10 +134,12 @@ pub(super) struct PortView {
 
 pub(super) struct PacketEngine {
     pub(super) program: PacketProgram,
-    pub(super) sockets: Vec<PacketSocket>,
+    /// Each with the index of its interface.
+    pub(super) sockets: Vec<(usize, PacketSocket)>,
     pub(super) inboxes: Vec<Arc<ArrayQueue<Tap>>>,
     pub(super) plan: LivePlan,
-    pub(super) lost: Mutex<u64>,
+    /// By interface: the sockets forget what they have told.
+    pub(super) lost: Mutex<Vec<u64>>,
 }
 
 /// The pcap link type of an interface's frames.
@@ -205,12 +210,15 @@ fn start_xdp(survey: &Survey, plan: &LivePlan, clock: &Arc<Clock>, notes: &mut V
     let config = plan.xsk(tapped, count);
     let mut interfaces = Vec::new();
     let mut ports: Vec<Vec<Port>> = (0..count).map(|_| Vec::new()).collect();
-    let mut views = Vec::new();
+    let (mut views, mut received) = (Vec::new(), Vec::new());
     for (slot, (t, native)) in tapped.iter().zip(&native).enumerate() {
         let mut mode = None;
         for queue in 0..t.queues {
             let name = if t.queues == 1 { t.link.name.clone() } else { format!("{}:{queue}", t.link.name) };
-            let (port, view) = open_port(&program, t, slot, queue, interfaces.len() as u16, &config, *native)?;
+            let lent = Arc::<AtomicU64>::default();
+            received.push(lent.clone());
+            let place = Place { slot, queue, interface: interfaces.len() as u16 };
+            let (port, view) = open_port(&program, t, place, lent, &config, *native)?;
             interfaces.push(Interface { name, link_type: 1 });
             mode = Some(port.socket.mode());
             views.push(view);
@@ -226,43 +234,43 @@ fn start_xdp(survey: &Survey, plan: &LivePlan, clock: &Arc<Clock>, notes: &mut V
         }
     }
     let interfaces: Arc<[Interface]> = interfaces.into();
-    let received: Vec<Arc<AtomicU64>> = (0..count).map(|_| Arc::default()).collect();
     let inboxes: Vec<Arc<ArrayQueue<Port>>> = ports.iter().map(|p| Arc::new(ArrayQueue::new(p.len().max(1)))).collect();
-    let sources = ports.into_iter().zip(&received).zip(&inboxes).map(|((ports, received), inbox)| {
-        LiveSource::Xdp(XdpSource::new(
-            ports,
-            inbox.clone(),
-            interfaces.clone(),
-            clock.clone(),
-            feed.clone(),
-            received.clone(),
-        ))
+    let sources = ports.into_iter().zip(&inboxes).map(|(ports, inbox)| {
+        LiveSource::Xdp(XdpSource::new(ports, inbox.clone(), interfaces.clone(), clock.clone(), feed.clone()))
     });
     let workers = sources.zip(program.shunt.partition(count, clock)).collect();
     let engine = XdpEngine { program, ports: views, received, inboxes, config, plan: plan.clone() };
     Ok(Parts { workers, interfaces, feed, engine: Engine::Xdp(engine) })
 }
 
+/// A queue: of which interface slot, and its index in the list of interfaces.
+pub(super) struct Place {
+    pub(super) slot: usize,
+    pub(super) queue: u32,
+    pub(super) interface: u16,
+}
+
 /// Binds a socket to a queue and sends the queue's packets to it.
 pub(super) fn open_port(
     program: &XdpProgram,
     tapped: &Tapped,
-    slot: usize,
-    queue: u32,
-    interface: u16,
+    place: Place,
+    received: Arc<AtomicU64>,
     config: &Config,
     native: bool,
 ) -> Result<(Port, PortView), Error> {
     let config = Config { copy: config.copy || !native, ..config.clone() };
-    let socket = Socket::bind(tapped.link.index, queue, &config)
+    let socket = Socket::bind(tapped.link.index, place.queue, &config)
         .map_err(|source| Error::Xsk { interface: tapped.link.name.clone(), source })?;
-    program.serve(slot, queue, socket.as_fd())?;
+    program.serve(place.slot, place.queue, socket.as_fd())?;
+    let interface = place.interface;
     let view = PortView {
+        interface,
         level: socket.level(),
         statistics: if program.counters.counts_failures() { None } else { socket.as_fd().try_clone_to_owned().ok() },
         scatter_gather: socket.mode().scatter_gather,
     };
-    Ok((Port { socket, interface }, view))
+    Ok((Port { socket, interface, received }, view))
 }
 
 fn start_packet(survey: &Survey, plan: &LivePlan, clock: &Arc<Clock>) -> Result<Parts, Error> {
@@ -277,17 +285,17 @@ fn start_packet(survey: &Survey, plan: &LivePlan, clock: &Arc<Clock>) -> Result<
         interfaces.push(Interface { name: t.link.name.clone(), link_type: link_type(&t.link)? });
         for (worker, (tap, socket)) in taps.iter_mut().zip(open_taps(t, i, count, bytes)?) {
             worker.push(tap);
-            sockets.push(socket);
+            sockets.push((i, socket));
         }
     }
     // All are bound and share their interfaces' packets, and none has let one through: recording starts now.
-    for (i, socket) in sockets.iter().enumerate() {
-        let interface = tapped.get(i / count).map(|t| t.link.name.clone()).unwrap_or_default();
+    for (i, socket) in &sockets {
+        let interface = tapped.get(*i).map(|t| t.link.name.clone()).unwrap_or_default();
         let failed = |source| packet::Error { interface, step: "socket filter", source };
         socket.filter(program.program()).map_err(failed)?;
     }
     let feed = Arc::new(Feed::default());
-    for socket in &sockets {
+    for (_, socket) in &sockets {
         if let Ok(another) = socket.another() {
             feed.open().sockets.push(another);
         }
@@ -299,7 +307,8 @@ fn start_packet(survey: &Survey, plan: &LivePlan, clock: &Arc<Clock>) -> Result<
         LiveSource::Packet(PacketSource::new(taps, inbox.clone(), interfaces, clock, feed))
     });
     let workers = sources.zip(program.shunt.partition(count, clock)).collect();
-    let engine = PacketEngine { program, sockets, inboxes, plan: plan.clone(), lost: Mutex::new(0) };
+    let engine =
+        PacketEngine { program, sockets, inboxes, plan: plan.clone(), lost: Mutex::new(vec![0; tapped.len()]) };
     Ok(Parts { workers, interfaces, feed, engine: Engine::Packet(engine) })
 }
 

@@ -4,7 +4,7 @@
 pub mod shelf;
 mod supply;
 
-pub use supply::{Supply, unix_now};
+pub use supply::{KeeperCounts, Supply, unix_now};
 
 use super::catalog::Publisher;
 use super::disk::files;
@@ -60,6 +60,12 @@ struct Keeper {
     on_event: EventHook,
     told_buffered: bool,
     told_holdings: Option<Instant>,
+    /// Arrival of the oldest packets that the next catalog makes queryable.
+    arrived: Vec<u64>,
+    /// Sealed segments by number that wait for their index, since when.
+    unindexed: HashMap<u64, Instant>,
+    /// Since the start.
+    counts: KeeperCounts,
 }
 
 /// The running threads.
@@ -111,6 +117,9 @@ impl Running {
             on_event,
             told_buffered: false,
             told_holdings: None,
+            arrived: Vec::new(),
+            unindexed: HashMap::new(),
+            counts: KeeperCounts::default(),
         };
         for s in sealed {
             keeper.shelve(s);
@@ -152,17 +161,31 @@ impl Keeper {
         self.sync();
         self.note_indexes();
         self.expire(0);
-        self.catalog.publish(&self.open, unix_now());
+        self.publish();
         self.pass_events();
         if self.told_holdings.is_none_or(|t| t.elapsed() >= HOLDINGS) {
             self.tell_holdings();
         }
     }
 
+    /// Publishes the catalog: what it names can be queried from now on.
+    fn publish(&mut self) {
+        self.arrived.extend(self.open.iter().filter_map(|s| s.take_arrived()));
+        self.catalog.publish(&self.open, unix_now());
+        let now = unix_now();
+        for first in self.arrived.drain(..) {
+            self.supply.queryable_ns().record(now.saturating_sub(first));
+        }
+    }
+
     fn tell_holdings(&mut self) {
         self.told_holdings = Some(Instant::now());
         let open: Vec<_> = self.open.iter().filter(|s| s.stage() != Stage::Spare).cloned().collect();
-        self.supply.publish(self.shelf.holdings(self.supply.class_names(), &open));
+        let spare = (self.open.len() - open.len()) as u64;
+        let holdings = self.shelf.holdings(self.supply.class_names(), &open);
+        let unindexed = self.unindexed.len() as u64;
+        let index_lag_ns = self.unindexed.values().map(|t| t.elapsed().as_nanos() as u64).max().unwrap_or(0);
+        self.supply.publish(holdings, KeeperCounts { spare, unindexed, index_lag_ns, ..self.counts });
     }
 
     fn close(&mut self) {
@@ -173,7 +196,7 @@ impl Keeper {
         }
         self.seal_closed();
         self.expire(0);
-        self.catalog.publish(&self.open, unix_now());
+        self.publish();
         self.catalog.retire();
         self.pass_events();
         self.tell_holdings();
@@ -235,6 +258,7 @@ impl Keeper {
     fn seal_closed(&mut self) {
         let closed: Vec<_> = self.open.iter().filter(|s| s.stage() == Stage::Closed).cloned().collect();
         for s in closed {
+            self.arrived.extend(s.take_arrived());
             let depth = if s.broken() { Depth::Whole } else { Depth::Frames };
             let unsealed = Unsealed { number: s.number, limit: s.committed(), header: s.header() };
             let sealed = seal::seal(&self.plan.layout, self.supply.store_id(), &unsealed, depth);
@@ -242,6 +266,7 @@ impl Keeper {
             self.synced.remove(&s.number);
             match sealed {
                 Ok(Some(sealed)) => {
+                    self.counts.sealed += 1;
                     (self.on_event)(StoreEvent::Sealed { path: sealed.path.clone(), packets: sealed.packets });
                     self.shelve(sealed);
                 }
@@ -256,6 +281,7 @@ impl Keeper {
         let bytes = s.bytes + index.as_ref().map_or(0, |len| *len);
         if index.is_err() {
             let _ = self.to_index.send(s.path.clone());
+            self.unindexed.insert(s.number, Instant::now());
         }
         self.shelf.put(s.number, Shelved { path: s.path, class: s.class, bytes });
     }
@@ -263,6 +289,9 @@ impl Keeper {
     fn note_indexes(&mut self) {
         while let Ok(path) = self.indexed.try_recv() {
             let Some((_, number)) = layout::sealed_number(&path) else { continue };
+            if self.unindexed.remove(&number).is_some() {
+                self.counts.indexed += 1;
+            }
             let len = |p: &Path| std::fs::metadata(p).map_or(0, |m| m.len());
             self.shelf.resize(number, len(&path) + len(&layout::index_of(&path)));
         }
@@ -277,6 +306,8 @@ impl Keeper {
             .chain([(None, more)])
             .collect();
         while let Some(gone) = self.shelf.excess(&self.plan.budget, &open) {
+            self.counts.expired += 1;
+            self.counts.expired_bytes += gone.bytes;
             let removed = std::fs::remove_file(&gone.path);
             let _ = std::fs::remove_file(layout::index_of(&gone.path));
             if removed.is_ok() {

@@ -2,6 +2,7 @@
 //! writers are on the packet path.
 
 use super::shelf::Holding;
+use crate::metrics::latency::Histogram;
 use crate::store::event::StoreEvent;
 use crate::store::format::StoreId;
 use crate::store::segment::OpenSegment;
@@ -24,7 +25,28 @@ pub struct Supply {
     events_lost: AtomicU64,
     keeper: OnceLock<Thread>,
     /// Between the keeper and the control thread; no writer touches it.
-    holdings: Mutex<Vec<Holding>>,
+    holdings: Mutex<(Vec<Holding>, KeeperCounts)>,
+    /// From the arrival of a packet until a query finds it, ns: the oldest of each publication of the catalog.
+    queryable_ns: Histogram,
+}
+
+/// What the keeper has done and has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeeperCounts {
+    /// Segments sealed since the start.
+    pub sealed: u64,
+    /// Segments indexed since the start.
+    pub indexed: u64,
+    /// Segments dropped to keep the budget, since the start.
+    pub expired: u64,
+    /// Their bytes.
+    pub expired_bytes: u64,
+    /// Preallocated segments that no writer has taken yet.
+    pub spare: u64,
+    /// Sealed segments that wait for their index.
+    pub unindexed: u64,
+    /// How long the oldest of them has waited, ns.
+    pub index_lag_ns: u64,
 }
 
 impl Supply {
@@ -38,6 +60,7 @@ impl Supply {
             events_lost: AtomicU64::new(0),
             keeper: OnceLock::new(),
             holdings: Mutex::default(),
+            queryable_ns: Histogram::default(),
         }
     }
 
@@ -74,15 +97,25 @@ impl Supply {
 
     /// What each class holds, as the keeper saw it within the last second.
     pub fn holdings(&self) -> Vec<Holding> {
-        self.holdings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.holdings.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// What the keeper has done, as of the last second.
+    pub fn keeper_counts(&self) -> KeeperCounts {
+        self.holdings.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    /// From arrival to queryable; filled by the keeper.
+    pub fn queryable_ns(&self) -> &Histogram {
+        &self.queryable_ns
     }
 
     pub(super) fn class_names(&self) -> &[String] {
         &self.classes
     }
 
-    pub(super) fn publish(&self, holdings: Vec<Holding>) {
-        *self.holdings.lock().unwrap_or_else(PoisonError::into_inner) = holdings;
+    pub(super) fn publish(&self, holdings: Vec<Holding>, counts: KeeperCounts) {
+        *self.holdings.lock().unwrap_or_else(PoisonError::into_inner) = (holdings, counts);
     }
 
     /// Number of classes.

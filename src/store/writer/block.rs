@@ -115,6 +115,7 @@ impl OpenBlock {
                 trailer_at: self.used,
                 crcs: self.crcs,
                 totals: self.totals,
+                opened: self.opened,
                 failed: None,
                 retry_at: 0,
             },
@@ -142,6 +143,8 @@ pub struct About {
     pub ifaces: usize,
     /// Times, counts.
     pub totals: BlockTotals,
+    /// When the block was begun, monotonic ns.
+    pub opened: u64,
     /// When its first write failed, monotonic ns.
     pub failed: Option<u64>,
     /// Not to be written before.

@@ -14,13 +14,14 @@ use crate::class::ClassId;
 use crate::conn::verdict::Mark;
 use crate::limits::{BATCH_PACKETS, BLOCKS_MIN, FINISH_NS, FLUSH_NS, OPEN_SEGMENTS_MAX, SNAPLEN, STREAMS_MAX};
 use crate::metrics::account::StoreCounts;
+use crate::metrics::latency::Histogram;
 use crate::source::{Interface, Packet};
 use crate::store::disk::buffers::Buffer;
 use crate::store::disk::{AnyDisk, Disk, Done};
 use crate::store::event::StoreEvent;
 use crate::store::format::IfaceDrops;
 use crate::store::keeper::Supply;
-use crate::store::sink::{Appended, Recorder, Sink};
+use crate::store::sink::{Appended, Recorder, Sink, WriterStats};
 use block::{ClosedBlock, OpenBlock};
 use interfaces::Tables;
 use place::{Flight, Segment};
@@ -66,12 +67,22 @@ pub struct Writer<D = AnyDisk> {
     appended: u64,
     durable: u64,
     failed: u64,
+    written_bytes: u64,
+    /// When the oldest block that is not durable was begun, and when this was looked at.
+    oldest_pending: u64,
+    looked: u64,
+    /// The wall clock at the last tick; 0: not known.
+    unix: u64,
+    /// From the arrival of a block's oldest packet until the block is durable, ns.
+    durable_ns: Arc<Histogram>,
     /// Writes are failing.
     failing: bool,
 }
 
 /// Buffers kept for segment headers.
 const HEADER_BUFFERS: usize = 2;
+/// How often it looks for the oldest block that is not durable.
+const LOOK_NS: u64 = 10_000_000;
 
 impl Writer {
     /// A writer with so many block buffers (at least [`BLOCKS_MIN`]) on the disk that the machine allows.
@@ -110,6 +121,11 @@ impl<D: Disk> Writer<D> {
             appended: 0,
             durable: 0,
             failed: 0,
+            written_bytes: 0,
+            oldest_pending: 0,
+            looked: 0,
+            unix: 0,
+            durable_ns: Arc::default(),
             failing: false,
         }
     }
@@ -117,6 +133,11 @@ impl<D: Disk> Writer<D> {
     /// What an interface (by its index in the source) has received and lost since the start: written with each block.
     pub fn note_drops(&mut self, iface: u16, drops: IfaceDrops) {
         self.tables.note_drops(iface, drops);
+    }
+
+    /// From the arrival of a block's oldest packet until the block is durable, ns; empty for files.
+    pub fn durable_ns(&self) -> Arc<Histogram> {
+        self.durable_ns.clone()
     }
 
     /// Ends all segments, so that what comes next begins new ones: for a step of the clock.
@@ -176,6 +197,13 @@ impl<D: Disk> Writer<D> {
                 i += 1;
             }
         }
+    }
+
+    /// When the oldest block that is not durable was begun; 0: there is none.
+    fn oldest_pending(&self) -> u64 {
+        let open = self.streams.iter().map(|s| s.block.opened);
+        let waiting = self.waiting.iter().map(|b| b.about.opened);
+        open.chain(waiting).chain(self.flights.iter().flatten().filter_map(Flight::opened)).min().unwrap_or(0)
     }
 
     /// Whether anything is not yet on disk.
@@ -246,6 +274,28 @@ impl<D: Disk> Recorder for Writer<D> {
         self.age_segments();
         self.release_segments();
         self.disk.submit();
+        if self.now.saturating_sub(self.looked) >= LOOK_NS {
+            self.looked = self.now;
+            self.oldest_pending = self.oldest_pending();
+        }
+    }
+
+    fn note_time(&mut self, unix_ns: u64) {
+        self.unix = unix_ns;
+    }
+
+    fn stats(&self) -> WriterStats {
+        let (blocks, free) = (self.buffers as u64, self.free.len() as u64);
+        let (open, waiting) = (self.streams.len() as u64, self.waiting.len() as u64);
+        WriterStats {
+            blocks,
+            free,
+            open,
+            waiting,
+            in_flight: blocks.saturating_sub(free + open + waiting),
+            written_bytes: self.written_bytes,
+            oldest_pending: self.oldest_pending,
+        }
     }
 
     fn counts(&self) -> StoreCounts {

@@ -8,7 +8,7 @@ use crate::class::ClassId;
 use crate::limits::{BLOCK_BYTES, OPEN_SEGMENTS_MAX, SEAL_AGE_NS, SECTOR_BYTES, WRITE_GIVE_UP_NS, WRITE_RETRY_NS};
 use crate::store::disk::{Disk, Done, FileSlot, Write};
 use crate::store::event::StoreEvent;
-use crate::store::format::{self, BlockName, HEADER_BYTES_MAX, SegmentHeader};
+use crate::store::format::{self, BlockName, BlockTotals, HEADER_BYTES_MAX, SegmentHeader};
 use crate::store::segment::OpenSegment;
 use crate::store::writer::block::About;
 use rustix::io::Errno;
@@ -47,6 +47,7 @@ struct Queued {
     offset: u64,
     len: u64,
     packets: u32,
+    first: u64,
     last: u64,
     done: bool,
 }
@@ -58,6 +59,13 @@ pub(super) struct Flight {
     offset: u64,
     about: Option<About>,
     tries: u32,
+}
+
+impl Flight {
+    /// When its block was begun, if it is one.
+    pub(super) fn opened(&self) -> Option<u64> {
+        self.about.as_ref().map(|a| a.opened)
+    }
 }
 
 /// What a block asks of a segment.
@@ -180,7 +188,8 @@ impl<D: Disk> Writer<D> {
         let (offset, totals) = (s.next, about.as_ref().map(|a| a.totals).unwrap_or_default());
         s.next += len as u64;
         s.shared.commit(s.next);
-        s.queue.push_back(Queued { offset, len: len as u64, packets: totals.packets, last: totals.last, done: false });
+        let BlockTotals { packets, first, last, .. } = totals;
+        s.queue.push_back(Queued { offset, len: len as u64, packets, first, last, done: false });
         let flight = Flight { segment: s.shared.number, offset, about, tries: 0 };
         self.flights[usize::from(buffer.index())] = Some(flight);
         self.disk.write(Write { file: s.slot, offset, buffer, from: 0, to: len });
@@ -200,6 +209,7 @@ impl<D: Disk> Writer<D> {
         let index = usize::from(write.buffer.index());
         let Some(mut flight) = self.flights[index].take() else { return };
         let left = write.to - write.from;
+        self.written_bytes += result.as_ref().map_or(0, |n| *n.min(&left) as u64);
         match result {
             Ok(n) if n >= left => {
                 if std::mem::take(&mut self.failing) {
@@ -258,16 +268,21 @@ impl<D: Disk> Writer<D> {
             s.shared.break_off();
             s.leaving = true;
         }
-        let before = s.durable;
+        let (before, mut oldest) = (s.durable, 0);
         while s.queue.front().is_some_and(|q| q.done) {
             let Some(q) = s.queue.pop_front() else { break };
             s.durable = q.offset + q.len;
             s.packets += u64::from(q.packets);
             s.last = s.last.max(q.last);
             self.durable += u64::from(q.packets);
+            if q.packets > 0 && self.unix > 0 {
+                self.durable_ns.record(self.unix.saturating_sub(q.first));
+                oldest = if oldest == 0 { q.first } else { oldest.min(q.first) };
+            }
         }
         if s.durable != before {
             s.shared.advance(s.durable, s.packets, s.last);
+            s.shared.arrived(oldest);
         }
     }
 
