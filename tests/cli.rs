@@ -286,3 +286,48 @@ fn what_the_budget_took_is_said_and_leaves_no_index() {
     let last = r.run(&["query", "--last", "1ms", "--json"]).json();
     assert_eq!(last["expired_before"], serde_json::Value::Null, "{last}");
 }
+
+#[test]
+fn a_configuration_is_checked_without_starting_anything() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("retrotap.toml");
+    let check = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        retrotap(&["check-config", file.to_str().unwrap()])
+    };
+    let sample = out(&retrotap(&["check-config", "--json", "tuning/retrotap.toml.sample"]));
+    let sample: serde_json::Value = serde_json::from_str(&sample).unwrap();
+    // A small disk is the one thing that the sample may find wrong.
+    let errors = sample["errors"].as_array().unwrap();
+    assert!(errors.iter().all(|e| e.as_str().unwrap().contains("the filesystem of")), "{sample}");
+    assert_eq!((sample["good"].as_bool(), sample["classes"][0].as_str()), (Some(errors.is_empty()), Some("all")));
+    assert_eq!(check("").status.code(), Some(0));
+    for (text, what) in [
+        ("disc = 5", "line 1, column 1"),
+        ("filter = \"porrt 5\"", "line 1, column 10"),
+        ("[class.a]\nfilter = \"tcp\"\n[class.a]\nfilter = \"udp\"", "duplicate key"),
+        ("store = \"/tmp/x\"\ndisk = \"900PiB\"", "has"),
+        ("[class.all]\ndisk = \"900PiB\"", "class all: disk"),
+    ] {
+        let checked = check(text);
+        assert_eq!(checked.status.code(), Some(2), "{text}: {}", err(&checked));
+        assert!(err(&checked).contains(what), "{text}: {}", err(&checked));
+    }
+}
+
+#[test]
+fn an_imported_configuration_is_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let (theirs, ours) = (dir.path().join("tm.conf"), dir.path().join("ours.toml"));
+    let text = "main { device \"eth1\"; rmtconsole 1; }\nclass \"all\" { filter \"\"; cutoff 15k; disk 1g; }\n";
+    std::fs::write(&theirs, text).unwrap();
+    let import = || retrotap(&["import-config", theirs.to_str().unwrap(), "-o", ours.to_str().unwrap()]);
+    let imported = import();
+    assert_eq!(imported.status.code(), Some(0));
+    assert!(err(&imported).contains("rmtconsole"));
+    assert_eq!(retrotap(&["check-config", ours.to_str().unwrap()]).status.code(), Some(0));
+    // Somebody's file is not overwritten.
+    assert_eq!(import().status.code(), Some(3));
+    std::fs::write(&theirs, "main {").unwrap();
+    assert_eq!(import().status.code(), Some(2));
+}

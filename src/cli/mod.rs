@@ -3,6 +3,7 @@
 
 mod account;
 mod answer;
+mod configs;
 mod exit;
 mod extras;
 mod info;
@@ -63,6 +64,10 @@ enum Command {
     Verify(verify::Args),
     /// Say what a range of cutoffs would keep of some traffic, and how many days fit a disk
     Plan(plan::Args),
+    /// Check a configuration file without starting anything
+    CheckConfig(configs::Check),
+    /// Turn a configuration of the original Time Machine into one of retrotap
+    ImportConfig(configs::Import),
     /// Print the completion script of a shell
     Completions(extras::Completions),
     /// Print the manual page, or write all of them into a directory
@@ -87,6 +92,8 @@ pub fn main() -> ExitCode {
         Command::Info(args) => info::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::CheckConfig(args) => configs::check(args),
+        Command::ImportConfig(args) => configs::import(args),
         Command::Completions(args) => extras::completions(args),
         Command::Man(args) => extras::man(args),
     };
