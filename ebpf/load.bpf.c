@@ -58,6 +58,7 @@ struct load_tally refused; /* by the device: its ring was full */
 struct load_tally failed;  /* not even queued: no such device, down, too long */
 struct load_tally kept;	   /* what `cutoff` must keep of `offered` */
 __u64 connections;	   /* of which a packet was offered */
+__u64 begun;		   /* of which the first packet was offered */
 __u64 slipped_ns;	   /* by which the schedule was moved */
 __u64 untold;		   /* transmissions that no pending packet explains; must stay 0 */
 
@@ -180,6 +181,7 @@ static __always_inline void settle(struct load_port *port, int took)
 		refused.bytes += w->len;
 		return;
 	}
+	begun += w->first;
 	offered.packets++;
 	offered.bytes += w->len;
 	if (c->bytes < cutoff || w->control) {

@@ -23,7 +23,7 @@ enum shape_flag {
 
 /* A kind of connection; user space makes SHAPES of them, all alike probable. */
 struct load_shape {
-	__u32 packets; /* of both directions; TCP: 1 (a lone SYN) or at least 7 */
+	__u32 packets; /* of both directions; TCP: 1 or 2 (a probe, unanswered or answered) or at least 7 */
 	__u16 request; /* payload of the client's first data packet */
 	__u16 data;    /* payload of every further one */
 	__u16 last;    /* payload of the last one */

@@ -5,6 +5,7 @@
 mod mix;
 mod play;
 mod run;
+mod shapes;
 mod truth;
 
 use clap::Parser;

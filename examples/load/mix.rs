@@ -1,6 +1,7 @@
-//! The mixes: tables of connection shapes and the steady state at the start, all drawn from the seed. Called once
-//! before the run; knows nothing of eBPF.
+//! The mixes: which there are, and the steady state that a run starts from, all drawn from the seed. Called once before
+//! the run; knows nothing of eBPF. What the two heavy-tailed mixes are calibrated to is beside them, in `shapes.rs`.
 
+use super::shapes::{backbone, lab};
 use clap::ValueEnum;
 
 /// Entries of the table of shapes; all are alike probable.
@@ -17,6 +18,9 @@ pub const HEAD_BYTES: usize = 96;
 pub enum Mix {
     /// Heavy tail, as at the sites of the 2008 paper: 94 % of the connections under 10 KB, 100 KB in the mean.
     Lab,
+    /// A backbone link as CAIDA's traces show it: 55 thousand new connections a second at 10 Gbit/s, two thirds of them
+    /// probes without payload, a quarter of the bytes UDP.
+    Backbone,
     /// Every packet a new connection: lone SYNs.
     Flood,
     /// One connection that never ends.
@@ -75,7 +79,7 @@ impl Mix {
     /// Connections active at a time, unless asked otherwise.
     pub fn active(self) -> u32 {
         match self {
-            Mix::Lab => 65536,
+            Mix::Lab | Mix::Backbone => 65536,
             Mix::Flood | Mix::Elephant => 1,
             Mix::Dns => 4096,
         }
@@ -85,6 +89,7 @@ impl Mix {
     pub fn shapes(self, random: &mut Random) -> Vec<Shape> {
         match self {
             Mix::Lab => lab(random),
+            Mix::Backbone => backbone(random),
             Mix::Flood => vec![Shape { packets: 1, port: 80, train: 1, ..Shape::default() }; SHAPES],
             Mix::Elephant => vec![
                 Shape {
@@ -112,87 +117,6 @@ impl Mix {
                 .collect(),
         }
     }
-}
-
-/// Bytes of the connections of the lab mix at quantile `q`: 94 % between 120 B and 10 KB (log-uniform), the rest a bounded Pareto
-/// tail from 10 KB to `top` with shape 1, that is, density ~ 1/x^2: each octave brings the same bytes.
-fn lab_bytes(q: f64, top: f64) -> f64 {
-    const BODY: f64 = 0.94;
-    if q < BODY {
-        return 120.0 * (10_000.0f64 / 120.0).powf(q / BODY);
-    }
-    let u = (q - BODY) / (1.0 - BODY);
-    let low = 10_000.0;
-    low / (1.0 - u * (1.0 - low / top))
-}
-
-fn lab(random: &mut Random) -> Vec<Shape> {
-    // With 4096 quantiles a Pareto tail reaches 10 KB * 4096 * 0.06 / 2 = 1.2 MB at the most; the rest of the mean
-    // comes from the uppermost entries, whose sizes are stretched until the mean is right.
-    const MEAN: f64 = 100_000.0;
-    let sizes = |stretch: f64| -> Vec<f64> {
-        (0..SHAPES)
-            .map(|i| {
-                let bytes = lab_bytes((i as f64 + 0.5) / SHAPES as f64, 1e9);
-                if bytes > 10_000.0 { 10_000.0 * (bytes / 10_000.0).powf(stretch) } else { bytes }
-            })
-            .collect()
-    };
-    let (mut low, mut high) = (1.0, 3.0);
-    for _ in 0..60 {
-        let middle = (low + high) / 2.0;
-        if sizes(middle).iter().sum::<f64>() / (SHAPES as f64) < MEAN { low = middle } else { high = middle }
-    }
-    let ports = [443u16, 443, 443, 443, 443, 443, 80, 80, 22, 25, 993, 8080, 445, 3306];
-    sizes(low)
-        .into_iter()
-        .map(|bytes| {
-            let v6 = random.chance(0.12);
-            let upload = random.chance(0.15);
-            let train = if bytes > 1e6 {
-                16
-            } else if bytes > 1e5 {
-                8
-            } else {
-                2
-            };
-            if bytes < 800.0 {
-                // A question and its answer.
-                let payload = (bytes as u16).saturating_sub(2 * if v6 { 62 } else { 42 });
-                let request = (payload / 3).clamp(20, 60);
-                let last = payload.saturating_sub(request).max(20);
-                return Shape { packets: 2, request, last, port: 53, udp: true, v6, train, ..Shape::default() };
-            }
-            let udp = random.chance(0.15);
-            let head = if v6 { 20.0 } else { 0.0 };
-            let (fixed, per_packet, most) = if udp {
-                (0.0, 42.0 + head, 1350.0)
-            } else {
-                (6.0 * (66.0 + head), 66.0 + head, if v6 { 1428.0 } else { 1448.0 })
-            };
-            // Two full packets and an answer to them, over and over.
-            let payload = (bytes - fixed - 2.0 * per_packet).max(40.0);
-            let request = (payload * 0.3).clamp(20.0, 500.0);
-            let rest = payload - request;
-            let round = 2.0 * (most + per_packet) + per_packet + if udp { 33.0 } else { 0.0 };
-            let whole = (rest / round).floor();
-            let left = rest - whole * round;
-            let extra = if left > most + per_packet { 2.0 } else { 1.0 };
-            let last = if extra == 2.0 { left - most - per_packet } else { left };
-            let data = 1.0 + 3.0 * whole + extra;
-            Shape {
-                packets: data as u32 + if udp { 0 } else { 6 },
-                request: request as u16,
-                data: most as u16,
-                last: last.clamp(1.0, most) as u16,
-                port: ports[(random.next() % ports.len() as u64) as usize],
-                udp,
-                v6,
-                upload,
-                train,
-            }
-        })
-        .collect()
 }
 
 /// An active connection.
@@ -237,7 +161,7 @@ impl Start {
 
 /// The connections that are active when the load starts: the steady state in which every place has been taken by one
 /// connection after another for ever. A place is found in a connection of a shape with the probability of the turns that
-/// such a connection takes, at any of its packets.
+/// such a connection takes, at the beginning of any of them.
 fn steady_state(shapes: &[Shape], first: u64, count: u32, random: &mut Random) -> Vec<Conn> {
     let mut turns = Vec::with_capacity(shapes.len());
     let mut total = 0.0;
@@ -249,8 +173,11 @@ fn steady_state(shapes: &[Shape], first: u64, count: u32, random: &mut Random) -
         .map(|i| {
             let at = random.unit() * total;
             let shape = turns.partition_point(|&t| t <= at).min(shapes.len() - 1);
-            let packets = shapes[shape].packets;
-            let step = if packets == u32::MAX { 1000 } else { (random.unit() * f64::from(packets)) as u32 };
+            let Shape { packets, train, .. } = shapes[shape];
+            // At the beginning of a turn: a connection with a single turn is at its first packet, not in between.
+            let turns = packets.div_ceil(u32::from(train));
+            let turn = (random.unit() * f64::from(turns)) as u32;
+            let step = if packets == u32::MAX { 1000 } else { turn * u32::from(train) };
             let seq = random.next();
             Conn { serial: first + i, shape: shape as u32, step, seq: [seq as u32, (seq >> 32) as u32] }
         })

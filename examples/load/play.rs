@@ -27,7 +27,7 @@ pub fn write(options: &Options, path: &Path) -> Result<Truth, Box<dyn std::error
     let end = (options.seconds * 1e9) as u64;
     let (mut due, mut fraction) = (0u64, 0u64);
     let mut player = Player::new(options.start()?);
-    let (mut offered, mut kept, mut connections) = (Tally::default(), Tally::default(), 0);
+    let (mut offered, mut kept, mut connections, mut begun) = (Tally::default(), Tally::default(), 0, 0);
     while due < end && options.packets.is_none_or(|limit| offered.packets < limit) {
         let sent = player.next();
         let time = EPOCH_NS + due;
@@ -44,6 +44,7 @@ pub fn write(options: &Options, path: &Path) -> Result<Truth, Box<dyn std::error
             kept.add(sent.len);
         }
         connections += u64::from(sent.new);
+        begun += u64::from(sent.first);
     }
     out.flush()?;
     let elapsed_s = due as f64 / 1e9;
@@ -57,6 +58,7 @@ pub fn write(options: &Options, path: &Path) -> Result<Truth, Box<dyn std::error
         refused: Tally::default(),
         failed: Tally::default(),
         connections,
+        begun,
         cutoff: options.cutoff,
         kept,
         gbps: offered.bytes as f64 * 8.0 / elapsed_s / 1e9,
@@ -72,6 +74,11 @@ struct Sent {
     control: bool,
     /// First packet of its connection in this run.
     new: bool,
+    /// First packet of its connection.
+    first: bool,
+    /// Which shape its connection has.
+    #[cfg(test)]
+    shape: u32,
     /// Bytes of its connection before it.
     before: u64,
 }
@@ -113,7 +120,16 @@ impl Player {
         if conn.step == 0 {
             *told = Tally::default();
         }
-        let sent = Sent { len, control: plan.control, new: told.packets == 0, before: told.bytes };
+        let first = conn.step == 0;
+        let sent = Sent {
+            len,
+            control: plan.control,
+            new: told.packets == 0,
+            first,
+            before: told.bytes,
+            #[cfg(test)]
+            shape: conn.shape,
+        };
         told.add(len);
 
         let next = &mut self.start.conns[self.current];
@@ -248,16 +264,79 @@ mod tests {
         (0..s.packets).map(|step| (headers + u64::from(plan(s, step).payload)).max(60)).sum()
     }
 
+    /// What a run of a mix turns out to be.
+    #[derive(Default)]
+    struct Made {
+        all: Tally,
+        udp: Tally,
+        begun: u64,
+        probes: u64,
+    }
+
+    fn make(mix: Mix, packets: u32) -> Made {
+        let mut player = Player::new(Start::new(mix, 7, 0, mix.active()));
+        let mut made = Made::default();
+        for _ in 0..packets {
+            let sent = player.next();
+            let frame = &player.start.frame;
+            made.all.add(sent.len);
+            if frame[if frame[12] == 0x86 { 20 } else { 23 }] == 17 {
+                made.udp.add(sent.len);
+            }
+            if sent.first {
+                made.begun += 1;
+                let shape = player.start.shapes[sent.shape as usize];
+                made.probes += u64::from(!shape.udp && shape.packets <= 2);
+            }
+        }
+        made
+    }
+
+    impl Made {
+        fn begun_per_s(&self) -> f64 {
+            self.begun as f64 / (self.all.bytes as f64 * 8.0 / 10e9)
+        }
+    }
+
+    fn assert_within(what: &str, made: f64, range: std::ops::Range<f64>) {
+        assert!(range.contains(&made), "{what}: {made}, not in {range:?}");
+        println!("{what}: {made}");
+    }
+
+    /// The figures of `shapes.rs`, lab.
     #[test]
-    fn the_lab_mix_has_the_published_tail() {
-        let shapes = Mix::Lab.shapes(&mut Random(1));
-        let sizes: Vec<u64> = shapes.iter().map(bytes).collect();
-        let small = sizes.iter().filter(|&&b| b < 10_000).count() as f64 / sizes.len() as f64;
-        assert!((0.93..0.95).contains(&small), "{small} of the connections are under 10 KB");
-        let mean = sizes.iter().sum::<u64>() as f64 / sizes.len() as f64;
-        assert!((95_000.0..105_000.0).contains(&mean), "{mean} bytes in the mean");
-        let kept = sizes.iter().map(|&b| b.min(15 << 10)).sum::<u64>() as f64 / sizes.iter().sum::<u64>() as f64;
-        assert!(kept < 0.06, "a cutoff of 15 KiB keeps {kept} of the bytes");
+    fn the_lab_mix_is_as_published() {
+        let sizes: Vec<u64> = Mix::Lab.shapes(&mut Random(1)).iter().map(bytes).collect();
+        let all = sizes.iter().sum::<u64>() as f64;
+        let small = sizes.iter().filter(|&&b| b < 10_000).count();
+        assert_within("share of connections under 10 KB", small as f64 / sizes.len() as f64, 0.93..0.95);
+        assert_within("bytes of a connection", all / sizes.len() as f64, 95_000.0..105_000.0);
+        let kept = sizes.iter().map(|&b| b.min(15 << 10)).sum::<u64>() as f64;
+        assert_within("share of the bytes that a cutoff of 15 KiB leaves", kept / all, 0.025..0.06);
+
+        let made = make(Mix::Lab, 3_000_000);
+        assert_within("new connections/s at 10 Gbit/s", made.begun_per_s(), 11_500.0..13_500.0);
+        assert_within("bytes of a packet", made.all.bytes as f64 / made.all.packets as f64, 940.0..1_040.0);
+    }
+
+    /// The figures of `shapes.rs`, backbone.
+    #[test]
+    fn the_backbone_mix_is_as_published() {
+        let made = make(Mix::Backbone, 3_000_000);
+        assert_within("new connections/s at 10 Gbit/s", made.begun_per_s(), 50_000.0..60_000.0);
+        assert_within("share of them that are probes", made.probes as f64 / made.begun as f64, 0.65..0.68);
+        assert_within("share of the bytes that is UDP", made.udp.bytes as f64 / made.all.bytes as f64, 0.24..0.27);
+        assert_within("bytes of a packet", made.all.bytes as f64 / made.all.packets as f64, 880.0..980.0);
+    }
+
+    /// From its first packet on a mix is what it stays: nothing about it is cold.
+    #[test]
+    fn a_mix_starts_in_the_steady_state() {
+        for mix in [Mix::Lab, Mix::Backbone] {
+            let early = make(mix, 400_000).begun_per_s();
+            let late = make(mix, 3_000_000).begun_per_s();
+            assert_within("new connections/s of the beginning, by those of the whole", early / late, 0.85..1.15);
+        }
     }
 
     #[test]

@@ -98,6 +98,7 @@ pub fn run(options: &Options) -> Result<Truth, Box<dyn std::error::Error>> {
         refused: bss.refused.into(),
         failed: bss.failed.into(),
         connections: bss.connections,
+        begun: bss.begun,
         cutoff: options.cutoff,
         kept: bss.kept.into(),
         gbps: offered.bytes as f64 * 8.0 / elapsed / 1e9,

@@ -37,6 +37,8 @@ pub struct Truth {
     pub failed: Tally,
     /// Connections of which a packet was offered.
     pub connections: u64,
+    /// Of these, those whose first packet was: the others were under way when the load started.
+    pub begun: u64,
     pub cutoff: u64,
     /// What this cutoff must keep of `offered`.
     pub kept: Tally,
@@ -59,7 +61,7 @@ impl fmt::Display for Truth {
         )?;
         writeln!(f, "attempted  {}", t(self.attempted))?;
         writeln!(f, "refused    {}", t(self.refused))?;
-        writeln!(f, "offered    {}  in {} connections", t(self.offered), self.connections)?;
+        writeln!(f, "offered    {}  in {} connections, {} of them new", t(self.offered), self.connections, self.begun)?;
         if let Some(sunk) = self.sunk {
             writeln!(f, "sunk       {}", t(sunk))?;
         }
