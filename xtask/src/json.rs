@@ -1,5 +1,7 @@
-//! A reader for JSON, enough for the `--json` outputs of this repository's programs and of cargo: used instead of a crate
-//! because xtask has none.
+//! JSON, enough for the `--json` outputs of this repository's programs and of cargo and for the results of benches: used
+//! instead of a crate because xtask has none.
+
+use std::fmt;
 
 /// A JSON value. Numbers keep their text, so that 64-bit counters stay exact.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +41,14 @@ impl Value {
         }
     }
 
+    /// The number at a path, whole or not.
+    pub fn float(&self, path: &str) -> Option<f64> {
+        match self.get(path) {
+            Some(Value::Word(word)) => word.parse().ok(),
+            _ => None,
+        }
+    }
+
     /// The string at a path.
     pub fn text(&self, path: &str) -> Option<&str> {
         match self.get(path) {
@@ -46,6 +56,80 @@ impl Value {
             _ => None,
         }
     }
+}
+
+impl From<u64> for Value {
+    fn from(n: u64) -> Value {
+        Value::Word(n.to_string())
+    }
+}
+
+impl From<f64> for Value {
+    /// To a millionth; what is no number is null.
+    fn from(n: f64) -> Value {
+        Value::Word(if n.is_finite() { format!("{:?}", (n * 1e6).round() / 1e6) } else { "null".into() })
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Value {
+        Value::Text(text)
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Value {
+        value.map_or(Value::Word("null".into()), Into::into)
+    }
+}
+
+/// An object of these members.
+pub fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    Value::Object(members.into_iter().map(|(key, value)| (key.to_string(), value)).collect())
+}
+
+/// On one line.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Word(word) => f.write_str(word),
+            Value::Text(text) => quoted(f, text),
+            Value::List(items) => {
+                f.write_str("[")?;
+                for (i, item) in items.iter().enumerate() {
+                    write!(f, "{}{item}", if i > 0 { "," } else { "" })?;
+                }
+                f.write_str("]")
+            }
+            Value::Object(members) => {
+                f.write_str("{")?;
+                for (i, (key, value)) in members.iter().enumerate() {
+                    f.write_str(if i > 0 { "," } else { "" })?;
+                    quoted(f, key)?;
+                    write!(f, ":{value}")?;
+                }
+                f.write_str("}")
+            }
+        }
+    }
+}
+
+fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    f.write_str("\"")?;
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => write!(f, "\\{c}")?,
+            c if u32::from(c) < 0x20 => write!(f, "\\u{:04x}", u32::from(c))?,
+            c => write!(f, "{c}")?,
+        }
+    }
+    f.write_str("\"")
 }
 
 struct Reader<'a> {
@@ -158,6 +242,23 @@ mod tests {
         assert_eq!(v.get("a.x"), None);
         assert!(v.number("d").is_err());
         assert_eq!(Value::parse("[]"), Ok(Value::List(vec![])));
+    }
+
+    #[test]
+    fn writes_what_it_reads() {
+        let v = super::object([
+            ("a", 7u64.into()),
+            ("b", 0.25.into()),
+            ("c", "x\"\\\n\u{e9}".into()),
+            ("d", None::<u64>.into()),
+            ("e", Value::List(vec![true_word(), 1u64.into()])),
+        ]);
+        assert_eq!(Value::parse(&v.to_string()), Ok(v.clone()));
+        assert_eq!(v.float("b"), Some(0.25));
+    }
+
+    fn true_word() -> Value {
+        Value::Word("true".into())
     }
 
     #[test]

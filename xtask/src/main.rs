@@ -1,6 +1,7 @@
-//! `cargo xtask`: the repository's own commands: setup, test, tidy, demo, deny. Uses no crates, so that it builds on a
+//! `cargo xtask`: the repository's own commands: setup, demo, bench, test, tidy, deny. Uses no crates, so that it builds on a
 //! machine with nothing but a Rust toolchain and a C linker; installs the rest itself. Never part of the product.
 
+mod bench;
 mod demo;
 mod deny;
 mod json;
@@ -18,6 +19,7 @@ cargo xtask COMMAND
 
   setup [--no-install]   install what building and testing need (Debian and Ubuntu); --no-install: only say what is missing
   demo  [--no-install]   record ten seconds of traffic through native XDP, ask three queries, show the account
+  bench [NAME]           measurements that anyone can rerun, against other tools; alone: which there are
   test  [--no-install]   everything: formats, lints, unit, property, vectors, replay, eBPF fixtures, namespaces
         [FILTER...]      only the steps whose name contains one of these words
   tidy                   the rules of the source tree
@@ -30,6 +32,9 @@ fn main() -> ExitCode {
         Some((command, rest)) => (command.as_str(), rest),
         None => ("help", &[][..]),
     };
+    if command == "bench" {
+        return finish(shell::enter_repository().and_then(|()| bench::command(rest)));
+    }
     let (flags, words): (Vec<&str>, Vec<&str>) = rest.iter().map(String::as_str).partition(|a| a.starts_with('-'));
     let install = !flags.contains(&"--no-install");
     let known = |accepted: &[&str], takes_words: bool| match flags.iter().find(|f| !accepted.contains(f)) {
@@ -53,6 +58,10 @@ fn main() -> ExitCode {
         }
         other => Err(format!("unknown command {other}\n\n{HELP}")),
     };
+    finish(outcome)
+}
+
+fn finish(outcome: Result<(), String>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {

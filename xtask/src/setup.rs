@@ -63,6 +63,11 @@ const NEEDS: &[Need] = &[
     need(Program("tcpdump"), "tcpdump", Scope::Test, "what queries are compared with"),
     need(Program("tshark"), "tshark", Scope::Test, "reads sealed segments"),
     need(Program("capinfos"), "wireshark-common", Scope::Test, "reads sealed segments"),
+    Need { optional: true, ..need(Program("fio"), "fio", Scope::Test, "what bench disk compares with") },
+    Need {
+        optional: true,
+        ..need(Program("valgrind"), "valgrind", Scope::Test, "bench step counts instructions with it")
+    },
     need(Program("clang-format"), "clang-format", Scope::Test, "the format of ebpf/"),
     Need { optional: true, ..need(Program("suricata"), "suricata", Scope::Test, "reads sealed segments") },
     need(Component("fmt"), "rustfmt", Scope::Test, "the format of Rust files"),
@@ -131,6 +136,17 @@ pub fn ensure(scope: Scope, install: bool) -> Result<(), String> {
         Some(n) => Err(format!("{} was installed and what it is for is still not found: {}", n.package, n.why)),
         None => Ok(()),
     }
+}
+
+/// Installs these packages whose absence is no failure, for benches.
+pub fn fetch(packages: &[&str]) -> Result<(), String> {
+    let apt = Apt::new()?;
+    for package in packages {
+        if let Err(e) = apt.install_optional(package) {
+            println!("setup: going on without {package}: {e}");
+        }
+    }
+    Ok(())
 }
 
 fn advice(packages: &[&Need], components: &[&Need]) -> String {

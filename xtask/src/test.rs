@@ -2,7 +2,7 @@
 //! `N passed, N failed, N skipped`. A test that prints a line beginning `skipped: ` counts as skipped, not as passed.
 
 use crate::json::Value;
-use crate::{setup, shell, term, tidy};
+use crate::{bench, setup, shell, term, tidy};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -91,7 +91,40 @@ pub fn run(install: bool, words: &[&str]) -> Result<(), String> {
             Err(e) => Outcome::of(Err(e.to_string())),
         }
     });
+    for bench in bench::BENCHES {
+        step(&format!("bench {}", bench.name), &mut || smoke(bench, root.as_deref()));
+    }
     close(&steps)
+}
+
+/// Runs the smoke size of a bench, so that none rots; its times are not looked at.
+fn smoke(bench: &bench::Bench, as_root: Option<&[String]>) -> Outcome {
+    let before = match (bench.root, as_root) {
+        (false, _) => &[],
+        (true, Some(before)) => before,
+        (true, None) => {
+            return Outcome { skipped: vec![format!("bench {}: needs root", bench.name)], ..Outcome::default() };
+        }
+    };
+    let run = std::env::current_exe().and_then(|this| {
+        shell::command(before, this).args(["bench", bench.name, "--smoke"]).stdin(Stdio::null()).output()
+    });
+    match run {
+        Ok(out) => {
+            let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+            let skipped: Vec<String> = said
+                .lines()
+                .filter_map(|l| l.strip_prefix("skipped: "))
+                .map(|why| format!("bench {}: {why}", bench.name))
+                .collect();
+            let mut outcome = Outcome::of(if out.status.success() { Ok(()) } else { Err(said) });
+            if !skipped.is_empty() && outcome.failed == 0 {
+                outcome = Outcome { skipped, ..Outcome::default() };
+            }
+            outcome
+        }
+        Err(e) => Outcome::of(Err(format!("bench {}: {e}", bench.name))),
+    }
 }
 
 /// Prints the table and the totals.

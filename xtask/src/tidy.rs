@@ -68,6 +68,7 @@ const UNSAFE: &[&str] = &[
     "src/conn/prefetch",
     "src/query/priority",
     "benches/xdp.rs",
+    "examples/bare",
     "examples/load",
     "tests",
     "xtask/src/shell.rs",
