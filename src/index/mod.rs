@@ -8,9 +8,12 @@ mod build;
 pub mod community;
 pub mod conns;
 pub mod file;
+mod filters;
+mod indexer;
 mod list;
 mod read;
 mod run;
+mod skip;
 pub mod term;
 mod terms;
 #[cfg(test)]
@@ -18,8 +21,11 @@ pub(crate) mod tests;
 mod varint;
 pub mod view;
 
+pub use filters::read as read_filters;
+pub use indexer::Indexer;
 pub use read::Index;
 pub use run::Run;
+pub use skip::Skip;
 
 use crate::store::reader::{ReadError, SegmentReader};
 use std::io;

@@ -6,6 +6,7 @@ use super::community::{self, ENTRY_BYTES};
 use super::conns::{Before, Conn, GROUP, take_conn};
 use super::file::{self, About, PAGE_BYTES, Place, Section};
 use super::list::{skip_list, take_list};
+use super::skip;
 use super::term::{KINDS, Term};
 use super::varint::Cursor;
 use super::{IndexError, TERMS_PER_GROUP, value_bytes};
@@ -18,7 +19,6 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
 
 enum Bytes {
     Mapped(Mapped),
@@ -188,14 +188,12 @@ impl Index {
     /// False only if no packet of the segment has this address at any layer.
     pub fn may_have(&self, term: Term) -> Result<bool, IndexError> {
         let Some(key) = term.filter_key() else { return Ok(true) };
-        let bytes = self.section(Section::Filter)?;
-        let Some((descriptor, prints)) = bytes.split_at_checked(BinaryFuse8::DESCRIPTOR_LEN) else {
-            return Ok(!bytes.is_empty());
-        };
-        if !sane(descriptor, prints.len()) {
-            return Err(IndexError::Damaged("its filter"));
-        }
-        Ok(BinaryFuse8Ref::from_dma(descriptor, prints).contains(&key))
+        skip::contains(self.filter()?, key).ok_or(IndexError::Damaged(Section::Filter.name()))
+    }
+
+    /// The bytes of the address filter.
+    pub(super) fn filter(&self) -> Result<&[u8], IndexError> {
+        self.section(Section::Filter)
     }
 
     /// Appends the connections that have a term from `lo` to `hi` (of one kind), neither sorted nor without repetition.
@@ -318,17 +316,4 @@ impl Index {
         }
         Ok(())
     }
-}
-
-/// xorf believes its descriptor; a look-up must stay within the fingerprints all the same. Layout: seed u64, then u32 each:
-/// segment length, its mask, length of all segments but two.
-fn sane(descriptor: &[u8], prints: usize) -> bool {
-    let mut c = Cursor(descriptor);
-    let (Some(_), Some(length), Some(mask), Some(span)) =
-        (c.array::<8>(), c.array::<4>(), c.array::<4>(), c.array::<4>())
-    else {
-        return false;
-    };
-    let [length, mask, span] = [length, mask, span].map(|b| u32::from_le_bytes(b) as usize);
-    length.is_power_of_two() && mask + 1 == length && span.saturating_add(2 * length) <= prints
 }

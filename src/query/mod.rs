@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod conn;
+mod engine;
 mod judge;
 pub mod lang;
 mod merge;
@@ -15,6 +16,7 @@ mod select;
 mod summary;
 
 pub use conn::{ConnSpec, ConnSpecError};
+pub use engine::{Engine, Sealed};
 pub use run::{run, run_with};
 pub use summary::{Loss, Pruning, Summary};
 

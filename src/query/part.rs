@@ -3,6 +3,7 @@
 //! counted; an expired segment is no error.
 
 use super::QueryError;
+use super::engine::Sealed;
 use super::judge::Judge;
 use super::lang::plan::Plan;
 use super::select::{Candidates, candidates};
@@ -60,6 +61,8 @@ enum Place {
 struct InFile {
     segment: SegmentRef,
     index: Option<Index>,
+    /// It has an index, which is opened when it is needed.
+    indexed: bool,
     reader: Option<SegmentReader>,
 }
 
@@ -99,23 +102,37 @@ impl Part {
         Part { place, elsewhere: Vec::new(), first, blocks: Vec::new(), at: None, hits: VecDeque::new() }
     }
 
-    /// Looks at a segment as little as possible. `None`: it has nothing in the window, and `summary` says why.
-    pub fn plan(segment: SegmentRef, q: &Question<'_>, summary: &mut Summary) -> Result<Option<Part>, QueryError> {
+    /// A sealed segment's part, by what is held of it: nothing is opened. `None`: it has nothing in the window, and `summary`
+    /// says why.
+    pub fn of_sealed(sealed: &Sealed, q: &Question<'_>, summary: &mut Summary) -> Result<Option<Part>, QueryError> {
+        let Some(skip) = sealed.skip.as_ref().filter(|_| !q.full_scan) else {
+            return Part::of_file(sealed.segment.clone(), q, summary);
+        };
+        summary.pruning.segments += 1;
+        let about = skip.about();
+        summary.saw(about.packets, about.first, about.last);
+        if sealed.segment.class.as_ref().is_some_and(|c| !q.wants_class(c)) {
+            summary.pruning.by_class += 1;
+            return Ok(None);
+        }
+        if about.packets == 0 || !q.overlaps(about.first, about.last) {
+            summary.pruning.by_time += 1;
+            return Ok(None);
+        }
+        if !q.plan.may(&mut |lo, hi| lo != hi || skip.may_have(lo)) {
+            summary.pruning.by_filter += 1;
+            return Ok(None);
+        }
+        let file = InFile { segment: sealed.segment.clone(), index: None, indexed: true, reader: None };
+        Ok(Some(Part::new(Place::File(file.into()), about.first)))
+    }
+
+    /// The part of a segment that has no index: it is opened to know its times.
+    pub fn of_file(segment: SegmentRef, q: &Question<'_>, summary: &mut Summary) -> Result<Option<Part>, QueryError> {
         summary.pruning.segments += 1;
         if segment.class.as_ref().is_some_and(|c| !q.wants_class(c)) {
             summary.pruning.by_class += 1;
             return Ok(None);
-        }
-        let index = if segment.sealed && !q.full_scan { Index::open(&segment.index()).ok() } else { None };
-        let index = index.filter(|i| i.about().number == segment.number);
-        if let Some(about) = index.as_ref().map(Index::about) {
-            summary.saw(about.packets, about.first, about.last);
-            if about.packets == 0 || !q.overlaps(about.first, about.last) {
-                summary.pruning.by_time += 1;
-                return Ok(None);
-            }
-            let first = about.first;
-            return Ok(Some(Part::new(Place::File(InFile { segment, index, reader: None }.into()), first)));
         }
         let Some(reader) = open(&segment, None, summary)? else { return Ok(None) };
         if !q.wants_class(&reader.header().class) {
@@ -131,7 +148,10 @@ impl Part {
             return Ok(None);
         }
         summary.pruning.without_index += 1;
-        Ok(Some(Part::new(Place::File(InFile { segment, index: None, reader: Some(reader) }.into()), first)))
+        Ok(Some(Part::new(
+            Place::File(InFile { segment, index: None, indexed: false, reader: Some(reader) }.into()),
+            first,
+        )))
     }
 
     /// The same for blocks in memory.
@@ -151,6 +171,14 @@ impl Part {
 
     /// Finds out which blocks to look at. To be called once, before [`find`](Part::find).
     pub fn look(&mut self, q: &Question<'_>, judge: &mut Judge, summary: &mut Summary) -> Result<(), QueryError> {
+        if let Place::File(f) = &mut self.place
+            && f.indexed
+        {
+            f.index = Index::open(&f.segment.index()).ok().filter(|i| i.about().number == f.segment.number);
+            if f.index.is_none() && f.segment.path.exists() {
+                summary.damaged_indexes += 1;
+            }
+        }
         let wanted = match self.place.index().filter(|_| !q.full_scan) {
             Some(index) => candidates(q.plan, index, q.from, q.to).unwrap_or_else(|_| {
                 summary.damaged_indexes += 1;

@@ -1,6 +1,7 @@
 //! A query from start to end: window, plan, segments, merge, judge, summary. Called by the CLI and by tests; single-threaded, so that
 //! it takes at most one processor, and at idle priority if its caller asked for that.
 
+use super::engine::{Engine, Shelf};
 use super::judge::Judge;
 use super::lang::plan::Plan;
 use super::merge::Merge;
@@ -8,12 +9,14 @@ use super::output::Nothing;
 use super::part::{Part, Question};
 use super::summary::{Met, Summary, from_ledger};
 use super::{Answer, PacketSink, Query, QueryError};
-use crate::index::Run;
+use crate::index::{Run, Skip};
 use crate::ledger::coverage;
 use crate::packet::Parser;
 use crate::store::layout::Layout;
-use crate::store::list::{SegmentRef, segments};
+use crate::store::list::SegmentRef;
 use crate::units;
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,12 +28,29 @@ pub fn run(query: &Query, out: &mut dyn PacketSink) -> Result<Summary, QueryErro
 /// The same where this process records into the store: `recent` are blocks in memory, as they were BEFORE this call, so that each
 /// is there or has been published as durable. What lies in them is read from memory and not from its file.
 pub fn run_with(query: &Query, recent: &[Arc<Run>], out: &mut dyn PacketSink) -> Result<Summary, QueryError> {
+    Engine::new(&query.store).answer(query, recent, out)
+}
+
+/// The segments of a store at one moment.
+struct View<'a> {
+    open: Vec<SegmentRef>,
+    sealed: Shelf,
+    recent: &'a [Arc<Run>],
+}
+
+impl Engine {
+    /// Answers a query of this store; `recent` as for [`run_with`].
+    pub fn answer(&self, query: &Query, recent: &[Arc<Run>], out: &mut dyn PacketSink) -> Result<Summary, QueryError> {
+        let (open, sealed) = if query.memory_only { Default::default() } else { self.segments()? };
+        answer(query, self.layout(), &View { open, sealed, recent }, out)
+    }
+}
+
+fn answer(query: &Query, layout: &Layout, view: &View<'_>, out: &mut dyn PacketSink) -> Result<Summary, QueryError> {
     let started = Instant::now();
     let (mut summary, now) = (Summary::default(), units::now());
-    let listed = if query.memory_only { Vec::new() } else { segments(&query.store)? };
-    known_classes(query, &listed, recent)?;
-    let layout = Layout::new(&query.store);
-    let (from, to) = window(query, &layout, &listed, now)?;
+    known_classes(query, view)?;
+    let (from, to) = window(query, layout, view, now)?;
     (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
 
     let plan = match &query.conn {
@@ -42,23 +62,28 @@ pub fn run_with(query: &Query, recent: &[Arc<Run>], out: &mut dyn PacketSink) ->
     let mut judge = Judge::new(&query.filter, query.any_layer, query.conn.clone());
     if let (false, Some(error)) = (judge.prepare(ETHERNET), judge.error()) {
         // It may be meant for what the store holds: only if it compiles for none of that it is wrong.
-        let others = link_types(&listed);
+        let others = link_types(view);
         if !others.into_iter().any(|l| judge.prepare(l)) {
             return Err(error.into());
         }
     }
     let mut parts = Vec::new();
-    for run in recent {
+    for run in view.recent {
         parts.extend(Part::of_run(run.clone(), &question, &mut summary));
     }
-    for segment in listed {
-        let elsewhere: Vec<_> = recent
-            .iter()
-            .map(|r| r.reader())
-            .filter(|r| r.header().number == segment.number)
-            .map(|r| r.span())
-            .collect();
-        parts.extend(Part::plan(segment, &question, &mut summary)?.map(|p| p.without(&elsewhere)));
+    let mut elsewhere: HashMap<u64, Vec<Range<u64>>> = HashMap::new();
+    for held in view.recent.iter().map(|r| r.reader()) {
+        elsewhere.entry(held.header().number).or_default().push(held.span());
+    }
+    let mut add = |part: Option<Part>, number: u64| match elsewhere.get(&number) {
+        Some(ranges) => parts.extend(part.map(|p| p.without(ranges))),
+        None => parts.extend(part),
+    };
+    for segment in &view.open {
+        add(Part::of_file(segment.clone(), &question, &mut summary)?, segment.number);
+    }
+    for sealed in view.sealed.iter() {
+        add(Part::of_sealed(sealed, &question, &mut summary)?, sealed.segment.number);
     }
     let (parser, mut met, mut merge) = (Parser::new(0, true), Met::default(), Merge::new(parts));
     loop {
@@ -91,10 +116,10 @@ pub fn run_with(query: &Query, recent: &[Arc<Run>], out: &mut dyn PacketSink) ->
             }
         }
     }
-    met.settle(&layout, &mut summary)?;
-    from_ledger(&layout, from, to, now, &mut summary)?;
+    met.settle(layout, &mut summary)?;
+    from_ledger(layout, from, to, now, &mut summary)?;
     if summary.packets == 0 && !query.any_layer && query.limit != Some(0) && plan != Plan::All {
-        summary.try_any_layer = exists_deeper(query, recent)?;
+        summary.try_any_layer = exists_deeper(query, layout, view)?;
     }
     summary.elapsed_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     Ok(summary)
@@ -103,21 +128,23 @@ pub fn run_with(query: &Query, recent: &[Arc<Run>], out: &mut dyn PacketSink) ->
 const ETHERNET: u16 = 1;
 
 /// A class that nobody has heard of is a slip of the pen.
-fn known_classes(query: &Query, listed: &[SegmentRef], recent: &[Arc<Run>]) -> Result<(), QueryError> {
-    let in_memory = recent.iter().map(|r| r.reader().header().class.as_str());
-    let mut have: Vec<&str> = listed.iter().filter_map(|s| s.class.as_deref()).chain(in_memory).collect();
+fn known_classes(query: &Query, view: &View<'_>) -> Result<(), QueryError> {
+    if query.classes.is_empty() {
+        return Ok(());
+    }
+    let in_memory = view.recent.iter().map(|r| r.reader().header().class.as_str());
+    let mut have: Vec<&str> = view.sealed.iter().filter_map(|s| s.segment.class.as_deref()).chain(in_memory).collect();
     have.sort_unstable();
     have.dedup();
     // Unsealed segments do not tell theirs in the listing.
-    let all_told = listed.iter().all(|s| s.class.is_some());
-    match query.classes.iter().find(|c| all_told && !have.contains(&c.as_str())) {
+    match query.classes.iter().find(|c| view.open.is_empty() && !have.contains(&c.as_str())) {
         Some(class) => Err(QueryError::Class { class: class.clone(), have: have.join(", ") }),
         None => Ok(()),
     }
 }
 
 /// From and to, Unix ns, the end exclusive.
-fn window(query: &Query, layout: &Layout, listed: &[SegmentRef], now: u64) -> Result<(u64, u64), QueryError> {
+fn window(query: &Query, layout: &Layout, view: &View<'_>, now: u64) -> Result<(u64, u64), QueryError> {
     let (from, to) = (query.since.unwrap_or(0), query.until.unwrap_or(u64::MAX));
     let Some(last) = query.last else { return Ok((from, to)) };
     let ledger = coverage(&layout.ledger(), 0, now)?;
@@ -126,22 +153,31 @@ fn window(query: &Query, layout: &Layout, listed: &[SegmentRef], now: u64) -> Re
     }
     let mut newest = Summary::default();
     let everything = Question { plan: &Plan::All, from: 0, to: u64::MAX, classes: &[], full_scan: false };
-    for segment in listed {
-        Part::plan(segment.clone(), &everything, &mut newest)?;
+    for segment in &view.open {
+        Part::of_file(segment.clone(), &everything, &mut newest)?;
+    }
+    for sealed in view.sealed.iter() {
+        Part::of_sealed(sealed, &everything, &mut newest)?;
     }
     Ok((newest.store_last.unwrap_or(now).saturating_sub(last), to))
 }
 
 /// Link types of the segments, those that can be opened.
-fn link_types(listed: &[SegmentRef]) -> Vec<u16> {
-    let mut types: Vec<u16> = listed.iter().filter_map(|s| Some(s.open().ok()??.link_type())).collect();
+fn link_types(view: &View<'_>) -> Vec<u16> {
+    let opened = |s: &SegmentRef| Some(s.open().ok()??.link_type());
+    let sealed = view.sealed.iter().filter_map(|s| match s.skip.as_ref().map(Skip::about) {
+        Some(about) if about.version > 1 => Some(about.link_type),
+        _ => opened(&s.segment),
+    });
+    let memory = view.recent.iter().map(|r| r.reader().link_type());
+    let mut types: Vec<u16> = view.open.iter().filter_map(opened).chain(sealed).chain(memory).collect();
     types.sort_unstable();
     types.dedup();
     types
 }
 
 /// Whether the same question finds something inside tags or tunnels.
-fn exists_deeper(query: &Query, recent: &[Arc<Run>]) -> Result<bool, QueryError> {
+fn exists_deeper(query: &Query, layout: &Layout, view: &View<'_>) -> Result<bool, QueryError> {
     let deeper = Query { any_layer: true, limit: Some(1), ..query.clone() };
-    Ok(run_with(&deeper, recent, &mut Nothing)?.packets > 0)
+    Ok(answer(&deeper, layout, view, &mut Nothing)?.packets > 0)
 }

@@ -7,6 +7,7 @@ use crate::class::{Class, ClassSet};
 use crate::config::Settings;
 use crate::conn::shunt::Shunt;
 use crate::conn::{Secret, Tracker, TrackerStats};
+use crate::index::Indexer;
 use crate::limits::SYNC_NS;
 use crate::metrics::account::{Dropped, StoreCounts, WorkerCounts};
 use crate::metrics::latency::Distribution;
@@ -22,7 +23,6 @@ use crate::worker::handoff::{Exchange, Handoff};
 use crate::worker::receipts::{Outbox, Post};
 use crate::worker::run::{Line, SystemClock, Worker};
 use crate::worker::step::Step;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, channel};
@@ -72,6 +72,8 @@ impl<'a> Common<'a> {
     /// Opens the store, or makes it. Its events come out of the receiver.
     pub fn store(&self) -> Result<(Store, Receiver<StoreEvent>), RecordError> {
         let (tell, events) = channel();
+        let indexer = Arc::new(Indexer::new(&self.settings.store));
+        let indexing = indexer.clone();
         let options = Options {
             on_event: Box::new(move |e| {
                 // Nobody listens any more once the recording has ended.
@@ -82,16 +84,11 @@ impl<'a> Common<'a> {
             classes: self.settings.classes.iter().map(|c| (c.name.clone(), c.disk)).collect(),
             workers: self.sizes.workers,
             sync: Duration::from_nanos(SYNC_NS),
-            index: Box::new(index),
+            index: Box::new(move |segment| indexing.index(segment)),
         };
-        Ok((Store::create_or_open(&self.settings.store, options)?, events))
-    }
-}
-
-/// Makes the index of a sealed segment. Without it queries scan the segment, and the next start tries again.
-fn index(segment: &Path) {
-    if let Err(e) = crate::index::build(segment) {
-        tracing::warn!("{}: no index: {e}", segment.display());
+        let store = Store::create_or_open(&self.settings.store, options)?;
+        indexer.look(crate::query::priority::idle);
+        Ok((store, events))
     }
 }
 

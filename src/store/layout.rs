@@ -1,7 +1,7 @@
 //! Names in a store's directory. Owns every path; used by all parts of the store and by readers.
 //!
 //! ```text
-//! STORE/  store.toml  lock  catalog
+//! STORE/  store.toml  lock  catalog  filters
 //!         open/<n>.open                            unsealed segments: preallocated, being written, or left by a killed recorder
 //!         <class>/<first-time>-<worker>-<n>.pcapng sealed ones, and .idx beside each
 //!         ledger/  receipts/  held/
@@ -44,6 +44,10 @@ impl Layout {
     /// What is published of open segments.
     pub fn catalog(&self) -> PathBuf {
         self.0.join("catalog")
+    }
+    /// Times and address filters of all sealed segments.
+    pub fn filters(&self) -> PathBuf {
+        self.0.join("filters")
     }
     /// Unsealed segments.
     pub fn open(&self) -> PathBuf {

@@ -65,10 +65,19 @@ impl SegmentRef {
 /// All segments of a store, in the order of their numbers. Fails if it is no store or one of another version.
 pub fn segments(store: &Path) -> Result<Vec<SegmentRef>, StoreError> {
     let layout = Layout::new(store);
-    Identity::read(&layout)?;
-    let live = Catalog::open(&layout).filter(|c| c.alive(&layout, unix_now()));
-    let mut all = BTreeMap::new();
     // Unsealed ones first: one that is sealed meanwhile is then found in one of the two places, or in both.
+    let mut all: BTreeMap<u64, SegmentRef> = unsealed(&layout)?.into_iter().map(|s| (s.number, s)).collect();
+    for s in sealed(&layout)? {
+        all.insert(s.number, s);
+    }
+    Ok(all.into_values().collect())
+}
+
+/// The unsealed ones, in the order of their numbers. Fails if it is no store or one of another version.
+pub fn unsealed(layout: &Layout) -> Result<Vec<SegmentRef>, StoreError> {
+    Identity::read(layout)?;
+    let live = Catalog::open(layout).filter(|c| c.alive(layout, unix_now()));
+    let mut all = BTreeMap::new();
     for path in entries(&layout.open())? {
         let Some(number) = layout::open_number(&path) else { continue };
         all.insert(number, SegmentRef { path, class: None, worker: None, number, sealed: false, durable: None });
@@ -82,17 +91,29 @@ pub fn segments(store: &Path) -> Result<Vec<SegmentRef>, StoreError> {
             }
         }
     }
-    for s in sealed(&layout)? {
-        all.insert(s.number, s);
-    }
     Ok(all.into_values().collect())
+}
+
+/// The directories whose contents say which segments are sealed: the store's own and those of the classes.
+pub fn directories(layout: &Layout) -> Result<Vec<PathBuf>, StoreError> {
+    let mut dirs = vec![layout.root().to_owned()];
+    for dir in entries(layout.root())? {
+        if class_of(&dir).is_some() && dir.is_dir() {
+            dirs.push(dir);
+        }
+    }
+    Ok(dirs)
+}
+
+fn class_of(dir: &Path) -> Option<&str> {
+    dir.file_name().and_then(|n| n.to_str()).filter(|n| layout::valid_class(n))
 }
 
 /// The sealed ones.
 pub fn sealed(layout: &Layout) -> Result<Vec<SegmentRef>, StoreError> {
     let mut list = Vec::new();
     for dir in entries(layout.root())? {
-        let Some(class) = dir.file_name().and_then(|n| n.to_str()).filter(|n| layout::valid_class(n)) else { continue };
+        let Some(class) = class_of(&dir) else { continue };
         if !dir.is_dir() {
             continue;
         }

@@ -1,0 +1,126 @@
+//! The recorder's indexer: makes the index of each segment that is sealed, keeps the file of filters, and once after the start looks
+//! through the indexes that are there and makes the damaged ones again. Runs on the keeper's indexer thread, and the look on one of
+//! its own at idle priority; never on the packet path.
+
+use super::filters;
+use super::skip::Skip;
+use super::{Index, IndexError, build};
+use crate::store::layout::{self, Layout};
+use crate::store::list::{SegmentRef, sealed};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// The file of filters is written anew when it has so many entries more than there are segments, and twice as many.
+const STALE_ENTRIES: usize = 64;
+/// The look goes on this long after the recording has ended, so that short ones get through it too.
+const LOOK_END: Duration = Duration::from_secs(2);
+
+/// Makes indexes for one store.
+pub struct Indexer {
+    layout: Layout,
+    /// Entries of the file of filters; `None`: it has not been brought up to date since the start.
+    entries: Mutex<Option<usize>>,
+    /// When the look is to end, once that is known.
+    stop: Arc<OnceLock<Instant>>,
+    look: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Indexer {
+    /// For the store at this path.
+    pub fn new(store: &Path) -> Indexer {
+        let (layout, stop) = (Layout::new(store), Arc::default());
+        Indexer { layout, entries: Mutex::new(None), stop, look: Mutex::new(None) }
+    }
+
+    /// Begins the look at what is there, once the store is open for recording: on a thread that first calls `idle`, which lowers its
+    /// priority.
+    pub fn look(&self, idle: fn()) {
+        let (layout, stop) = (self.layout.clone(), self.stop.clone());
+        let thread = std::thread::Builder::new().name("index-check".into()).spawn(move || {
+            idle();
+            look(&layout, &stop);
+        });
+        *self.look.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = thread.ok();
+    }
+
+    /// Makes the index of a sealed segment and enters its filter.
+    pub fn index(&self, segment: &Path) {
+        if let Err(e) = build(segment).and_then(|()| self.enter(segment)) {
+            tracing::warn!("{}: no index: {e}", segment.display());
+        }
+    }
+
+    fn enter(&self, segment: &Path) -> Result<(), IndexError> {
+        let mut entries = self.entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let path = self.layout.filters();
+        let live = sealed(&self.layout).map_or(0, |s| s.len());
+        match &mut *entries {
+            Some(n) if *n < 2 * live + STALE_ENTRIES => {
+                filters::append(&path, &Skip::of(&Index::open(&layout::index_of(segment))?)?)?;
+                *n += 1;
+            }
+            other => {
+                let all = collect(&self.layout);
+                if let Some(first) = all.first() {
+                    filters::write(&path, &first.about().store, &all)?;
+                    *other = Some(all.len());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Indexer {
+    fn drop(&mut self) {
+        let _ = self.stop.set(Instant::now() + LOOK_END);
+        let look = self.look.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(thread) = look {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the file of filters should hold: entries that are good and of segments that are there, the rest from their indexes.
+fn collect(layout: &Layout) -> Vec<Skip> {
+    let mut known: HashMap<u64, Skip> =
+        filters::read(&layout.filters()).into_iter().map(|s| (s.about().number, s)).collect();
+    let mut all = Vec::new();
+    for segment in sealed(layout).unwrap_or_default() {
+        let good = known.remove(&segment.number).filter(|s| s.filter().is_some());
+        let made = || Skip::of(&Index::open(&segment.index()).ok()?).ok();
+        all.extend(good.or_else(made).filter(|s| s.about().number == segment.number));
+    }
+    all
+}
+
+/// Sums every index that was there at the start, and makes those again that are damaged or stale.
+fn look(layout: &Layout, stop: &OnceLock<Instant>) {
+    for segment in sealed(layout).unwrap_or_default() {
+        if stop.get().is_some_and(|end| Instant::now() > *end) {
+            return;
+        }
+        if let Err(e @ (IndexError::Damaged(_) | IndexError::Stale)) = check(&segment) {
+            tracing::warn!("{}: {e}: it is made again", segment.path.display());
+            if let Err(e) = build(&segment.path) {
+                tracing::warn!("{}: no index: {e}", segment.path.display());
+            }
+            if !segment.path.exists() {
+                // It expired meanwhile.
+                let _ = std::fs::remove_file(segment.index());
+            }
+        }
+    }
+}
+
+/// Without a look at the segment's blocks, which would be a read for each. One without an index is the keeper's to have indexed.
+fn check(segment: &SegmentRef) -> Result<(), IndexError> {
+    let index = Index::open(&segment.index())?;
+    index.check()?;
+    let about = index.about();
+    let len = std::fs::metadata(&segment.path).map_or(about.end, |m| m.len());
+    if (about.number, about.end) == (segment.number, len) { Ok(()) } else { Err(IndexError::Stale) }
+}

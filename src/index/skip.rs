@@ -1,0 +1,87 @@
+//! What is known of a sealed segment without opening anything: its times and its address filter. Held for all segments at once, by
+//! whoever answers queries; read from the file of filters or from the head of an index.
+
+use super::file::About;
+use super::term::Term;
+use super::varint::Cursor;
+use super::{Index, IndexError};
+use crate::store::disk::mmap::Mapped;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
+
+/// False only if no address of the filter has this key. `None`: these bytes are no filter.
+pub fn contains(filter: &[u8], key: u64) -> Option<bool> {
+    let Some((descriptor, prints)) = filter.split_at_checked(BinaryFuse8::DESCRIPTOR_LEN) else {
+        return Some(!filter.is_empty());
+    };
+    sane(descriptor, prints.len()).then(|| BinaryFuse8Ref::from_dma(descriptor, prints).contains(&key))
+}
+
+/// xorf believes its descriptor; a look-up must stay within the fingerprints all the same. Layout: seed u64, then u32 each:
+/// segment length, its mask, length of all segments but two.
+fn sane(descriptor: &[u8], prints: usize) -> bool {
+    let mut c = Cursor(descriptor);
+    let (Some(_), Some(length), Some(mask), Some(span)) =
+        (c.array::<8>(), c.array::<4>(), c.array::<4>(), c.array::<4>())
+    else {
+        return false;
+    };
+    let [length, mask, span] = [length, mask, span].map(|b| u32::from_le_bytes(b) as usize);
+    length.is_power_of_two() && mask + 1 == length && span.saturating_add(2 * length) <= prints
+}
+
+enum Bytes {
+    Own(Vec<u8>),
+    /// In the file of filters, with the sum it must have.
+    File(Arc<Mapped>, Range<usize>, u32, OnceLock<bool>),
+}
+
+/// A segment's times and addresses.
+pub struct Skip {
+    about: About,
+    filter: Bytes,
+}
+
+impl Skip {
+    /// Of an index.
+    pub fn of(index: &Index) -> Result<Skip, IndexError> {
+        Ok(Skip { about: *index.about(), filter: Bytes::Own(index.filter()?.to_vec()) })
+    }
+
+    /// Of a part of a mapped file.
+    pub(super) fn in_file(about: About, file: Arc<Mapped>, range: Range<usize>, crc: u32) -> Skip {
+        Skip { about, filter: Bytes::File(file, range, crc, OnceLock::new()) }
+    }
+
+    /// What the index says of itself.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// The filter's bytes; `None`: they are damaged.
+    pub fn filter(&self) -> Option<&[u8]> {
+        match &self.filter {
+            Bytes::Own(bytes) => Some(bytes),
+            Bytes::File(file, range, crc, sound) => {
+                let bytes = file.get(range.clone())?;
+                sound.get_or_init(|| crc32c::crc32c(bytes) == *crc).then_some(bytes)
+            }
+        }
+    }
+
+    /// False only if no packet of the segment has this address at any layer.
+    pub fn may_have(&self, term: Term) -> bool {
+        let Some(key) = term.filter_key() else { return true };
+        self.filter().and_then(|f| contains(f, key)).unwrap_or(true)
+    }
+
+    /// Memory that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Skip>()
+            + match &self.filter {
+                Bytes::Own(bytes) => bytes.len(),
+                Bytes::File(_, range, ..) => range.len(),
+            }
+    }
+}

@@ -1,0 +1,133 @@
+//! What is held of a store between queries: times and address filters of all its sealed segments. Made once for each query by the command
+//! line, once for all of them by the recorder; brought up to date when a directory has changed. It never writes, and takes no
+//! lock that capture takes.
+
+use super::QueryError;
+use crate::index::{Index, Skip, read_filters};
+use crate::store::StoreError;
+use crate::store::layout::Layout;
+use crate::store::list::{self, SegmentRef};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// A sealed segment; with what its index says, if it has one.
+pub struct Sealed {
+    /// Where it is.
+    pub segment: SegmentRef,
+    /// Its times and addresses.
+    pub skip: Option<Skip>,
+}
+
+/// All sealed segments, in the order of their numbers; shared, never changed.
+pub type Shelf = Arc<Vec<Arc<Sealed>>>;
+
+/// A store as queries see it.
+pub struct Engine {
+    layout: Layout,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// The directories and when they last changed.
+    stamps: Vec<(PathBuf, Option<SystemTime>)>,
+    sealed: Shelf,
+    /// The file of filters has been read.
+    loaded: bool,
+}
+
+/// A directory that has changed less than this before it was listed may change again without its time showing it.
+const GRAIN: Duration = Duration::from_millis(50);
+
+impl Engine {
+    /// For the store at this path; nothing is read yet.
+    pub fn new(store: &Path) -> Engine {
+        Engine { layout: Layout::new(store), held: Mutex::new(Held::default()) }
+    }
+
+    /// The store's paths.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// All segments: those that are not sealed, then the sealed ones, in the order of their numbers.
+    pub fn segments(&self) -> Result<(Vec<SegmentRef>, Shelf), QueryError> {
+        // Unsealed ones first: one that is sealed meanwhile is then found in one of the two places, or in both.
+        let mut open = list::unsealed(&self.layout)?;
+        let sealed = self.sealed()?;
+        open.retain(|s| sealed.binary_search_by_key(&s.number, |s| s.segment.number).is_err());
+        Ok((open, sealed))
+    }
+
+    /// Memory that the filters take.
+    pub fn bytes(&self) -> usize {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.sealed.iter().map(|s| s.skip.as_ref().map_or(0, Skip::bytes) + size_of::<Sealed>()).sum()
+    }
+
+    fn sealed(&self) -> Result<Shelf, StoreError> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = |(dir, then): &(PathBuf, Option<SystemTime>)| then.is_none() || changed_at(dir) != *then;
+        if !held.stamps.is_empty() && !held.stamps.iter().any(changed) {
+            return Ok(held.sealed.clone());
+        }
+        let begun = SystemTime::now();
+        let stamps = list::directories(&self.layout)?.into_iter().map(|dir| {
+            let at = changed_at(&dir).filter(|&t| t + GRAIN < begun);
+            (dir, at)
+        });
+        let stamps = stamps.collect();
+        let mut known: HashMap<u64, Arc<Sealed>> =
+            held.sealed.iter().filter(|s| s.skip.is_some()).map(|s| (s.segment.number, s.clone())).collect();
+        let mut filed: HashMap<u64, Skip> = HashMap::new();
+        if !std::mem::replace(&mut held.loaded, true) {
+            filed = read_filters(&self.layout.filters()).into_iter().map(|s| (s.about().number, s)).collect();
+        }
+        let all = list::sealed(&self.layout)?.into_iter().map(|segment| {
+            known.remove(&segment.number).unwrap_or_else(|| {
+                let skip =
+                    filed.remove(&segment.number).or_else(|| Skip::of(&Index::open(&segment.index()).ok()?).ok());
+                let skip = skip.filter(|s| s.about().number == segment.number);
+                Arc::new(Sealed { segment, skip })
+            })
+        });
+        held.sealed = Arc::new(all.collect());
+        held.stamps = stamps;
+        Ok(held.sealed.clone())
+    }
+}
+
+fn changed_at(dir: &Path) -> Option<SystemTime> {
+    std::fs::metadata(dir).and_then(|m| m.modified()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A segment that comes or goes is noticed by the next query, and its filter is held.
+    #[test]
+    fn segments_come_and_go() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v2");
+        let store = tempfile::tempdir().unwrap();
+        let class = store.path().join("all");
+        std::fs::create_dir(&class).unwrap();
+        std::fs::copy(golden.join("store.toml"), store.path().join("store.toml")).unwrap();
+        let engine = Engine::new(store.path());
+        let now = || engine.segments().unwrap().1;
+        assert_eq!(now().len(), 0);
+        let mut names = Vec::new();
+        for file in std::fs::read_dir(golden.join("all")).unwrap().map(|f| f.unwrap().path()) {
+            names.push(class.join(file.file_name().unwrap()));
+            std::fs::copy(&file, names.last().unwrap()).unwrap();
+        }
+        assert_eq!((now().len(), now().first().unwrap().skip.is_some()), (1, true));
+        assert!(engine.bytes() > 50, "{}", engine.bytes());
+        for name in names {
+            std::fs::remove_file(name).unwrap();
+        }
+        assert_eq!(now().len(), 0);
+    }
+}

@@ -1,0 +1,85 @@
+//! Indexes in a store that is used: a damaged one is met by a query, which scans and says so, and is made again by the next recording;
+//! the file of filters is there and is not needed.
+
+mod common;
+
+use common::Retrotap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A capture of TCP packets from 64 hosts to one server, a millisecond apart.
+fn capture(dir: &Path, name: &str, first: u32) -> PathBuf {
+    let mut pcap = Vec::new();
+    for v in [0xa1b2_3c4du32, 0x0004_0002, 0, 0, 65535, 1] {
+        pcap.extend(v.to_le_bytes());
+    }
+    for n in 0..2000u32 {
+        let host = (n % 64) as u8;
+        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 104, 0, 0, 0, 0, 64, 6, 0, 0];
+        frame.extend([10, first as u8, 0, host, 192, 0, 2, 1]);
+        frame.extend([0x80, host, 1, 187]);
+        frame.resize(118, 0);
+        for v in [1_700_000_000 + first, n * 400_000, frame.len() as u32, frame.len() as u32] {
+            pcap.extend(v.to_le_bytes());
+        }
+        pcap.extend(frame);
+    }
+    let path = dir.join(name);
+    std::fs::write(&path, pcap).expect("the capture");
+    path
+}
+
+fn indexes(store: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> =
+        std::fs::read_dir(store.join("all")).expect("a class").map(|e| e.expect("an entry").path()).collect();
+    found.retain(|p| p.extension().is_some_and(|e| e == "idx"));
+    found.sort();
+    found
+}
+
+#[test]
+fn a_damaged_index_is_made_again() {
+    let r = Retrotap::default();
+    let one = capture(r.dir(), "one.pcap", 1);
+    assert_eq!(r.record(&[&one], &[]).0.code, Some(0));
+    let index = indexes(&r.store()).remove(0);
+    let mut bytes = std::fs::read(&index).expect("the index");
+    // In the connections, the first section.
+    bytes[300] ^= 0xff;
+    std::fs::write(&index, &bytes).expect("writes");
+    let ask = || r.run(&["query", "host 10.1.0.7", "--json"]).json();
+    let answer = ask();
+    assert_eq!((&answer["packets"], &answer["damaged_indexes"]), (&32.into(), &1.into()), "{answer}");
+    assert_eq!(r.run(&["verify"]).code, Some(1));
+    // The next recording looks through what is there. It may end before it is through: then the one after goes on.
+    let until = Instant::now() + Duration::from_secs(60);
+    let two = capture(r.dir(), "two.pcap", 2);
+    while r.run(&["verify"]).code != Some(0) {
+        assert!(Instant::now() < until, "not made again");
+        assert_eq!(r.record(&[&two], &[]).0.code, Some(0));
+    }
+    let answer = ask();
+    assert_eq!((&answer["packets"], &answer["damaged_indexes"]), (&32.into(), &0.into()), "{answer}");
+}
+
+#[test]
+fn the_file_of_filters_is_kept_and_not_needed() {
+    let r = Retrotap::default();
+    for n in 1..=3 {
+        let path = capture(r.dir(), "some.pcap", n);
+        assert_eq!(r.record(&[&path], &[]).0.code, Some(0));
+    }
+    let filters = r.store().join("filters");
+    let ask = || r.run(&["query", "host 10.2.0.7", "--json"]).json();
+    let first = ask();
+    assert_eq!((&first["packets"], &first["pruning"]["by_filter"]), (&32.into(), &2.into()), "{first}");
+    let bytes = std::fs::read(&filters).expect("the recorder wrote it");
+    for damage in [None, Some(&bytes[..bytes.len() / 2]), Some(&[]), Some(b"nonsense")] {
+        match damage {
+            Some(bytes) => std::fs::write(&filters, bytes).expect("writes"),
+            None => std::fs::remove_file(&filters).expect("removes"),
+        }
+        let answer = ask();
+        assert_eq!((&answer["packets"], &answer["pruning"]["by_filter"]), (&32.into(), &2.into()), "{answer}");
+    }
+}
