@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod conn;
 pub mod filter;
+pub mod hold;
 pub mod iface;
 pub mod index;
 pub mod ledger;

@@ -135,6 +135,8 @@ pub const OPEN_SEGMENTS_MAX: usize = 32;
 pub const WRITE_RETRY_NS: u64 = 250_000_000;
 /// A block that could not be written for this long is given up, so that its memory holds newer packets.
 pub const WRITE_GIVE_UP_NS: u64 = 60_000_000_000;
+/// What holds may take together where nobody has said otherwise.
+pub const HELD_BYTES: u64 = 10 << 30;
 /// The end of a recording waits this long for the disk.
 pub const FINISH_NS: u64 = 30_000_000_000;
 

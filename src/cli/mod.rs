@@ -6,6 +6,7 @@ mod answer;
 mod configs;
 mod exit;
 mod extras;
+mod hold;
 mod info;
 mod logging;
 mod plan;
@@ -62,6 +63,14 @@ enum Command {
     Info(info::Args),
     /// Check every block, index and sum of a store and name what is broken
     Verify(verify::Args),
+    /// Keep packets beyond every budget, with their sum and a reason
+    Hold(Box<hold::Args>),
+    /// List what is held, check its sums, set its limit
+    Holds(hold::List),
+    /// Let go of a hold
+    Release(hold::Release),
+    /// Copy the packets of a hold
+    Export(hold::Export),
     /// Say what a range of cutoffs would keep of some traffic, and how many days fit a disk
     Plan(plan::Args),
     /// Check a configuration file without starting anything
@@ -91,6 +100,10 @@ pub fn main() -> ExitCode {
         Command::Query(args) => query::run(args),
         Command::Info(args) => info::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Hold(args) => hold::hold(*args),
+        Command::Holds(args) => hold::list(args),
+        Command::Release(args) => hold::release(args),
+        Command::Export(args) => hold::export(args),
         Command::Plan(args) => plan::run(args),
         Command::CheckConfig(args) => configs::check(args),
         Command::ImportConfig(args) => configs::import(args),

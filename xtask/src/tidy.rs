@@ -53,6 +53,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/bpf", &["worker", "store", "query", "record", "cli", "control", "source::live", "source::file"]),
     ("src/filter", &["worker", "store", "query", "cli", "control", "conn", "source"]),
     ("src/worker", &["query", "cli", "control"]),
+    ("src/hold", &["worker", "record", "cli", "control", "xsk", "bpf", "source", "conn"]),
     ("src/planning", &["worker", "query", "record", "cli", "control", "xsk", "bpf"]),
     ("src/limits.rs", &["class", "conn", "metrics", "packet", "source", "store", "worker", "query"]),
 ];

@@ -1,0 +1,234 @@
+//! The holds of one store: made, listed, checked, released. Owns the files; whatever interrupts it, a hold is there whole or
+//! not at all (it is made in a hidden folder and renamed).
+
+use super::record::{Line, time};
+use super::sum::{Summed, of_file};
+use super::{Hold, HoldError, NAME_MAX, Who, at};
+use crate::limits::HELD_BYTES;
+use crate::query::output::{Format, Writer};
+use crate::query::{OutputError, Query, QueryError, Summary, run};
+use crate::store::layout::Layout;
+use crate::units;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+const PACKETS: &str = "packets.pcapng";
+const RECORD: &str = "hold.json";
+
+/// The holds of a store.
+#[derive(Debug)]
+pub struct Held {
+    dir: PathBuf,
+}
+
+impl Held {
+    /// Of the store at this path, which must be one.
+    pub fn open(store: &Path) -> Result<Held, HoldError> {
+        // Says so where there is no store.
+        crate::store::segments(store)?;
+        let dir = Layout::new(store).held();
+        fs::create_dir_all(&dir).map_err(at(&dir))?;
+        Ok(Held { dir })
+    }
+
+    /// All holds, by name, and the folders that are none.
+    pub fn list(&self) -> Result<(Vec<Hold>, Vec<HoldError>), HoldError> {
+        let (mut holds, mut bad) = (Vec::new(), Vec::new());
+        for entry in fs::read_dir(&self.dir).map_err(at(&self.dir))? {
+            let entry = entry.map_err(at(&self.dir))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if entry.path().is_dir() && valid(&name) {
+                match self.read(&name) {
+                    Ok(hold) => holds.push(hold),
+                    Err(e) => bad.push(e),
+                }
+            }
+        }
+        holds.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok((holds, bad))
+    }
+
+    /// Bytes that holds may take together.
+    pub fn limit(&self) -> u64 {
+        let text = fs::read_to_string(self.dir.join("limit")).unwrap_or_default();
+        text.trim().parse().unwrap_or(HELD_BYTES)
+    }
+
+    /// Sets the limit. What is held stays, also above it.
+    pub fn set_limit(&self, bytes: u64, who: &Who) -> Result<(), HoldError> {
+        let _lock = self.lock()?;
+        let (path, new) = (self.dir.join("limit"), self.dir.join("limit.new"));
+        fs::write(&new, format!("{bytes}\n")).map_err(at(&new))?;
+        fs::rename(&new, &path).map_err(at(&path))?;
+        self.log("limit", "", who, "", bytes, "")
+    }
+
+    /// Holds what `query` finds. `comment` makes the text at the packets' end of the summary.
+    pub fn hold(
+        &self,
+        query: &Query,
+        name: &str,
+        reason: &str,
+        who: &Who,
+        comment: impl Fn(&Summary) -> String,
+    ) -> Result<(Hold, Summary), HoldError> {
+        if !valid(name) {
+            return Err(HoldError::Name(name.to_owned()));
+        }
+        let _lock = self.lock()?;
+        if self.dir.join(name).exists() {
+            return Err(HoldError::Exists(name.to_owned()));
+        }
+        let (limit, held) = (self.limit(), self.bytes()?);
+        let new = self.dir.join(".new");
+        // What an interrupted one left.
+        if new.exists() {
+            fs::remove_dir_all(&new).map_err(at(&new))?;
+        }
+        fs::create_dir(&new).map_err(at(&new))?;
+        let done = self.fill(&new, query, name, reason, who, limit.saturating_sub(held), comment);
+        let done = done.and_then(|(hold, summary)| {
+            let place = self.dir.join(name);
+            fs::rename(&new, &place).map_err(at(&place))?;
+            File::open(&self.dir).and_then(|d| d.sync_all()).map_err(at(&self.dir))?;
+            self.log("hold", name, who, reason, hold.bytes, &hold.sha256)?;
+            Ok((hold, summary))
+        });
+        if done.is_err() {
+            let _ = fs::remove_dir_all(&new);
+        }
+        done.map_err(|e| match e {
+            HoldError::Query(QueryError::Output(OutputError::Io { source, .. }))
+                if source.kind() == io::ErrorKind::QuotaExceeded =>
+            {
+                HoldError::Full { held, limit }
+            }
+            e => e,
+        })
+    }
+
+    #[allow(clippy::too_many_arguments)] // one call, above
+    fn fill(
+        &self,
+        folder: &Path,
+        query: &Query,
+        name: &str,
+        reason: &str,
+        who: &Who,
+        room: u64,
+        comment: impl Fn(&Summary) -> String,
+    ) -> Result<(Hold, Summary), HoldError> {
+        let path = folder.join(PACKETS);
+        let file = File::create_new(&path).map_err(at(&path))?;
+        let mut writer = Writer::new(Summed::new(file, room), &path.to_string_lossy(), Format::Pcapng);
+        let summary = run(query, &mut writer)?;
+        if summary.packets == 0 {
+            return Err(HoldError::Empty);
+        }
+        let out = writer.finish(&comment(&summary)).map_err(QueryError::Output)?;
+        let (bytes, sha256) = out.close().map_err(at(&path))?;
+        let hold = Hold {
+            version: 1,
+            name: name.to_owned(),
+            reason: reason.to_owned(),
+            who: who.clone(),
+            made: time(units::now()),
+            filter: query.filter.clone(),
+            since: summary.since.map(time),
+            until: summary.until.map(time),
+            packets: summary.packets,
+            wire_bytes: summary.bytes,
+            bytes,
+            sha256,
+            summary: serde_json::to_value(&summary).unwrap_or_default(),
+        };
+        let record = folder.join(RECORD);
+        let text = serde_json::to_string_pretty(&hold).unwrap_or_default();
+        File::create_new(&record)
+            .and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_all()))
+            .map_err(at(&record))?;
+        File::open(folder).and_then(|d| d.sync_all()).map_err(at(folder))?;
+        Ok((hold, summary))
+    }
+
+    /// The packets of a hold.
+    pub fn packets(&self, name: &str) -> Result<(Hold, PathBuf), HoldError> {
+        let hold = self.known(name)?;
+        Ok((hold, self.dir.join(name).join(PACKETS)))
+    }
+
+    /// Whether the packets are those that were held.
+    pub fn check(&self, hold: &Hold) -> Result<(), HoldError> {
+        let path = self.dir.join(&hold.name).join(PACKETS);
+        let (bytes, sha256) = of_file(&path).map_err(at(&path))?;
+        if (bytes, &sha256) == (hold.bytes, &hold.sha256) {
+            return Ok(());
+        }
+        let why =
+            format!("{PACKETS} has {bytes} bytes and the sum {sha256}; held were {} and {}", hold.bytes, hold.sha256);
+        Err(HoldError::Damaged { name: hold.name.clone(), why })
+    }
+
+    /// Lets go of a hold: its packets are gone.
+    pub fn release(&self, name: &str, reason: &str, who: &Who) -> Result<Hold, HoldError> {
+        let _lock = self.lock()?;
+        let hold = self.known(name)?;
+        // The log first: a release that nobody knows of must not be.
+        self.log("release", name, who, reason, hold.bytes, &hold.sha256)?;
+        let place = self.dir.join(name);
+        fs::remove_dir_all(&place).map_err(at(&place))?;
+        Ok(hold)
+    }
+
+    fn known(&self, name: &str) -> Result<Hold, HoldError> {
+        if valid(name) && self.dir.join(name).is_dir() {
+            return self.read(name);
+        }
+        let names: Vec<String> = self.list()?.0.into_iter().map(|h| h.name).collect();
+        let have = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        Err(HoldError::Unknown { name: name.to_owned(), have })
+    }
+
+    fn read(&self, name: &str) -> Result<Hold, HoldError> {
+        let path = self.dir.join(name).join(RECORD);
+        let text = fs::read_to_string(&path).map_err(at(&path))?;
+        let damaged = |why: String| HoldError::Damaged { name: name.to_owned(), why };
+        let hold: Hold = serde_json::from_str(&text).map_err(|e| damaged(format!("{RECORD}: {e}")))?;
+        match hold.version {
+            1 => Ok(Hold { name: name.to_owned(), ..hold }),
+            v => Err(damaged(format!("{RECORD} is of version {v}, this program reads 1"))),
+        }
+    }
+
+    /// Bytes of all holds, also of those that can't be read.
+    fn bytes(&self) -> Result<u64, HoldError> {
+        let entries = fs::read_dir(&self.dir).map_err(at(&self.dir))?;
+        let folders = entries.flatten().filter(|e| e.file_name() != ".new").map(|e| e.path().join(PACKETS));
+        Ok(folders.filter_map(|p| p.metadata().ok()).map(|m| m.len()).sum())
+    }
+
+    /// One hold or release at a time, so that the limit holds.
+    fn lock(&self) -> Result<File, HoldError> {
+        let path = self.dir.join("lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
+        file.lock().map_err(at(&path))?;
+        Ok(file)
+    }
+
+    fn log(&self, what: &str, name: &str, who: &Who, reason: &str, bytes: u64, sha256: &str) -> Result<(), HoldError> {
+        let path = self.dir.join("log.jsonl");
+        let line = Line { time: time(units::now()), what, name, who, reason, bytes, sha256 };
+        let text = serde_json::to_string(&line).unwrap_or_default() + "\n";
+        let file = OpenOptions::new().append(true).create(true).open(&path);
+        file.and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_data())).map_err(at(&path))
+    }
+}
+
+fn valid(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    name.len() <= NAME_MAX
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(plain)
+        && !["lock", "limit", "log.jsonl", "limit.new"].contains(&name)
+}

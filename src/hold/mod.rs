@@ -1,0 +1,91 @@
+//! Holds: packets that an operator keeps, copied out of the segments before those expire, with their sum and with who, when and why.
+//! Owns `held/` of a store: one folder a hold, a log that only grows, a limit. Called by the CLI; retention never looks in
+//! here, so nothing but [`release`](Held::release) removes a hold.
+//!
+//! ```text
+//! held/  limit        bytes that all holds together may take, in decimal; none: HELD_BYTES
+//!        log.jsonl    one line for each hold and release
+//!        lock         held while a hold is made or released
+//!        NAME/  packets.pcapng   the packets, the query's summary as the comment at their end
+//!               hold.json        what, who, when, why, SHA-256 of packets.pcapng
+//! ```
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+mod held;
+mod record;
+mod sum;
+#[cfg(test)]
+mod tests;
+
+pub use held::Held;
+pub use record::{Hold, Who};
+
+use crate::query::QueryError;
+use crate::units;
+use std::path::PathBuf;
+
+/// Longest name.
+const NAME_MAX: usize = 64;
+
+/// Why a hold can't be made, found or released.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    /// The system refused something.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The packets.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// A name that can't be a folder's.
+    #[error(
+        "{0:?} can't be the name of a hold: 1 to {NAME_MAX} letters, digits, '-', '_' and '.', beginning with a letter or digit"
+    )]
+    Name(String),
+    /// There is one of that name.
+    #[error("there is a hold {0}: choose another name, or release it")]
+    Exists(String),
+    /// There is none of that name.
+    #[error("there is no hold {name}; there is {have}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        have: String,
+    },
+    /// It would exceed the limit.
+    #[error(
+        "the hold does not fit: {held} of {limit} are held already; release another, narrow this one down, or raise the limit (retrotap holds --limit SIZE)",
+        held = units::size(*held), limit = units::size(*limit)
+    )]
+    Full {
+        /// Bytes held by others.
+        held: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Nothing matches, so that nothing would be kept.
+    #[error("no packet matches: nothing is held")]
+    Empty,
+    /// A file that is not as it was written.
+    #[error("hold {name}: {why}")]
+    Damaged {
+        /// The hold.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+fn at(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> HoldError + use<> {
+    let path = path.to_owned();
+    move |source| HoldError::Io { path, source }
+}

@@ -1,0 +1,79 @@
+//! What is known of a hold: hold.json, and a line of the log. Written once, read for ever.
+
+use crate::units;
+use serde::{Deserialize, Serialize};
+
+/// Who did something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Who {
+    /// Effective user id.
+    pub uid: u32,
+    /// Name of the user, the one behind sudo where that is known.
+    pub user: String,
+    /// Name of the machine.
+    pub host: String,
+}
+
+impl Who {
+    /// Who runs this process.
+    pub fn me() -> Who {
+        let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|v| std::env::var(v).ok());
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+        Who { uid: rustix::process::geteuid().as_raw(), user: user.unwrap_or_default(), host }
+    }
+}
+
+/// A hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Of this file: 1.
+    pub version: u32,
+    /// Its name.
+    pub name: String,
+    /// Why it is kept.
+    pub reason: String,
+    /// Who made it.
+    pub who: Who,
+    /// When, RFC 3339.
+    pub made: String,
+    /// Which packets were asked for.
+    pub filter: String,
+    /// From, RFC 3339; none: from the beginning.
+    pub since: Option<String>,
+    /// Until, RFC 3339; none: to the end of then.
+    pub until: Option<String>,
+    /// Packets in it.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub wire_bytes: u64,
+    /// Length of packets.pcapng.
+    pub bytes: u64,
+    /// SHA-256 of packets.pcapng, 64 hexadecimal digits.
+    pub sha256: String,
+    /// What was missing from the answer when it was made: the query's summary.
+    pub summary: serde_json::Value,
+}
+
+/// A line of the log.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Line<'a> {
+    /// When, RFC 3339.
+    pub time: String,
+    /// `hold`, `release` or `limit`.
+    pub what: &'a str,
+    /// Which hold; empty for a limit.
+    pub name: &'a str,
+    /// Who.
+    pub who: &'a Who,
+    /// Why.
+    pub reason: &'a str,
+    /// Bytes held, released or allowed.
+    pub bytes: u64,
+    /// SHA-256 of what was held or released.
+    pub sha256: &'a str,
+}
+
+/// A time as it stands in a hold.
+pub(super) fn time(ns: u64) -> String {
+    units::time(ns)
+}
