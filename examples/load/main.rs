@@ -6,6 +6,7 @@ mod mix;
 mod play;
 mod run;
 mod shapes;
+mod trace;
 mod truth;
 
 use clap::Parser;
@@ -17,7 +18,7 @@ pub struct Options {
     #[arg(long, required_unless_present = "to", num_args = 1)]
     pub iface: Vec<String>,
     /// Write the same packets to this pcap file instead; needs no privilege.
-    #[arg(long, conflicts_with_all = ["iface", "cpu", "sink", "pass"])]
+    #[arg(long, conflicts_with_all = ["iface", "cpu", "sink", "pass", "warm_up"])]
     pub to: Option<std::path::PathBuf>,
     /// Stop after this many packets.
     #[arg(long)]
@@ -25,9 +26,20 @@ pub struct Options {
     /// What kinds of connections.
     #[arg(long, value_enum, default_value = "lab")]
     pub mix: mix::Mix,
+    /// Offer this capture file, over and over, instead of a mix; the addresses of each further loop are rewritten, so that its
+    /// connections are new ones.
+    #[arg(long, conflicts_with_all = ["mix", "active", "first_connection"])]
+    pub trace: Option<std::path::PathBuf>,
+    /// With --trace: this many times its own pace; without this and --gbps as fast as it goes (in a file: its own pace).
+    #[arg(long, requires = "trace", conflicts_with = "gbps", value_parser = positive)]
+    pub times: Option<f64>,
     /// How long.
     #[arg(long, default_value_t = 10.0)]
     pub seconds: f64,
+    /// Before that, this long at a pace of 5 Gbit/s: a recorder takes the connections under way for new ones, and is in its own
+    /// steady state when it has cut them.
+    #[arg(long, default_value_t = 0.0)]
+    pub warm_up: f64,
     /// Rate in Gbit/s of frame bytes; without it as fast as it goes (in a file: 10).
     #[arg(long)]
     pub gbps: Option<f64>,
@@ -61,6 +73,14 @@ pub struct Options {
 }
 
 impl Options {
+    /// What the load is called in the account.
+    fn name(&self) -> String {
+        match &self.trace {
+            Some(path) => path.display().to_string(),
+            None => format!("{:?}", self.mix).to_lowercase(),
+        }
+    }
+
     /// What both players start from.
     fn start(&self) -> Result<mix::Start, String> {
         let active = self.active.unwrap_or(self.mix.active());
@@ -71,11 +91,17 @@ impl Options {
     }
 }
 
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text.parse().map_err(|_| "not a number".to_string())?;
+    if number > 0.0 { Ok(number) } else { Err("it must be above 0".into()) }
+}
+
 fn main() {
     let options = Options::parse();
-    let truth = match &options.to {
-        Some(file) => play::write(&options, file),
-        None => run::run(&options),
+    let truth = match (&options.to, &options.trace) {
+        (Some(file), Some(trace)) => trace::write(&options, trace, file),
+        (Some(file), None) => play::write(&options, file),
+        (None, _) => run::run(&options),
     };
     match truth {
         Ok(truth) if options.json => println!("{}", serde_json::to_string(&truth).expect("plain numbers")),

@@ -18,11 +18,7 @@ const ACK: u8 = 16;
 
 /// Writes the load to a pcap file (nanoseconds) and returns the account.
 pub fn write(options: &Options, path: &Path) -> Result<Truth, Box<dyn std::error::Error>> {
-    let file = File::create(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
-    for word in [0xa1b2_3c4du32, 0x0004_0002, 0, 0, 262_144, 1] {
-        out.write_all(&word.to_le_bytes())?;
-    }
+    let mut out = PcapFile::create(path)?;
     let pace = (8.0 / options.gbps.unwrap_or(10.0) * f64::from(1 << 20)) as u64;
     let end = (options.seconds * 1e9) as u64;
     let (mut due, mut fraction) = (0u64, 0u64);
@@ -30,11 +26,7 @@ pub fn write(options: &Options, path: &Path) -> Result<Truth, Box<dyn std::error
     let (mut offered, mut kept, mut connections, mut begun) = (Tally::default(), Tally::default(), 0, 0);
     while due < end && options.packets.is_none_or(|limit| offered.packets < limit) {
         let sent = player.next();
-        let time = EPOCH_NS + due;
-        for word in [(time / 1_000_000_000) as u32, (time % 1_000_000_000) as u32, sent.len as u32, sent.len as u32] {
-            out.write_all(&word.to_le_bytes())?;
-        }
-        out.write_all(&player.start.frame[..sent.len])?;
+        out.packet(due, &player.start.frame[..sent.len])?;
         fraction += sent.len as u64 * pace;
         due += fraction >> 20;
         fraction &= (1 << 20) - 1;
@@ -46,26 +38,57 @@ pub fn write(options: &Options, path: &Path) -> Result<Truth, Box<dyn std::error
         connections += u64::from(sent.new);
         begun += u64::from(sent.first);
     }
-    out.flush()?;
+    out.end()?;
     let elapsed_s = due as f64 / 1e9;
     Ok(Truth {
-        mix: format!("{:?}", options.mix).to_lowercase(),
+        mix: options.name(),
         seed: options.seed,
         interfaces: Vec::new(),
         elapsed_s,
+        warm_up: None,
         attempted: offered,
         offered,
         refused: Tally::default(),
         failed: Tally::default(),
-        connections,
-        begun,
+        connections: Some(connections),
+        begun: Some(begun),
         cutoff: options.cutoff,
-        kept,
+        kept: Some(kept),
         gbps: offered.bytes as f64 * 8.0 / elapsed_s / 1e9,
         mpps: offered.packets as f64 / elapsed_s / 1e6,
         slipped_s: 0.0,
         sunk: None,
     })
+}
+
+/// A pcap file with nanoseconds.
+pub struct PcapFile(BufWriter<File>);
+
+impl PcapFile {
+    /// Creates it.
+    pub fn create(path: &Path) -> Result<PcapFile, Box<dyn std::error::Error>> {
+        let file = File::create(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let mut out = BufWriter::with_capacity(1 << 20, file);
+        for word in [0xa1b2_3c4du32, 0x0004_0002, 0, 0, 262_144, 1] {
+            out.write_all(&word.to_le_bytes())?;
+        }
+        Ok(PcapFile(out))
+    }
+
+    /// One packet, `due` ns after the start.
+    pub fn packet(&mut self, due: u64, data: &[u8]) -> std::io::Result<()> {
+        let time = EPOCH_NS + due;
+        let len = data.len() as u32;
+        for word in [(time / 1_000_000_000) as u32, (time % 1_000_000_000) as u32, len, len] {
+            self.0.write_all(&word.to_le_bytes())?;
+        }
+        self.0.write_all(data)
+    }
+
+    /// All of it is written.
+    pub fn end(mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// One packet, in the frame.

@@ -3,9 +3,10 @@
 
 use super::Options;
 use super::mix::Start;
-use super::truth::{Tally, Truth};
+use super::trace;
+use super::truth::{Tally, Truth, WarmUp};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{Link, ProgramInput};
+use libbpf_rs::{Link, MapCore, MapFlags, ProgramInput};
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,8 @@ mod skel {
     include!(concat!(env!("OUT_DIR"), "/load.skel.rs"));
 }
 
+/// The pace of the warm-up.
+const WARM_GBPS: f64 = 5.0;
 /// BPF_F_TEST_XDP_LIVE_FRAMES
 const LIVE_FRAMES: u32 = 1 << 1;
 
@@ -39,8 +42,18 @@ pub fn run(options: &Options) -> Result<Truth, Box<dyn std::error::Error>> {
     let start = options.start()?;
 
     let mut storage = MaybeUninit::uninit();
-    let mut loaded = skel::LoadSkelBuilder::default().open(&mut storage)?.load()?;
+    let frames = match &options.trace {
+        Some(path) => trace::read(path, options.times.unwrap_or(1.0))?,
+        None => Vec::new(),
+    };
+    let mut open = skel::LoadSkelBuilder::default().open(&mut storage)?;
+    open.maps.trace.set_max_entries(frames.len().max(1) as u32)?;
+    let mut loaded = open.load()?;
     fill(&mut loaded, options, &interfaces, &start);
+    fill_trace(&loaded, &frames)?;
+    if let Some(bss) = loaded.maps.bss_data.as_mut() {
+        bss.frames = frames.len() as u32;
+    }
     let _traces = [loaded.progs.transmitted.attach()?, loaded.progs.not_queued.attach()?];
     let mut ends: Vec<Link> = Vec::new();
     let pass = options.pass.iter().map(index).collect::<Result<Vec<_>, _>>()?;
@@ -59,18 +72,23 @@ pub fn run(options: &Options) -> Result<Truth, Box<dyn std::error::Error>> {
     let _ = rustix::process::setpriority_process(None, -15);
     hop(options);
     let begin = monotonic_ns() + 1_000_000;
+    let warm_up = (options.warm_up * 1e9) as u64;
     let length = (options.seconds * 1e9) as u64;
     {
         let bss = loaded.maps.bss_data.as_mut().expect("the program has data");
+        bss.netns = rustix::fs::stat("/proc/self/ns/net")?.st_ino as u32;
         bss.start_ns = begin;
-        bss.end_ns = begin + length;
+        bss.end_ns = begin + warm_up + length;
+        bss.warm_ns = if warm_up > 0 { begin + warm_up } else { 0 };
+        bss.warm_pace = pace(WARM_GBPS);
     }
     // A limit on packets is looked at between the calls.
     let repeat = if options.packets.is_some() { 1 << 18 } else { 1 << 30 };
-    alarm(Duration::from_nanos(length + 2_000_000))?;
+    alarm(Duration::from_nanos(warm_up + length + 2_000_000))?;
     while !stop.load(Ordering::Relaxed) {
         let input = ProgramInput { data_in: Some(&start.frame), repeat, flags: LIVE_FRAMES, ..ProgramInput::default() };
-        match loaded.progs.load.test_run(input) {
+        let program = if frames.is_empty() { &mut loaded.progs.load } else { &mut loaded.progs.replay };
+        match program.test_run(input) {
             Err(e) if e.kind() != libbpf_rs::ErrorKind::Interrupted => return Err(Box::new(e)),
             _ => {}
         }
@@ -79,7 +97,8 @@ pub fn run(options: &Options) -> Result<Truth, Box<dyn std::error::Error>> {
             break;
         }
     }
-    let elapsed = (monotonic_ns().min(begin + length) - begin) as f64 / 1e9;
+    let begin = begin + warm_up;
+    let elapsed = (monotonic_ns().min(begin + length).saturating_sub(begin)) as f64 / 1e9;
     // Frames that the peer's NAPI has yet to poll.
     std::thread::sleep(Duration::from_millis(20));
 
@@ -88,21 +107,23 @@ pub fn run(options: &Options) -> Result<Truth, Box<dyn std::error::Error>> {
         return Err(format!("{} transmissions could not be matched with packets", bss.untold).into());
     }
     let offered = Tally::from(bss.offered);
+    let warm = Tally::from(bss.warm);
     Ok(Truth {
-        mix: format!("{:?}", options.mix).to_lowercase(),
+        mix: options.name(),
         seed: options.seed,
         interfaces: options.iface.clone(),
         elapsed_s: elapsed,
+        warm_up: (warm_up > 0).then(|| WarmUp { offered: warm, kept: bss.warm_kept.into(), begun: bss.warm_begun }),
         attempted: bss.attempted.into(),
         offered,
         refused: bss.refused.into(),
         failed: bss.failed.into(),
-        connections: bss.connections,
-        begun: bss.begun,
+        connections: frames.is_empty().then_some(bss.connections),
+        begun: frames.is_empty().then_some(bss.begun),
         cutoff: options.cutoff,
-        kept: bss.kept.into(),
-        gbps: offered.bytes as f64 * 8.0 / elapsed / 1e9,
-        mpps: offered.packets as f64 / elapsed / 1e6,
+        kept: frames.is_empty().then(|| bss.kept.into()),
+        gbps: (offered.bytes - warm.bytes) as f64 * 8.0 / elapsed / 1e9,
+        mpps: (offered.packets - warm.packets) as f64 / elapsed / 1e6,
         slipped_s: bss.slipped_ns as f64 / 1e9,
         sunk: (!options.sink.is_empty()).then(|| bss.sunk.into()),
     })
@@ -136,7 +157,35 @@ fn fill(loaded: &mut skel::LoadSkel<'_>, options: &Options, interfaces: &[u32], 
     bss.cutoff = options.cutoff;
     bss.limit = options.packets.unwrap_or(0);
     bss.ifindex = [interfaces[0], interfaces[interfaces.len() - 1]];
-    bss.pace = options.gbps.map_or(0, |gbps| (8.0 / gbps * f64::from(1 << 20)) as u64);
+    bss.paced = u32::from(options.gbps.is_some() || options.times.is_some());
+    bss.pace = options.gbps.map_or(0, pace);
+}
+
+/// ns a byte << 20.
+fn pace(gbps: f64) -> u64 {
+    (8.0 / gbps * f64::from(1 << 20)) as u64
+}
+
+/// Fills the map with the frames of a trace.
+fn fill_trace(loaded: &skel::LoadSkel<'_>, frames: &[trace::Frame]) -> Result<(), Box<dyn std::error::Error>> {
+    const BATCH: usize = 4096;
+    for (n, batch) in frames.chunks(BATCH).enumerate() {
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        for (i, frame) in batch.iter().enumerate() {
+            let mut value = [0u8; size_of::<skel::types::load_frame>()];
+            value[..8].copy_from_slice(&frame.gap_ns.to_ne_bytes());
+            value[8..10].copy_from_slice(&(frame.data.len() as u16).to_ne_bytes());
+            value[10..12].copy_from_slice(&[u8::from(frame.reverse), frame.addresses.len() as u8]);
+            for (to, &at) in value[12..24].chunks_exact_mut(2).zip(&frame.addresses) {
+                to.copy_from_slice(&(at as u16).to_ne_bytes());
+            }
+            value[24..24 + frame.data.len()].copy_from_slice(&frame.data);
+            keys.extend(((n * BATCH + i) as u32).to_ne_bytes());
+            values.extend(value);
+        }
+        loaded.maps.trace.update_batch(&keys, &values, batch.len() as u32, MapFlags::ANY, MapFlags::ANY)?;
+    }
+    Ok(())
 }
 
 /// Moves this thread from CPU to CPU while it runs.

@@ -88,6 +88,29 @@ fn what_was_sent_comes_back() {
     }
 }
 
+/// A trace as load: loop after loop of it, with addresses of its own in each, as the same load in a file says.
+#[test]
+fn a_trace_comes_back_loop_by_loop() {
+    let Some(world) = World::new() else { return };
+    world.veth(0, 1);
+    let (trace, _) = world.play(&["--mix", "lab", "--active", "64", "--packets", "4000", "--seconds", "20"]);
+    let trace = trace.with_file_name("trace.pcap");
+    std::fs::rename(world.path("truth.pcap"), &trace).expect("the trace");
+    let load = ["--trace", trace.to_str().expect("a path"), "--times", "2", "--seconds", "20", "--packets", "10000"];
+    let recorder = world.record(None, &["-i", "tap0", "--source", "xdp", "--cutoff", "none"]);
+    let truth = world.load(&[&["--iface", "gen0"][..], &load].concat());
+    let account = recorder.stop();
+    assert_seen(&account, &truth);
+    assert_eq!(account.worker.stored.packets, 10000, "{account:#?}");
+    let (file, _) = world.play(&load);
+    let (_, answer) = world.query(&[]);
+    assert!(multiset(&answer) == multiset(&file), "the answer is not what was sent");
+    // Two loops and a half: addresses of the trace itself are in the first only.
+    let (_, first) = world.query(&["net 10.0.0.0/8 and not port 53"]);
+    let own = filtered(&trace, "net 10.0.0.0/8 and not port 53");
+    assert!(!own.is_empty() && multiset(&first) == own, "a later loop has connections of the first");
+}
+
 /// The packets of a file that libpcap lets pass, as a multiset.
 fn filtered(file: &Path, filter: &str) -> Vec<Vec<u8>> {
     let mut capture = pcap::Capture::from_file(file).expect("the truth");

@@ -76,7 +76,7 @@ pub fn help() -> String {
   --seconds S      length of one measurement
   --tool A,B       only these tools
   --gbps 1,10,max  line: only these rates
-  --mix A,B        line: these mixes [lab]
+  --mix A,B        line: these mixes, or capture files [lab]
   --size A,B       table: these numbers of connections
   --file FILE      trace, step: this capture file instead of a generated one
   --into FOLDER    append results here [benches/results/<date>-<kind of host>]

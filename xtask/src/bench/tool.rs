@@ -14,6 +14,8 @@ pub struct Tool {
     pub package: &'static str,
     /// Takes packets from the host's stack: the interface needs a native XDP program that passes them.
     pub passed: bool,
+    /// What it does depends on which connections it has seen: the load warms it up before anything is measured.
+    pub warms: bool,
     /// Arguments, with the folder for its output.
     pub arguments: fn(&str) -> Vec<String>,
     /// It is at work when it has printed this.
@@ -31,6 +33,7 @@ pub const TOOLS: &[Tool] = &[
         program: "examples/bare",
         package: "",
         passed: false,
+        warms: false,
         arguments: |_| words("--iface tap0 --how drop"),
         ready: "ready",
         settle_ms: 600,
@@ -41,6 +44,7 @@ pub const TOOLS: &[Tool] = &[
         program: "examples/bare",
         package: "",
         passed: false,
+        warms: false,
         arguments: |_| words("--iface tap0 --how xsk"),
         ready: "ready",
         settle_ms: 600,
@@ -51,6 +55,7 @@ pub const TOOLS: &[Tool] = &[
         program: "retrotap",
         package: "",
         passed: false,
+        warms: true,
         arguments: |dir| words(&format!("record -i tap0 --source xdp --json --log-interval 500ms --store {dir}/store")),
         ready: "{\"kind\"",
         settle_ms: 600,
@@ -61,6 +66,7 @@ pub const TOOLS: &[Tool] = &[
         program: "retrotap",
         package: "",
         passed: true,
+        warms: true,
         arguments: |dir| {
             words(&format!("record -i tap0 --source packet --json --log-interval 500ms --store {dir}/store"))
         },
@@ -73,6 +79,7 @@ pub const TOOLS: &[Tool] = &[
         program: "tcpdump",
         package: "tcpdump",
         passed: true,
+        warms: false,
         arguments: |dir| words(&format!("-i tap0 -n -Z root -B 262144 -w {dir}/out.pcap")),
         ready: "listening on",
         settle_ms: 600,
@@ -83,6 +90,7 @@ pub const TOOLS: &[Tool] = &[
         program: "dumpcap",
         package: "wireshark-common",
         passed: true,
+        warms: false,
         arguments: |dir| words(&format!("-i tap0 -q -B 256 -w {dir}/out.pcapng")),
         ready: "File: ",
         settle_ms: 600,
@@ -93,6 +101,7 @@ pub const TOOLS: &[Tool] = &[
         program: "netsniff-ng",
         package: "netsniff-ng",
         passed: true,
+        warms: false,
         arguments: |dir| words(&format!("--in tap0 --out {dir}/out.pcap --silent --ring-size 256MiB")),
         ready: "Running!",
         settle_ms: 600,
@@ -103,6 +112,7 @@ pub const TOOLS: &[Tool] = &[
         program: "stenotype",
         package: "stenographer",
         passed: true,
+        warms: false,
         arguments: |dir| {
             // Without a block a second the last packets of a run would wait for their block to fill.
             words(&format!(

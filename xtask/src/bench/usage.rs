@@ -84,12 +84,10 @@ fn thread(task: &Path) -> Option<(u64, usize)> {
     Some((ns, cpu))
 }
 
-/// Seconds that a CPU has run anything at all (`/proc/schedstat`): also what the kernel does for a tool in threads of its own.
-pub fn busy(cpu: usize) -> Option<f64> {
-    let text = fs::read_to_string("/proc/schedstat").ok()?;
-    let name = format!("cpu{cpu}");
-    let line = text.lines().find(|l| l.split_whitespace().next() == Some(&name))?;
-    line.split_whitespace().nth(7)?.parse::<u64>().ok().map(|ns| ns as f64 / 1e9)
+/// Bytes that the process has caused to be written to disk so far (`/proc/PID/io`).
+pub fn written(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    text.lines().find_map(|l| l.strip_prefix("write_bytes: "))?.parse().ok()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! has, reads what it used, stops it, and compares what it says it captured with what was offered.
 
 use super::super::tool::{Tool, last, prepare};
-use super::super::usage::{Watch, busy};
+use super::super::usage::{Watch, written};
 use crate::json::{Value, object};
 use crate::netns::Namespace;
 use crate::shell;
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 /// The load's CPU and the tool's.
 const LOAD_CPU: usize = 0;
 const TOOL_CPU: usize = 1;
+/// From the start of the load's process to its first packet, about.
+const LOAD_START: Duration = Duration::from_millis(150);
 /// Where tools write.
 const FOLDER: &str = "target/bench/line";
 const START_MAX: Duration = Duration::from_secs(20);
@@ -29,6 +31,8 @@ pub struct Asked<'a> {
     pub mix: &'a str,
     pub gbps: Option<f64>,
     pub seconds: f64,
+    /// Before that, for tools that need it.
+    pub warm_up: f64,
     /// Which invocation of the bench, and which round of it: what was measured in turns.
     pub run: &'a str,
     pub round: u32,
@@ -61,12 +65,17 @@ pub fn measure(namespace: &Namespace, asked: &Asked<'_>) -> Result<Value, String
     let text = || String::from_utf8_lossy(&fs::read(said).unwrap_or_default()).into_owned();
     until_ready(&mut child.0, asked.tool, &text)?;
 
-    let watch = Watch::start(child.0.id());
-    let busy_before = busy(TOOL_CPU);
-    let truth = offer(namespace, asked)?;
+    let pid = child.0.id();
+    let warm_up = if asked.tool.warms { asked.warm_up } else { 0.0 };
+    let mut load = offer(namespace, asked, warm_up)?;
+    std::thread::sleep(LOAD_START + Duration::from_secs_f64(warm_up));
+    let watch = Watch::start(pid);
+    let (begin, written_before, lost_before) = (Instant::now(), written(pid), lost_so_far(&text()));
+    let truth = end_of(&mut load.0)?;
+    let measured = begin.elapsed().as_secs_f64();
     drain(&watch, Duration::from_millis(asked.tool.settle_ms));
     let (used, on_load_cpu) = watch.used(LOAD_CPU);
-    let busy = busy(TOOL_CPU).zip(busy_before).map(|(after, before)| after - before);
+    let written = written(pid).zip(written_before).map(|(after, before)| after - before);
     drop(watch);
 
     shell::output(Command::new("sh").args(["-c", &format!("kill -INT {}", child.0.id())]))?;
@@ -75,9 +84,10 @@ pub fn measure(namespace: &Namespace, asked: &Asked<'_>) -> Result<Value, String
     let offered = truth.number("offered.packets")?;
     let captured = (asked.tool.captured)(&text, offered)
         .ok_or_else(|| format!("{} does not say what it captured:\n{}", asked.tool.name, tail(&text)))?;
-    let written = bytes_of(folder);
+    let left = bytes_of(folder);
     fs::remove_dir_all(folder).map_err(|e| format!("{FOLDER}: {e}"))?;
     let elapsed = truth.float("elapsed_s").unwrap_or(f64::NAN);
+    let begun = truth.float("begun").unwrap_or(f64::NAN) - truth.float("warm_up.begun").unwrap_or(0.0);
     Ok(object([
         ("bench", "line".into()),
         ("run", asked.run.into()),
@@ -89,7 +99,9 @@ pub fn measure(namespace: &Namespace, asked: &Asked<'_>) -> Result<Value, String
         ("gbps", truth.float("gbps").into()),
         ("mpps", truth.float("mpps").into()),
         ("seconds", elapsed.into()),
-        ("new_connections_per_s", (truth.float("begun").unwrap_or(f64::NAN) / elapsed).into()),
+        ("warm_up_s", warm_up.into()),
+        ("warm_up", truth.get("warm_up").cloned().unwrap_or(Value::Word("null".into()))),
+        ("new_connections_per_s", (begun / elapsed).into()),
         ("slipped_s", truth.float("slipped_s").into()),
         ("offered", truth.get("offered").cloned().unwrap_or(Value::Word("null".into()))),
         ("must_keep", truth.get("kept").cloned().unwrap_or(Value::Word("null".into()))),
@@ -97,8 +109,10 @@ pub fn measure(namespace: &Namespace, asked: &Asked<'_>) -> Result<Value, String
         ("lost", offered.saturating_sub(captured).into()),
         ("cpu_s", used.into()),
         ("of_it_on_load_cpu_s", on_load_cpu.into()),
-        ("tool_cpu_busy_s", busy.into()),
+        ("measured_s", measured.into()),
         ("written_bytes", written.into()),
+        ("left_bytes", left.into()),
+        ("lost_after_warm_up", last(&text).and_then(|a| Some(a.number("lost_total").ok()? - lost_before?)).into()),
         ("account", account(asked.tool, &text)),
         ("tool_command", format!("{} {}", asked.program.display(), (asked.tool.arguments)(FOLDER).join(" ")).into()),
     ]))
@@ -130,17 +144,42 @@ fn until_ready(child: &mut Child, tool: &Tool, text: &dyn Fn() -> String) -> Res
     Ok(())
 }
 
-fn offer(namespace: &Namespace, asked: &Asked<'_>) -> Result<Value, String> {
+/// What the recorder says it has lost so far; nothing for tools that don't say.
+fn lost_so_far(text: &str) -> Option<u64> {
+    let complete = &text[..text.rfind('\n')?];
+    last(complete)?.number("lost_total").ok()
+}
+
+/// Starts the load.
+fn offer(namespace: &Namespace, asked: &Asked<'_>, warm_up: f64) -> Result<Running, String> {
     let mut load = namespace.command(&asked.load.to_string_lossy());
-    load.args(["--iface", "gen0", "--json", "--mix", asked.mix, "--cpu", &LOAD_CPU.to_string()]);
+    load.args(["--iface", "gen0", "--json", "--cpu", &LOAD_CPU.to_string()]);
+    match asked.mix.contains(['/', '.']) {
+        true => load.args(["--trace", asked.mix]),
+        false => load.args(["--mix", asked.mix]),
+    };
     load.args(["--seconds", &asked.seconds.to_string(), "--seed", &asked.round.to_string()]);
+    load.args(["--warm-up", &warm_up.to_string()]);
     if let Some(gbps) = asked.gbps {
         load.args(["--gbps", &gbps.to_string()]);
     }
     if asked.tool.passed {
         load.args(["--pass", "tap0"]);
     }
-    Value::parse(shell::output(&mut load)?.trim())
+    load.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    load.spawn().map(Running).map_err(|e| format!("cannot run {}: {e}", shell::text(&load)))
+}
+
+/// The truth that the load prints at its end.
+fn end_of(load: &mut Child) -> Result<Value, String> {
+    let mut text = String::new();
+    if let Some(out) = &mut load.stdout {
+        std::io::Read::read_to_string(out, &mut text).map_err(|e| format!("the load: {e}"))?;
+    }
+    if !load.wait().map_err(|e| e.to_string())?.success() {
+        return Err("the load failed".into());
+    }
+    Value::parse(text.trim())
 }
 
 /// Until the tool has been idle for a while: its buffers are written.

@@ -30,7 +30,7 @@ pub fn line(l: &Value) -> String {
         short(of("mpps")),
         percent(loss(l)),
         short(of("cpu_s")),
-        short(of("seconds")),
+        short(of("measured_s")),
         short(of("written_bytes") / 1e6),
     )
 }
@@ -57,7 +57,8 @@ pub fn make(lines: &[Value]) -> String {
     text += &format!(
         "Load on CPU 0, recorder on CPU 1. Packets lost: median of the rounds, ~ when the load reached less than 97 % of the rate. \"no loss to\": the highest rung of the \
          ladder at which no round lost a packet, as reached. CPU: seconds of the tool's own threads per second of load. ns: time of an unpaced packet above that into a bare XDP_DROP, \
-         median of the differences within a round. Written: bytes of files left per second of load.\n\
+         median of the differences within a round. Written: by the tool to disk per second of load. CPU and written: after the load's warm-up, when a recorder \
+         with a cutoff has cut what was under way at the start; losses: of everything.\n\
          Linux {}; {}; commit {}\n",
         facts[0], facts[1], facts[2]
     );
@@ -98,7 +99,7 @@ fn of_one_mix(mix: &str, lines: &[Value]) -> String {
         let highest = lossless.map(|r| middle(r, &|l| l.float("gbps").unwrap_or(f64::NAN))).fold(f64::NAN, f64::max);
         row.push(short(highest));
         let per_second = |path: &'static str| {
-            move |l: &Value| l.float(path).unwrap_or(f64::NAN) / l.float("seconds").unwrap_or(f64::NAN)
+            move |l: &Value| l.float(path).unwrap_or(f64::NAN) / l.float("measured_s").unwrap_or(f64::NAN)
         };
         row.push(short(middle(detail, &per_second("cpu_s"))));
         row.push(short(middle(detail, &per_second("written_bytes")) / 1e6));
@@ -134,7 +135,7 @@ mod tests {
     fn rounds_become_one_row() {
         let line = |tool: &str, round: u32, gbps: &str, mpps: f64, lost: u32| {
             let text = format!(
-                r#"{{"tool":"{tool}","run":"1","round":{round},"mix":"lab","asked_gbps":{gbps},"gbps":9.9,"mpps":{mpps},"seconds":2,
+                r#"{{"tool":"{tool}","run":"1","round":{round},"mix":"lab","asked_gbps":{gbps},"gbps":9.9,"mpps":{mpps},"seconds":2,"measured_s":2,
                 "offered":{{"packets":1000}},"lost":{lost},"cpu_s":1,"written_bytes":4000000,"kernel":"k","cpu":"c","commit":"d"}}"#
             );
             Value::parse(&text).unwrap()
