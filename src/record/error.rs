@@ -33,6 +33,9 @@ pub enum RecordError {
     /// The ledger or the receipts.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The API's socket.
+    #[error(transparent)]
+    Api(#[from] crate::control::SocketError),
     /// A thread, a signal, randomness.
     #[error("{what}: {source}")]
     System {

@@ -16,6 +16,7 @@ pub use error::RecordError;
 
 use crate::config::{From, Settings, SourceChoice};
 use crate::conn::shunt::{NoShunt, Shunt};
+use crate::control::{Engine, Server};
 use crate::iface::Request;
 use crate::ledger::{LEDGER_BYTES, RECEIPTS_BYTES, Receipts};
 use crate::metrics::account::{Broken, SourceKind};
@@ -135,7 +136,9 @@ impl<'a> Start<'a> {
         let receipts = Receipts::open(&layout.receipts(), RECEIPTS_BYTES)?;
         let workers = Workers::start(&common, &store, sources)?;
         let scribe = Scribe::start(workers.posts().to_vec(), receipts)?;
-        let running = Running { capture, workers, scribe, store, store_events, books, signals };
+        let engine = Engine::new(layout.root());
+        let api = Server::start(&settings.api, layout.root(), engine, settings.api_limits.clone())?;
+        let running = Running { api, capture, workers, scribe, store, store_events, books, signals };
         Ok(Control::new(running).run(settings, observer))
     }
 }
