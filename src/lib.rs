@@ -5,7 +5,6 @@ pub mod class;
 pub mod cli;
 pub mod config;
 pub mod conn;
-pub mod control;
 pub mod filter;
 pub mod hold;
 pub mod iface;

@@ -2,6 +2,7 @@
 //! logging; the work is done by `record`, `query` and `store`. Called by `main` only.
 
 mod account;
+mod answer;
 mod configs;
 mod exit;
 mod extras;

@@ -3,7 +3,7 @@
 use super::table::Table;
 use super::{Exit, Failure, account, show};
 use crate::config::plan::Plan;
-use crate::config::{ApiConfig, ClassConfig, Config, ConfigError, Cutoff, From, Settings, Size, SourceChoice, Span};
+use crate::config::{ClassConfig, Config, ConfigError, Cutoff, From, Settings, Size, SourceChoice, Span};
 use crate::record::statistics::Report;
 use crate::record::{self, RecordError};
 use crate::source::file::FileReport;
@@ -52,10 +52,6 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", help_heading = "Store")]
     pub segment_size: Option<Size>,
 
-    /// Where queries are answered: a Unix socket, or off [default: api.sock in the store]
-    #[arg(long, value_name = "PATH|off", help_heading = "Store")]
-    pub api: Option<PathBuf>,
-
     /// Keep this many bytes of each connection, or none: everything is kept [default: 15KiB]
     #[arg(long, value_name = "SIZE|none", help_heading = "Policy")]
     pub cutoff: Option<Cutoff>,
@@ -66,6 +62,9 @@ pub struct Args {
     /// Configuration file (TOML)
     #[arg(short, long, value_name = "FILE", help_heading = "Run")]
     pub config: Option<PathBuf>,
+    /// Serve metrics for Prometheus here, under /metrics: HOST:PORT, :PORT, or the path of a socket
+    #[arg(long, value_name = "ADDR", help_heading = "Run")]
+    pub metrics: Option<String>,
     /// Stop after this time
     #[arg(long, value_name = "TIME", help_heading = "Run")]
     pub duration: Option<Span>,
@@ -185,7 +184,7 @@ fn settings(args: Args) -> Result<Settings, Failure> {
         filter: args.filter.map(|f| Spanned::new(0..0, f)),
         duration: args.duration,
         log_interval: args.log_interval,
-        api: ApiConfig { socket: args.api, ..ApiConfig::default() },
+        metrics: args.metrics,
         ..Config::default()
     };
     over.class.insert("all".into(), ClassConfig { cutoff: args.cutoff, ..ClassConfig::default() });

@@ -42,6 +42,9 @@ fn end(cell: usize) -> u64 {
 }
 
 impl Histogram {
+    /// Memory of one.
+    pub const BYTES: usize = CELLS * size_of::<AtomicU64>();
+
     /// Counts a value; only the one writer calls this.
     #[inline]
     pub fn record(&self, ns: u64) {

@@ -6,7 +6,6 @@ use super::judge::Judge;
 use super::lang::plan::Plan;
 use super::merge::Merge;
 use super::output::Nothing;
-use super::pace::{Freely, Pace};
 use super::part::{Part, Question};
 use super::summary::{Met, Summary, from_ledger};
 use super::{Answer, PacketSink, Query, QueryError};
@@ -29,7 +28,7 @@ pub fn run(query: &Query, out: &mut dyn PacketSink) -> Result<Summary, QueryErro
 /// The same where this process records into the store: `recent` are blocks in memory, as they were BEFORE this call, so that each
 /// is there or has been published as durable. What lies in them is read from memory and not from its file.
 pub fn run_with(query: &Query, recent: &[Arc<Run>], out: &mut dyn PacketSink) -> Result<Summary, QueryError> {
-    Engine::new(&query.store).answer(query, recent, &Freely, out)
+    Engine::new(&query.store).answer(query, recent, out)
 }
 
 /// The segments of a store at one moment.
@@ -37,20 +36,13 @@ struct View<'a> {
     open: Vec<SegmentRef>,
     sealed: Shelf,
     recent: &'a [Arc<Run>],
-    pace: &'a dyn Pace,
 }
 
 impl Engine {
     /// Answers a query of this store; `recent` as for [`run_with`].
-    pub fn answer(
-        &self,
-        query: &Query,
-        recent: &[Arc<Run>],
-        pace: &dyn Pace,
-        out: &mut dyn PacketSink,
-    ) -> Result<Summary, QueryError> {
+    pub fn answer(&self, query: &Query, recent: &[Arc<Run>], out: &mut dyn PacketSink) -> Result<Summary, QueryError> {
         let (open, sealed) = if query.memory_only { Default::default() } else { self.segments()? };
-        answer(query, self.layout(), &View { open, sealed, recent, pace }, out)
+        answer(query, self.layout(), &View { open, sealed, recent }, out)
     }
 }
 
@@ -66,8 +58,7 @@ fn answer(query: &Query, layout: &Layout, view: &View<'_>, out: &mut dyn PacketS
         Some(conn) => Plan::of(&query.filter).and(conn.plan()),
         None => Plan::of(&query.filter),
     };
-    let question =
-        Question { plan: &plan, from, to, classes: &query.classes, full_scan: query.full_scan, pace: view.pace };
+    let question = Question { plan: &plan, from, to, classes: &query.classes, full_scan: query.full_scan };
     let mut judge = Judge::new(&query.filter, query.any_layer, query.conn.clone());
     if let (false, Some(error)) = (judge.prepare(ETHERNET), judge.error()) {
         // It may be meant for what the store holds: only if it compiles for none of that it is wrong.
@@ -88,7 +79,7 @@ fn answer(query: &Query, layout: &Layout, view: &View<'_>, out: &mut dyn PacketS
         Some(ranges) => parts.extend(part.map(|p| p.without(ranges))),
         None => parts.extend(part),
     };
-    for segment in view.open.iter().take_while(|_| view.pace.go_on()) {
+    for segment in &view.open {
         add(Part::of_file(segment.clone(), &question, &mut summary)?, segment.number);
     }
     for sealed in view.sealed.iter() {
@@ -124,9 +115,6 @@ fn answer(query: &Query, layout: &Layout, view: &View<'_>, out: &mut dyn PacketS
                 met.note(key, time);
             }
         }
-    }
-    if let Some(why) = view.pace.stopped() {
-        return Err(QueryError::Stopped(why));
     }
     met.settle(layout, &mut summary)?;
     from_ledger(layout, from, to, now, &mut summary)?;
@@ -164,8 +152,7 @@ fn window(query: &Query, layout: &Layout, view: &View<'_>, now: u64) -> Result<(
         return Ok((now.saturating_sub(last), to));
     }
     let mut newest = Summary::default();
-    let everything =
-        Question { plan: &Plan::All, from: 0, to: u64::MAX, classes: &[], full_scan: false, pace: &Freely };
+    let everything = Question { plan: &Plan::All, from: 0, to: u64::MAX, classes: &[], full_scan: false };
     for segment in &view.open {
         Part::of_file(segment.clone(), &everything, &mut newest)?;
     }

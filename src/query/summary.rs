@@ -4,12 +4,11 @@
 use crate::ledger::{LedgerError, What, coverage, entries, losses, receipts};
 use crate::packet::key::Key;
 use crate::store::layout::Layout;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
 /// How the answer was found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pruning {
     /// Segments of the store.
     pub segments: u64,
@@ -32,7 +31,7 @@ pub struct Pruning {
 }
 
 /// Packets lost in the window by one cause in one place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Loss {
     /// A cause of the account.
     pub cause: String,
@@ -43,8 +42,7 @@ pub struct Loss {
 }
 
 /// An answer's figures. Times are Unix ns, bytes are lengths on the wire.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Packets in the answer.
     pub packets: u64,

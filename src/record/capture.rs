@@ -1,11 +1,17 @@
 //! The two kinds of capture behind one face, for the control thread: files and interfaces. Owns what is left of a
 //! capture after its sources went to the workers: counters, events, reports.
 
+use super::detail::{NicLoss, Port};
 use crate::iface::NicCounters;
-use crate::metrics::account::{SourceCounts, SourceKind};
+use crate::limits::SHUNT_SLOTS;
+use crate::metrics::account::SourceKind;
 use crate::source::file::{FileReport, Progress};
 use crate::source::live::{Event, Live};
 use std::sync::Arc;
+
+type Reading = fn(&NicCounters) -> u64;
+const NIC_CAUSES: [(&str, Reading); 3] =
+    [("rx_missed", |n| n.rx_missed), ("rx_over", |n| n.rx_over), ("rx_fifo", |n| n.rx_fifo)];
 
 /// A running capture.
 pub enum Capture {
@@ -24,25 +30,64 @@ impl Capture {
         }
     }
 
-    /// The source's counters; what the kernel does not tell now is as it was.
-    pub fn counts(&self, before: SourceCounts) -> SourceCounts {
+    /// The source's counters by interface and queue, without what the workers did; what the kernel does not tell now is as
+    /// it was.
+    pub fn ports(&self, before: &[Port]) -> Vec<Port> {
+        let live = match self {
+            Capture::Files(progress) => return vec![Port { from: progress.counts(), ..Port::default() }],
+            Capture::Live(live) => live,
+        };
+        let counts = live.ports().unwrap_or_else(|e| {
+            tracing::warn!("the kernel's counters cannot be read: {e}");
+            before.iter().map(|p| p.from).collect()
+        });
+        let mut sizes = live.ring_sizes().into_iter();
+        let names = live.port_names().into_iter();
+        names
+            .enumerate()
+            .map(|(i, (interface, queue))| Port {
+                interface,
+                queue: queue.map(|q| q.to_string()).unwrap_or_default(),
+                from: counts.get(i).copied().unwrap_or_default(),
+                ring_size: sizes.next().unwrap_or(0),
+                ..Port::default()
+            })
+            .collect()
+    }
+
+    /// What the interfaces' own counters call lost before the source saw it, since the start. An interface that was gone
+    /// and came back counts from 0: what was there before stays, as `before` has it.
+    pub fn nic_lost(&mut self, before: &[NicLoss]) -> Vec<NicLoss> {
+        let Capture::Live(live) = self else { return Vec::new() };
+        let mut now = live.nic_losses();
+        let mut all = Vec::new();
+        for (interface, _) in live.links() {
+            let n = now.iter().position(|(name, _)| *name == interface).map(|i| now.swap_remove(i).1);
+            for (cause, of) in NIC_CAUSES {
+                let same = |l: &&NicLoss| l.interface == interface && l.cause == cause;
+                let was = before.iter().find(same).map_or((0, 0), |l| (l.packets, l.reading));
+                let reading = n.as_ref().map_or(was.1, of);
+                let more = if reading >= was.1 { reading - was.1 } else { reading };
+                all.push(NicLoss { interface: interface.clone(), cause, packets: was.0 + more, reading });
+            }
+        }
+        all
+    }
+
+    /// Interfaces and whether they have a link.
+    pub fn links(&self) -> Vec<(String, bool)> {
         match self {
-            Capture::Files(progress) => progress.counts(),
-            Capture::Live(live) => live.account().unwrap_or_else(|e| {
-                tracing::warn!("the kernel's counters cannot be read: {e}");
-                before
-            }),
+            Capture::Files(_) => Vec::new(),
+            Capture::Live(live) => live.links(),
         }
     }
 
-    /// What the interfaces' own counters call lost before the source saw it, since the start: name, cause, packets.
-    pub fn nic_lost(&self) -> Vec<(String, &'static str, u64)> {
-        let Capture::Live(live) = self else { return Vec::new() };
-        let causes = |(name, n): (String, NicCounters)| {
-            [("rx_missed", n.rx_missed), ("rx_over", n.rx_over), ("rx_fifo", n.rx_fifo)]
-                .map(|(cause, packets)| (name.clone(), cause, packets))
-        };
-        live.nic_losses().into_iter().flat_map(causes).collect()
+    /// Places of the shunt.
+    pub fn shunt_slots(&self) -> u64 {
+        match self {
+            Capture::Files(_) => 0,
+            Capture::Live(_) => u64::from(SHUNT_SLOTS),
+        }
     }
 
     /// What has changed since the last second.

@@ -3,18 +3,21 @@
 
 use super::books::{Books, Counted};
 use super::capture::Capture;
+use super::detail::{Detail, Facts, Times};
+use super::scrape::Board;
 use super::scribe::Scribe;
 use super::signals::Signals;
 use super::workers::Workers;
 use super::{Observer, Outcome};
 use crate::config::Settings;
-use crate::control::Server;
-use crate::metrics::account::Account;
+use crate::metrics::account::{Account, SourceCounts};
 use crate::record::statistics::{Connections, Sample};
 use crate::source::clock::monotonic;
 use crate::store::Store;
 use crate::store::event::StoreEvent;
 use crate::units;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -24,8 +27,6 @@ const SECOND: u64 = 1_000_000_000;
 
 /// What a recording is made of once it runs.
 pub struct Running {
-    /// Where questions are answered.
-    pub api: Option<Server>,
     /// The source.
     pub capture: Capture,
     /// The workers.
@@ -40,6 +41,10 @@ pub struct Running {
     pub books: Books,
     /// SIGINT, SIGTERM.
     pub signals: Signals,
+    /// What does not change.
+    pub facts: Facts,
+    /// Where each sample is left for a scrape.
+    pub board: Arc<Board>,
 }
 
 /// A recording as its control thread sees it.
@@ -58,20 +63,12 @@ impl Control {
     /// Takes over what was started.
     pub fn new(run: Running) -> Control {
         let started = monotonic();
-        let first = Sample {
-            mono_ns: started,
-            unix_ns: units::now(),
-            account: Account {
-                source: run.capture.kind(),
-                from: Default::default(),
-                worker: Default::default(),
-                store: Default::default(),
-            },
-            connections: Connections::default(),
-            holdings: Vec::new(),
-            nic_lost: 0,
-        };
-        Control { run, started, second: first.clone(), shown: first, files: 0 }
+        let none = Sample::none(started, units::now(), run.capture.kind());
+        let mut control = Control { run, started, second: none.clone(), shown: none, files: 0 };
+        // Every series is there from the start.
+        control.second = control.sample();
+        control.run.board.post(&control.run.facts, &control.second);
+        control
     }
 
     /// Until the end.
@@ -105,10 +102,8 @@ impl Control {
             self.run.books.event(units::now(), event);
         }
         let now = self.sample();
+        self.run.board.post(&self.run.facts, &now);
         self.enter(&now);
-        if let Some(api) = &self.run.api {
-            api.publish(serde_json::to_value(now.report("interval", self.started)).unwrap_or_default());
-        }
         if now.mono_ns.saturating_sub(self.shown.mono_ns) + SECOND / 20 >= observer.interval_ns() {
             observer.interval(&self.shown, &now, self.run.capture.progress());
             self.shown = now.clone();
@@ -118,8 +113,8 @@ impl Control {
 
     /// The ledger's part of a second.
     fn enter(&mut self, now: &Sample) {
-        let counted =
-            Counted { source: now.account.from, workers: self.run.workers.each(), nic: self.run.capture.nic_lost() };
+        let nic = now.detail.nic.iter().map(|n| (n.interface.clone(), n.cause, n.packets)).collect();
+        let counted = Counted { source: now.account.from, workers: self.run.workers.each(), nic };
         let reports = self.run.capture.reports();
         for file in reports.iter().skip(self.files) {
             self.run.books.file(now.unix_ns, file);
@@ -139,8 +134,7 @@ impl Control {
         let mut last = self.sample();
         self.enter(&last);
         let receipts_lost = self.run.scribe.finish() + self.run.workers.totals().tracker.receipts_lost;
-        let Running { api, capture, store, store_events, mut books, .. } = self.run;
-        drop(api);
+        let Running { capture, store, store_events, mut books, .. } = self.run;
         last.holdings = store.close();
         for event in store_events.try_iter() {
             books.store_event(units::now(), &event);
@@ -157,18 +151,23 @@ impl Control {
         Outcome { broken: last.account.check().err(), last, started: self.started, files: capture.reports(), failures }
     }
 
-    fn sample(&self) -> Sample {
+    fn sample(&mut self) -> Sample {
         // The workers first: what they have received the source has seen.
         let t = self.run.workers.totals();
+        let before = &self.second.detail;
+        let mut ports = self.run.capture.ports(&before.ports);
+        let nic = self.run.capture.nic_lost(&before.nic);
+        let mut from = SourceCounts::default();
+        for (port, row) in ports.iter_mut().zip(t.rows) {
+            port.row = row;
+            from += port.from;
+        }
+        let mut times = Times { step: t.step_ns, durable: t.durable_ns, ..Times::default() };
+        self.run.store.queryable_ns(&mut times.queryable);
         Sample {
             mono_ns: monotonic(),
             unix_ns: units::now(),
-            account: Account {
-                source: self.run.capture.kind(),
-                from: self.run.capture.counts(self.second.account.from),
-                worker: t.worker,
-                store: t.store,
-            },
+            account: Account { source: self.run.capture.kind(), from, worker: t.worker, store: t.store },
             connections: Connections {
                 tracked: t.tracker.live_v4 + t.tracker.live_v6,
                 begun: t.tracker.begun,
@@ -178,7 +177,23 @@ impl Control {
                 shunted: t.tracker.shunt_live,
             },
             holdings: self.run.store.holdings(),
-            nic_lost: self.run.capture.nic_lost().iter().map(|(_, _, n)| n).sum(),
+            nic_lost: nic.iter().map(|n| n.packets).sum(),
+            detail: Detail {
+                ports,
+                workers: t.workers,
+                tracker: t.tracker,
+                keeper: self.run.store.keeper_counts(),
+                nic,
+                links: self.run.capture.links(),
+                times,
+                filesystem: filesystem(self.run.store.layout().root()),
+            },
         }
     }
+}
+
+/// Size and what is free to us of a path's filesystem, bytes.
+fn filesystem(path: &Path) -> Option<(u64, u64)> {
+    let s = rustix::fs::statvfs(path).ok()?;
+    Some((s.f_blocks * s.f_frsize, s.f_bavail * s.f_frsize))
 }

@@ -33,9 +33,9 @@ pub enum RecordError {
     /// The ledger or the receipts.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The API's socket.
+    /// The metrics endpoint.
     #[error(transparent)]
-    Api(#[from] crate::control::SocketError),
+    Metrics(#[from] crate::metrics::http::Error),
     /// A thread, a signal, randomness.
     #[error("{what}: {source}")]
     System {

@@ -10,8 +10,10 @@ use crate::limits::{
     BLOCK_BYTES, FILE_WINDOW_BYTES, LETTERS_PER_WORKER, PARCEL_BYTES, PARCELS_PER_WORKER, RECEIPTS_PER_LETTER,
     SHUNT_SLOTS,
 };
+use crate::metrics::latency::Histogram;
+use crate::metrics::tallies::Tallies;
 use crate::packet::Parser;
-use crate::source::live::{LivePlan, Survey};
+use crate::source::live::{LivePlan, Survey, Tapped};
 
 /// How many and how large.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,9 +55,15 @@ fn live_plan(settings: &Settings) -> LivePlan {
     }
 }
 
+/// Counters and histograms of a worker.
+fn tallies(settings: &Settings, ports: usize) -> usize {
+    Tallies::bytes(ports, settings.classes.len()) + 2 * Histogram::BYTES
+}
+
 /// All memory of a recording with these settings, by part.
 pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
     let mut plan = Plan::default();
+    let mut ports = 1;
     let sizes = match &settings.from {
         From::Files { .. } => {
             plan.add("file window", 1, "buffer", FILE_WINDOW_BYTES);
@@ -63,6 +71,8 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
         }
         From::Interfaces { .. } => {
             let survey = survey(settings)?;
+            let queues = |t: &Tapped| if survey.xdp { t.queues as usize } else { 1 };
+            ports = survey.tapped.iter().map(queues).sum();
             for (part, bytes) in live_plan(settings).memory(&survey) {
                 plan.add_bytes(part, bytes);
             }
@@ -80,6 +90,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
     if workers > 1 {
         plan.add("handed over", workers * PARCELS_PER_WORKER, "parcels", PARCEL_BYTES);
     }
+    plan.add("tallies", workers, "tables", tallies(settings, ports));
     plan.add("blocks", workers * sizes.blocks, "blocks", BLOCK_BYTES);
     Ok(plan)
 }

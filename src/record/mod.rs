@@ -4,8 +4,10 @@
 mod books;
 mod capture;
 mod control;
+pub mod detail;
 mod error;
 pub mod memory;
+pub mod scrape;
 mod scribe;
 mod signals;
 pub mod statistics;
@@ -16,10 +18,10 @@ pub use error::RecordError;
 
 use crate::config::{From, Settings, SourceChoice};
 use crate::conn::shunt::{NoShunt, Shunt};
-use crate::control::{Engine, Server};
 use crate::iface::Request;
 use crate::ledger::{LEDGER_BYTES, RECEIPTS_BYTES, Receipts};
 use crate::metrics::account::{Broken, SourceKind};
+use crate::metrics::http::Endpoint;
 use crate::source::Source;
 use crate::source::file::{FileReport, FileSource};
 use crate::source::live::{Live, LivePlan, Survey};
@@ -29,10 +31,13 @@ use crate::units;
 use books::Books;
 use capture::Capture;
 use control::{Control, Running};
+use detail::Facts;
 use memory::Sizes;
+use scrape::Board;
 use scribe::Scribe;
 use signals::Signals;
 use statistics::Sample;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use workers::{Common, Workers};
 
@@ -105,14 +110,16 @@ struct Start<'a> {
     store: Store,
     store_events: Receiver<StoreEvent>,
     signals: Signals,
+    endpoint: Option<Endpoint>,
 }
 
 impl<'a> Start<'a> {
     fn new(settings: &'a Settings, sizes: Sizes) -> Result<Start<'a>, RecordError> {
         let common = Common::new(settings, sizes)?;
+        let endpoint = settings.metrics.as_ref().map(Endpoint::bind).transpose()?;
         let (store, store_events) = common.store()?;
         let signals = Signals::new().map_err(RecordError::system("signals"))?;
-        Ok(Start { settings, common, store, store_events, signals })
+        Ok(Start { settings, common, store, store_events, signals, endpoint })
     }
 
     fn run<Src, K>(
@@ -125,7 +132,7 @@ impl<'a> Start<'a> {
         Src: Source + Send + 'static,
         K: Shunt + Send + 'static,
     {
-        let Start { settings, common, store, store_events, signals } = self;
+        let Start { settings, common, store, store_events, signals, endpoint } = self;
         let kind = match capture.kind() {
             SourceKind::Xdp => "xdp",
             SourceKind::Packet => "packet",
@@ -136,10 +143,26 @@ impl<'a> Start<'a> {
         let receipts = Receipts::open(&layout.receipts(), RECEIPTS_BYTES)?;
         let workers = Workers::start(&common, &store, sources)?;
         let scribe = Scribe::start(workers.posts().to_vec(), receipts)?;
-        let engine = Engine::new(layout.root());
-        let api = Server::start(&settings.api, layout.root(), engine, settings.api_limits.clone())?;
-        let running = Running { api, capture, workers, scribe, store, store_events, books, signals };
+        let board = Arc::new(Board::default());
+        let shown = board.clone();
+        let serve = |e: Endpoint| e.serve(move || shown.page());
+        // Until the account is closed.
+        let _server = endpoint.map(serve).transpose().map_err(RecordError::system("the metrics' threads"))?;
+        let facts = facts(settings, &common.sizes, kind, capture.shunt_slots());
+        let running = Running { capture, workers, scribe, store, store_events, books, signals, facts, board };
         Ok(Control::new(running).run(settings, observer))
+    }
+}
+
+fn facts(settings: &Settings, sizes: &Sizes, source: &'static str, shunt_slots: u64) -> Facts {
+    let workers = sizes.workers as u64;
+    Facts {
+        source,
+        started: units::now(),
+        classes: settings.classes.iter().map(|c| (c.name.clone(), c.disk)).collect(),
+        budget: settings.disk,
+        connections: [sizes.tracker.connections_v4, sizes.tracker.connections_v6].map(|n| n as u64 * workers),
+        shunt_slots,
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a recorder says of itself each interval: one line for people, one object for programs. Owns the sample and its
 //! two forms; made and printed by the control thread, never by a worker.
 
-use crate::metrics::account::Account;
+use super::detail::{Detail, Latency};
+use crate::metrics::account::{Account, SourceKind};
 use crate::store::Holding;
 use crate::units;
 use serde::Serialize;
@@ -39,6 +40,8 @@ pub struct Sample {
     pub holdings: Vec<Holding>,
     /// What the interfaces' own counters say was lost before the source saw it, since the start.
     pub nic_lost: u64,
+    /// Its parts.
+    pub detail: Detail,
 }
 
 /// A sample as a program reads it: the counters' names are the keys.
@@ -61,9 +64,29 @@ pub struct Report<'a> {
     pub connections: Connections,
     /// What is held of each class.
     pub classes: &'a [Holding],
+    /// How long things take.
+    pub latency: Latency,
 }
 
 impl Sample {
+    /// Before anything was counted.
+    pub fn none(mono_ns: u64, unix_ns: u64, source: SourceKind) -> Sample {
+        Sample {
+            mono_ns,
+            unix_ns,
+            account: Account {
+                source,
+                from: Default::default(),
+                worker: Default::default(),
+                store: Default::default(),
+            },
+            connections: Connections::default(),
+            holdings: Vec::new(),
+            nic_lost: 0,
+            detail: Detail::default(),
+        }
+    }
+
     /// As a program reads it; `started` is the monotonic start.
     pub fn report(&self, kind: &'static str, started: u64) -> Report<'_> {
         Report {
@@ -75,6 +98,7 @@ impl Sample {
             nic_lost: self.nic_lost,
             connections: self.connections,
             classes: &self.holdings,
+            latency: self.detail.times.latency(),
         }
     }
 
@@ -139,7 +163,7 @@ fn share(part: u64, of: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::account::{SourceCounts, SourceKind, StoreCounts, Tally, WorkerCounts};
+    use crate::metrics::account::{SourceCounts, StoreCounts, Tally, WorkerCounts};
 
     fn sample(seconds: u64, packets: u64, lost: u64) -> Sample {
         let tally = |p| Tally { packets: p, bytes: p * 1000 };
@@ -160,6 +184,7 @@ mod tests {
                 since: Some(1_700_000_000_000_000_000),
             }],
             nic_lost: 0,
+            detail: Detail::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The workers: what each is made of, their threads, and what they publish. Owns the order in which memory is taken, all
 //! of it before the first packet.
 
+use super::detail::WorkerDetail;
 use super::memory::Sizes;
 use super::{RecordError, threads};
 use crate::class::{Class, ClassSet};
@@ -16,7 +17,6 @@ use crate::metrics::tallies::{Row, Tallies};
 use crate::packet::Parser;
 use crate::source::Source;
 use crate::store::event::StoreEvent;
-use crate::store::sink::WriterStats;
 use crate::store::{Options, Store};
 use crate::worker::filter::Filters;
 use crate::worker::handoff::{Exchange, Handoff};
@@ -117,8 +117,8 @@ pub struct Totals {
     pub worker: WorkerCounts,
     /// By interface and class what `worker` is the sum of.
     pub rows: Vec<Row>,
-    /// Each worker's blocks.
-    pub writers: Vec<WriterStats>,
+    /// Each worker.
+    pub workers: Vec<WorkerDetail>,
     pub step_ns: Distribution,
     pub durable_ns: Distribution,
     pub store: StoreCounts,
@@ -223,7 +223,7 @@ impl Workers {
             t.store += c.store;
             t.tracker = sum(&t.tracker, &c.tracker);
             t.newest = t.newest.max(c.newest);
-            t.writers.push(c.writer);
+            t.workers.push(WorkerDetail { store: c.store, writer: c.writer });
         }
         t.rows.iter().for_each(|r| t.worker += r.total());
         t

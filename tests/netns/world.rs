@@ -153,7 +153,12 @@ impl Recorder {
     }
 
     /// SIGINT; waits for the end; the final account, whose law is checked.
-    pub fn stop(mut self) -> Account {
+    pub fn stop(self) -> Account {
+        self.stop_with_report().0
+    }
+
+    /// The same with the whole last line.
+    pub fn stop_with_report(mut self) -> (Account, Value) {
         self.signal("INT");
         let start = Instant::now();
         let status = loop {
@@ -165,9 +170,9 @@ impl Recorder {
         };
         assert!(status.success(), "{status}:\n{}", self.log());
         let last = self.lines().pop().expect("a final account");
-        let account: Account = serde_json::from_value(last).expect("an account");
+        let account: Account = serde_json::from_value(last.clone()).expect("an account");
         account.check().unwrap_or_else(|e| panic!("{e}: {account:#?}\n{}", self.log()));
-        account
+        (account, last)
     }
 
     /// SIGKILL: no chance to say anything.

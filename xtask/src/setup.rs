@@ -70,6 +70,11 @@ const NEEDS: &[Need] = &[
     },
     need(Program("clang-format"), "clang-format", Scope::Test, "the format of ebpf/"),
     Need { optional: true, ..need(Program("suricata"), "suricata", Scope::Test, "reads sealed segments") },
+    Need {
+        optional: true,
+        ..need(Program("promtool"), "prometheus", Scope::Test, "scrapes the metrics; checks rules")
+    },
+    Need { optional: true, ..need(Program("shellcheck"), "shellcheck", Scope::Test, "reads the scripts of tuning/") },
     need(Component("fmt"), "rustfmt", Scope::Test, "the format of Rust files"),
     need(Component("clippy"), "clippy", Scope::Test, "the lint wall"),
 ];
@@ -168,6 +173,9 @@ struct Apt {
 
 const BACKPORTS: &str = "/etc/apt/sources.list.d/retrotap-backports.list";
 
+/// Packages whose service is of no use here: only their programs are.
+const SERVICES: [&str; 1] = ["prometheus"];
+
 impl Apt {
     fn new() -> Result<Apt, String> {
         if shell::is_root() {
@@ -212,6 +220,17 @@ impl Apt {
         self.get(packages)
     }
 
+    /// Installs a package but neither starts its service now nor at the next boot.
+    fn without_service(&self, package: &str) -> Result<(), String> {
+        let systemctl = |verb| shell::output(&mut self.command(&["systemctl", verb, package]));
+        if shell::find("systemctl").is_none() || systemctl("mask").is_err() {
+            return self.install(&[package]);
+        }
+        let installed = self.install(&[package]);
+        let put_back = systemctl("unmask").and_then(|_| systemctl("disable"));
+        installed.and(put_back.map(|_| ()))
+    }
+
     /// Debian 12 has Suricata in its backports only.
     fn install_optional(&self, package: &str) -> Result<(), String> {
         if candidate(package).is_none() {
@@ -219,7 +238,7 @@ impl Apt {
         }
         if candidate(package).is_some() {
             println!("setup: about to install with apt: {package}");
-            return self.install(&[package]);
+            return if SERVICES.contains(&package) { self.without_service(package) } else { self.install(&[package]) };
         }
         if !os_release().contains("VERSION_CODENAME=bookworm") {
             return Err("this release does not have the package".into());

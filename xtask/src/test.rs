@@ -227,7 +227,7 @@ fn build() -> Result<Vec<Binary>, String> {
             name: format!("{kind} {target}"),
             path: path.into(),
             package: manifest.parent().unwrap_or(Path::new(".")).into(),
-            alone: target.contains("netns"),
+            alone: target.contains("netns") || target.contains("metrics"),
         });
     }
     let rank = |b: &Binary| if b.alone { 2 } else { u8::from(b.name.starts_with("tests")) };

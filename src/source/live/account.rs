@@ -2,7 +2,7 @@
 //! sockets. At rest (after [`Feed::cut`](super::Feed::cut), rings read empty) it is exact.
 
 use super::start::{Engine, PacketEngine, XdpEngine};
-use super::{Error, Live};
+use super::{Error, Live, Tapped};
 use crate::iface::{Link, NicCounters};
 use crate::limits::QUEUES_MAX;
 use crate::metrics::account::SourceCounts;
@@ -46,6 +46,20 @@ impl Live {
                 lost.into_iter().enumerate().map(read).collect()
             }
         }
+    }
+
+    /// Interface and queue by name, in the order of [`Live::interfaces`]; `packet` knows no queues.
+    pub fn port_names(&self) -> Vec<(String, Option<u32>)> {
+        let xdp = matches!(self.engine, Engine::Xdp(_));
+        let queues =
+            |t: &Tapped| -> Vec<Option<u32>> { if xdp { (0..t.queues).map(Some).collect() } else { vec![None] } };
+        self.tapped.iter().flat_map(|t| queues(t).into_iter().map(|q| (t.link.name.clone(), q))).collect()
+    }
+
+    /// The interfaces and whether they had a link at the last look.
+    pub fn links(&self) -> Vec<(String, bool)> {
+        let up = |l: &Link| l.index != 0 && l.up && l.carrier;
+        self.tapped.iter().map(|t| (t.link.name.clone(), up(&t.link))).collect()
     }
 
     /// Places of each interface's ring in packets, in the order of [`Live::interfaces`]; `packet` has rings of bytes and none.
