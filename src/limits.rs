@@ -119,11 +119,21 @@ pub const METRICS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(
 pub const RECEIPTS_PER_LETTER: usize = 1024;
 /// Letters of receipts of one worker, empty and full together.
 pub const LETTERS_PER_WORKER: usize = 64;
-/// Slots of the connection table that are swept after each batch.
+/// Slots of the connection table that are swept after each batch, at least ...
 pub const SWEEP_SLOTS: usize = 256;
+/// ... and as many as go round the table in so many batches: 2,048 a second in [`SWEEP_ROUND_NS`].
+pub const SWEEP_ROUNDS: usize = 8192;
 /// The same when there are no packets.
 pub const SWEEP_SLOTS_IDLE: usize = 4096;
-/// An idle worker polls this long before it sleeps.
+/// The same when there are no packets: an idle worker comes by 200 times a second.
+pub const SWEEP_ROUNDS_IDLE: usize = 512;
+/// While packets come, a worker that has worked off what was there sleeps this long, where its rings allow it ...
+pub const NAP_NS: u64 = 1_000_000;
+/// ... that is, for each frame of the smallest ring so long: at 20 million packets/s a nap fills a quarter of it.
+pub const NAP_FRAME_NS: u64 = 12;
+/// After this long without a packet it sleeps until one wakes it up.
+pub const NAPS_NS: u64 = 10_000_000;
+/// An idle worker whose source allows no naps polls this long before it sleeps.
 pub const SPIN_NS: u64 = 50_000;
 /// An idle worker sleeps at most this long: others may hand packets to it, and blocks come of age.
 pub const SLEEP_NS: u64 = 5_000_000;

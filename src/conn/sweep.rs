@@ -108,6 +108,11 @@ impl Cold {
 }
 
 impl Tracker {
+    /// Places of both tables, for those who say how many to sweep.
+    pub fn places(&self) -> usize {
+        (self.v4.buckets() + self.v6.buckets()) * BUCKET
+    }
+
     /// Goes on with the sweep: at most `slots` places, fewer when the round is ahead of its time. `now` is Unix time, ns:
     /// the clock where packets come from a wire, the newest packet time where they come from files.
     pub fn sweep(&mut self, now: u64, slots: usize, shunt: &mut impl Shunt) {

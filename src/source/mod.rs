@@ -54,6 +54,12 @@ pub trait Source {
     /// Sleeps until packets may be there, at most `timeout_ns`.
     fn wait(&mut self, timeout_ns: u64) -> Result<(), Self::Error>;
 
+    /// How long a worker may sleep while packets come, ns: the memory in which they gather bridges that many times over, at
+    /// any rate. 0: it has to go on polling, because that drives the receive loop or because there is no such memory.
+    fn nap_ns(&self) -> u64 {
+        0
+    }
+
     /// No more packets are wanted: from now on `poll` brings what has arrived already, then [`Polled::End`].
     fn stop(&mut self);
 

@@ -5,7 +5,7 @@ use super::clock::{Clock, monotonic};
 use super::live::Feed;
 use super::{Interface, Packet, Polled, Source};
 use crate::bpf::abi::Meta;
-use crate::limits::{BATCH_PACKETS, FRAME_BYTES_MAX, SNAPLEN};
+use crate::limits::{BATCH_PACKETS, FRAME_BYTES_MAX, NAP_FRAME_NS, NAP_NS, SNAPLEN, SPIN_NS};
 use crate::xsk::socket::{Batch, Socket};
 use crate::xsk::wait::Waiter;
 use crossbeam_queue::ArrayQueue;
@@ -112,6 +112,15 @@ impl Source for XdpSource {
     fn wait(&mut self, timeout_ns: u64) -> Result<(), Never> {
         self.waiter.wait(timeout_ns);
         Ok(())
+    }
+
+    fn nap_ns(&self) -> u64 {
+        if self.ports.iter().any(|p| p.socket.mode().busy_poll) {
+            return 0;
+        }
+        let frames = self.ports.iter().map(|p| u64::from(p.socket.umem().frames())).min().unwrap_or(0);
+        // Below this a nap costs more than it saves.
+        Some((frames * NAP_FRAME_NS).min(NAP_NS)).filter(|ns| *ns >= SPIN_NS).unwrap_or(0)
     }
 
     fn stop(&mut self) {

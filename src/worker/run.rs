@@ -5,7 +5,7 @@ use super::Counts;
 use super::receipts::Outbox;
 use super::step::Step;
 use crate::conn::shunt::Shunt;
-use crate::limits::{SLEEP_NS, SPIN_NS, SWEEP_SLOTS, SWEEP_SLOTS_IDLE};
+use crate::limits::{NAPS_NS, SLEEP_NS, SPIN_NS, SWEEP_ROUNDS, SWEEP_ROUNDS_IDLE, SWEEP_SLOTS, SWEEP_SLOTS_IDLE};
 use crate::metrics::latency::Histogram;
 use crate::metrics::publish::Published;
 use crate::metrics::tallies::Tallies;
@@ -89,6 +89,7 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
 
     fn receive(&mut self) -> Result<(), Src::Error> {
         let (mut stopping, mut busy_ns) = (false, 0);
+        let nap_ns = self.source.nap_ns();
         loop {
             if !stopping && self.line.stop.load(Relaxed) {
                 stopping = true;
@@ -107,7 +108,7 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
             };
             if polled == Polled::Idle {
                 self.step.handoff.flush();
-                self.sweep(SWEEP_SLOTS_IDLE);
+                self.sweep(self.slots(SWEEP_SLOTS_IDLE, SWEEP_ROUNDS_IDLE));
             }
             let parcels = self.parcels();
             let now = self.house();
@@ -117,7 +118,12 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
                     self.line.step_ns.record(now.saturating_sub(began));
                     busy_ns = now;
                 }
-                Polled::Idle if parcels > 0 || now.saturating_sub(busy_ns) < SPIN_NS => std::hint::spin_loop(),
+                Polled::Idle if parcels > 0 => {}
+                // Packets come: a nap lets some gather, and nobody has to wake us up for each of them.
+                Polled::Idle if nap_ns > 0 && now.saturating_sub(busy_ns) < NAPS_NS => {
+                    std::thread::sleep(Duration::from_nanos(nap_ns));
+                }
+                Polled::Idle if now.saturating_sub(busy_ns) < SPIN_NS => std::hint::spin_loop(),
                 // The disk has to catch up; it tells nobody when.
                 Polled::Idle if patient && !self.step.sink.room() => std::thread::sleep(Duration::from_micros(50)),
                 Polled::Idle => self.source.wait(SLEEP_NS)?,
@@ -139,7 +145,7 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
     /// What is done once a round: blocks, the sweep, receipts, counters. Returns the time.
     fn house(&mut self) -> u64 {
         let now = self.clock.mono_ns();
-        self.sweep(SWEEP_SLOTS);
+        self.sweep(self.slots(SWEEP_SLOTS, SWEEP_ROUNDS));
         self.step.sink.tick(now);
         self.outbox.fill(&mut self.step.tracker, now);
         self.publish();
@@ -156,6 +162,11 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
             unix
         };
         self.step.tracker.sweep(unix, slots, &mut self.step.shunt);
+    }
+
+    /// A share of a large table, so that few rounds a second get round it in time too.
+    fn slots(&self, least: usize, rounds: usize) -> usize {
+        least.max(self.step.tracker.places() / rounds)
     }
 
     fn publish(&self) {

@@ -104,6 +104,13 @@ impl Source for LiveSource {
         }
     }
 
+    fn nap_ns(&self) -> u64 {
+        match self {
+            LiveSource::Xdp(s) => s.nap_ns(),
+            LiveSource::Packet(s) => s.nap_ns(),
+        }
+    }
+
     fn stop(&mut self) {
         match self {
             LiveSource::Xdp(s) => s.stop(),

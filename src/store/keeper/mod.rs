@@ -30,6 +30,16 @@ const HOLDINGS: Duration = Duration::from_millis(900);
 /// After a failure to preallocate it waits this long.
 const SPACE_RETRY: Duration = Duration::from_millis(250);
 
+/// The keeper's work is short, and a worker that finds no segment drops packets: it does not come after the workers.
+const KEEPER_NICE: i32 = -20;
+/// The indexer takes what is left: less than all that runs at normal priority.
+const INDEXER_NICE: i32 = 5;
+
+/// Of this thread; where it is not allowed, the thread runs as it is.
+fn nice(to: i32) {
+    let _ = rustix::process::setpriority_process(None, to);
+}
+
 /// Builds the index of a sealed segment beside it; runs on a thread of its own.
 pub type IndexHook = Box<dyn Fn(&Path) + Send>;
 /// Takes the store's events; runs on the keeper's thread.
@@ -92,6 +102,7 @@ impl Running {
         let (indexed_tx, indexed) = channel();
         let wake = supply.clone();
         let indexer = std::thread::Builder::new().name("indexer".into()).spawn(move || {
+            nice(INDEXER_NICE);
             for path in paths {
                 index(&path);
                 // It may have expired meanwhile; `expire` removes the segment first, so one of the two finds the index.
@@ -125,7 +136,10 @@ impl Running {
             keeper.shelve(s);
         }
         let stopping = stop.clone();
-        let keeper = std::thread::Builder::new().name("keeper".into()).spawn(move || keeper.run(&stopping))?;
+        let keeper = std::thread::Builder::new().name("keeper".into()).spawn(move || {
+            nice(KEEPER_NICE);
+            keeper.run(&stopping);
+        })?;
         Ok(Running { stop, supply, keeper: Some(keeper), indexer: Some(indexer) })
     }
 
