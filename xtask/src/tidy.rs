@@ -68,6 +68,7 @@ const UNSAFE: &[&str] = &[
     "src/store/disk",
     "src/conn/prefetch",
     "src/query/priority",
+    "benches/table.rs",
     "benches/xdp.rs",
     "examples/bare",
     "examples/load",

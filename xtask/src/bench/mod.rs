@@ -2,10 +2,13 @@
 //! appends one JSON line for each single measurement to a file of results, from which the table is made. Nothing here
 //! asserts a time. A smoke size of each runs in `cargo xtask test`.
 
+mod disk;
 mod facts;
 mod line;
 mod results;
+mod table;
 mod tool;
+mod trace;
 mod usage;
 
 use crate::{setup, shell};
@@ -13,12 +16,32 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The benches.
-pub const BENCHES: &[Bench] = &[Bench {
-    name: "line",
-    root: true,
-    what: "loss and cost of recorders at rates from 1 Gbit/s to as fast as it goes",
-    run: line::run,
-}];
+pub const BENCHES: &[Bench] = &[
+    Bench {
+        name: "line",
+        root: true,
+        what: "loss and cost of recorders at rates from 1 Gbit/s to as fast as it goes",
+        run: line::run,
+    },
+    Bench {
+        name: "disk",
+        root: true,
+        what: "everything to disk, against fio's sequential rate on the same disk",
+        run: disk::run,
+    },
+    Bench {
+        name: "trace",
+        root: false,
+        what: "a capture file through the whole pipeline, against tcpdump -r",
+        run: trace::run,
+    },
+    Bench {
+        name: "table",
+        root: false,
+        what: "the connection table, against hashbrown and the kernel's LRU map (as root)",
+        run: table::run,
+    },
+];
 
 /// One bench.
 pub struct Bench {

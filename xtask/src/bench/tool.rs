@@ -125,7 +125,8 @@ pub const TOOLS: &[Tool] = &[
     },
 ];
 
-fn words(text: &str) -> Vec<String> {
+/// Arguments, separated by a space each.
+pub fn words(text: &str) -> Vec<String> {
     text.split(' ').map(String::from).collect()
 }
 
@@ -135,7 +136,7 @@ pub fn last(out: &str) -> Option<Value> {
 }
 
 /// Of retrotap: every packet that it saw and did not lose, stored or cut.
-fn accounted(out: &str, _: u64) -> Option<u64> {
+pub fn accounted(out: &str, _: u64) -> Option<u64> {
     let account = last(out)?;
     account.number("seen.packets").ok()?.checked_sub(account.number("lost_total").ok()?)
 }

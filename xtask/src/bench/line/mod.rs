@@ -4,7 +4,7 @@
 //! Mind that on a veth the generator, the XDP program and what puts packets into the recorder's ring share the generator's CPU: an
 //! unpaced load throttles itself, so what is comparable there is the time that a packet takes above bare XDP_DROP.
 
-mod point;
+pub mod point;
 mod table;
 
 use super::Options;
@@ -33,7 +33,7 @@ fn measure(options: &Options, results: &Results) -> Result<(), String> {
     let peers: Vec<&str> =
         TOOLS.iter().filter(|t| options.wants(t.name)).map(|t| t.package).filter(|p| !p.is_empty()).collect();
     options.fetch(&peers)?;
-    options.build(&["--bin", "retrotap", "--example", "load", "--example", "bare"])?;
+    options.build(&["-p", "retrotap", "--bin", "retrotap", "--example", "load", "--example", "bare"])?;
     if std::thread::available_parallelism().map_or(1, |n| n.get()) < 2 {
         return Err("bench line needs two CPUs: one for the load, one for the recorder".into());
     }
