@@ -6,7 +6,7 @@
 
 use hashbrown::HashTable;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use libbpf_rs::{MapCore, ProgramInput};
+use libbpf_rs::ProgramInput;
 use retrotap::class::{ClassSet, Policy};
 use retrotap::conn::shunt::NoShunt;
 use retrotap::conn::{Tracker, TrackerPlan};

@@ -6,6 +6,7 @@ mod disk;
 mod facts;
 mod line;
 mod results;
+mod step;
 mod table;
 mod tool;
 mod trace;
@@ -40,6 +41,12 @@ pub const BENCHES: &[Bench] = &[
         root: false,
         what: "the connection table, against hashbrown and the kernel's LRU map (as root)",
         run: table::run,
+    },
+    Bench {
+        name: "step",
+        root: false,
+        what: "instructions a packet of the worker's step, by callgrind",
+        run: step::run,
     },
 ];
 

@@ -30,7 +30,7 @@ pub fn file(options: &Options) -> Result<String, String> {
         return Ok(file.to_string_lossy().into_owned());
     }
     fs::create_dir_all("target/bench").map_err(|e| format!("target/bench: {e}"))?;
-    let packets = if options.smoke { "20000" } else { "2000000" };
+    let packets = if options.smoke { "20000" } else { "4000000" };
     let mut load = Command::new(options.programs().join("examples/load"));
     load.args(["--mix", "lab", "--active", "4096", "--seconds", "3600", "--packets", packets, "--to", FILE]);
     shell::output(&mut load)?;
