@@ -9,6 +9,7 @@ mod extras;
 mod hold;
 mod info;
 mod logging;
+mod losses;
 mod plan;
 mod query;
 mod record;
@@ -59,6 +60,8 @@ enum Command {
     Record(Box<record::Args>),
     /// Give packets back from a store
     Query(query::Args),
+    /// Show what was lost when, where and why, and when nothing was recorded
+    Losses(losses::Args),
     /// Show what a store holds
     Info(info::Args),
     /// Check every block, index and sum of a store and name what is broken
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Record(args) => record::run(*args),
         Command::Query(args) => query::run(args),
+        Command::Losses(args) => losses::run(args),
         Command::Info(args) => info::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Hold(args) => hold::hold(*args),

@@ -2,7 +2,7 @@
 
 use super::{Exit, Failure, answer, show};
 use crate::query::output::{self, Output, Writer};
-use crate::query::{self, ConnSpec, OutputError, Query, QueryError, Summary, priority};
+use crate::query::{self, CommunityId, ConnSpec, OutputError, Query, QueryError, Summary, priority};
 use crate::units;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -47,6 +47,9 @@ pub struct Args {
     /// One connection, both directions: 'tcp 1.2.3.4:5 6.7.8.9:80', 'icmp 1.2.3.4 6.7.8.9', 'tcp [2001:db8::1]:5 [2001:db8::2]:80'
     #[arg(long, value_name = "CONNECTION", help_heading = "Which packets")]
     pub conn: Option<ConnSpec>,
+    /// The connection with this community ID (version 1, seed 0), as Suricata and Zeek write it
+    #[arg(long, value_name = "ID", conflicts_with = "conn", help_heading = "Which packets")]
+    pub community_id: Option<CommunityId>,
     /// Only this storage class; may repeat
     #[arg(long, value_name = "NAME", help_heading = "Which packets")]
     pub class: Vec<String>,
@@ -90,6 +93,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         filter: args.filter.unwrap_or_default(),
         any_layer: args.any_layer,
         conn: args.conn,
+        community: args.community_id,
         classes: args.class,
         since: time(&args.since).map_err(Failure::usage)?,
         until: time(&args.until).map_err(Failure::usage)?,

@@ -15,7 +15,6 @@ use crate::packet::Parser;
 use crate::packet::key::Key;
 use crate::store::reader::{BlockTable, SegmentReader};
 use std::collections::HashMap;
-use xorf::{BinaryFuse8, DmaSerializable};
 
 /// A connection as it is gathered.
 struct Gathered {
@@ -149,19 +148,10 @@ fn dictionary(postings: &[(Term, u32)], of: u32) -> Result<(Vec<u8>, Vec<u8>), I
     Ok((directory, dictionary))
 }
 
-/// The address filter: xorf's descriptor and fingerprints; empty if there are no addresses.
+/// The address filter of a segment.
 fn filter(postings: &[(Term, u32)]) -> Result<Vec<u8>, IndexError> {
-    let mut keys: Vec<u64> = postings.iter().filter_map(|(t, _)| t.filter_key()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    if keys.is_empty() {
-        return Ok(Vec::new());
-    }
-    let filter = BinaryFuse8::try_from(&keys).map_err(IndexError::Filter)?;
-    let mut out = vec![0; BinaryFuse8::DESCRIPTOR_LEN];
-    filter.dma_copy_descriptor_to(&mut out);
-    out.extend(filter.dma_fingerprints());
-    Ok(out)
+    super::skip::address_filter(postings.iter().filter_map(|(t, _)| t.filter_key()).collect())
+        .map_err(IndexError::Filter)
 }
 
 fn offset32(n: usize) -> Result<[u8; 4], IndexError> {

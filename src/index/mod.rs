@@ -25,7 +25,7 @@ pub use filters::read as read_filters;
 pub use indexer::Indexer;
 pub use read::Index;
 pub use run::Run;
-pub use skip::Skip;
+pub use skip::{Skip, address_filter, contains as filter_contains};
 
 use crate::store::reader::{ReadError, SegmentReader};
 use std::io;

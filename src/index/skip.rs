@@ -10,6 +10,20 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
 
+/// A filter of addresses by their keys ([`Term::filter_key`]): xorf's descriptor and fingerprints; empty if there are none.
+pub fn address_filter(mut keys: Vec<u64>) -> Result<Vec<u8>, &'static str> {
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let filter = BinaryFuse8::try_from(&keys)?;
+    let mut out = vec![0; BinaryFuse8::DESCRIPTOR_LEN];
+    filter.dma_copy_descriptor_to(&mut out);
+    out.extend(filter.dma_fingerprints());
+    Ok(out)
+}
+
 /// False only if no address of the filter has this key. `None`: these bytes are no filter.
 pub fn contains(filter: &[u8], key: u64) -> Option<bool> {
     let Some((descriptor, prints)) = filter.split_at_checked(BinaryFuse8::DESCRIPTOR_LEN) else {

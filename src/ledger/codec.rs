@@ -12,6 +12,9 @@ pub const FRAME_RECEIPTS: usize = 1024;
 /// A frame is never longer: more is damage.
 pub const FRAME_BYTES_MAX: usize = HEAD_BYTES + FRAME_RECEIPTS * (128 + 1);
 
+/// In the count of a frame: its keys have no VLAN ids.
+const NO_VLANS: u32 = 1 << 31;
+
 const V6: u8 = 1;
 const NET: u8 = 2;
 const VLAN: u8 = 4;
@@ -27,6 +30,8 @@ pub struct FrameHead {
     crc: u32,
     /// Receipts in it.
     pub count: usize,
+    /// VLAN ids tell its connections apart.
+    pub vlan_in_key: bool,
     /// Length of the key filter.
     pub filter: usize,
     /// Earliest first time, Unix ns.
@@ -49,7 +54,8 @@ impl FrameHead {
         let head = FrameHead {
             len: u32_at(b, 4)? as usize,
             crc: u32_at(b, 8)?,
-            count: u32_at(b, 12)? as usize,
+            count: (u32_at(b, 12)? & !NO_VLANS) as usize,
+            vlan_in_key: u32_at(b, 12)? & NO_VLANS == 0,
             filter: u32_at(b, 16)? as usize,
             first: u64_at(b, 24)?,
             last: u64_at(b, 32)?,
@@ -78,7 +84,7 @@ impl FrameHead {
 }
 
 /// One frame of at most [`FRAME_RECEIPTS`].
-pub fn encode_frame(receipts: &[Receipt]) -> Vec<u8> {
+pub fn encode_frame(receipts: &[Receipt], vlan_in_key: bool) -> Vec<u8> {
     let first = receipts.iter().map(|r| r.first).min().unwrap_or(0);
     let last = receipts.iter().map(|r| r.last).max().unwrap_or(0);
     // Eight bits and three probes a key: 3 % false hits.
@@ -92,7 +98,8 @@ pub fn encode_frame(receipts: &[Receipt]) -> Vec<u8> {
     let mut out = Vec::with_capacity(HEAD_BYTES + filter.len() + receipts.len() * 48);
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[0; 8]);
-    out.extend_from_slice(&(receipts.len() as u32).to_le_bytes());
+    let count = receipts.len() as u32 | if vlan_in_key { 0 } else { NO_VLANS };
+    out.extend_from_slice(&count.to_le_bytes());
     out.extend_from_slice(&(filter.len() as u32).to_le_bytes());
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&first.to_le_bytes());
@@ -129,6 +136,13 @@ fn probes(key: &Key, bytes: usize) -> impl Iterator<Item = (usize, u8)> {
         let bit = one.wrapping_add(i.wrapping_mul(two)) % bits;
         (bit as usize / 8, 1 << (bit % 8))
     })
+}
+
+/// Sum of a key: what side files find it by.
+pub fn key_sum(key: &Key) -> u32 {
+    let mut b = Vec::with_capacity(52);
+    encode_key(key, &mut b);
+    crc32c::crc32c(&b)
 }
 
 fn encode_key(key: &Key, out: &mut Vec<u8>) {

@@ -5,7 +5,7 @@ use super::{Entry, LedgerError, What, at, days};
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// An interface without link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -92,6 +92,32 @@ fn read_day(path: &Path, mut each: impl FnMut(Entry)) -> Result<(), LedgerError>
     Ok(())
 }
 
+/// The latest entry that `wanted` takes; reads as few days as it can.
+pub fn latest(dir: &Path, mut wanted: impl FnMut(&Entry) -> bool) -> Result<Option<Entry>, LedgerError> {
+    for (_, path) in days::list(dir)?.iter().rev() {
+        let mut found = None;
+        read_day(path, |e| {
+            if wanted(&e) {
+                found = Some(e);
+            }
+        })?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the store holds imported traces alone: their packets' times are covered by no recorder.
+pub fn only_imported(dir: &Path) -> Result<bool, LedgerError> {
+    let source = |e: &Entry| match &e.what {
+        What::Started { source, .. } | What::Continues { source, .. } => Some(source != "file"),
+        _ => None,
+    };
+    let any = latest(dir, |e| source(e).is_some())?;
+    Ok(any.is_some() && latest(dir, |e| source(e) == Some(true))?.is_none())
+}
+
 /// The last sign of life.
 pub(super) fn last_alive(dir: &Path) -> Option<u64> {
     std::fs::read_to_string(days::alive(dir)).ok()?.trim().parse().ok()
@@ -131,12 +157,24 @@ pub fn losses(dir: &Path, from: u64, to: u64) -> Result<Vec<Entry>, LedgerError>
 
 /// Which times of the window `from..to` were recorded.
 pub fn coverage(dir: &Path, from: u64, to: u64) -> Result<Coverage, LedgerError> {
+    let days = days::list(dir)?;
+    // A day's file tells how things stood when it began; the one before is read too, because a recorder may have been killed between
+    // a new day and the first line of its file.
+    let start = days.iter().position(|(day, _)| days::end_of(*day) > from).unwrap_or(days.len()).saturating_sub(1);
+    let c = over(dir, days.get(start..).unwrap_or_default(), from, to)?;
+    if start == 0 || !c.recorded.is_empty() {
+        return Ok(c);
+    }
+    over(dir, &days, from, to)
+}
+
+fn over(dir: &Path, days: &[(u64, PathBuf)], from: u64, to: u64) -> Result<Coverage, LedgerError> {
     let mut c = Coverage { window: (from, to), ..Coverage::default() };
     let mut state = State::Stopped;
     let mut ran = Vec::new();
     let mut down: Vec<(String, u64)> = Vec::new();
-    for (_, path) in days::list(dir)? {
-        read_day(&path, |e| {
+    for (_, path) in days {
+        read_day(path, |e| {
             let t = match &e.what {
                 What::Continues { since, .. } => *since,
                 _ => e.t,

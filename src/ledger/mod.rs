@@ -9,11 +9,12 @@ mod coverage;
 mod days;
 mod entry;
 mod journal;
+mod lookup;
 pub mod receipts;
 #[cfg(test)]
 mod tests;
 
-pub use coverage::{Coverage, LinkDown, coverage, entries, losses};
+pub use coverage::{Coverage, LinkDown, coverage, entries, latest, losses, only_imported};
 pub use entry::{Entry, What};
 pub use journal::Ledger;
 pub use receipts::{Receipts, ReceiptsReport, lookup};
@@ -43,7 +44,9 @@ fn at(path: &Path) -> impl Fn(io::Error) -> LedgerError {
 
 /// Removes the first files of a sorted list until the rest fits the budget; the last one always stays.
 fn keep_budget(files: &[PathBuf], budget: u64) {
-    let len = |p: &PathBuf| std::fs::metadata(p).map_or(0, |m| m.len());
+    let side = |p: &Path| lookup::side_of(p);
+    let one = |p: &Path| std::fs::metadata(p).map_or(0, |m| m.len());
+    let len = |p: &PathBuf| one(p) + one(&side(p));
     let mut total: u64 = files.iter().map(len).sum();
     for old in files.iter().take(files.len().saturating_sub(1)) {
         if total <= budget {
@@ -51,6 +54,7 @@ fn keep_budget(files: &[PathBuf], budget: u64) {
         }
         let bytes = len(old);
         if std::fs::remove_file(old).is_ok() {
+            let _ = std::fs::remove_file(side(old));
             total -= bytes;
         }
     }

@@ -2,13 +2,17 @@
 //! A recorder never appends to a file of an earlier one, so that a frame cut off by a kill is the last of its file.
 
 use super::codec::{self, FRAME_RECEIPTS, FrameHead, MAGIC};
+use super::lookup::{self, FrameAt, Side};
 use super::{LedgerError, at, files_of, keep_budget};
 use crate::conn::receipt::Receipt;
+use crate::index::term::Term;
 use crate::packet::key::Key;
 use crate::store::disk::mmap::Mapped;
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 const HOUR_NS: u64 = 3_600_000_000_000;
 /// A file is rolled at this length.
@@ -20,6 +24,9 @@ pub struct Receipts {
     dir: PathBuf,
     budget: u64,
     file: Option<Open>,
+    vlan_in_key: bool,
+    /// Makes side files of finished files.
+    helper: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -35,6 +42,8 @@ struct Open {
 pub struct ReceiptsReport {
     /// Frames read.
     pub frames: u64,
+    /// Files skipped by their side files.
+    pub skipped_files: u64,
     /// Frames skipped by time or filter.
     pub skipped: u64,
     /// Bytes that are no good frame.
@@ -45,13 +54,19 @@ impl Receipts {
     /// Receipts in `dir`, which is made if missing.
     pub fn open(dir: &Path, budget: u64) -> Result<Receipts, LedgerError> {
         std::fs::create_dir_all(dir).map_err(at(dir))?;
-        Ok(Receipts { dir: dir.to_owned(), budget, file: None })
+        Ok(Receipts { dir: dir.to_owned(), budget, file: None, vlan_in_key: true, helper: None })
+    }
+
+    /// Whether VLAN ids tell connections apart in the receipts that come.
+    pub fn vlan_in_key(mut self, vlan_in_key: bool) -> Receipts {
+        self.vlan_in_key = vlan_in_key;
+        self
     }
 
     /// Adds receipts; `now`: Unix ns.
     pub fn append(&mut self, now: u64, receipts: &[Receipt]) -> Result<(), LedgerError> {
         for some in receipts.chunks(FRAME_RECEIPTS) {
-            let frame = codec::encode_frame(some);
+            let frame = codec::encode_frame(some, self.vlan_in_key);
             let open = self.file_for(now)?;
             let written = open.file.write_all(&frame).map_err(at(&open.path));
             if written.is_ok() {
@@ -92,13 +107,178 @@ impl Receipts {
                 other => break (path.clone(), other.map_err(at(&path))?),
             }
         };
-        keep_budget(&files_of(&self.dir, "receipts")?, self.budget.saturating_sub(FILE_BYTES));
+        let files = files_of(&self.dir, "receipts")?;
+        keep_budget(&files, self.budget.saturating_sub(FILE_BYTES));
+        self.help(files.into_iter().filter(|f| *f != path).collect());
         Ok(Open { hour, bytes: 0, path, file })
     }
 }
 
-/// Gives `each` the receipts of connections that overlap `from..to` (Unix ns), the oldest file first; with `key`, only
-/// those of this connection, found by the frames' filters.
+impl Receipts {
+    /// Has the side files made that finished files lack, beside the recording.
+    fn help(&mut self, finished: Vec<PathBuf>) {
+        if self.helper.as_ref().is_some_and(|h| !h.is_finished()) {
+            // The next roll makes up for it.
+            return;
+        }
+        let make = move || {
+            for path in finished.iter().filter(|p| !lookup::side_of(p).exists()) {
+                if let Err(e) = lookup::make(path) {
+                    tracing::debug!("{}: no side file: {e}", path.display());
+                }
+                if !path.exists() {
+                    // The budget took it meanwhile.
+                    let _ = std::fs::remove_file(lookup::side_of(path));
+                }
+            }
+        };
+        self.helper = std::thread::Builder::new().name("receipts".into()).spawn(make).ok();
+    }
+}
+
+impl Drop for Receipts {
+    fn drop(&mut self) {
+        if let Some(helper) = self.helper.take() {
+            let _ = helper.join();
+        }
+    }
+}
+
+/// Calls `each` with offset, head and bytes of every frame; returns the bytes that are none. What a frame's own sum says is for `each`.
+pub(super) fn each_frame(bytes: &[u8], each: &mut dyn FnMut(u64, FrameHead, &[u8])) -> u64 {
+    let (mut rest, mut bad) = (bytes, 0);
+    while !rest.is_empty() {
+        let skip = match FrameHead::decode(rest).and_then(|h| Some((h, rest.get(..h.len)?))) {
+            Some((head, frame)) => {
+                each((bytes.len() - rest.len()) as u64, head, frame);
+                head.len
+            }
+            None => {
+                let skip = next_magic(rest);
+                bad += skip as u64;
+                skip
+            }
+        };
+        rest = rest.get(skip..).unwrap_or_default();
+    }
+    bad
+}
+
+/// Whether a file can have what is looked for; asked with what tells whether it may have an address.
+pub type MayHave<'a> = dyn Fn(&mut dyn FnMut(Term) -> bool) -> bool + 'a;
+
+/// Which receipts are looked for.
+pub enum Wanted<'a> {
+    /// All of the window.
+    All,
+    /// Those of these connections; of frames whose keys have no VLAN ids, those that are theirs without.
+    Keys(&'a HashSet<Key>),
+    /// All of the window in files that may have them.
+    Files(&'a MayHave<'a>),
+}
+
+impl Wanted<'_> {
+    fn keys(&self) -> Option<&HashSet<Key>> {
+        match self {
+            Wanted::Keys(keys) => Some(keys),
+            _ => None,
+        }
+    }
+
+    /// Whether a frame may have any.
+    fn in_frame(&self, head: &FrameHead, frame: &[u8]) -> bool {
+        // Of many keys the filter of a frame can't rule out all.
+        self.keys().filter(|k| k.len() <= FILTERED_KEYS).is_none_or(|keys| {
+            keys.iter().any(|k| head.may_have(frame, k) || !head.vlan_in_key && head.may_have(frame, &k.untagged()))
+        })
+    }
+}
+
+/// So many keys are looked for in the filters of frames and in side files; for more all frames of the window are read.
+const FILTERED_KEYS: usize = 256;
+
+/// Gives `each` the receipts that are wanted of connections that overlap `from..to` (Unix ns), the oldest file first, with whether VLAN
+/// ids are in their keys.
+pub fn search(
+    dir: &Path,
+    from: u64,
+    to: u64,
+    wanted: &Wanted<'_>,
+    mut each: impl FnMut(&Receipt, bool),
+) -> Result<ReceiptsReport, LedgerError> {
+    let mut report = ReceiptsReport::default();
+    let untagged: HashSet<Key> = wanted.keys().into_iter().flatten().map(|k| k.untagged()).collect();
+    for path in files_of(dir, "receipts")? {
+        let file = match File::open(&path) {
+            // The budget may have taken it since the listing.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            other => other.map_err(at(&path))?,
+        };
+        let len = file.metadata().map_err(at(&path))?.len();
+        if len == 0 {
+            continue;
+        }
+        let side = Side::open(&path, len);
+        if let Some(side) = &side {
+            let may = |ask: &MayHave<'_>| ask(&mut |t| side.may_have(t));
+            if !side.overlaps(from, to) || matches!(wanted, Wanted::Files(ask) if !may(ask)) {
+                report.skipped_files += 1;
+                continue;
+            }
+        }
+        // Mapped, so that of skipped frames little more than the head is read.
+        let bytes = Mapped::map(&file).map_err(at(&path))?;
+        let mut bad = 0;
+        let mut take = |head: FrameHead, frame: &[u8]| {
+            if head.first >= to || head.last < from {
+                report.skipped += 1;
+                return;
+            }
+            if !head.holds(frame) {
+                bad += frame.len() as u64;
+                return;
+            }
+            if !wanted.in_frame(&head, frame) {
+                report.skipped += 1;
+                return;
+            }
+            report.frames += 1;
+            let Some(receipts) = head.receipts(frame) else {
+                bad += frame.len() as u64;
+                return;
+            };
+            for r in receipts.iter().filter(|r| r.first < to && r.last >= from) {
+                let mine =
+                    |keys: &HashSet<Key>| keys.contains(&r.key) || !head.vlan_in_key && untagged.contains(&r.key);
+                if wanted.keys().is_none_or(mine) {
+                    each(r, head.vlan_in_key);
+                }
+            }
+        };
+        let named = side.as_ref().and_then(|s| Some((s, frames_of(s, wanted, &untagged)?)));
+        match named {
+            Some((side, frames)) => frames.iter().filter_map(|f| side.frame(&bytes, f)).for_each(|(h, f)| take(h, f)),
+            None => bad += each_frame(&bytes, &mut |_, head, frame| take(head, frame)),
+        }
+        report.bad_bytes += bad;
+    }
+    Ok(report)
+}
+
+/// The frames that a side file names for these keys; `None`: it can't say, or there are too many.
+fn frames_of(side: &Side, wanted: &Wanted<'_>, untagged: &HashSet<Key>) -> Option<Vec<FrameAt>> {
+    let keys = wanted.keys().filter(|k| k.len() <= FILTERED_KEYS)?;
+    let mut numbers = HashSet::new();
+    for key in keys.union(untagged) {
+        side.find(key, &mut numbers)?;
+    }
+    let frames = side.frames()?;
+    let mut numbers: Vec<u16> = numbers.into_iter().collect();
+    numbers.sort_unstable();
+    numbers.iter().map(|&n| frames.get(usize::from(n)).copied()).collect()
+}
+
+/// The same for all connections, or for one.
 pub fn lookup(
     dir: &Path,
     from: u64,
@@ -106,50 +286,9 @@ pub fn lookup(
     key: Option<&Key>,
     mut each: impl FnMut(&Receipt),
 ) -> Result<ReceiptsReport, LedgerError> {
-    let mut report = ReceiptsReport::default();
-    for path in files_of(dir, "receipts")? {
-        let file = match File::open(&path) {
-            // The budget may have taken it since the listing.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            other => other.map_err(at(&path))?,
-        };
-        if file.metadata().map_err(at(&path))?.len() == 0 {
-            continue;
-        }
-        // Mapped, so that of skipped frames little more than the head is read.
-        let bytes = Mapped::map(&file).map_err(at(&path))?;
-        let mut rest: &[u8] = &bytes;
-        while !rest.is_empty() {
-            let Some((head, frame)) = FrameHead::decode(rest).and_then(|h| Some((h, rest.get(..h.len)?))) else {
-                let skip = next_magic(rest);
-                report.bad_bytes += skip as u64;
-                rest = rest.get(skip..).unwrap_or_default();
-                continue;
-            };
-            rest = rest.get(head.len..).unwrap_or_default();
-            if head.first >= to || head.last < from {
-                report.skipped += 1;
-                continue;
-            }
-            if !head.holds(frame) {
-                report.bad_bytes += frame.len() as u64;
-                continue;
-            }
-            if key.is_some_and(|k| !head.may_have(frame, k)) {
-                report.skipped += 1;
-                continue;
-            }
-            report.frames += 1;
-            match head.receipts(frame) {
-                Some(receipts) => {
-                    let wanted = |r: &&Receipt| r.first < to && r.last >= from && key.is_none_or(|k| *k == r.key);
-                    receipts.iter().filter(wanted).for_each(&mut each);
-                }
-                None => report.bad_bytes += frame.len() as u64,
-            }
-        }
-    }
-    Ok(report)
+    let keys: HashSet<Key> = key.into_iter().copied().collect();
+    let wanted = if keys.is_empty() { Wanted::All } else { Wanted::Keys(&keys) };
+    search(dir, from, to, &wanted, |r, _| each(r))
 }
 
 /// Offset of the next place where a frame may begin, after the first byte.

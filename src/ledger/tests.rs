@@ -1,7 +1,9 @@
 //! The ledger and the receipts on a real directory.
 
+use super::receipts::{Wanted, search};
 use super::*;
 use crate::conn::receipt::{End, Receipt};
+use crate::index::term::Term;
 use crate::packet::key::{Key, Key4, Key6, Tail};
 use proptest::prelude::*;
 
@@ -123,7 +125,54 @@ proptest! {
         let key = pick.get(&all).key;
         let mut mine = Vec::new();
         lookup(dir.path(), 0, u64::MAX, Some(&key), |r| mine.push(*r)).unwrap();
-        prop_assert_eq!(mine, in_window.into_iter().filter(|r| r.key == key).collect::<Vec<_>>());
+        let want: Vec<_> = in_window.iter().filter(|r| r.key == key).copied().collect();
+        prop_assert_eq!(&mine, &want);
+        // The same through the side file, whatever happens to it.
+        let path = files_of(dir.path(), "receipts").unwrap().remove(0);
+        super::lookup::make(&path).unwrap();
+        let side = super::lookup::side_of(&path);
+        let good = std::fs::read(&side).unwrap();
+        for at in [None, Some(pick.index(good.len()))] {
+            let mut bytes = good.clone();
+            if let Some(at) = at {
+                bytes[at] ^= 16;
+            }
+            std::fs::write(&side, &bytes).unwrap();
+            let mut mine = Vec::new();
+            let report = lookup(dir.path(), 0, u64::MAX, Some(&key), |r| mine.push(*r)).unwrap();
+            prop_assert_eq!(&mine, &want, "{:?}", at);
+            prop_assert!(at.is_some() || report.skipped_files == 1 || report.frames <= all.len().div_ceil(17) as u64);
+            let host = key.addrs().map(|[a, _]| Term::addr(a));
+            let may = |ask: &mut dyn FnMut(Term) -> bool| host.is_none_or(ask);
+            let mut some = 0;
+            search(dir.path(), 0, u64::MAX, &Wanted::Files(&may), |r, _| some += usize::from(r.key == key)).unwrap();
+            prop_assert_eq!(some, want.len());
+        }
+        // A file without the address is skipped whole; the side file of another length is none.
+        std::fs::write(&side, &good).unwrap();
+        let nobody = |ask: &mut dyn FnMut(Term) -> bool| (0..64).all(|n| ask(Term::Addr4(0xfe00_0000 + n)));
+        let report = search(dir.path(), 0, u64::MAX, &Wanted::Files(&nobody), |_, _| ()).unwrap();
+        prop_assert_eq!((report.frames, report.skipped_files), (0, 1));
+        r.append(5, &all).unwrap();
+        let mut more = 0;
+        lookup(dir.path(), 0, u64::MAX, Some(&key), |_| more += 1).unwrap();
+        prop_assert_eq!(more, 2 * want.len());
+    }
+
+    /// Where VLAN ids do not tell connections apart, a tagged packet's key finds the receipt.
+    #[test]
+    fn receipts_without_vlan_ids_are_found(one in receipt(), side in any::<bool>()) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut r = Receipts::open(dir.path(), RECEIPTS_BYTES).unwrap().vlan_in_key(false);
+        let stored = Receipt { key: one.key.untagged(), first: 1, last: 2, ..one };
+        r.append(5, &[stored]).unwrap();
+        if side {
+            super::lookup::make(&files_of(dir.path(), "receipts").unwrap()[0]).unwrap();
+        }
+        let keys = std::collections::HashSet::from([one.key]);
+        let mut found = Vec::new();
+        search(dir.path(), 0, 10, &Wanted::Keys(&keys), |r, tagged| found.push((*r, tagged))).unwrap();
+        prop_assert_eq!(found, vec![(stored, false)]);
     }
 
     /// Whatever happens to the bytes, what comes back was written, and all frames but those hit come back.

@@ -104,6 +104,15 @@ impl Key {
         }
     }
 
+    /// The same without VLAN ids.
+    pub fn untagged(mut self) -> Key {
+        match &mut self {
+            Key::V4(k) => k.tail.vlan = [0; 2],
+            Key::V6(k) => k.tail.vlan = [0; 2],
+        }
+        self
+    }
+
     /// The two IP addresses, endpoint 0 first; none if the connection is not IP.
     pub fn addrs(&self) -> Option<[IpAddr; 2]> {
         match self {

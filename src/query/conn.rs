@@ -1,6 +1,7 @@
 //! One connection as a question: `tcp 1.2.3.4:5 6.7.8.9:80`. Owns its grammar, the plan made of it, and which packets belong to it,
 //! later fragments included. Called by the executor.
 
+use super::community::CommunityId;
 use super::lang::plan::Plan;
 use crate::index::term::Term;
 use crate::limits::FRAGMENT_NS;
@@ -89,9 +90,27 @@ impl ConnSpec {
     }
 }
 
+/// Which connection.
+#[derive(Clone, Debug)]
+pub enum Which {
+    /// By its endpoints.
+    Ends(ConnSpec),
+    /// By its community ID.
+    Community(CommunityId),
+}
+
+impl Which {
+    fn names(&self, parsed: &Parsed, data: &[u8]) -> bool {
+        match self {
+            Which::Ends(spec) => spec.names(&parsed.key),
+            Which::Community(id) => id.names(parsed, data),
+        }
+    }
+}
+
 /// Recognises the packets of one connection in a stream in time order.
 pub struct ConnMatcher {
-    spec: ConnSpec,
+    which: Which,
     parser: Parser,
     /// Datagrams whose first fragment was of the connection or of another one of the pair, with its time.
     datagrams: HashMap<(Key, u32, bool), (bool, u64)>,
@@ -99,17 +118,17 @@ pub struct ConnMatcher {
 
 impl ConnMatcher {
     /// For this connection.
-    pub fn new(spec: ConnSpec) -> ConnMatcher {
-        ConnMatcher { spec, parser: Parser::new(0, true), datagrams: HashMap::new() }
+    pub fn new(which: Which) -> ConnMatcher {
+        ConnMatcher { which, parser: Parser::new(0, true), datagrams: HashMap::new() }
     }
 
     /// Whether the packet belongs to it. Packets must come in time order.
     pub fn matches(&mut self, link_type: u16, data: &[u8], time: u64) -> bool {
         let parsed: Parsed = self.parser.parse(link_type, data);
         match parsed.fragment {
-            Fragment::None => self.spec.names(&parsed.key),
+            Fragment::None => self.which.names(&parsed, data),
             Fragment::First(id) => {
-                let ours = self.spec.names(&parsed.key);
+                let ours = self.which.names(&parsed, data);
                 if self.datagrams.len() > 4096 {
                     self.datagrams.retain(|_, (_, t)| time.saturating_sub(*t) <= FRAGMENT_NS);
                 }

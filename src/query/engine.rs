@@ -3,6 +3,7 @@
 //! lock that capture takes.
 
 use super::QueryError;
+use super::part::Question;
 use crate::index::{Index, Skip, read_filters};
 use crate::store::StoreError;
 use crate::store::layout::Layout;
@@ -18,6 +19,14 @@ pub struct Sealed {
     pub segment: SegmentRef,
     /// Its times and addresses.
     pub skip: Option<Skip>,
+}
+
+impl Sealed {
+    /// False if its index says that it has nothing for this window or these classes.
+    pub(super) fn may_overlap(&self, q: &Question<'_>) -> bool {
+        let class = self.segment.class.as_ref().is_none_or(|c| q.wants_class(c));
+        class && self.skip.as_ref().is_none_or(|s| s.about().packets > 0 && q.overlaps(s.about().first, s.about().last))
+    }
 }
 
 /// All sealed segments, in the order of their numbers; shared, never changed.

@@ -1,7 +1,7 @@
 //! Which packets answer: libpcap decides on the untouched text, for each link type as compiled for it. Owns the compiled filters;
 //! called by the executor for each candidate.
 
-use super::conn::{ConnMatcher, ConnSpec};
+use super::conn::{ConnMatcher, Which};
 use crate::filter::{Filter, FilterError};
 use crate::packet::{What, layers};
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ pub struct Judge {
 
 impl Judge {
     /// Nothing is compiled yet.
-    pub fn new(text: &str, any_layer: bool, conn: Option<ConnSpec>) -> Judge {
+    pub fn new(text: &str, any_layer: bool, conn: Option<Which>) -> Judge {
         let text = text.trim().to_owned();
         Judge {
             text,

@@ -3,6 +3,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod community;
 mod conn;
 mod engine;
 mod judge;
@@ -15,6 +16,7 @@ mod run;
 mod select;
 mod summary;
 
+pub use community::{CommunityId, CommunityIdError};
 pub use conn::{ConnSpec, ConnSpecError};
 pub use engine::{Engine, Sealed};
 pub use run::{run, run_with};
@@ -38,6 +40,8 @@ pub struct Query {
     pub any_layer: bool,
     /// Only this connection.
     pub conn: Option<ConnSpec>,
+    /// Only the connection with this community ID.
+    pub community: Option<CommunityId>,
     /// Only these classes; empty: all.
     pub classes: Vec<String>,
     /// Packets from this time on, Unix ns.

@@ -32,11 +32,11 @@ pub struct Question<'a> {
 }
 
 impl Question<'_> {
-    fn wants_class(&self, class: &str) -> bool {
+    pub(super) fn wants_class(&self, class: &str) -> bool {
         self.classes.is_empty() || self.classes.iter().any(|c| c == class)
     }
 
-    fn overlaps(&self, first: u64, last: u64) -> bool {
+    pub(super) fn overlaps(&self, first: u64, last: u64) -> bool {
         first < self.to && last >= self.from
     }
 }

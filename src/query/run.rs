@@ -1,6 +1,7 @@
 //! A query from start to end: window, plan, segments, merge, judge, summary. Called by the CLI and by tests; single-threaded, so that
 //! it takes at most one processor, and at idle priority if its caller asked for that.
 
+use super::conn::Which;
 use super::engine::{Engine, Shelf};
 use super::judge::Judge;
 use super::lang::plan::Plan;
@@ -10,7 +11,7 @@ use super::part::{Part, Question};
 use super::summary::{Met, Summary, from_ledger};
 use super::{Answer, PacketSink, Query, QueryError};
 use crate::index::{Run, Skip};
-use crate::ledger::coverage;
+use crate::ledger::only_imported;
 use crate::packet::Parser;
 use crate::store::layout::Layout;
 use crate::store::list::SegmentRef;
@@ -53,13 +54,20 @@ fn answer(query: &Query, layout: &Layout, view: &View<'_>, out: &mut dyn PacketS
     let (from, to) = window(query, layout, view, now)?;
     (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
 
-    let plan = match &query.conn {
-        _ if query.full_scan => Plan::All,
-        Some(conn) => Plan::of(&query.filter).and(conn.plan()),
-        None => Plan::of(&query.filter),
-    };
+    let everything = Question { plan: &Plan::All, from, to, classes: &query.classes, full_scan: query.full_scan };
+    let (mut plan, mut which) = (Plan::of(&query.filter), None);
+    if let Some(conn) = &query.conn {
+        plan = plan.and(conn.plan());
+        which = Some(Which::Ends(conn.clone()));
+    } else if let Some(id) = &query.community {
+        plan = plan.and(id.plan(&view.sealed, view.recent, &everything));
+        which = Some(Which::Community(id.clone()));
+    }
+    if query.full_scan {
+        plan = Plan::All;
+    }
     let question = Question { plan: &plan, from, to, classes: &query.classes, full_scan: query.full_scan };
-    let mut judge = Judge::new(&query.filter, query.any_layer, query.conn.clone());
+    let mut judge = Judge::new(&query.filter, query.any_layer, which);
     if let (false, Some(error)) = (judge.prepare(ETHERNET), judge.error()) {
         // It may be meant for what the store holds: only if it compiles for none of that it is wrong.
         let others = link_types(view);
@@ -147,8 +155,7 @@ fn known_classes(query: &Query, view: &View<'_>) -> Result<(), QueryError> {
 fn window(query: &Query, layout: &Layout, view: &View<'_>, now: u64) -> Result<(u64, u64), QueryError> {
     let (from, to) = (query.since.unwrap_or(0), query.until.unwrap_or(u64::MAX));
     let Some(last) = query.last else { return Ok((from, to)) };
-    let ledger = coverage(&layout.ledger(), 0, now)?;
-    if !(ledger.imported && ledger.recorded.is_empty()) {
+    if !only_imported(&layout.ledger())? {
         return Ok((now.saturating_sub(last), to));
     }
     let mut newest = Summary::default();

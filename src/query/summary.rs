@@ -1,11 +1,11 @@
 //! What an answer says of itself: how much it is, and what is missing from it: cut, lost, not recorded, expired, damaged. Owns the
 //! figures; made by the executor from packets, receipts and ledger, shown by the CLI.
 
-use crate::ledger::{LedgerError, What, coverage, entries, losses, receipts};
+use crate::ledger::{LedgerError, What, coverage, latest, losses, only_imported, receipts};
 use crate::packet::key::Key;
 use crate::store::layout::Layout;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How the answer was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -120,9 +120,6 @@ impl Summary {
 #[derive(Default)]
 pub struct Met(HashMap<Key, (u64, u64)>);
 
-/// Up to so many connections are looked up one by one; for more all receipts are read once.
-const SINGLE_LOOKUPS_MAX: usize = 32;
-
 impl Met {
     /// Notes a packet.
     pub fn note(&mut self, key: Key, time: u64) {
@@ -133,35 +130,35 @@ impl Met {
     /// Fills in connections and what was cut of them, from the receipts.
     pub fn settle(&self, layout: &Layout, summary: &mut Summary) -> Result<(), LedgerError> {
         summary.connections = self.0.len() as u64;
-        let mut latest = HashMap::new();
-        let mut note = |r: &crate::conn::receipt::Receipt| {
-            if self.0.get(&r.key).is_some_and(|&(first, last)| r.first <= last && r.last >= first) {
-                // Those of a connection that lasts repeat what the ones before said.
-                let known = latest.entry((r.key, r.first)).or_insert(*r);
-                if r.seen_packets >= known.seen_packets {
-                    *known = *r;
-                }
-            }
-        };
-        let dir = layout.receipts();
-        let window = |(first, last): (u64, u64)| (first, last.saturating_add(1));
-        if self.0.len() <= SINGLE_LOOKUPS_MAX {
-            for (key, times) in &self.0 {
-                let (from, to) = window(*times);
-                receipts::lookup(&dir, from, to, Some(key), &mut note)?;
-            }
-        } else {
-            let all = self.0.values().fold((u64::MAX, 0), |a, t| (a.0.min(t.0), a.1.max(t.1)));
-            let (from, to) = window(all);
-            receipts::lookup(&dir, from, to, None, &mut note)?;
+        // Where VLAN ids do not tell connections apart, one receipt is of all that differ in nothing else.
+        let mut untagged: HashMap<Key, (u64, u64)> = HashMap::new();
+        for (key, &(first, last)) in &self.0 {
+            let times = untagged.entry(key.untagged()).or_insert((first, last));
+            *times = (times.0.min(first), times.1.max(last));
         }
+        let mut latest = HashMap::new();
+        let mut known = HashSet::new();
+        let all = self.0.values().fold((u64::MAX, 0), |a, t| (a.0.min(t.0), a.1.max(t.1)));
+        let keys: HashSet<Key> = self.0.keys().copied().collect();
+        let wanted = receipts::Wanted::Keys(&keys);
+        receipts::search(&layout.receipts(), all.0, all.1.saturating_add(1), &wanted, |r, tagged| {
+            let met = if tagged { &self.0 } else { &untagged };
+            if met.get(&r.key).is_some_and(|&(first, last)| r.first <= last && r.last >= first) {
+                // Those of a connection that lasts repeat what the ones before said.
+                let one = latest.entry((r.key, r.first)).or_insert(*r);
+                if r.seen_packets >= one.seen_packets {
+                    *one = *r;
+                }
+                known.insert((r.key, tagged));
+            }
+        })?;
         for r in latest.values().filter(|r| r.cut) {
             summary.cut_connections += 1;
             summary.cut_packets += r.seen_packets.saturating_sub(r.stored_packets);
             summary.cut_bytes += r.seen_bytes.saturating_sub(r.stored_bytes);
         }
-        let known: std::collections::HashSet<_> = latest.keys().map(|(key, _)| key).collect();
-        summary.open_connections = (self.0.len() - known.len()) as u64;
+        let told = |key: &&Key| known.contains(&(**key, true)) || known.contains(&(key.untagged(), false));
+        summary.open_connections = (self.0.len() - self.0.keys().filter(told).count()) as u64;
         Ok(())
     }
 }
@@ -177,16 +174,14 @@ pub fn from_ledger(layout: &Layout, from: u64, to: u64, now: u64, summary: &mut 
     }
     summary.lost = lost.into_iter().map(|((cause, place), packets)| Loss { cause, place, packets }).collect();
     if let Some(oldest) = summary.store_first.filter(|&t| from < t)
-        && entries(&dir, 0, u64::MAX)?
-            .iter()
-            .any(|e| matches!(e.what, What::Expired { first } if first < to.min(oldest)))
+        && latest(&dir, |e| matches!(e.what, What::Expired { first } if first < to.min(oldest)))?.is_some()
     {
         summary.expired_before = Some(oldest);
     }
     // A window without ends is as long as what there is.
     let begin = if from > 0 { from } else { summary.store_first.unwrap_or(now) };
     let c = coverage(&dir, begin, to.min(now))?;
-    if c.imported && c.recorded.is_empty() {
+    if c.recorded.is_empty() && only_imported(&dir)? {
         // A store of traces: the ledger knows when they were imported, not what they cover.
         return Ok(());
     }

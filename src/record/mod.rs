@@ -140,7 +140,7 @@ impl<'a> Start<'a> {
         };
         let layout = store.layout();
         let books = Books::open(&layout.ledger(), LEDGER_BYTES, units::now(), kind, settings.to_json())?;
-        let receipts = Receipts::open(&layout.receipts(), RECEIPTS_BYTES)?;
+        let receipts = Receipts::open(&layout.receipts(), RECEIPTS_BYTES)?.vlan_in_key(settings.vlan_in_key);
         let workers = Workers::start(&common, &store, sources)?;
         let scribe = Scribe::start(workers.posts().to_vec(), receipts)?;
         let board = Arc::new(Board::default());
