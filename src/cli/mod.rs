@@ -4,6 +4,7 @@
 mod account;
 mod answer;
 mod configs;
+mod doctor;
 mod exit;
 mod extras;
 mod hold;
@@ -76,6 +77,8 @@ enum Command {
     Export(hold::Export),
     /// Say what a range of cutoffs would keep of some traffic, and how many days fit a disk
     Plan(plan::Args),
+    /// Say what of this machine is not as capture wants it, and the commands that make it so
+    Doctor(doctor::Args),
     /// Check a configuration file without starting anything
     CheckConfig(configs::Check),
     /// Turn a configuration of the original Time Machine into one of retrotap
@@ -109,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Release(args) => hold::release(args),
         Command::Export(args) => hold::export(args),
         Command::Plan(args) => plan::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::CheckConfig(args) => configs::check(args),
         Command::ImportConfig(args) => configs::import(args),
         Command::Completions(args) => extras::completions(args),

@@ -86,7 +86,7 @@ pub(super) fn ioctl(socket: &OwnedFd, command: libc::c_ulong, request: &mut libc
 }
 
 /// Runs the ethtool command at the head of `data`.
-fn command<T>(name: &str, data: &mut T) -> io::Result<()> {
+pub(super) fn command<T>(name: &str, data: &mut T) -> io::Result<()> {
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     let mut request = ifreq(name)?;
     request.ifr_ifru.ifru_data = (&raw mut *data).cast();

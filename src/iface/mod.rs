@@ -10,6 +10,7 @@ mod choose;
 mod ethtool;
 mod link;
 pub mod prepare;
+pub mod tuning;
 
 pub use addresses::{Addresses, addresses, default_routes};
 pub use choose::{Choice, Host, Reason, Refused, Request, choose};

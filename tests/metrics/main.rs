@@ -3,6 +3,7 @@
 
 mod page;
 mod shipped;
+mod tuning;
 #[path = "../netns/world.rs"]
 #[allow(dead_code)]
 mod world;

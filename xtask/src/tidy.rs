@@ -48,6 +48,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         &["worker", "store", "query", "record", "cli", "control", "xsk", "bpf", "source::live", "source::file"],
     ),
     ("src/metrics", &["worker", "store", "query", "cli", "control", "xsk", "bpf", "conn", "class"]),
+    ("src/doctor", &["worker", "store", "query", "record", "cli", "control", "source", "xsk", "bpf", "conn"]),
     ("src/source", &["worker", "store", "query", "cli", "control"]),
     ("src/xsk", &["worker", "store", "query", "cli", "control", "conn", "class"]),
     ("src/bpf", &["worker", "store", "query", "record", "cli", "control", "source::live", "source::file"]),
