@@ -5,8 +5,8 @@
 #![allow(unsafe_code)] // The skeleton's own blocks; none is written here.
 
 use hashbrown::HashTable;
-use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::ProgramInput;
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use retrotap::class::{ClassSet, Policy};
 use retrotap::conn::shunt::NoShunt;
 use retrotap::conn::{Tracker, TrackerPlan};

@@ -5,6 +5,7 @@ pub mod class;
 pub mod cli;
 pub mod config;
 pub mod conn;
+pub mod control;
 pub mod doctor;
 pub mod filter;
 pub mod hold;

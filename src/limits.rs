@@ -140,6 +140,25 @@ pub const SLEEP_NS: u64 = 5_000_000;
 /// Brackets within brackets that the planner follows; an expression with more is not pruned.
 pub const FILTER_DEPTH_MAX: usize = 100;
 
+/// A chunk of an answer goes over the socket after this time, however small it is.
+pub const FIRST_CHUNK_NS: u64 = 2_000_000;
+/// Longest question that the API takes.
+pub const ASK_BYTES_MAX: usize = 256 << 10;
+/// Connections to the API; who comes after waits.
+pub const CLIENTS_MAX: usize = 1024;
+/// Threads that read for queries.
+pub const QUERY_THREADS: usize = 4;
+/// Queries that wait for one of them; who comes after is told to come again.
+pub const JOBS_WAITING: usize = 1024;
+/// Queries of one user at a time unless configured.
+pub const QUERIES_PER_USER: usize = 256;
+/// Time of one query unless configured.
+pub const QUERY_NS: u64 = 600_000_000_000;
+/// Bytes of one answer unless configured.
+pub const ANSWER_BYTES: u64 = 100 << 30;
+/// Requests that wait for the audit log's disk.
+pub const AUDIT_WAITING: usize = 4096;
+
 const _: () = assert!(PARCEL_BYTES >= SNAPLEN as usize);
 /// Block buffers of a worker, at least: a batch fits and as much again can be on its way to the disk.
 pub const BLOCKS_MIN: usize = 32;

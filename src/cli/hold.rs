@@ -1,7 +1,7 @@
 //! `retrotap hold`, `holds`, `release` and `export`: packets kept beyond every budget.
 
 use super::table::Table;
-use super::{Exit, Failure, answer, show};
+use super::{Exit, Failure, show};
 use crate::hold::{Held, Hold, HoldError, Who};
 use crate::query::{ConnSpec, Query, QueryError, priority};
 use crate::units;
@@ -122,7 +122,7 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
     }
     let held = Held::open(&args.store).map_err(failure)?;
     priority::idle();
-    let text = |s: &_| answer::text(s).trim_end().to_owned();
+    let text = |s: &_| crate::query::text(s).trim_end().to_owned();
     let (hold, summary) = held.hold(&query, &args.name, &args.reason, &Who::me(), text).map_err(failure)?;
     if args.json {
         show::json_line(&hold);

@@ -2,7 +2,6 @@
 //! logging; the work is done by `record`, `query` and `store`. Called by `main` only.
 
 mod account;
-mod answer;
 mod configs;
 mod doctor;
 mod exit;

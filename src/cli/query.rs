@@ -1,7 +1,8 @@
 //! `retrotap query`.
 
-use super::{Exit, Failure, answer, show};
-use crate::query::output::{self, Output, Writer};
+use super::{Exit, Failure, show};
+use crate::control::{Ask, Client, ClientError, Form, SOCKET};
+use crate::query::output::{self, Output, Settling, Writer};
 use crate::query::{self, CommunityId, ConnSpec, OutputError, Query, QueryError, Summary, priority};
 use crate::units;
 use std::fs::File;
@@ -34,6 +35,13 @@ pub struct Args {
     /// The store
     #[arg(long, value_name = "DIR", env = "RETROTAP_STORE")]
     pub store: PathBuf,
+
+    /// Socket of the recorder that answers [default: api.sock in the store, if a recorder is there]
+    #[arg(long, value_name = "PATH")]
+    pub api: Option<PathBuf>,
+    /// Read the store's files, also where a recorder would answer
+    #[arg(long, conflicts_with = "api")]
+    pub direct: bool,
 
     /// From this time on: 2026-11-21T13:15:00Z, 13:15, -10m
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Which packets")]
@@ -107,13 +115,17 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     {
         return Err(Failure::usage("--since must be before --until"));
     }
-    priority::idle();
+    let daemon = if args.direct { None } else { daemon(args.api.as_deref(), &request.store)? };
+    if daemon.is_none() {
+        priority::idle();
+    }
     let summary = match args.write {
+        None if let Some(daemon) = daemon => daemon.count(&Ask::of(&request, Form::default())).map_err(refused),
         None => query::run(&request, &mut output::Nothing).map_err(failure),
-        Some(_) if to_stdout => write(&request, Writer::new(std::io::stdout(), "standard output", format)),
+        Some(_) if to_stdout => write(&request, daemon, std::io::stdout(), "standard output", format),
         Some(path) => {
             refuse_inside(&request.store, &path)?;
-            to_file(&request, &path, format)
+            to_file(&request, daemon, &path, format)
         }
     };
     let Some(summary) = gone(summary)? else { return Ok(Exit::Done) };
@@ -121,25 +133,25 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         (true, _, false) => show::json_line(&summary),
         (true, _, true) => eprintln!("{}", serde_json::to_string(&summary).unwrap_or_default()),
         (_, true, _) => println(&summary.packets.to_string()),
-        (_, _, true) => eprint!("{}", answer::text(&summary)),
-        _ => println(answer::text(&summary).trim_end()),
+        (_, _, true) => eprint!("{}", query::text(&summary)),
+        _ => println(query::text(&summary).trim_end()),
     }
     let damaged = summary.damaged_segments + summary.damaged_blocks + summary.damaged_packets;
     Ok(if damaged + summary.expired_segments > 0 { Exit::Incomplete } else { Exit::Done })
 }
 
 /// Writes beside the file and renames at the end, so that an error leaves what was there. A pipe or a device is written as it is.
-fn to_file(request: &Query, path: &Path, format: output::Format) -> Result<Summary, Failure> {
+fn to_file(request: &Query, daemon: Option<Client>, path: &Path, format: output::Format) -> Result<Summary, Failure> {
     let name = path.to_string_lossy();
     let cannot = |e: std::io::Error| Failure::cannot(format_args!("cannot write {name}: {e}"));
     if path.metadata().is_ok_and(|m| !m.is_file()) {
         let file = File::options().write(true).open(path).map_err(cannot)?;
-        return write(request, Writer::new(file, &name, format));
+        return write(request, daemon, file, &name, format);
     }
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let file = File::create(&part).map_err(cannot)?;
-    let written = write(request, Writer::new(file, &name, format));
+    let written = write(request, daemon, file, &name, format);
     let kept = match &written {
         Ok(_) => std::fs::rename(&part, path).map_err(cannot),
         Err(_) => Ok(()),
@@ -163,11 +175,53 @@ fn refuse_inside(store: &Path, path: &Path) -> Result<(), Failure> {
     }
 }
 
-fn write<W: Output>(request: &Query, mut writer: Writer<W>) -> Result<Summary, Failure> {
+/// The recorder that holds the store, if one answers.
+fn daemon(api: Option<&Path>, store: &Path) -> Result<Option<Client>, Failure> {
+    match api {
+        None => Ok(Client::connect(&store.join(SOCKET)).unwrap_or_else(|e| {
+            tracing::info!("the store's files are read, since its recorder cannot be asked: {e}");
+            None
+        })),
+        Some(path) => match Client::connect(path).map_err(refused)? {
+            Some(daemon) => Ok(Some(daemon)),
+            None => Err(Failure::cannot(format_args!(
+                "{}: no recorder answers there; leave --api out to read the store's files",
+                path.display()
+            ))),
+        },
+    }
+}
+
+fn refused(e: ClientError) -> Failure {
+    match &e {
+        ClientError::Refused(400, _) => Failure::usage(e),
+        ClientError::Write(io) if io.kind() == ErrorKind::BrokenPipe => Failure::cannot(PIPE_CLOSED),
+        _ => Failure::cannot(e),
+    }
+}
+
+/// Through the daemon if there is one.
+fn write<W: Output>(
+    request: &Query,
+    daemon: Option<Client>,
+    mut to: W,
+    name: &str,
+    format: output::Format,
+) -> Result<Summary, Failure> {
+    let Some(daemon) = daemon else { return answer(request, Writer::new(to, name, format)) };
+    let form = match format {
+        output::Format::Pcapng => Form::Pcapng,
+        output::Format::Pcap => Form::Pcap,
+    };
+    let summary = daemon.query(&Ask::of(request, form), &mut Settling::new(&mut to)).map_err(refused)?;
+    to.flush().map_err(|e| refused(ClientError::Write(e)))?;
+    Ok(summary)
+}
+
+fn answer<W: Output>(request: &Query, mut writer: Writer<W>) -> Result<Summary, Failure> {
     let summary = query::run(request, &mut writer);
     // What was found before an error is a readable file too.
-    let comment =
-        summary.as_ref().map_or_else(|e| format!("cut short: {e}"), |s| answer::text(s).trim_end().to_owned());
+    let comment = summary.as_ref().map_or_else(|e| format!("cut short: {e}"), |s| query::text(s).trim_end().to_owned());
     let finished = writer.finish(&comment);
     let summary = summary.map_err(failure)?;
     finished.map_err(|e| failure(e.into()))?;

@@ -3,7 +3,7 @@
 use super::table::Table;
 use super::{Exit, Failure, account, show};
 use crate::config::plan::Plan;
-use crate::config::{ClassConfig, Config, ConfigError, Cutoff, From, Settings, Size, SourceChoice, Span};
+use crate::config::{ApiConfig, ClassConfig, Config, ConfigError, Cutoff, From, Settings, Size, SourceChoice, Span};
 use crate::record::statistics::Report;
 use crate::record::{self, RecordError};
 use crate::source::file::FileReport;
@@ -51,6 +51,10 @@ pub struct Args {
     /// Size of a segment file
     #[arg(long, value_name = "SIZE", help_heading = "Store")]
     pub segment_size: Option<Size>,
+
+    /// Where queries are answered: a Unix socket, or off [default: api.sock in the store]
+    #[arg(long, value_name = "PATH|off", help_heading = "Store")]
+    pub api: Option<PathBuf>,
 
     /// Keep this many bytes of each connection, or none: everything is kept [default: 15KiB]
     #[arg(long, value_name = "SIZE|none", help_heading = "Policy")]
@@ -185,6 +189,7 @@ fn settings(args: Args) -> Result<Settings, Failure> {
         duration: args.duration,
         log_interval: args.log_interval,
         metrics: args.metrics,
+        api: ApiConfig { socket: args.api, ..ApiConfig::default() },
         ..Config::default()
     };
     over.class.insert("all".into(), ClassConfig { cutoff: args.cutoff, ..ClassConfig::default() });

@@ -59,8 +59,26 @@ pub struct Config {
     pub log_interval: Option<Span>,
     /// Where metrics are served.
     pub metrics: Option<String>,
+    /// Memory in which the latest packets stay readable; 0: none.
+    pub memory: Option<Size>,
+    /// Questions to the running recorder.
+    pub api: ApiConfig,
     /// Storage classes by name; `all` is the one of everything that no other matches.
     pub class: BTreeMap<String, ClassConfig>,
+}
+
+/// What the `[api]` section may say.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiConfig {
+    /// Path of the Unix socket, or `off`; `api.sock` in the store without.
+    pub socket: Option<PathBuf>,
+    /// Queries of one user at a time.
+    pub queries: Option<usize>,
+    /// Longest time of one query.
+    pub query_time: Option<Span>,
+    /// Largest answer.
+    pub query_bytes: Option<Size>,
 }
 
 /// What a `[class.NAME]` section may say.
@@ -164,6 +182,13 @@ impl Config {
             duration: over.duration.or(self.duration),
             log_interval: over.log_interval.or(self.log_interval),
             metrics: over.metrics.or(self.metrics),
+            memory: over.memory.or(self.memory),
+            api: ApiConfig {
+                socket: over.api.socket.or(self.api.socket),
+                queries: over.api.queries.or(self.api.queries),
+                query_time: over.api.query_time.or(self.api.query_time),
+                query_bytes: over.api.query_bytes.or(self.api.query_bytes),
+            },
             class,
         }
     }

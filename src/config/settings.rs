@@ -2,12 +2,13 @@
 //! but what only the system knows (queues, drivers, CPUs).
 
 use super::value::{Cutoff, Every, Size, SourceChoice, Span};
-use super::{ClassConfig, Config, ConfigError};
+use super::{ApiConfig, ClassConfig, Config, ConfigError};
 use crate::class::Policy;
+use crate::control::{Limits, Place};
 use crate::filter::Filter;
 use crate::limits::{
-    BLOCK_BYTES, BUFFERS_BYTES, CLASSES_MAX, CONNECTIONS_IPV4, CONNECTIONS_IPV6, FRAMES, IFACES_MAX, SEGMENT_BYTES,
-    SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
+    ANSWER_BYTES, BLOCK_BYTES, BUFFERS_BYTES, CLASSES_MAX, CONNECTIONS_IPV4, CONNECTIONS_IPV6, FRAMES, IFACES_MAX,
+    QUERIES_PER_USER, QUERY_NS, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
 };
 use crate::metrics::http::Address;
 use crate::units;
@@ -82,6 +83,10 @@ pub struct Settings {
     pub duration_ns: Option<u64>,
     /// Interval of the statistics off a terminal, ns.
     pub log_interval_ns: u64,
+    /// Where the API listens.
+    pub api: Place,
+    /// What its clients may do.
+    pub api_limits: Limits,
     /// The classes, `all` first.
     pub classes: Vec<ClassSettings>,
 }
@@ -149,7 +154,10 @@ impl Settings {
             Some(Ok(address)) => Some(address),
             None => None,
         };
+        let (api, api_limits) = api(config.api)?;
         Ok(Settings {
+            api,
+            api_limits,
             from,
             snaplen,
             workers: config.workers,
@@ -226,6 +234,23 @@ fn from(config: &Config) -> Result<From, ConfigError> {
             Ok(From::Interfaces { names: interfaces.clone(), choice })
         }
     }
+}
+
+fn api(config: ApiConfig) -> Result<(Place, Limits), ConfigError> {
+    let place = match config.socket {
+        None => Place::Store,
+        Some(path) if path.as_os_str() == "off" => Place::Off,
+        Some(path) => Place::At(path),
+    };
+    let limits = Limits {
+        queries: config.queries.unwrap_or(QUERIES_PER_USER),
+        time_ns: config.query_time.map_or(QUERY_NS, |Span(ns)| ns),
+        bytes: bytes(config.query_bytes, ANSWER_BYTES),
+    };
+    if limits.queries == 0 || limits.time_ns == 0 || limits.bytes == 0 {
+        return nonsense("an API whose limits are 0 answers nothing: write socket = \"off\"");
+    }
+    Ok((place, limits))
 }
 
 fn classes(mut config: std::collections::BTreeMap<String, ClassConfig>) -> Result<Vec<ClassSettings>, ConfigError> {

@@ -68,6 +68,24 @@ impl FromStr for ConnSpec {
     }
 }
 
+impl std::fmt::Display for ConnSpec {
+    /// As [`FromStr`] takes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.proto {
+            6 => f.write_str("tcp")?,
+            17 => f.write_str("udp")?,
+            132 => f.write_str("sctp")?,
+            1 => f.write_str("icmp")?,
+            58 => f.write_str("icmp6")?,
+            n => write!(f, "{n}")?,
+        }
+        self.ends.iter().try_for_each(|&(a, p)| match self.ports {
+            true => write!(f, " {}", SocketAddr::new(a, p)),
+            false => write!(f, " {a}"),
+        })
+    }
+}
+
 impl ConnSpec {
     /// What its packets have. Ports are not asked for: later fragments have none.
     pub fn plan(&self) -> Plan {
@@ -152,7 +170,8 @@ mod tests {
         for good in
             ["tcp 1.2.3.4:5 6.7.8.9:80", "UDP [2001:db8::1]:5 [2001:db8::2]:53", "icmp 1.2.3.4 6.7.8.9", "47 ::1 ::2"]
         {
-            assert!(good.parse::<ConnSpec>().is_ok(), "{good}");
+            let spec = good.parse::<ConnSpec>().expect(good);
+            assert_eq!(spec.to_string().parse::<ConnSpec>(), Ok(spec), "{good}");
         }
         for (bad, why) in [
             ("tcp 1.2.3.4:5", "three words"),

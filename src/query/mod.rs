@@ -10,17 +10,20 @@ mod judge;
 pub mod lang;
 mod merge;
 pub mod output;
+pub mod pace;
 mod part;
 pub mod priority;
 mod run;
 mod select;
 mod summary;
+mod words;
 
 pub use community::{CommunityId, CommunityIdError};
 pub use conn::{ConnSpec, ConnSpecError};
 pub use engine::{Engine, Sealed};
 pub use run::{run, run_with};
 pub use summary::{Loss, Pruning, Summary};
+pub use words::text;
 
 use crate::filter::FilterError;
 use crate::ledger::LedgerError;
@@ -113,6 +116,9 @@ pub enum QueryError {
     /// The output.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// The caller's pace ended it.
+    #[error("{0}")]
+    Stopped(pace::Stopped),
     /// No such class.
     #[error("the store has no class {class:?}; it has {have}")]
     Class {

@@ -27,6 +27,35 @@ impl Output for std::fs::File {
 impl Output for io::Stdout {}
 impl Output for Vec<u8> {}
 
+/// An output that brings what was written to the disk as it goes.
+pub struct Settling<'a, W: Output> {
+    to: &'a mut W,
+    dirty: u64,
+}
+
+impl<'a, W: Output> Settling<'a, W> {
+    /// Nothing is written yet.
+    pub fn new(to: &'a mut W) -> Settling<'a, W> {
+        Settling { to, dirty: 0 }
+    }
+}
+
+impl<W: Output> Write for Settling<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.to.write(bytes)?;
+        self.dirty += n as u64;
+        if self.dirty >= DIRTY_BYTES_MAX {
+            self.to.settle()?;
+            self.dirty = 0;
+        }
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
 /// Either format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -103,7 +132,13 @@ impl<W: Output> Writer<W> {
         Ok(self.interfaces.len() as u32 - 1)
     }
 
-    fn flush(&mut self) -> Result<(), OutputError> {
+    /// Whether anything waits to be handed on.
+    pub fn waiting(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Hands on what waits.
+    pub fn flush(&mut self) -> Result<(), OutputError> {
         let io = |source| OutputError::Io { what: self.name.clone(), source };
         self.out.write_all(&self.buffer).map_err(io)?;
         self.dirty += self.buffer.len() as u64;

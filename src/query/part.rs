@@ -6,6 +6,7 @@ use super::QueryError;
 use super::engine::Sealed;
 use super::judge::Judge;
 use super::lang::plan::Plan;
+use super::pace::Pace;
 use super::select::{Candidates, candidates};
 use super::summary::Summary;
 use crate::index::{Index, Run};
@@ -29,6 +30,8 @@ pub struct Question<'a> {
     pub classes: &'a [String],
     /// No index.
     pub full_scan: bool,
+    /// Asked before each block.
+    pub pace: &'a dyn Pace,
 }
 
 impl Question<'_> {
@@ -234,6 +237,9 @@ impl Part {
                 (Some(time), Some(block)) if block.totals.first > time => return true,
                 (known, None) => return known.is_some(),
                 _ => {}
+            }
+            if !q.pace.go_on() {
+                return false;
             }
             let (Some(block), Some(reader)) = (self.blocks.pop(), self.place.reader()) else { return false };
             let before = self.hits.len();

@@ -7,6 +7,7 @@ use super::judge::Judge;
 use super::lang::plan::Plan;
 use super::merge::Merge;
 use super::output::Nothing;
+use super::pace::{Freely, Pace};
 use super::part::{Part, Question};
 use super::summary::{Met, Summary, from_ledger};
 use super::{Answer, PacketSink, Query, QueryError};
@@ -29,7 +30,7 @@ pub fn run(query: &Query, out: &mut dyn PacketSink) -> Result<Summary, QueryErro
 /// The same where this process records into the store: `recent` are blocks in memory, as they were BEFORE this call, so that each
 /// is there or has been published as durable. What lies in them is read from memory and not from its file.
 pub fn run_with(query: &Query, recent: &[Arc<Run>], out: &mut dyn PacketSink) -> Result<Summary, QueryError> {
-    Engine::new(&query.store).answer(query, recent, out)
+    Engine::new(&query.store).answer(query, recent, &Freely, out)
 }
 
 /// The segments of a store at one moment.
@@ -37,13 +38,20 @@ struct View<'a> {
     open: Vec<SegmentRef>,
     sealed: Shelf,
     recent: &'a [Arc<Run>],
+    pace: &'a dyn Pace,
 }
 
 impl Engine {
     /// Answers a query of this store; `recent` as for [`run_with`].
-    pub fn answer(&self, query: &Query, recent: &[Arc<Run>], out: &mut dyn PacketSink) -> Result<Summary, QueryError> {
+    pub fn answer(
+        &self,
+        query: &Query,
+        recent: &[Arc<Run>],
+        pace: &dyn Pace,
+        out: &mut dyn PacketSink,
+    ) -> Result<Summary, QueryError> {
         let (open, sealed) = if query.memory_only { Default::default() } else { self.segments()? };
-        answer(query, self.layout(), &View { open, sealed, recent }, out)
+        answer(query, self.layout(), &View { open, sealed, recent, pace }, out)
     }
 }
 
@@ -54,7 +62,8 @@ fn answer(query: &Query, layout: &Layout, view: &View<'_>, out: &mut dyn PacketS
     let (from, to) = window(query, layout, view, now)?;
     (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
 
-    let everything = Question { plan: &Plan::All, from, to, classes: &query.classes, full_scan: query.full_scan };
+    let everything =
+        Question { plan: &Plan::All, from, to, classes: &query.classes, full_scan: query.full_scan, pace: view.pace };
     let (mut plan, mut which) = (Plan::of(&query.filter), None);
     if let Some(conn) = &query.conn {
         plan = plan.and(conn.plan());
@@ -66,7 +75,8 @@ fn answer(query: &Query, layout: &Layout, view: &View<'_>, out: &mut dyn PacketS
     if query.full_scan {
         plan = Plan::All;
     }
-    let question = Question { plan: &plan, from, to, classes: &query.classes, full_scan: query.full_scan };
+    let question =
+        Question { plan: &plan, from, to, classes: &query.classes, full_scan: query.full_scan, pace: view.pace };
     let mut judge = Judge::new(&query.filter, query.any_layer, which);
     if let (false, Some(error)) = (judge.prepare(ETHERNET), judge.error()) {
         // It may be meant for what the store holds: only if it compiles for none of that it is wrong.
@@ -87,7 +97,7 @@ fn answer(query: &Query, layout: &Layout, view: &View<'_>, out: &mut dyn PacketS
         Some(ranges) => parts.extend(part.map(|p| p.without(ranges))),
         None => parts.extend(part),
     };
-    for segment in &view.open {
+    for segment in view.open.iter().take_while(|_| view.pace.go_on()) {
         add(Part::of_file(segment.clone(), &question, &mut summary)?, segment.number);
     }
     for sealed in view.sealed.iter() {
@@ -124,6 +134,9 @@ fn answer(query: &Query, layout: &Layout, view: &View<'_>, out: &mut dyn PacketS
             }
         }
     }
+    if let Some(why) = view.pace.stopped() {
+        return Err(QueryError::Stopped(why));
+    }
     met.settle(layout, &mut summary)?;
     from_ledger(layout, from, to, now, &mut summary)?;
     if summary.packets == 0 && !query.any_layer && query.limit != Some(0) && plan != Plan::All {
@@ -159,7 +172,8 @@ fn window(query: &Query, layout: &Layout, view: &View<'_>, now: u64) -> Result<(
         return Ok((now.saturating_sub(last), to));
     }
     let mut newest = Summary::default();
-    let everything = Question { plan: &Plan::All, from: 0, to: u64::MAX, classes: &[], full_scan: false };
+    let everything =
+        Question { plan: &Plan::All, from: 0, to: u64::MAX, classes: &[], full_scan: false, pace: &Freely };
     for segment in &view.open {
         Part::of_file(segment.clone(), &everything, &mut newest)?;
     }

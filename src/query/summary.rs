@@ -4,11 +4,12 @@
 use crate::ledger::{LedgerError, What, coverage, latest, losses, only_imported, receipts};
 use crate::packet::key::Key;
 use crate::store::layout::Layout;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// How the answer was found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Pruning {
     /// Segments of the store.
     pub segments: u64,
@@ -31,7 +32,7 @@ pub struct Pruning {
 }
 
 /// Packets lost in the window by one cause in one place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     /// A cause of the account.
     pub cause: String,
@@ -42,7 +43,8 @@ pub struct Loss {
 }
 
 /// An answer's figures. Times are Unix ns, bytes are lengths on the wire.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Summary {
     /// Packets in the answer.
     pub packets: u64,

@@ -10,6 +10,7 @@ use super::signals::Signals;
 use super::workers::Workers;
 use super::{Observer, Outcome};
 use crate::config::Settings;
+use crate::control::Server;
 use crate::metrics::account::{Account, SourceCounts};
 use crate::record::statistics::{Connections, Sample};
 use crate::source::clock::monotonic;
@@ -27,6 +28,8 @@ const SECOND: u64 = 1_000_000_000;
 
 /// What a recording is made of once it runs.
 pub struct Running {
+    /// Where questions are answered.
+    pub api: Option<Server>,
     /// The source.
     pub capture: Capture,
     /// The workers.
@@ -104,6 +107,9 @@ impl Control {
         let now = self.sample();
         self.run.board.post(&self.run.facts, &now);
         self.enter(&now);
+        if let Some(api) = &self.run.api {
+            api.publish(serde_json::to_value(now.report("interval", self.started)).unwrap_or_default());
+        }
         if now.mono_ns.saturating_sub(self.shown.mono_ns) + SECOND / 20 >= observer.interval_ns() {
             observer.interval(&self.shown, &now, self.run.capture.progress());
             self.shown = now.clone();
@@ -134,7 +140,8 @@ impl Control {
         let mut last = self.sample();
         self.enter(&last);
         let receipts_lost = self.run.scribe.finish() + self.run.workers.totals().tracker.receipts_lost;
-        let Running { capture, store, store_events, mut books, .. } = self.run;
+        let Running { api, capture, store, store_events, mut books, .. } = self.run;
+        drop(api);
         last.holdings = store.close();
         for event in store_events.try_iter() {
             books.store_event(units::now(), &event);

@@ -36,6 +36,9 @@ pub enum RecordError {
     /// The metrics endpoint.
     #[error(transparent)]
     Metrics(#[from] crate::metrics::http::Error),
+    /// The API's socket.
+    #[error(transparent)]
+    Api(#[from] crate::control::SocketError),
     /// A thread, a signal, randomness.
     #[error("{what}: {source}")]
     System {

@@ -18,6 +18,7 @@ pub use error::RecordError;
 
 use crate::config::{From, Settings, SourceChoice};
 use crate::conn::shunt::{NoShunt, Shunt};
+use crate::control::{Engine, Server};
 use crate::iface::Request;
 use crate::ledger::{LEDGER_BYTES, RECEIPTS_BYTES, Receipts};
 use crate::metrics::account::{Broken, SourceKind};
@@ -149,7 +150,9 @@ impl<'a> Start<'a> {
         // Until the account is closed.
         let _server = endpoint.map(serve).transpose().map_err(RecordError::system("the metrics' threads"))?;
         let facts = facts(settings, &common.sizes, kind, capture.shunt_slots());
-        let running = Running { capture, workers, scribe, store, store_events, books, signals, facts, board };
+        let engine = Engine::new(layout.root());
+        let api = Server::start(&settings.api, layout.root(), engine, settings.api_limits.clone())?;
+        let running = Running { api, capture, workers, scribe, store, store_events, books, signals, facts, board };
         Ok(Control::new(running).run(settings, observer))
     }
 }

@@ -40,6 +40,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ),
     ("src/ledger", &["worker", "source", "xsk", "bpf", "iface", "query", "record", "cli", "control"]),
     ("src/store", &["worker", "source::xdp", "source::packet", "xsk", "bpf", "iface", "query", "cli", "control"]),
+    ("src/control", &["worker", "source", "xsk", "bpf", "iface", "record", "cli", "conn"]),
     ("src/packet", &["conn", "class", "worker", "store", "query", "source", "cli", "control", "xsk", "bpf"]),
     // Of the sources the stages know the contract (`source::Packet`), not one that implements it.
     ("src/conn", &["worker", "store", "query", "record", "cli", "control", "xsk", "source::live", "source::file"]),

@@ -1,6 +1,6 @@
 //! The summary of an answer as people read it: how much it is, and what is missing from it and why.
 
-use crate::query::Summary;
+use super::Summary;
 use crate::units;
 use std::fmt::Write;
 

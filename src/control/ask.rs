@@ -1,0 +1,187 @@
+//! A question as it comes over the socket: JSON, every field optional, an unknown one an error. Owns the names of the fields and
+//! what they mean; the command line makes one, the daemon takes it apart.
+
+use crate::query::{CommunityId, ConnSpec, Query};
+use crate::units;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Format of the packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// With interfaces, nanoseconds and the summary as a comment.
+    #[default]
+    Pcapng,
+    /// One link type.
+    Pcap,
+}
+
+/// A point in time: Unix ns, or a text as the command line takes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum When {
+    /// Unix ns.
+    Ns(u64),
+    /// `2026-11-21T13:15:00Z`, `13:15`, `-10m`.
+    Text(String),
+}
+
+/// A length of time: ns, or a text as the command line takes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Long {
+    /// ns.
+    Ns(u64),
+    /// `10m`.
+    Text(String),
+}
+
+/// The question.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ask {
+    /// pcap-filter expression.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub filter: String,
+    /// Also inside tags and tunnels.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub any_layer: bool,
+    /// One connection: `tcp 1.2.3.4:5 6.7.8.9:80`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conn: Option<String>,
+    /// The connection with this community ID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub community_id: Option<String>,
+    /// Only these classes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// From this time on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<When>,
+    /// Before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<When>,
+    /// The last so long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Long>,
+    /// At most so many packets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// Only what is in memory.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub memory_only: bool,
+    /// Without index: for comparison.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub full_scan: bool,
+    /// Format of the packets.
+    #[serde(skip_serializing_if = "is_default")]
+    pub format: Form,
+}
+
+fn is_default(form: &Form) -> bool {
+    *form == Form::default()
+}
+
+impl Ask {
+    /// The query that it is, of this store; the error is for whoever asked.
+    pub fn query(&self, store: &Path) -> Result<Query, String> {
+        let now = units::now();
+        let when = |name: &str, w: &Option<When>| match w {
+            None => Ok(None),
+            Some(When::Ns(ns)) => Ok(Some(*ns)),
+            Some(When::Text(t)) => units::parse_time(t, now).map(Some).map_err(|e| format!("{name}: {e}")),
+        };
+        let (since, until) = (when("since", &self.since)?, when("until", &self.until)?);
+        let last = match &self.last {
+            None => None,
+            Some(Long::Ns(ns)) => Some(*ns),
+            Some(Long::Text(t)) => Some(units::parse_duration(t).map_err(|e| format!("last: {e}"))?),
+        };
+        if last.is_some() && (since.is_some() || until.is_some()) {
+            return Err("last cannot be used with since and until: last counts back from now".into());
+        }
+        if let (Some(since), Some(until)) = (since, until)
+            && since >= until
+        {
+            return Err("since must be before until: the window is empty".into());
+        }
+        let conn = match self.conn.as_deref().map(str::parse::<ConnSpec>) {
+            None => None,
+            Some(parsed) => Some(parsed.map_err(|e| e.to_string())?),
+        };
+        let community = match self.community_id.as_deref().map(str::parse::<CommunityId>) {
+            None => None,
+            Some(parsed) => Some(parsed.map_err(|e| e.to_string())?),
+        };
+        Ok(Query {
+            community,
+            store: store.to_owned(),
+            filter: self.filter.clone(),
+            any_layer: self.any_layer,
+            conn,
+            classes: self.classes.clone(),
+            since,
+            until,
+            last,
+            limit: self.limit,
+            memory_only: self.memory_only,
+            full_scan: self.full_scan,
+        })
+    }
+
+    /// The question that a query is.
+    pub fn of(query: &Query, format: Form) -> Ask {
+        Ask {
+            filter: query.filter.clone(),
+            any_layer: query.any_layer,
+            conn: query.conn.as_ref().map(ConnSpec::to_string),
+            community_id: query.community.as_ref().map(CommunityId::to_string),
+            classes: query.classes.clone(),
+            since: query.since.map(When::Ns),
+            until: query.until.map(When::Ns),
+            last: query.last.map(Long::Ns),
+            limit: query.limit,
+            memory_only: query.memory_only,
+            full_scan: query.full_scan,
+            format,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_comes_back_from_its_text() {
+        let query = Query {
+            filter: "host 10.0.0.1".into(),
+            conn: Some("udp 1.2.3.4:5 6.7.8.9:53".parse().unwrap()),
+            since: Some(5),
+            until: Some(7),
+            limit: Some(0),
+            ..Query::default()
+        };
+        let text = serde_json::to_string(&Ask::of(&query, Form::Pcap)).unwrap();
+        let back: Ask = serde_json::from_str(&text).unwrap();
+        assert_eq!(back.format, Form::Pcap);
+        let again = back.query(Path::new("")).unwrap();
+        assert_eq!(format!("{again:?}"), format!("{query:?}"));
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        for (text, why) in [
+            (r#"{"since": 7, "until": 7}"#, "empty"),
+            (r#"{"last": "soon"}"#, "last"),
+            (r#"{"since": "yesteryear"}"#, "since"),
+            (r#"{"last": 5, "since": 5}"#, "counts back"),
+            (r#"{"conn": "tcp here there"}"#, "no connection"),
+        ] {
+            let error = serde_json::from_str::<Ask>(text).unwrap().query(Path::new("")).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+        assert!(serde_json::from_str::<Ask>(r#"{"filtre": "tcp"}"#).is_err());
+    }
+}

@@ -1,0 +1,120 @@
+//! One query on a query thread: its pace (cancelled, too long, braked), its sink, its end. Called by the routes; what it sends, they
+//! turn into a response.
+
+use super::ask::Form;
+use super::engine::Engine;
+use super::stream::{Message, Refusal, Stream};
+use crate::query::output::{Format, Nothing};
+use crate::query::pace::{Pace, Stopped};
+use crate::query::{OutputError, Query, QueryError, Summary, text};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::Sender;
+
+/// Says to a running query that nobody waits for it any more.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// From now on.
+    pub fn cancel(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    /// Whether.
+    pub fn cancelled(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Asked before each block is read.
+pub struct Measure {
+    cancel: Cancel,
+    ending: Cancel,
+    until: Option<Instant>,
+    stopped: Cell<Option<Stopped>>,
+}
+
+impl Measure {
+    /// `ending`: the recorder's; `time_ns`: how long it may take.
+    pub fn new(cancel: Cancel, ending: Cancel, time_ns: Option<u64>) -> Measure {
+        let until = time_ns.and_then(|ns| Instant::now().checked_add(Duration::from_nanos(ns)));
+        Measure { cancel, ending, until, stopped: Cell::new(None) }
+    }
+}
+
+impl Pace for Measure {
+    fn go_on(&self) -> bool {
+        if self.cancel.cancelled() {
+            self.stopped.set(Some(Stopped::Gone));
+        } else if self.ending.cancelled() {
+            self.stopped.set(Some(Stopped::Ending));
+        } else if self.until.is_some_and(|t| Instant::now() >= t) {
+            self.stopped.set(Some(Stopped::Time));
+        }
+        self.stopped.get().is_none()
+    }
+
+    fn stopped(&self) -> Option<Stopped> {
+        self.stopped.get()
+    }
+}
+
+/// What is asked of a job.
+pub struct Job {
+    /// The question.
+    pub query: Query,
+    /// Format of the packets; `None`: only count them.
+    pub form: Option<Form>,
+    /// Bytes that the answer may have.
+    pub bytes: u64,
+    /// Its pace.
+    pub measure: Measure,
+    /// Where the answer goes.
+    pub to: Sender<Message>,
+}
+
+impl Job {
+    /// Answers. Returns the summary or why there is none, and the bytes that were sent.
+    pub fn run(self, engine: &Engine) -> (Result<Summary, Refusal>, u64) {
+        let Job { query, form, bytes, measure, to } = self;
+        let Some(form) = form else {
+            let answer = engine.answer(&query, &measure, &mut Nothing).map_err(|e| refusal(&e));
+            let last = match &answer {
+                Ok(summary) => Message::End(Default::default(), summary.clone().into()),
+                Err(refusal) => Message::Failed(Default::default(), refusal.clone()),
+            };
+            let _ = to.blocking_send(last);
+            return (answer, 0);
+        };
+        let format = match form {
+            Form::Pcapng => Format::Pcapng,
+            Form::Pcap => Format::Pcap,
+        };
+        let mut stream = Stream::new(to, format, bytes);
+        let answer = engine.answer(&query, &measure, &mut stream).map_err(|e| refusal(&e));
+        let sent = match &answer {
+            Ok(s) => stream.end(text(s).trim_end(), |rest| Message::End(rest, s.clone().into())),
+            Err(r) => stream.end(&format!("cut short: {}", r.error), |rest| Message::Failed(rest, r.clone())),
+        };
+        (answer, sent)
+    }
+}
+
+/// What an error is in HTTP.
+pub fn refusal(e: &QueryError) -> Refusal {
+    let (status, error) = match e {
+        QueryError::Filter(_) | QueryError::Class { .. } | QueryError::Output(OutputError::LinkTypes(..)) => {
+            (400, e.to_string())
+        }
+        QueryError::Output(OutputError::Io { source, .. }) if source.kind() == std::io::ErrorKind::QuotaExceeded => {
+            (413, Stopped::Bytes.to_string())
+        }
+        QueryError::Stopped(Stopped::Time | Stopped::Bytes) => (413, e.to_string()),
+        QueryError::Stopped(_) => (503, e.to_string()),
+        _ => (500, e.to_string()),
+    };
+    Refusal { status, error }
+}

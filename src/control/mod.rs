@@ -1,0 +1,51 @@
+//! The daemon's side of questions: an HTTP API on a Unix socket, and the client that the command line is of it. Owns the socket, its
+//! threads, who may ask and how much; started and stopped by `record`. It must never make a worker wait: it runs on threads of its
+//! own, at idle priority where it reads packets. `src/control/API.md` tells the requests.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+mod ask;
+mod audit;
+mod client;
+mod clients;
+mod engine;
+mod job;
+mod pool;
+mod reply;
+mod routes;
+mod server;
+mod socket;
+mod stream;
+
+pub use ask::{Ask, Form};
+pub use client::{Client, ClientError};
+pub use engine::Engine;
+pub use server::Server;
+pub use socket::SocketError;
+
+use std::path::PathBuf;
+
+/// What one client may do, and where it asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Queries of one user at a time, waiting ones included.
+    pub queries: usize,
+    /// Time that a query may take, ns; a follower's past and future are not counted.
+    pub time_ns: u64,
+    /// Bytes of one answer.
+    pub bytes: u64,
+}
+
+/// Where the socket is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the store, `api.sock`; where that can't be, recording goes on without.
+    Store,
+    /// Here, or the recording does not start.
+    At(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
+/// Name of the socket in a store.
+pub const SOCKET: &str = "api.sock";

@@ -1,0 +1,92 @@
+//! The query threads: a few, at idle priority, and a queue of bounded length before them. Owns the threads; the server gives them
+//! jobs and never waits for one.
+
+use crate::query::priority;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+struct Shared {
+    state: Mutex<State>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    ending: bool,
+}
+
+/// The threads.
+pub struct Pool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    waiting_max: usize,
+}
+
+impl Pool {
+    /// So many threads, and so many jobs that may wait.
+    pub fn start(threads: usize, waiting_max: usize) -> io::Result<Pool> {
+        let shared = Arc::new(Shared { state: Mutex::default(), more: Condvar::new() });
+        let thread = |n| {
+            let shared = shared.clone();
+            std::thread::Builder::new().name(format!("query-{n}")).spawn(move || {
+                priority::idle();
+                while let Some(job) = shared.next() {
+                    // A query that panics is a bug; it must not take the thread with it.
+                    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+                }
+            })
+        };
+        let threads = (0..threads.max(1)).map(thread).collect::<io::Result<_>>()?;
+        Ok(Pool { shared, threads, waiting_max })
+    }
+
+    /// Queues a job; false: too many wait.
+    pub fn run(&self, job: impl FnOnce() + Send + 'static) -> bool {
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.ending || state.jobs.len() >= self.waiting_max {
+            return false;
+        }
+        state.jobs.push_back(Box::new(job));
+        drop(state);
+        self.shared.more.notify_one();
+        true
+    }
+
+    /// Lets go of what waits, and waits for what runs: that has been told to end.
+    pub fn stop(&mut self) {
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.ending = true;
+        state.jobs.clear();
+        drop(state);
+        self.shared.more.notify_all();
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn next(&self) -> Option<Job> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                return Some(job);
+            }
+            if state.ending {
+                return None;
+            }
+            state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}

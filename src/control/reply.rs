@@ -1,0 +1,138 @@
+//! Responses: JSON, errors, and the body of an answer, whose summary comes as header where the answer is one piece and as trailer
+//! where it is a stream. Owns their form; made by the routes.
+
+use super::job::Cancel;
+use super::stream::{Message, Refusal};
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::sync::mpsc::Receiver;
+
+/// Name of the header or trailer with the summary as JSON.
+pub const SUMMARY: &str = "retrotap-summary";
+/// Name of the header or trailer that says why an answer is cut short.
+pub const ERROR: &str = "retrotap-error";
+
+/// A value as JSON.
+pub fn json(value: &impl serde::Serialize) -> Response<Body> {
+    let text = serde_json::to_string(value).unwrap_or_default() + "\n";
+    ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// An error as JSON: `{"error": "..."}`.
+pub fn refuse(status: u16, error: &str) -> Response<Body> {
+    let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(&serde_json::json!({ "error": error }));
+    *response.status_mut() = code;
+    response
+}
+
+/// Errors and JSON are ASCII but for what users typed.
+fn value(text: &str) -> HeaderValue {
+    let plain: String = text.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect();
+    HeaderValue::from_str(&plain).unwrap_or(HeaderValue::from_static("?"))
+}
+
+/// The answer: `first` is what came out of the query thread first, the rest comes through `more`.
+pub fn answer(kind: &'static str, first: Message, more: Receiver<Message>, cancel: CancelOnDrop) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    match first {
+        Message::End(bytes, summary) => {
+            cancel.disarm();
+            headers.insert(SUMMARY, value(&serde_json::to_string(&summary).unwrap_or_default()));
+            *response.body_mut() = Body::from(bytes);
+        }
+        Message::Failed(_, Refusal { status, error }) => {
+            cancel.disarm();
+            return refuse(status, &error);
+        }
+        Message::Chunk(bytes) => {
+            headers.insert(header::TRAILER, HeaderValue::from_static("retrotap-summary, retrotap-error"));
+            let stream = Streamed { first: Some(bytes), more, trailers: None, cancel };
+            *response.body_mut() = Body::new(stream.boxed_unsync());
+        }
+    }
+    response
+}
+
+/// Cancels a query when the response is dropped before its end: the client has gone.
+pub struct CancelOnDrop(Option<Cancel>);
+
+impl CancelOnDrop {
+    /// Armed.
+    pub fn new(cancel: Cancel) -> CancelOnDrop {
+        CancelOnDrop(Some(cancel))
+    }
+
+    /// The query is over.
+    pub fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(cancel) = &self.0 {
+            cancel.cancel();
+        }
+    }
+}
+
+struct Streamed {
+    first: Option<Bytes>,
+    more: Receiver<Message>,
+    trailers: Option<HeaderMap>,
+    cancel: CancelOnDrop,
+}
+
+impl hyper::body::Body for Streamed {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::convert::Infallible>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        if let Some(trailers) = self.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        let message = match self.more.poll_recv(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(message) => message,
+        };
+        let (rest, name, text) = match message {
+            None => {
+                self.cancel.0 = None;
+                return Poll::Ready(None);
+            }
+            Some(Message::Chunk(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            Some(Message::End(rest, summary)) => (rest, SUMMARY, serde_json::to_string(&summary).unwrap_or_default()),
+            Some(Message::Failed(rest, refusal)) => (rest, ERROR, format!("{} {}", refusal.status, refusal.error)),
+        };
+        let mut trailers = HeaderMap::new();
+        trailers.insert(name, value(&text));
+        self.cancel.0 = None;
+        if rest.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        self.trailers = Some(trailers);
+        Poll::Ready(Some(Ok(Frame::data(rest))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        false
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
