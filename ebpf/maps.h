@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Maps and settings that the XDP program and the socket filter have in common. The loader (src/bpf/) sets the
- * constants before the load and may change max_entries of the shunt's three maps.
+ * constants before the load and may change max_entries of the shunt's two maps.
  */
 #ifndef RETROTAP_MAPS_H
 #define RETROTAP_MAPS_H
@@ -16,21 +16,17 @@ const volatile __u32 rt_ifindex[RT_IFACES_MAX] = {};  /* interface slot -> ifind
 const volatile __u32 rt_ifaces = 1;		      /* slots in use */
 const volatile __u8 rt_vlan_in_key = 1;		      /* VLAN ids tell connections apart */
 const volatile __u8 rt_shunt_enabled = 1;
+#define RT_SHUNT_BUCKETS 32768
+const volatile __u32 rt_shunt_mask = RT_SHUNT_BUCKETS - 1; /* buckets - 1 */
 
 /* ---- shunt ----------------------------------------------------------------------------------------------------- */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct rt_key4);
-	__type(value, __u32);
-} shunt4 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct rt_key6);
-	__type(value, __u32);
-} shunt6 SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, RT_SHUNT_BUCKETS);
+	__type(key, __u32);
+	__type(value, struct rt_shunt_bucket);
+} buckets SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

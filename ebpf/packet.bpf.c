@@ -41,8 +41,9 @@ static __always_inline bool rt_parse_link(struct __sk_buff *skb, struct rt_walk 
 SEC("socket")
 int retrotap_packet(struct __sk_buff *skb)
 {
-	__u32 iface = rt_iface_slot(skb->ifindex), port = iface * RT_QUEUES_MAX, *slot;
+	__u32 iface = rt_iface_slot(skb->ifindex), port = iface * RT_QUEUES_MAX;
 	__u64 bytes = skb->len;
+	struct rt_shunt_slot *slot;
 	struct rt_counts *count;
 	struct rt_walk w = {};
 	union rt_key key;
@@ -72,7 +73,7 @@ int retrotap_packet(struct __sk_buff *skb)
 	if (!understood)
 		return RT_SNAP_ALL;
 	rt_key_of(skb, &w, understood, link_type, &key);
-	slot = rt_shunt_find(&w, &key);
+	slot = rt_shunt_find(&w, &key, rt_hash(&w, &key));
 	if (slot && rt_shunt_hit(slot, &w, bytes)) {
 		__sync_fetch_and_add(&count->shunted, 1);
 		__sync_fetch_and_add(&count->shunted_bytes, bytes);

@@ -84,18 +84,30 @@ enum rt_meta_flag {
 	RT_META_PASSING = 4, /* was found in the shunt and sent up all the same (fragment, SYN/FIN/RST, retiring) */
 };
 
+#define RT_HASH_WORDS 6 /* keys of the flow hash: one for each 8 bytes of the larger connection key */
+
 /* ---- shunt: connections past their cutoff -------------------------------------------------------------------
- * Two hash maps (shunt4: rt_key4 -> __u32 slot, shunt6: rt_key6 -> __u32 slot) and one mmapped array of slots, so that
- * the worker that owns a slot reads its counts and turns it to passing without a system call. */
-struct rt_shunt_slot {
-	__u64 packets; /* written by the kernel (atomic add) */
-	__u64 bytes;   /* frame length on the wire */
-	__u64 last;    /* CLOCK_MONOTONIC ns of the last hit, coarse: up to a tick behind */
-	__u32 state;   /* enum rt_shunt_state; written by user space */
-	__u32 zero;
-	__u64 pad[4];
+ * A hash table in two arrays that the workers have mapped: buckets of places, and slots with key and counts. Workers
+ * put in, take out and read counts without a system call; a look-up touches two cache lines, three for a rt_key6. */
+#define RT_SHUNT_PLACES 8 /* of a bucket */
+
+/* A place is 0 or tag << 32 | slot + 1. Bucket: high half of the flow hash modulo their number, a power of two; tag:
+ * the low half. Workers take a free place by compare-and-swap, never two of one tag in a bucket. */
+struct rt_shunt_bucket {
+	__u64 place[RT_SHUNT_PLACES];
 };
-_Static_assert(sizeof(struct rt_shunt_slot) == 64, "one slot, one cache line");
+_Static_assert(sizeof(struct rt_shunt_bucket) == 64, "one bucket, one cache line");
+
+struct rt_shunt_slot {
+	__u64 packets;		  /* written by the kernel (atomic add) */
+	__u64 bytes;		  /* frame length on the wire */
+	__u64 last;		  /* CLOCK_MONOTONIC ns of the last hit, coarse: up to a tick behind */
+	__u32 state;		  /* enum rt_shunt_state; written by user space, as all below */
+	__u32 wide;		  /* the key is a rt_key6 */
+	__u64 key[RT_HASH_WORDS]; /* the words of the key, which do not change while a place points here */
+	__u64 pad[6];
+};
+_Static_assert(sizeof(struct rt_shunt_slot) == 128, "all of an IPv4 slot in one cache line");
 
 enum rt_shunt_state {
 	RT_SHUNT_PASS = 0, /* free or retiring: look-ups count nothing, the packet goes up */
@@ -124,7 +136,6 @@ struct rt_redirect_failed {
 	__u64 unbound;	 /* -EINVAL, -ENXIO and all other: no bound socket */
 };
 
-#define RT_HASH_WORDS 6 /* keys of the flow hash: one for each 8 bytes of the larger connection key */
 #define RT_IFACES_MAX 8
 #define RT_QUEUES_MAX 64 /* per interface; xsk map index = interface slot * RT_QUEUES_MAX + queue */
 

@@ -25,7 +25,7 @@ struct {
 	__type(value, struct rt_debug_found);
 } debug_found SEC(".maps");
 
-static __always_inline void rt_debug_note(const struct rt_walk *w, const union rt_key *key)
+static __always_inline void rt_debug_note(const struct rt_walk *w, const union rt_key *key, __u64 hash)
 {
 	__u32 zero = 0;
 	struct rt_debug_found *found = bpf_map_lookup_elem(&debug_found, &zero);
@@ -37,7 +37,7 @@ static __always_inline void rt_debug_note(const struct rt_walk *w, const union r
 		__builtin_memcpy(&found->key, &key->v4, sizeof(key->v4));
 	else
 		__builtin_memcpy(&found->key, &key->v6, sizeof(key->v6));
-	found->hash = rt_hash(w, key);
+	found->hash = hash;
 	found->version = w->version;
 	found->fragment = w->fragment;
 	found->tcp_flags = w->tcp_flags;
@@ -46,25 +46,49 @@ static __always_inline void rt_debug_note(const struct rt_walk *w, const union r
 
 /* ---- look-up and hit ------------------------------------------------------------------------------------------- */
 
-/* The slot of a connection in the shunt, null if it is not there. */
-static __always_inline __u32 *rt_shunt_find(const struct rt_walk *w, const union rt_key *key)
+/* True if the slot is that of the key. */
+static __always_inline bool rt_shunt_is(const struct rt_shunt_slot *s, const union rt_key *key, bool wide)
 {
+	if (s->wide != wide || s->key[0] != key->words[0] || s->key[1] != key->words[1] || s->key[2] != key->words[2])
+		return false;
+	return !wide || (s->key[3] == key->words[3] && s->key[4] == key->words[4] && s->key[5] == key->words[5]);
+}
+
+/* The slot of a connection in the shunt, null if it is not there. */
+static __always_inline struct rt_shunt_slot *rt_shunt_find(const struct rt_walk *w, const union rt_key *key, __u64 hash)
+{
+	__u32 at = (__u32)(hash >> 32) & rt_shunt_mask, tag = (__u32)hash;
+	const struct rt_shunt_bucket *bucket;
+	struct rt_shunt_slot *s;
+	__u64 place = 0;
+
 	if (rt_debug)
-		rt_debug_note(w, key);
+		rt_debug_note(w, key, hash);
 	if (!rt_shunt_enabled)
 		return 0;
-	return w->version == 4 ? bpf_map_lookup_elem(&shunt4, &key->v4) : bpf_map_lookup_elem(&shunt6, &key->v6);
+	bucket = bpf_map_lookup_elem(&buckets, &at);
+	if (!bucket)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < RT_SHUNT_PLACES; i++) {
+		place = *(const volatile __u64 *)&bucket->place[i];
+		if (place >> 32 == tag)
+			break;
+		place = 0;
+	}
+	/* No place: slot 2^32 - 1, which there is not. */
+	at = (__u32)place - 1;
+	s = bpf_map_lookup_elem(&slots, &at);
+	return s && rt_shunt_is(s, key, w->version != 4) ? s : 0;
 }
 
 #define RT_TCP_CONTROL 0x07 /* FIN, SYN, RST */
 
 /* True if the packet is to be dropped; it is counted then. Fragments, SYN, FIN and RST go up. The time is the coarse
  * one, a tick behind at most: a hit pays for no clock read. */
-static __always_inline bool rt_shunt_hit(const __u32 *slot, const struct rt_walk *w, __u64 bytes)
+static __always_inline bool rt_shunt_hit(struct rt_shunt_slot *s, const struct rt_walk *w, __u64 bytes)
 {
-	struct rt_shunt_slot *s = bpf_map_lookup_elem(&slots, slot);
-
-	if (!s || s->state != RT_SHUNT_DROP || w->fragment || w->tcp_flags & RT_TCP_CONTROL)
+	if (s->state != RT_SHUNT_DROP || w->fragment || w->tcp_flags & RT_TCP_CONTROL)
 		return false;
 	__sync_fetch_and_add(&s->packets, 1);
 	__sync_fetch_and_add(&s->bytes, bytes);

@@ -65,7 +65,8 @@ int retrotap_xdp(struct xdp_md *ctx)
 	struct rt_walk w = {};
 	union rt_key key;
 	bool understood;
-	__u32 *slot;
+	struct rt_shunt_slot *slot;
+	__u64 hash;
 	int verdict;
 
 	/* Not one of our interfaces: attached by hand. */
@@ -76,7 +77,8 @@ int retrotap_xdp(struct xdp_md *ctx)
 
 	understood = rt_parse_ether(ctx, &w, 0);
 	rt_key_of(ctx, &w, understood, RT_LINKTYPE_ETHERNET, &key);
-	slot = understood ? rt_shunt_find(&w, &key) : 0;
+	hash = rt_hash(&w, &key);
+	slot = understood ? rt_shunt_find(&w, &key, hash) : 0;
 	if (slot) {
 		if (rt_shunt_hit(slot, &w, bytes)) {
 			count->shunted++;
@@ -87,7 +89,7 @@ int retrotap_xdp(struct xdp_md *ctx)
 	}
 
 	meta.time = bpf_ktime_get_ns();
-	meta.hash = rt_hash(&w, &key);
+	meta.hash = hash;
 	meta.l3 = w.l3;
 	if (w.version != 4)
 		meta.flags |= RT_META_V6;

@@ -5,13 +5,13 @@ mod common;
 mod kernel;
 mod packets;
 
-use kernel::{Found, mutated, root, tail_bytes};
+use kernel::{Found, mutated, root};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, ProgramInput};
 use packets::{A, B, cases, eth, ip4, ip4_with, ip6, tcp, udp};
 use proptest::prelude::*;
 use retrotap::bpf::skel::xdp::{XdpSkel, XdpSkelBuilder};
-use retrotap::packet::key::{Key, Kind};
+use retrotap::packet::key::Kind;
 use retrotap::packet::{Fragment, Parsed, Parser};
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
@@ -118,32 +118,16 @@ impl<'obj> Run<'obj> {
 
     /// Puts a packet's connection into the shunt.
     fn shunt(&self, frame: &[u8], slot: u32, state: u32) {
-        let slot_bytes = slot.to_ne_bytes();
-        match self.parser.parse(1, frame).key {
-            Key::V4(k) => {
-                let bytes = [k.addr.as_flattened(), &tail_bytes(&k.tail)].concat();
-                self.skel.maps.shunt4.update(&bytes, &slot_bytes, MapFlags::NO_EXIST).expect("insert");
-            }
-            Key::V6(k) => {
-                let bytes = [k.addr.as_flattened(), &tail_bytes(&k.tail)].concat();
-                self.skel.maps.shunt6.update(&bytes, &slot_bytes, MapFlags::NO_EXIST).expect("insert");
-            }
-        }
-        self.set_state(slot, state);
+        let maps = &self.skel.maps;
+        assert!(kernel::shunt(&maps.buckets, &maps.slots, &self.parser.parse(1, frame), slot, state));
     }
 
     fn slot(&self, slot: u32) -> [u64; 4] {
-        let bytes = self.skel.maps.slots.lookup(&slot.to_ne_bytes(), MapFlags::ANY).expect("map").expect("entry");
-        let mut words = bytes.chunks_exact(8).map(|w| u64::from_ne_bytes(w.try_into().unwrap()));
-        std::array::from_fn(|_| words.next().unwrap())
+        kernel::slot(&self.skel.maps.slots, slot)
     }
 
     fn set_state(&self, slot: u32, state: u32) {
-        let mut words = [0u64; 8];
-        words[..3].copy_from_slice(&self.slot(slot)[..3]);
-        words[3] = state.into();
-        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
-        self.skel.maps.slots.update(&slot.to_ne_bytes(), &bytes, MapFlags::ANY).expect("slot");
+        kernel::set_state(&self.skel.maps.slots, slot, state);
     }
 
     /// Gives queue 0 a socket, so that redirects succeed; it need not be bound for that.

@@ -3,6 +3,7 @@
 
 use super::skel::{packet, redirect_err, xdp};
 use crate::limits::{IFACES_MAX, QUEUES_MAX};
+use crate::packet::HASH_WORDS;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -28,8 +29,8 @@ impl Meta {
     }
 }
 
-/// `struct rt_shunt_slot`: one cache line that the kernel counts into and its worker reads.
-#[repr(C, align(64))]
+/// `struct rt_shunt_slot`: a shunted connection, whose packets the kernel counts and its worker reads.
+#[repr(C, align(128))]
 #[derive(Debug)]
 pub struct Slot {
     /// Packets dropped.
@@ -40,10 +41,20 @@ pub struct Slot {
     pub last: AtomicU64,
     /// [`PASS`] or [`DROP`].
     pub state: AtomicU32,
-    /// Always 0.
-    pub zero: u32,
-    pad: [u64; 4],
+    /// 1: the key is a `Key6`.
+    pub wide: AtomicU32,
+    /// [`Key::words`](crate::packet::key::Key::words).
+    pub key: [AtomicU64; HASH_WORDS],
+    pad: [u64; 6],
 }
+
+/// Places of a bucket (RT_SHUNT_PLACES).
+pub const PLACES: usize = 8;
+
+/// `struct rt_shunt_bucket`: each place 0, or the tag in the high half and the slot's number plus 1 in the low.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub struct Bucket(pub [AtomicU64; PLACES]);
 
 /// RT_SHUNT_PASS: free or retiring.
 pub const PASS: u32 = 0;
@@ -57,14 +68,16 @@ pub fn queue_index(iface: usize, queue: u32) -> u32 {
 
 const _: () = {
     use xdp::types::rt_shunt_slot as Raw;
-    assert!(size_of::<Slot>() == size_of::<Raw>() && size_of::<Slot>() == 64);
+    assert!(size_of::<Slot>() == size_of::<Raw>() && size_of::<Slot>() == 128);
+    assert!(offset_of!(Slot, wide) == offset_of!(Raw, wide) && offset_of!(Slot, key) == offset_of!(Raw, key));
+    assert!(size_of::<Bucket>() == size_of::<xdp::types::rt_shunt_bucket>());
+    assert!(size_of::<packet::types::rt_shunt_bucket>() == 64);
     assert!(offset_of!(Slot, packets) == offset_of!(Raw, packets));
     assert!(offset_of!(Slot, bytes) == offset_of!(Raw, bytes));
     assert!(offset_of!(Slot, last) == offset_of!(Raw, last));
     assert!(offset_of!(Slot, state) == offset_of!(Raw, state));
-    assert!(size_of::<packet::types::rt_shunt_slot>() == 64);
+    assert!(size_of::<packet::types::rt_shunt_slot>() == 128);
     assert!(size_of::<packet::types::rt_counts>() == size_of::<RawCounts>());
-    assert!(size_of::<crate::packet::key::Key4>() == size_of::<xdp::types::rt_key4>());
     assert!(size_of::<crate::packet::key::Key6>() == size_of::<xdp::types::rt_key6>());
     assert!(size_of::<RawCounts>() == 72 && size_of::<RawRedirectFailed>() == 32);
     assert!(IFACES_MAX == 8 && QUEUES_MAX == 64);

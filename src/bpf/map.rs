@@ -36,12 +36,6 @@ impl<K: Copy, V: Copy> Map<K, V> {
         })
     }
 
-    /// BPF_MAP_DELETE_ELEM.
-    pub(super) fn delete(&self, key: &K) -> io::Result<()> {
-        // SAFETY: the key has the map's size (`new`) and is only read.
-        result(unsafe { sys::bpf_map_delete_elem(self.fd.as_raw_fd(), (&raw const *key).cast()) })
-    }
-
     /// BPF_MAP_LOOKUP_ELEM of a per-CPU map: fills `values`, which has a place for each possible CPU.
     pub(super) fn lookup_percpu(&self, key: &K, values: &mut [V]) -> io::Result<()> {
         const { assert!(size_of::<V>().is_multiple_of(8), "the kernel rounds a CPU's value up to 8 bytes") };

@@ -4,12 +4,12 @@
 use super::Error;
 use super::counters::Counters;
 use super::map::Map;
-use super::shunt::ShuntMaps;
+use super::shunt::{self, ShuntMaps};
 use super::skel::packet::{OpenPacketSkel, PacketSkelBuilder};
 use super::skel::redirect_err::RedirectErrSkelBuilder;
 use super::skel::xdp::{OpenXdpSkel, XdpSkelBuilder};
 use crate::limits::IFACES_MAX;
-use crate::packet::HASH_WORDS;
+use crate::packet::{HASH_WORDS, Hasher};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{Link, MapCore, OpenMapMut, OpenObject};
 use std::io;
@@ -65,7 +65,7 @@ impl XdpProgram {
         let mut open = open_xdp(settings, &mut object)?;
         let maps = &mut open.maps;
         maps.xsks.reuse_fd(self.xsks.as_fd()).map_err(|e| failed(errno(&e)))?;
-        let shared = [&mut maps.counts, &mut maps.shunt4, &mut maps.shunt6, &mut maps.slots];
+        let shared = [&mut maps.counts, &mut maps.buckets, &mut maps.slots];
         reuse(shared, &self.counters, &self.shunt).map_err(|e| failed(errno(&e)))?;
         let skel = open.load().map_err(|e| failed(errno(&e)))?;
         self.program = own(&skel.progs.retrotap_xdp).map_err(failed)?;
@@ -95,10 +95,10 @@ impl XdpProgram {
                     redirect_failed.map(|fd| Map::new(fd)),
                 )?,
                 shunt: Arc::new(ShuntMaps::new(
-                    Map::new(own(&skel.maps.shunt4).map_err(failed)?),
-                    Map::new(own(&skel.maps.shunt6).map_err(failed)?),
-                    Map::new(own(&skel.maps.slots).map_err(failed)?),
+                    own(&skel.maps.buckets).map_err(failed)?,
+                    own(&skel.maps.slots).map_err(failed)?,
                     settings.shunt_slots,
+                    Hasher::of_keys(settings.hash_keys),
                 )?),
                 no_tracepoint,
                 _tracepoint: tracepoint,
@@ -126,7 +126,7 @@ impl PacketProgram {
         let mut object = MaybeUninit::uninit();
         let mut open = open_packet(settings, &mut object)?;
         let maps = &mut open.maps;
-        let shared = [&mut maps.counts, &mut maps.shunt4, &mut maps.shunt6, &mut maps.slots];
+        let shared = [&mut maps.counts, &mut maps.buckets, &mut maps.slots];
         reuse(shared, &self.counters, &self.shunt).map_err(|e| failed(errno(&e)))?;
         let skel = open.load().map_err(|e| failed(errno(&e)))?;
         self.program = own(&skel.progs.retrotap_packet).map_err(failed)?;
@@ -145,10 +145,10 @@ impl PacketProgram {
                 program: own(&skel.progs.retrotap_packet).map_err(failed)?,
                 counters: Counters::new(Map::new(own(&skel.maps.counts).map_err(failed)?), None)?,
                 shunt: Arc::new(ShuntMaps::new(
-                    Map::new(own(&skel.maps.shunt4).map_err(failed)?),
-                    Map::new(own(&skel.maps.shunt6).map_err(failed)?),
-                    Map::new(own(&skel.maps.slots).map_err(failed)?),
+                    own(&skel.maps.buckets).map_err(failed)?,
+                    own(&skel.maps.slots).map_err(failed)?,
                     settings.shunt_slots,
+                    Hasher::of_keys(settings.hash_keys),
                 )?),
             })
         }
@@ -171,9 +171,11 @@ fn open_xdp<'a>(settings: &Settings, object: &'a mut MaybeUninit<OpenObject>) ->
         r.rt_ifaces = settings.ifindex.len() as u32;
         r.rt_vlan_in_key = settings.vlan_in_key.into();
         r.rt_shunt_enabled = (settings.shunt_slots > 0).into();
+        r.rt_shunt_mask = shunt::buckets(settings.shunt_slots) - 1;
     }
-    for map in [&mut open.maps.shunt4, &mut open.maps.shunt6, &mut open.maps.slots] {
-        map.set_max_entries(settings.shunt_slots.max(1)).map_err(|e| failed(errno(&e)))?;
+    let buckets = shunt::buckets(settings.shunt_slots);
+    for (map, entries) in [(&mut open.maps.buckets, buckets), (&mut open.maps.slots, settings.shunt_slots.max(1))] {
+        map.set_max_entries(entries).map_err(|e| failed(errno(&e)))?;
     }
     Ok(open)
 }
@@ -189,20 +191,22 @@ fn open_packet<'a>(settings: &Settings, object: &'a mut MaybeUninit<OpenObject>)
         r.rt_ifaces = settings.ifindex.len() as u32;
         r.rt_vlan_in_key = settings.vlan_in_key.into();
         r.rt_shunt_enabled = (settings.shunt_slots > 0).into();
+        r.rt_shunt_mask = shunt::buckets(settings.shunt_slots) - 1;
         for (to, from) in r.rt_loopback.iter_mut().zip(&settings.loopback) {
             *to = (*from).into();
         }
     }
-    for map in [&mut open.maps.shunt4, &mut open.maps.shunt6, &mut open.maps.slots] {
-        map.set_max_entries(settings.shunt_slots.max(1)).map_err(|e| failed(errno(&e)))?;
+    let buckets = shunt::buckets(settings.shunt_slots);
+    for (map, entries) in [(&mut open.maps.buckets, buckets), (&mut open.maps.slots, settings.shunt_slots.max(1))] {
+        map.set_max_entries(entries).map_err(|e| failed(errno(&e)))?;
     }
     Ok(open)
 }
 
-/// Has a program use the maps `counts`, `shunt4`, `shunt6` and `slots` (in this order) of another.
-fn reuse(maps: [&mut OpenMapMut<'_>; 4], counters: &Counters, shunt: &ShuntMaps) -> libbpf_rs::Result<()> {
-    let [shunt4, shunt6, slots] = shunt.maps();
-    maps.into_iter().zip([counters.map(), shunt4, shunt6, slots]).try_for_each(|(map, fd)| map.reuse_fd(fd))
+/// Has a program use the maps `counts`, `buckets` and `slots` (in this order) of another.
+fn reuse(maps: [&mut OpenMapMut<'_>; 3], counters: &Counters, shunt: &ShuntMaps) -> libbpf_rs::Result<()> {
+    let [buckets, slots] = shunt.maps();
+    maps.into_iter().zip([counters.map(), buckets, slots]).try_for_each(|(map, fd)| map.reuse_fd(fd))
 }
 
 /// Loads and attaches the tracepoint for redirects into the map `xsks_id`.

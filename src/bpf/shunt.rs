@@ -1,96 +1,86 @@
-//! The kernel's shunt as one worker sees it: two hash maps from a connection to a slot, and the mmapped slots. Owns a
-//! partition of the slots and their reuse; called by the tracker through [`Shunt`]. An insert and a remove are one system
-//! call each; counts and the turn to passing are plain memory access. Nothing allocates after the start.
+//! The kernel's shunt as one worker sees it: a hash table in two arrays of the kernel that are mapped here, buckets of places
+//! and slots of connections. Owns a partition of the slots and their reuse, and the rule by which workers share the buckets;
+//! called by the tracker through [`Shunt`]. Everything is plain memory access: no system call, no lock, no allocation.
 
 use super::Error;
-use super::abi::{DROP, PASS, Slot};
-use super::map::Map;
+use super::abi::{Bucket, DROP, PASS, Slot};
+use super::array::Array;
 use crate::conn::shunt::{Shunt, ShuntCounts, ShuntSlot};
-use crate::packet::key::{Key, Key4, Key6, Kind};
+use crate::packet::Hasher;
+use crate::packet::key::{Key, Kind};
 use crate::source::clock::{Clock, monotonic};
-use libbpf_rs::libbpf_sys as sys;
 use std::collections::VecDeque;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::ptr::{self, NonNull};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 
 /// A freed slot rests this long, so that no program that found it under its old key still runs when it gets a new one.
 const REST_NS: u64 = 10_000_000;
 
+/// Buckets for so many slots: with two connections a bucket on the average, one connection in 4,000 finds its bucket full.
+pub(super) fn buckets(slots: u32) -> u32 {
+    (slots / 2).max(1).next_power_of_two()
+}
+
 /// The maps, shared by all workers.
 #[derive(Debug)]
 pub struct ShuntMaps {
-    v4: Map<Key4, u32>,
-    v6: Map<Key6, u32>,
-    array: Map<u32, Slots>,
-    slots: NonNull<Slot>,
-    len: usize,
+    buckets: Array<Bucket>,
+    slots: Array<Slot>,
     capacity: u32,
+    hasher: Hasher,
 }
 
-// SAFETY: slots are atomics; the descriptors may be used from any thread.
-unsafe impl Send for ShuntMaps {}
-// SAFETY: as above.
-unsafe impl Sync for ShuntMaps {}
-
 impl ShuntMaps {
-    /// Bytes of kernel memory for `slots` places: a preallocated element (48 B and key and value) in each hash map, 8 to
-    /// 16 B of bucket for each, and the slot.
+    /// Bytes of kernel memory for `slots` places.
     pub fn bytes(slots: u32) -> u64 {
-        let buckets = u64::from(slots.max(1)).next_power_of_two() * 16;
-        u64::from(slots) * ((48 + 24 + 8) + (48 + 48 + 8) + 64) + 2 * buckets
+        Array::<Slot>::bytes(slots.max(1)) + Array::<Bucket>::bytes(buckets(slots))
     }
 
-    /// `array` has `capacity` values of `struct rt_shunt_slot` and is mmapable.
-    pub(super) fn new(
-        v4: Map<Key4, u32>,
-        v6: Map<Key6, u32>,
-        array: Map<u32, Slots>,
+    /// # Safety
+    /// `buckets` and `slots` are those maps of a program that was made for `capacity` slots.
+    pub(super) unsafe fn new(
+        buckets: OwnedFd,
+        slots: OwnedFd,
         capacity: u32,
+        hasher: Hasher,
     ) -> Result<ShuntMaps, Error> {
-        let len = (capacity.max(1) as usize * size_of::<Slot>()).next_multiple_of(4096);
-        // SAFETY: a fresh mapping of the array's values at an address of the kernel's choice.
-        let at = unsafe {
-            libc::mmap(
-                ptr::null_mut(),
-                len,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                array.as_fd().as_raw_fd(),
-                0,
-            )
+        // SAFETY: abi.rs asserts the sizes of the values, which are atomics; the caller vouches for their number.
+        let (buckets, slots) = unsafe {
+            (Array::new("buckets", buckets, self::buckets(capacity))?, Array::new("slots", slots, capacity.max(1))?)
         };
-        match NonNull::new(at.cast::<Slot>()) {
-            Some(slots) if at != libc::MAP_FAILED => Ok(ShuntMaps { v4, v6, array, slots, len, capacity }),
-            _ => Err(Error::Map { map: "slots", source: io::Error::last_os_error() }),
-        }
+        Ok(ShuntMaps { buckets, slots, capacity, hasher })
     }
 
-    /// The maps `shunt4`, `shunt6` and `slots`.
-    pub(super) fn maps(&self) -> [BorrowedFd<'_>; 3] {
-        [self.v4.as_fd(), self.v6.as_fd(), self.array.as_fd()]
+    /// The maps `buckets` and `slots`.
+    pub(super) fn maps(&self) -> [BorrowedFd<'_>; 2] {
+        [self.buckets.map(), self.slots.map()]
     }
 
+    /// The bucket of a key, and the place that leads from it to a slot.
     #[inline]
-    fn slot(&self, i: u32) -> &Slot {
-        let i = i.min(self.capacity.saturating_sub(1));
-        // SAFETY: within the mapped values, of which there is at least one; a slot's fields are atomics.
-        unsafe { self.slots.add(i as usize).as_ref() }
+    fn place(&self, key: &Key, slot: u32) -> (&Bucket, u64) {
+        let hash = self.hasher.hash(key);
+        let bucket = (hash >> 32) as u32 & (self.buckets.len() - 1);
+        (self.buckets.at(bucket), hash << 32 | u64::from(slot + 1))
     }
 
-    fn insert(&self, key: &Key, slot: u32) -> io::Result<()> {
-        match key {
-            Key::V4(k) => self.v4.update(k, &slot, sys::BPF_NOEXIST),
-            Key::V6(k) => self.v6.update(k, &slot, sys::BPF_NOEXIST),
+    /// Leads a key to a slot. False: no place is free, or one has the key's tag, be it the key's own that is retiring.
+    fn enter(&self, key: &Key, slot: u32) -> bool {
+        let (Bucket(places), place) = self.place(key, slot);
+        // Only its owner puts a key in: it can't come in twice between this look and the exchange.
+        if places.iter().map(|p| p.load(Relaxed)).any(|p| p != 0 && p >> 32 == place >> 32) {
+            return false;
         }
+        // Another worker may take a place that was free a moment ago. Release: whoever finds the place sees the slot's key.
+        places.iter().any(|p| p.load(Relaxed) == 0 && p.compare_exchange(0, place, Release, Relaxed).is_ok())
     }
 
-    fn delete(&self, key: &Key) -> io::Result<()> {
-        match key {
-            Key::V4(k) => self.v4.delete(k),
-            Key::V6(k) => self.v6.delete(k),
+    /// The key leads nowhere from now on.
+    fn leave(&self, key: &Key, slot: u32) {
+        let (Bucket(places), place) = self.place(key, slot);
+        if let Some(p) = places.iter().find(|p| p.load(Relaxed) == place) {
+            p.store(0, Release);
         }
     }
 
@@ -107,17 +97,6 @@ impl ShuntMaps {
             .collect()
     }
 }
-
-impl Drop for ShuntMaps {
-    fn drop(&mut self) {
-        // SAFETY: the range that mmap returned; nobody else holds a reference into it.
-        unsafe { libc::munmap(self.slots.as_ptr().cast(), self.len) };
-    }
-}
-
-/// A value of the map `slots`, for its size only.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Slots(#[allow(dead_code)] [u64; 8]);
 
 /// One worker's part of the shunt.
 #[derive(Debug)]
@@ -136,11 +115,11 @@ impl KernelShunt {
     }
 
     fn read(&self, slot: &Slot) -> ShuntCounts {
-        let last = match slot.last.load(Ordering::Relaxed) {
+        let last = match slot.last.load(Relaxed) {
             0 => 0,
             last => self.clock.unix(last),
         };
-        ShuntCounts { packets: slot.packets.load(Ordering::Relaxed), bytes: slot.bytes.load(Ordering::Relaxed), last }
+        ShuntCounts { packets: slot.packets.load(Relaxed), bytes: slot.bytes.load(Relaxed), last }
     }
 }
 
@@ -155,13 +134,17 @@ impl Shunt for KernelShunt {
         if freed != 0 && now < freed + REST_NS {
             return None;
         }
-        let slot = self.maps.slot(index);
-        slot.packets.store(0, Ordering::Relaxed);
-        slot.bytes.store(0, Ordering::Relaxed);
-        slot.last.store(0, Ordering::Relaxed);
-        slot.state.store(DROP, Ordering::Release);
-        if self.maps.insert(key, index).is_err() {
-            slot.state.store(PASS, Ordering::Release);
+        let slot = self.maps.slots.at(index);
+        for counter in [&slot.packets, &slot.bytes, &slot.last] {
+            counter.store(0, Relaxed);
+        }
+        for (to, word) in slot.key.iter().zip(key.words()) {
+            to.store(word, Relaxed);
+        }
+        slot.wide.store(matches!(key, Key::V6(_)).into(), Relaxed);
+        slot.state.store(DROP, Relaxed);
+        if !self.maps.enter(key, index) {
+            slot.state.store(PASS, Release);
             return None;
         }
         self.free.pop_front();
@@ -169,17 +152,17 @@ impl Shunt for KernelShunt {
     }
 
     fn counts(&self, slot: ShuntSlot) -> ShuntCounts {
-        self.read(self.maps.slot(slot.0))
+        self.read(self.maps.slots.at(slot.0))
     }
 
     fn pass(&mut self, slot: ShuntSlot) {
-        self.maps.slot(slot.0).state.store(PASS, Ordering::Release);
+        self.maps.slots.at(slot.0).state.store(PASS, Release);
     }
 
     fn remove(&mut self, key: &Key, slot: ShuntSlot) -> ShuntCounts {
-        let place = self.maps.slot(slot.0);
-        place.state.store(PASS, Ordering::Release);
-        let _ = self.maps.delete(key);
+        let place = self.maps.slots.at(slot.0);
+        place.state.store(PASS, Release);
+        self.maps.leave(key, slot.0);
         let counts = self.read(place);
         self.free.push_back((slot.0, monotonic()));
         counts

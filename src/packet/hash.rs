@@ -5,7 +5,7 @@
 //! of 2^-32, whichever keys an attacker picks, and its products do not wait for each other. Murmur3's 64-bit
 //! finaliser spreads the sum over all bits, so that any of them may be taken.
 
-use super::key::{Key, Key4, Key6, Tail};
+use super::key::Key;
 
 /// Words of the larger key (`RT_HASH_WORDS`).
 pub const HASH_WORDS: usize = 6;
@@ -29,6 +29,11 @@ impl Hasher {
         Hasher { keys }
     }
 
+    /// The flow hash that the kernel programs were given these words of the seed for.
+    pub fn of_keys(keys: [u64; HASH_WORDS]) -> Hasher {
+        Hasher { keys }
+    }
+
     /// What the kernel programs need of the seed: their constant `rt_hash_key`.
     pub fn keys(&self) -> [u64; HASH_WORDS] {
         self.keys
@@ -37,27 +42,11 @@ impl Hasher {
     /// The hash of a key.
     #[inline]
     pub fn hash(&self, key: &Key) -> u64 {
+        let [a, b, c, d, e, f] = key.words();
         match key {
-            Key::V4(k) => self.hash4(k),
-            Key::V6(k) => self.hash6(k),
+            Key::V4(_) => self.nh([a, b, c]),
+            Key::V6(_) => self.nh([a, b, c, d, e, f]),
         }
-    }
-
-    #[inline]
-    fn hash4(&self, k: &Key4) -> u64 {
-        let [a, b] = k.addr.map(u32::from_ne_bytes);
-        let [t0, t1] = tail(&k.tail);
-        self.nh([pair(a, b), t0, t1])
-    }
-
-    #[inline]
-    fn hash6(&self, k: &Key6) -> u64 {
-        let [[a, b], [c, d]] = k.addr.map(|x| {
-            let x = u128::from_le_bytes(x);
-            [x as u64, (x >> 64) as u64]
-        });
-        let [t0, t1] = tail(&k.tail);
-        self.nh([a, b, c, d, t0, t1])
     }
 
     #[inline]
@@ -78,23 +67,9 @@ fn finish(mut h: u64) -> u64 {
     h ^ (h >> 33)
 }
 
-#[inline]
-fn pair(lo: u32, hi: u32) -> u64 {
-    u64::from(lo) | u64::from(hi) << 32
-}
-
-/// The tail's two words as they lie in memory on a little-endian machine.
-#[inline]
-fn tail(t: &Tail) -> [u64; 2] {
-    let halves = |a: u16, b: u16| u32::from(a) | u32::from(b) << 16;
-    [
-        pair(t.net, halves(t.vlan[0], t.vlan[1])),
-        pair(halves(t.port[0], t.port[1]), u32::from(t.proto) | u32::from(t.kind) << 8 | u32::from(t.zero) << 16),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::key::{Key4, Key6, Tail};
     use super::*;
 
     fn key4(a: u32, b: u32, ports: [u16; 2]) -> Key {

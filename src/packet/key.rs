@@ -1,6 +1,7 @@
 //! The name of a connection. Layouts are those of `ebpf/retrotap.h` (`rt_key4`, `rt_key6`), byte for byte, because the
 //! shunt maps are keyed by them. Made by the parser only; used by the connection table, the shunt, the index, receipts.
 
+use super::HASH_WORDS;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What a key names (`enum rt_kind`).
@@ -82,7 +83,20 @@ pub enum Key {
     V6(Key6),
 }
 
+#[inline]
+fn pair(lo: u32, hi: u32) -> u64 {
+    u64::from(lo) | u64::from(hi) << 32
+}
+
 impl Tail {
+    /// Its two words as they lie in memory on a little-endian machine.
+    #[inline]
+    fn words(&self) -> [u64; 2] {
+        let halves = |[a, b]: [u16; 2]| u32::from(a) | u32::from(b) << 16;
+        let kind = u32::from(self.proto) | u32::from(self.kind) << 8 | u32::from(self.zero) << 16;
+        [pair(self.net, halves(self.vlan)), pair(halves(self.port), kind)]
+    }
+
     /// What the key names; unknown bits read as [`Kind::Opaque`].
     pub fn kind(&self) -> Kind {
         match self.kind & 15 {
@@ -111,6 +125,25 @@ impl Key {
             Key::V6(k) => k.tail.vlan = [0; 2],
         }
         self
+    }
+
+    /// The key as the kernel sees it on a little-endian machine: its words, 3 or 6 of them, the others 0.
+    #[inline]
+    pub fn words(&self) -> [u64; HASH_WORDS] {
+        let [t0, t1] = self.tail().words();
+        match self {
+            Key::V4(k) => {
+                let [a, b] = k.addr.map(u32::from_ne_bytes);
+                [pair(a, b), t0, t1, 0, 0, 0]
+            }
+            Key::V6(k) => {
+                let [[a, b], [c, d]] = k.addr.map(|x| {
+                    let x = u128::from_le_bytes(x);
+                    [x as u64, (x >> 64) as u64]
+                });
+                [a, b, c, d, t0, t1]
+            }
+        }
     }
 
     /// The two IP addresses, endpoint 0 first; none if the connection is not IP.

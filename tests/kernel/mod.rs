@@ -82,12 +82,50 @@ impl Cut<'_> {
     }
 }
 
-/// A key's tail as the kernel has it.
-pub fn tail_bytes(t: &Tail) -> [u8; 16] {
-    let halves = [t.vlan[0], t.vlan[1], t.port[0], t.port[1], u16::from_ne_bytes([t.proto, t.kind]), t.zero];
-    let mut bytes = t.net.to_ne_bytes().to_vec();
-    bytes.extend(halves.iter().flat_map(|h| h.to_ne_bytes()));
-    bytes.try_into().unwrap()
+/// Buckets of the shunt in a program that was not told otherwise (`RT_SHUNT_BUCKETS`).
+const BUCKETS: u32 = 32768;
+/// Where the state is in the words of a slot (`struct rt_shunt_slot`), and the key.
+const STATE: usize = 3;
+const KEY: usize = 4;
+
+/// Puts a connection into the shunt through the maps `buckets` and `slots`, as a worker does through its mapping. False: its bucket
+/// is full.
+pub fn shunt(buckets: &impl MapCore, slots: &impl MapCore, p: &Parsed, slot: u32, state: u32) -> bool {
+    let mut words = [0; 16];
+    words[STATE] = u64::from(state) | u64::from(matches!(p.key, Key::V6(_))) << 32;
+    words[KEY..KEY + 6].copy_from_slice(&p.key.words());
+    put(slots, slot, &words);
+    let at = (p.hash >> 32) as u32 % BUCKETS;
+    let mut places = get::<8>(buckets, at);
+    let tag = p.hash << 32;
+    let Some(free) = places.iter().position(|p| *p == 0 || *p >> 32 == tag >> 32) else { return false };
+    places[free] = tag | u64::from(slot + 1);
+    put(buckets, at, &places);
+    true
+}
+
+/// A slot's counters and its state.
+pub fn slot(slots: &impl MapCore, slot: u32) -> [u64; 4] {
+    let [packets, bytes, last, state, ..] = get::<16>(slots, slot);
+    [packets, bytes, last, state as u32 as u64]
+}
+
+/// Turns a slot to dropping or passing.
+pub fn set_state(slots: &impl MapCore, slot: u32, state: u32) {
+    let mut words = get::<16>(slots, slot);
+    words[STATE] = words[STATE] >> 32 << 32 | u64::from(state);
+    put(slots, slot, &words);
+}
+
+fn get<const N: usize>(map: &impl MapCore, at: u32) -> [u64; N] {
+    let bytes = map.lookup(&at.to_ne_bytes(), MapFlags::ANY).expect("map").expect("entry");
+    let mut words = bytes.chunks_exact(8).map(|w| u64::from_ne_bytes(w.try_into().unwrap()));
+    std::array::from_fn(|_| words.next().unwrap())
+}
+
+fn put(map: &impl MapCore, at: u32, words: &[u64]) {
+    let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
+    map.update(&at.to_ne_bytes(), &bytes, MapFlags::ANY).expect("update");
 }
 
 /// A named packet, changed at a few places and perhaps cut off.
