@@ -4,7 +4,7 @@
 mod rig;
 
 use proptest::prelude::*;
-use rig::{CUTOFF, Frame, Kept, record};
+use rig::{CUTOFF, Frame, Kept, record, record_till};
 use std::collections::BTreeMap;
 
 proptest! {
@@ -46,4 +46,22 @@ proptest! {
         prop_assert_eq!(receipts.iter().map(|r| r.stored_packets).sum::<u64>(), kept.len() as u64);
         prop_assert_eq!(receipts.len(), offered.len());
     }
+}
+
+/// A worker that panics takes none of the others with it: they come to rest, and what was on its way to it is counted.
+#[test]
+fn a_worker_that_dies_is_not_waited_for() {
+    let frames = rig::traffic(11, 50, 6_000);
+    let mut queues = vec![Vec::new(); 3];
+    for (i, f) in frames.into_iter().enumerate() {
+        queues[i / 7 % 3].push(f);
+    }
+    let offered: usize = queues.iter().map(Vec::len).sum();
+    let left = queues[1].len() - 640;
+    let (kept, _, counts) = record_till(queues, Some((1, 640)));
+    assert_eq!(counts.received.packets, (offered - left) as u64);
+    assert!(counts.dropped.handoff_full.packets > 0, "{counts:?}");
+    let fates = counts.stored.packets + counts.cut.packets + counts.dropped.total().packets;
+    assert_eq!(counts.received.packets, fates, "{counts:?}");
+    assert_eq!(counts.stored.packets, kept.len() as u64);
 }

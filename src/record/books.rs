@@ -15,8 +15,8 @@ use std::path::Path;
 /// What the losses of a second are told from.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
-    /// The source.
-    pub source: SourceCounts,
+    /// The source by place: interfaces, or queues where one has several; nothing for files, which are entered one by one.
+    pub source: Vec<(String, SourceCounts)>,
     /// Each worker.
     pub workers: Vec<WorkerTotals>,
     /// What each interface calls lost: name, cause, packets.
@@ -26,8 +26,6 @@ pub struct Counted {
 /// The ledger of a recording.
 pub struct Books {
     ledger: Ledger,
-    /// Where the source's losses happen: the interfaces.
-    place: String,
     before: Counted,
     /// What the disk would not take yet.
     waiting: VecDeque<(u64, What)>,
@@ -45,20 +43,17 @@ impl Books {
         config: serde_json::Value,
     ) -> Result<Books, RecordError> {
         let mut ledger = Ledger::open(dir, budget, now)?;
-        let place = config["from"]["interfaces"]
-            .as_array()
-            .map_or("files".to_owned(), |names| names.iter().filter_map(|n| n.as_str()).collect::<Vec<_>>().join("+"));
         let version = env!("CARGO_PKG_VERSION").to_owned();
         ledger.append(now, What::Started { version, source: source.to_owned(), config })?;
         ledger.beat(now)?;
         let before = Counted::default();
-        Ok(Books { ledger, place, before, waiting: VecDeque::new(), dropped: 0, told: false })
+        Ok(Books { ledger, before, waiting: VecDeque::new(), dropped: 0, told: false })
     }
 
     /// Each second, and once at rest: losses since the last call, in the second that begins at `from`; a sign of life at
     /// `now`.
     pub fn second(&mut self, from: u64, now: u64, counted: Counted) {
-        for (cause, place, packets) in losses(&self.before, &counted, &self.place) {
+        for (cause, place, packets) in losses(&self.before, &counted) {
             self.enter(from, What::Loss { cause: cause.to_owned(), place, packets });
         }
         for (n, w) in counted.workers.iter().enumerate() {
@@ -174,17 +169,16 @@ impl Books {
 }
 
 /// Cause, place and number of packets of each counter of loss that has grown.
-fn losses(before: &Counted, now: &Counted, place: &str) -> Vec<(&'static str, String, u64)> {
-    let (b, n) = (&before.source, &now.source);
-    let mut all = vec![
-        ("ring_full", place.to_owned(), b.redirect_failed.ring_full, n.redirect_failed.ring_full),
-        ("no_frame", place.to_owned(), b.redirect_failed.no_frame, n.redirect_failed.no_frame),
-        ("too_big", place.to_owned(), b.redirect_failed.too_big, n.redirect_failed.too_big),
-        ("unbound", place.to_owned(), b.redirect_failed.unbound, n.redirect_failed.unbound),
-    ];
-    // The records that files lost are entered by file.
-    if place != "files" {
-        all.push(("lost", place.to_owned(), b.lost, n.lost));
+fn losses(before: &Counted, now: &Counted) -> Vec<(&'static str, String, u64)> {
+    let mut all = Vec::new();
+    for (place, n) in &now.source {
+        let b = before.source.iter().find(|(p, _)| p == place).map(|(_, b)| *b).unwrap_or_default();
+        let (was, is) = (b.redirect_failed, n.redirect_failed);
+        all.push(("ring_full", place.clone(), was.ring_full, is.ring_full));
+        all.push(("no_frame", place.clone(), was.no_frame, is.no_frame));
+        all.push(("too_big", place.clone(), was.too_big, is.too_big));
+        all.push(("unbound", place.clone(), was.unbound, is.unbound));
+        all.push(("lost", place.clone(), b.lost, n.lost));
     }
     for (i, w) in now.workers.iter().enumerate() {
         let v = before.workers.get(i).copied().unwrap_or_default();
@@ -272,11 +266,12 @@ mod tests {
         let config = serde_json::json!({"from": {"interfaces": ["eth1", "eth2"]}});
         let mut books = Books::open(dir.path(), 1 << 20, 1_000, "xdp", config).unwrap();
         let dropped = Dropped { disk_stall: Tally { packets: 5, bytes: 300 }, ..Dropped::default() };
+        let failed = |no_frame| SourceCounts {
+            redirect_failed: RedirectFailed { no_frame, ..RedirectFailed::default() },
+            ..SourceCounts::default()
+        };
         let counted = Counted {
-            source: SourceCounts {
-                redirect_failed: RedirectFailed { no_frame: 7, ..RedirectFailed::default() },
-                ..SourceCounts::default()
-            },
+            source: vec![("eth1".into(), failed(0)), ("eth2:0".into(), failed(2)), ("eth2:3".into(), failed(7))],
             workers: vec![WorkerTotals::default(), WorkerTotals { dropped, write_failed: 0, table_full: 3 }],
             nic: vec![("eth2".into(), "rx_missed", 9)],
         };
@@ -292,7 +287,8 @@ mod tests {
         assert_eq!(
             got,
             [
-                loss("no_frame", "eth1+eth2", 7),
+                loss("no_frame", "eth2:0", 2),
+                loss("no_frame", "eth2:3", 7),
                 loss("disk_stall", "worker-1", 5),
                 loss("rx_missed", "eth2", 9),
                 (2_000, What::Flood { worker: 1, packets: 3 }),

@@ -3,7 +3,7 @@
 
 use super::books::{Books, Counted};
 use super::capture::Capture;
-use super::detail::{Detail, Facts, Times};
+use super::detail::{Detail, Facts, Port, Times};
 use super::scrape::Board;
 use super::scribe::Scribe;
 use super::signals::Signals;
@@ -60,6 +60,8 @@ pub struct Control {
     shown: Sample,
     /// Files that are entered in the ledger.
     files: usize,
+    /// Workers that have ended unasked.
+    gone: usize,
 }
 
 impl Control {
@@ -67,7 +69,7 @@ impl Control {
     pub fn new(run: Running) -> Control {
         let started = monotonic();
         let none = Sample::none(started, units::now(), run.capture.kind());
-        let mut control = Control { run, started, second: none.clone(), shown: none, files: 0 };
+        let mut control = Control { run, started, second: none.clone(), shown: none, files: 0, gone: 0 };
         // Every series is there from the start.
         control.second = control.sample();
         control.run.board.post(&control.run.facts, &control.second);
@@ -87,11 +89,25 @@ impl Control {
                 self.run.workers.stop();
             }
             self.store_events();
+            if !stopping {
+                self.deaths();
+            }
             if now.saturating_sub(self.second.mono_ns) >= SECOND {
                 self.each_second(observer);
             }
         }
         self.end(stopping)
+    }
+
+    /// Says at once that a worker has died; the others go on.
+    fn deaths(&mut self) {
+        let gone = self.run.workers.gone();
+        if gone > self.gone && !self.run.workers.ended() {
+            let text = format!("{gone} of the workers died: what their queues bring is lost until a restart");
+            tracing::error!("{text}");
+            self.run.books.note(units::now(), text);
+            self.gone = gone;
+        }
     }
 
     fn store_events(&mut self) {
@@ -120,7 +136,7 @@ impl Control {
     /// The ledger's part of a second.
     fn enter(&mut self, now: &Sample) {
         let nic = now.detail.nic.iter().map(|n| (n.interface.clone(), n.cause, n.packets)).collect();
-        let counted = Counted { source: now.account.from, workers: self.run.workers.each(), nic };
+        let counted = Counted { source: by_place(&now.detail.ports), workers: self.run.workers.each(), nic };
         let reports = self.run.capture.reports();
         for file in reports.iter().skip(self.files) {
             self.run.books.file(now.unix_ns, file);
@@ -203,4 +219,14 @@ impl Control {
 fn filesystem(path: &Path) -> Option<(u64, u64)> {
     let s = rustix::fs::statvfs(path).ok()?;
     Some((s.f_blocks * s.f_frsize, s.f_bavail * s.f_frsize))
+}
+
+/// The source's counters by place: an interface, or its queues where it has several. Files have none.
+fn by_place(ports: &[Port]) -> Vec<(String, SourceCounts)> {
+    let several = |name: &str| ports.iter().filter(|p| p.interface == name).count() > 1;
+    let place = |p: &Port| match several(&p.interface) {
+        true => format!("{}:{}", p.interface, p.queue),
+        false => p.interface.clone(),
+    };
+    ports.iter().filter(|p| !p.interface.is_empty()).map(|p| (place(p), p.from)).collect()
 }

@@ -10,6 +10,7 @@ use crate::conn::shunt::Shunt;
 use crate::conn::{Secret, Tracker, TrackerStats};
 use crate::index::Indexer;
 use crate::limits::SYNC_NS;
+use crate::memory::near;
 use crate::metrics::account::{Dropped, StoreCounts, WorkerCounts};
 use crate::metrics::latency::Distribution;
 use crate::metrics::publish::sum;
@@ -136,14 +137,15 @@ impl Workers {
         let exchange = Exchange::new(sources.len());
         let mut made = Vec::with_capacity(sources.len());
         let (mut lines, mut posts) = (Vec::new(), Vec::new());
-        for (n, (source, shunt)) in sources.into_iter().enumerate() {
-            let mut tracker =
-                Tracker::new(&common.sizes.tracker, ClassSet::new(common.classes.clone())?, common.secret)?;
+        let cpus = threads::cpus(sources.len(), &common.settings.worker_cpus);
+        for ((n, (source, shunt)), cpu) in sources.into_iter().enumerate().zip(&cpus) {
+            let classes = ClassSet::new(common.classes.clone())?;
+            let mut tracker = near(*cpu, || Tracker::new(&common.sizes.tracker, classes, common.secret))?;
             for interface in source.interfaces() {
                 tracker.prepare(interface.link_type);
             }
             let filters = Filters::new(common.settings.filter.as_deref(), source.interfaces())?;
-            let sink = store.writer(n as u16, common.sizes.blocks)?;
+            let sink = near(*cpu, || store.writer(n as u16, common.sizes.blocks))?;
             let handoff = Handoff::new(&exchange, n);
             // A file's interfaces are not known before it is read: one row for all of them.
             let interfaces = if source.patient() { 1 } else { source.interfaces().len() };
@@ -157,7 +159,6 @@ impl Workers {
             lines.push(line);
             posts.push(post);
         }
-        let cpus = threads::cpus(made.len());
         let control = std::thread::current();
         let mut threads = Vec::with_capacity(made.len());
         for (n, (worker, cpu)) in made.into_iter().zip(cpus).enumerate() {
@@ -175,6 +176,11 @@ impl Workers {
     /// Tells all of them to stop receiving.
     pub fn stop(&self) {
         self.lines.iter().for_each(|l| l.stop.store(true, Relaxed));
+    }
+
+    /// How many have ended: before they are told to, one has died.
+    pub fn gone(&self) -> usize {
+        self.threads.iter().filter(|t| t.is_finished()).count()
     }
 
     /// All have ended.

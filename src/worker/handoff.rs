@@ -7,7 +7,7 @@ use crate::packet::Parsed;
 use crate::source::Packet;
 use crossbeam_queue::ArrayQueue;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 /// A packet in a parcel.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +66,8 @@ impl Parcel {
 struct Mailbox {
     spare: ArrayQueue<Box<Parcel>>,
     full: ArrayQueue<Box<Parcel>>,
+    /// Its worker has died: nobody should send any more, and the others bury what is there.
+    orphaned: AtomicBool,
 }
 
 /// What all workers of a recorder share.
@@ -87,7 +89,7 @@ impl Exchange {
             for _ in 0..parcels {
                 let _ = spare.push(Box::new(Parcel::new()));
             }
-            Mailbox { spare, full }
+            Mailbox { spare, full, orphaned: AtomicBool::new(false) }
         };
         let mailboxes = (0..workers.max(1)).map(mailbox).collect();
         Arc::new(Exchange { mailboxes, receiving: AtomicUsize::new(workers.max(1)), under_way: AtomicUsize::new(0) })
@@ -101,13 +103,33 @@ pub struct Handoff {
     me: usize,
     /// The parcel being filled for each worker.
     open: Vec<Option<Box<Parcel>>>,
+    /// Parcels taken and not yet done.
+    in_hand: usize,
+    receiving: bool,
+}
+
+/// A worker that panics leaves the others what they need to come to rest.
+impl Drop for Handoff {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        self.flush();
+        if let Some(mailbox) = self.exchange.mailboxes.get(self.me) {
+            mailbox.orphaned.store(true, SeqCst);
+        }
+        self.exchange.under_way.fetch_sub(self.in_hand, SeqCst);
+        if self.receiving {
+            self.exchange.receiving.fetch_sub(1, SeqCst);
+        }
+    }
 }
 
 impl Handoff {
     /// The end of worker `me`.
     pub fn new(exchange: &Arc<Exchange>, me: usize) -> Handoff {
         let open = exchange.mailboxes.iter().map(|_| None).collect();
-        Handoff { exchange: exchange.clone(), me, open }
+        Handoff { exchange: exchange.clone(), me, open, in_hand: 0, receiving: true }
     }
 
     /// Which worker owns what hashes to this; the low half is what the kernel's program hands over.
@@ -131,7 +153,7 @@ impl Handoff {
         let (Some(slot), Some(mailbox)) = (self.open.get_mut(to), self.exchange.mailboxes.get(to)) else {
             return false;
         };
-        if slot.is_none() {
+        if slot.is_none() && !mailbox.orphaned.load(SeqCst) {
             *slot = mailbox.spare.pop();
         }
         match slot {
@@ -173,7 +195,17 @@ impl Handoff {
 
     /// The next parcel for this worker; give it back with [`done`](Handoff::done).
     pub fn take(&mut self) -> Option<Box<Parcel>> {
-        self.exchange.mailboxes.get(self.me)?.full.pop()
+        let parcel = self.exchange.mailboxes.get(self.me)?.full.pop()?;
+        self.in_hand += 1;
+        Some(parcel)
+    }
+
+    /// A parcel for a worker that has died: the caller counts what is in it as lost, and gives it back as its own.
+    pub fn take_orphan(&mut self) -> Option<Box<Parcel>> {
+        let orphaned = self.exchange.mailboxes.iter().filter(|m| m.orphaned.load(SeqCst));
+        let parcel = orphaned.filter_map(|m| m.full.pop()).next()?;
+        self.in_hand += 1;
+        Some(parcel)
     }
 
     /// Gives a parcel back, after everything in it was worked off and what it led to was sent.
@@ -183,12 +215,14 @@ impl Handoff {
         if let Some(mailbox) = self.exchange.mailboxes.get(self.me) {
             let _ = mailbox.spare.push(parcel);
         }
+        self.in_hand -= 1;
         self.exchange.under_way.fetch_sub(1, SeqCst);
     }
 
     /// This worker's source has ended: it only works off its mailbox from now on.
     pub fn received_all(&mut self) {
         self.flush();
+        self.receiving = false;
         self.exchange.receiving.fetch_sub(1, SeqCst);
     }
 

@@ -80,6 +80,10 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
         self.step.handoff.received_all();
         while !self.step.handoff.at_rest() {
             self.parcels();
+            while let Some(parcel) = self.step.handoff.take_orphan() {
+                self.step.bury(&parcel);
+                self.step.handoff.done(parcel);
+            }
             self.house();
             std::thread::sleep(Duration::from_micros(20));
         }

@@ -139,6 +139,15 @@ impl<K: Shunt, S: Sink> Step<K, S> {
         }
     }
 
+    /// The worker that this parcel was for has died.
+    pub fn bury(&mut self, parcel: &Parcel) {
+        for i in 0..parcel.len() {
+            if let Some((p, _)) = parcel.get(i) {
+                self.tallies.early(p.iface, Early::HandoffFull, p.wire_len);
+            }
+        }
+    }
+
     fn judge(&mut self, p: &Packet<'_>, parsed: &Parsed, interfaces: &[Interface]) {
         self.newest = self.newest.max(p.time);
         match self.tracker.judge(parsed, p, link_type(p, interfaces), &mut self.shunt) {

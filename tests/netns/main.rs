@@ -157,6 +157,41 @@ fn overload_is_accounted_for() {
     assert_eq!(world.count(""), account.store.durable);
 }
 
+/// A flood of new connections through a small table: what was tracked before goes on being stored without a gap, and of the flood
+/// each packet is stored or counted.
+#[test]
+fn a_flood_takes_nothing_from_what_was_there() {
+    let Some(world) = World::new() else { return };
+    world.veth(0, 1);
+    world.veth(1, 1);
+    let config = world.path("flood.toml");
+    let text = "connections_ipv4 = 4096\nconnections_ipv6 = 1024\n[class.all]\ncutoff = \"none\"\n";
+    std::fs::write(&config, text).expect("the configuration");
+    let config = config.to_str().expect("a path");
+    let mut recorder = world.record(None, &["-i", "tap0", "-i", "tap1", "--source", "xdp", "-c", config]);
+    let (there, flood) = std::thread::scope(|scope| {
+        let there = scope.spawn(|| {
+            let steady = ["--mix", "elephant", "--active", "16", "--gbps", "0.2", "--seconds", "6"];
+            world.load(&[&["--iface", "gen0"][..], &steady].concat())
+        });
+        // Sixteen turns of 64 packets for each: all have begun.
+        recorder.until("what is there before", |lines| {
+            lines.iter().any(|l| l["stored"]["packets"].as_u64() >= Some(16 * 64 * 16))
+        });
+        let many = ["--mix", "flood", "--gbps", "0.1", "--seconds", "2", "--first-connection", "1000000"];
+        let flood = world.load(&[&["--iface", "gen1"][..], &many].concat());
+        (there.join().expect("the load"), flood)
+    });
+    let account = recorder.stop();
+    let (there, flood) = (there.tally("offered"), flood.tally("offered"));
+    assert_eq!(account.from.seen.packets, there.packets + flood.packets, "{account:#?}");
+    let [tracked, lost] = [account.worker.untracked.packets, account.worker.dropped.flood.packets];
+    assert!(tracked > 0 && lost > 0, "the table was never full: {account:#?}");
+    assert_eq!(world.count("tcp port 443"), there.packets, "a gap in what was there: {account:#?}");
+    let elsewhere = account.from.redirect_failed.total() + account.from.passed.packets;
+    assert_eq!(world.count("tcp port 80") + lost + elsewhere, flood.packets, "{account:#?}");
+}
+
 /// Rings so small that the fill ring is empty most of the time.
 #[test]
 fn a_starved_fill_ring_is_accounted_for() {

@@ -98,12 +98,15 @@ struct Queue {
     frames: Vec<Frame>,
     next: usize,
     interfaces: Vec<Interface>,
+    /// Panics instead of bringing this packet.
+    fatal: Option<usize>,
 }
 
 impl Source for Queue {
     type Error = Infallible;
 
     fn poll(&mut self, step: impl FnOnce(&[Packet<'_>], &[Interface])) -> Result<Polled, Infallible> {
+        assert!(self.fatal.is_none_or(|at| self.next < at), "this worker is to die");
         let batch: Vec<_> = self.frames[self.next..]
             .iter()
             .take(BATCH_PACKETS)
@@ -168,6 +171,11 @@ pub const PLAN: TrackerPlan = TrackerPlan { connections_v4: 4096, connections_v6
 
 /// Records each queue with a worker of its own until all have ended.
 pub fn record(queues: Vec<Vec<Frame>>) -> (Vec<Kept>, Vec<Receipt>, WorkerCounts) {
+    record_till(queues, None)
+}
+
+/// The same; if `fatal` says so, one worker panics once it has received so many packets.
+pub fn record_till(queues: Vec<Vec<Frame>>, fatal: Option<(usize, usize)>) -> (Vec<Kept>, Vec<Receipt>, WorkerCounts) {
     let (exchange, kept, mut receipts) = (Exchange::new(queues.len()), Memory::default(), Vec::new());
     let mut lines = Vec::new();
     let mut posts = Vec::new();
@@ -188,7 +196,8 @@ pub fn record(queues: Vec<Vec<Frame>>) -> (Vec<Kept>, Vec<Receipt>, WorkerCounts
             65_535,
             line.tallies.clone(),
         );
-        let source = Queue { frames, next: 0, interfaces };
+        let fatal = fatal.and_then(|(worker, at)| (worker == me).then_some(at));
+        let source = Queue { frames, next: 0, interfaces, fatal };
         let worker = Worker { source, step, outbox: Outbox::new(&post), line: line.clone(), clock: SystemClock };
         threads.push(std::thread::spawn(|| worker.run().unwrap()));
         posts.push(post);
@@ -199,14 +208,16 @@ pub fn record(queues: Vec<Vec<Frame>>) -> (Vec<Kept>, Vec<Receipt>, WorkerCounts
             p.collect(|letter| receipts.extend_from_slice(letter));
         }
     };
+    let start = std::time::Instant::now();
     while threads.iter().any(|t| !t.is_finished()) {
+        assert!(start.elapsed().as_secs() < 60, "the workers do not come to rest");
         collect();
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     collect();
     let mut counts = WorkerCounts::default();
-    for (thread, line) in threads.into_iter().zip(&lines) {
-        thread.join().unwrap();
+    for (me, (thread, line)) in threads.into_iter().zip(&lines).enumerate() {
+        assert_eq!(thread.join().is_err(), fatal.is_some_and(|(worker, _)| worker == me), "who panics");
         counts += line.tallies.total();
     }
     let kept = std::mem::take(&mut *kept.0.lock().unwrap());
