@@ -13,6 +13,7 @@ pub mod iface;
 pub mod index;
 pub mod ledger;
 pub mod limits;
+pub mod memory;
 pub mod metrics;
 pub mod packet;
 pub mod planning;

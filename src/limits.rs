@@ -35,8 +35,10 @@ pub const FILE_WINDOW_BYTES: usize = 1 << 20;
 pub const FILE_FAULTS_MAX: usize = 8;
 /// Entries of the ledger that wait for a disk that refuses them.
 pub const ENTRIES_WAITING: usize = 4096;
-/// Memory of each worker's blocks unless configured.
-pub const BUFFERS_BYTES: u64 = 64 << 20;
+/// Memory of each worker's blocks unless configured: as much as its rings, so that the disk may pause as long as the worker.
+pub const BUFFERS_BYTES: u64 = 256 << 20;
+/// The same where packets come from files.
+pub const BUFFERS_FILES_BYTES: u64 = 64 << 20;
 /// Tracked IPv4 connections unless configured, all workers together.
 pub const CONNECTIONS_IPV4: usize = 1_000_000;
 /// Tracked connections of IPv6 and what is not IP unless configured.
@@ -52,6 +54,8 @@ pub const FRAME_BYTES_MAX: u32 = 4096;
 pub const BUSY_NS: u64 = 1_000_000_000;
 /// Places of the shunt unless configured, all workers together.
 pub const SHUNT_SLOTS: u32 = 65_536;
+/// CPUs that a set of them can name.
+pub const CPUS_MAX: usize = 1024;
 /// Workers of one recorder.
 pub const WORKERS_MAX: usize = 64;
 /// Storage classes.

@@ -35,6 +35,8 @@ pub struct Config {
     pub snaplen: Option<Size>,
     /// Worker threads.
     pub workers: Option<usize>,
+    /// CPUs of the workers, in their order.
+    pub worker_cpus: Option<Vec<usize>>,
     /// Directory of the store.
     pub store: Option<PathBuf>,
     /// Disk budget of all classes together.
@@ -170,6 +172,7 @@ impl Config {
             source: over.source.or(self.source),
             snaplen: over.snaplen.or(self.snaplen),
             workers: over.workers.or(self.workers),
+            worker_cpus: over.worker_cpus.or(self.worker_cpus),
             store: over.store.or(self.store),
             disk: over.disk.or(self.disk),
             segment_size: over.segment_size.or(self.segment_size),

@@ -7,8 +7,8 @@ use crate::class::Policy;
 use crate::control::{Limits, Place};
 use crate::filter::Filter;
 use crate::limits::{
-    ANSWER_BYTES, BLOCK_BYTES, BUFFERS_BYTES, CLASSES_MAX, CONNECTIONS_IPV4, CONNECTIONS_IPV6, FRAMES, IFACES_MAX,
-    QUERIES_PER_USER, QUERY_NS, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
+    ANSWER_BYTES, BLOCK_BYTES, BUFFERS_BYTES, BUFFERS_FILES_BYTES, CLASSES_MAX, CONNECTIONS_IPV4, CONNECTIONS_IPV6,
+    CPUS_MAX, FRAMES, IFACES_MAX, QUERIES_PER_USER, QUERY_NS, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
 };
 use crate::metrics::http::Address;
 use crate::units;
@@ -61,6 +61,8 @@ pub struct Settings {
     pub snaplen: u32,
     /// Worker threads, where that is said.
     pub workers: Option<usize>,
+    /// CPUs of the workers, in their order; with fewer they go round. None: those that the process may use.
+    pub worker_cpus: Vec<usize>,
     /// Directory of the store.
     pub store: PathBuf,
     /// Disk budget, bytes; `None`: until the disk is full but for a reserve.
@@ -118,7 +120,9 @@ impl Settings {
             return nonsense(format!("a segment size below {} is not possible", units::size(SEGMENT_BYTES_MIN)));
         }
         let disk = config.disk.map(|d| d.0);
-        let buffer_bytes = bytes(config.buffers, BUFFERS_BYTES);
+        // The reader of files waits for room, a worker at a wire drops.
+        let buffers = if matches!(from, From::Files { .. }) { BUFFERS_FILES_BYTES } else { BUFFERS_BYTES };
+        let buffer_bytes = bytes(config.buffers, buffers);
         if buffer_bytes < 4 * BLOCK_BYTES as u64 {
             return nonsense(format!("buffers below {} cannot bridge a write", units::size(4 * BLOCK_BYTES as u64)));
         }
@@ -133,6 +137,9 @@ impl Settings {
                 return nonsense(format!("{n} workers: files are read by one, in their order; leave workers out"));
             }
             _ => {}
+        }
+        if let Some(cpu) = config.worker_cpus.iter().flatten().find(|cpu| **cpu >= CPUS_MAX) {
+            return nonsense(format!("worker_cpus: there is no CPU {cpu}"));
         }
         let log_interval_ns = config.log_interval.map_or(10_000_000_000, |Span(ns)| ns);
         if log_interval_ns < 100_000_000 {
@@ -161,6 +168,7 @@ impl Settings {
             from,
             snaplen,
             workers: config.workers,
+            worker_cpus: config.worker_cpus.unwrap_or_default(),
             store,
             disk,
             segment_bytes,

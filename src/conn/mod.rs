@@ -17,7 +17,6 @@ mod cutoff;
 mod entry;
 mod fragments;
 mod plan;
-mod prefetch;
 pub mod receipt;
 mod retire;
 pub mod shunt;

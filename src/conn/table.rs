@@ -6,8 +6,8 @@
 //! tags and, as a rule, one entry; removing frees a place at once (no tombstones); 96 % of the places can be filled.
 
 use super::entry::{Entry, TableKey};
-use super::prefetch;
 use crate::limits::TABLE_LOAD_PERCENT;
+use crate::memory::{huge_vec, prefetch};
 use crate::packet::key::Tail;
 
 /// Places of one bucket: the tags of a bucket are one word.
@@ -59,9 +59,9 @@ impl<K: TableKey> Table<K> {
     pub(super) fn new(capacity: usize) -> Table<K> {
         let buckets = buckets_for(capacity);
         // Tags are zero, which the allocator gives untouched: writing something first makes the pages be there.
-        let mut tags = vec![1_u64; buckets].into_boxed_slice();
+        let mut tags = huge_vec(buckets, 1_u64).into_boxed_slice();
         std::hint::black_box(&mut tags).fill(0);
-        let entries = vec![Entry::NONE; buckets * BUCKET].into_boxed_slice();
+        let entries = huge_vec(buckets * BUCKET, Entry::NONE).into_boxed_slice();
         Table { tags, entries, len: 0, capacity }
     }
 
@@ -120,7 +120,7 @@ impl<K: TableKey> Table<K> {
     pub(super) fn prefetch_tags(&self, p: Place) {
         for p in [p, self.other(p)] {
             if let Some(word) = self.tags.get(p.bucket as usize) {
-                prefetch::line(word);
+                prefetch(word);
             }
         }
     }
@@ -134,9 +134,9 @@ impl<K: TableKey> Table<K> {
             (found != 0).then(|| Self::index(p, lowest(found)))
         });
         if let Some(entry) = wanted.and_then(|index| self.entries.get(index)) {
-            prefetch::line(&entry.key);
-            prefetch::line(&entry.class);
-            prefetch::line(entry.end());
+            prefetch(&entry.key);
+            prefetch(&entry.class);
+            prefetch(entry.end());
         }
     }
 

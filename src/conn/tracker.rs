@@ -28,7 +28,7 @@ const TCP: u8 = 6;
 const SECOND: u64 = 1_000_000_000;
 
 /// Entries are asked for this many packets after their tags were: what the tags take to come.
-const AHEAD: usize = 4;
+const AHEAD: usize = 8;
 
 /// The connections of one worker.
 #[derive(Debug)]

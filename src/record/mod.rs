@@ -88,8 +88,16 @@ pub fn run(settings: &Settings, observer: &mut dyn Observer) -> Result<Outcome, 
         From::Interfaces { .. } => {
             let survey = survey(settings)?;
             let start = Start::new(settings, Sizes::live(settings, &survey))?;
+            let workers = start.common.sizes.workers;
+            if let Some(wanted) = settings.workers.filter(|w| *w > workers) {
+                tracing::warn!(
+                    "{wanted} workers were asked for and {workers} work: a queue has one worker, and no interface has more \
+                     queues than that (ethtool -L gives it more, where the NIC can)"
+                );
+            }
             let plan = LivePlan {
-                workers: Some(start.common.sizes.workers),
+                workers: Some(workers),
+                cpus: threads::cpus(workers, &settings.worker_cpus),
                 frames: settings.frames,
                 state: Some(start.store.layout().root().join("interfaces.toml")),
                 ..LivePlan::new(start.common.parser)

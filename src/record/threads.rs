@@ -7,9 +7,10 @@ use std::thread::{Builder, JoinHandle};
 /// Niceness of workers.
 const WORKER_NICE: i32 = -20;
 
-/// CPUs for `workers`, one each as far as they go round.
-pub fn cpus(workers: usize) -> Vec<Option<usize>> {
-    let ids: Vec<usize> = core_affinity::get_core_ids().unwrap_or_default().iter().map(|c| c.id).collect();
+/// CPUs for `workers`, one each as far as they go round: those wished for, else those that the process may use.
+pub fn cpus(workers: usize, wished: &[usize]) -> Vec<Option<usize>> {
+    let allowed = || core_affinity::get_core_ids().unwrap_or_default().iter().map(|c| c.id).collect();
+    let ids: Vec<usize> = if wished.is_empty() { allowed() } else { wished.to_vec() };
     (0..workers).map(|w| ids.get(w.checked_rem(ids.len()).unwrap_or(0)).copied()).collect()
 }
 

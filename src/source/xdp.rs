@@ -94,6 +94,7 @@ impl Source for XdpSource {
             let mut batch = port.socket.receive(DESCRIPTORS);
             let mut packets =
                 [Packet { time: 0, wire_len: 0, iface: port.interface, hash: None, data: &[] }; BATCH_PACKETS];
+            batch.prefetch(BATCH_PACKETS as u32);
             let (n, frames) = read(&batch, &mut packets, &mut self.join, &self.clock);
             if n == 0 {
                 continue;

@@ -5,7 +5,7 @@ use super::map::Mapping;
 use super::memlock;
 use super::ring::{Consumer, Place, Producer};
 use super::umem::{HEADROOM, Umem};
-use crate::limits;
+use crate::{limits, memory};
 use rustix::io::Errno;
 use rustix::net::xdp::{
     SocketAddrXdp, SocketAddrXdpFlags, XDP_PGOFF_RX_RING, XDP_UMEM_PGOFF_FILL_RING, XdpDesc, XdpDescOptions,
@@ -269,6 +269,19 @@ impl Batch<'_> {
             )
         };
         Some(Frame { data, meta, continues })
+    }
+
+    /// Starts to load the metadata and the headers of the first `n` frames.
+    #[inline]
+    pub fn prefetch(&self, n: u32) {
+        for i in 0..n.min(self.filled) {
+            let at = self.socket.rx.peek(i).and_then(|d| self.socket.umem.checked(d.addr, d.len));
+            if let Some(at) = at.map(NonNull::as_ptr) {
+                memory::prefetch(at.wrapping_sub(META_BYTES));
+                memory::prefetch(at);
+                memory::prefetch(at.wrapping_add(64));
+            }
+        }
     }
 
     /// The first `n` frames have been read: they go back when the batch ends.

@@ -68,7 +68,7 @@ const UNSAFE: &[&str] = &[
     "src/filter",
     "src/source/packet",
     "src/store/disk",
-    "src/conn/prefetch",
+    "src/memory.rs",
     "src/query/priority",
     "benches/table.rs",
     "benches/xdp.rs",

@@ -9,6 +9,7 @@ use crate::bpf::shunt::{KernelShunt, ShuntMaps};
 use crate::iface::Link;
 use crate::iface::prepare::{Prepared, Wish, restore};
 use crate::limits::{FRAME_BYTES, FRAMES, SHUNT_SLOTS, WORKERS_MAX};
+use crate::memory::near;
 use crate::metrics::account::SourceKind;
 use crate::packet::Parser;
 use crate::source::Interface;
@@ -38,6 +39,8 @@ pub struct LivePlan {
     pub shunt_slots: u32,
     /// The worker's parser: the kernel's uses the same seed and settings.
     pub parser: Parser,
+    /// CPU of each worker, where it is known: its rings lie in memory near it.
+    pub cpus: Vec<Option<usize>>,
     /// Count redirect failures by cause with a tracepoint; without (or where the kernel forbids tracing) the sockets' own
     /// statistics have to do.
     pub tracepoint: bool,
@@ -55,6 +58,7 @@ impl LivePlan {
             rx_entries: None,
             shunt_slots: SHUNT_SLOTS,
             parser,
+            cpus: Vec::new(),
             tracepoint: true,
             state: None,
         }
@@ -218,7 +222,8 @@ fn start_xdp(survey: &Survey, plan: &LivePlan, clock: &Arc<Clock>, notes: &mut V
             let lent = Arc::<AtomicU64>::default();
             received.push(lent.clone());
             let place = Place { slot, queue, interface: interfaces.len() as u16 };
-            let (port, view) = open_port(&program, t, place, lent, &config, *native)?;
+            let cpu = plan.cpus.get(queue as usize % count).copied().flatten();
+            let (port, view) = near(cpu, || open_port(&program, t, place, lent, &config, *native))?;
             interfaces.push(Interface { name, link_type: 1 });
             mode = Some(port.socket.mode());
             views.push(view);
