@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod packet;
 pub mod planning;
 pub mod query;
+pub mod recent;
 pub mod record;
 pub mod source;
 pub mod store;

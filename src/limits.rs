@@ -144,8 +144,24 @@ pub const SLEEP_NS: u64 = 5_000_000;
 /// Brackets within brackets that the planner follows; an expression with more is not pruned.
 pub const FILTER_DEPTH_MAX: usize = 100;
 
+/// Memory of recent packets unless configured: of interfaces; files are read from the disk again.
+pub const RECENT_BYTES: u64 = 512 << 20;
+/// The least that is worth it.
+pub const RECENT_BYTES_MIN: u64 = 16 << 20;
+/// Blocks that wait to be copied into memory, of all workers.
+pub const INBOX_BLOCKS: usize = 256;
+/// Blocks in memory that share one index, at most.
+pub const RUN_BYTES: usize = 64 << 20;
+/// So many neighbours become one.
+pub const RUN_FAN: usize = 8;
+/// Packets in the rings may be this much older than those that the writer has: followers wait for them so long.
+pub const LATE_NS: u64 = 100_000_000;
 /// A chunk of an answer goes over the socket after this time, however small it is.
 pub const FIRST_CHUNK_NS: u64 = 2_000_000;
+/// A follower looks for what has come this often.
+pub const FOLLOW_NS: u64 = 20_000_000;
+/// Followers at a time: each has a thread.
+pub const FOLLOWERS_MAX: usize = 64;
 /// Longest question that the API takes.
 pub const ASK_BYTES_MAX: usize = 256 << 10;
 /// Connections to the API; who comes after waits.

@@ -1,18 +1,22 @@
 //! `retrotap query`.
 
 use super::{Exit, Failure, show};
-use crate::control::{Ask, Client, ClientError, Form, SOCKET};
+use crate::control::{Ask, Client, ClientError, Form, Long, SOCKET};
 use crate::query::output::{self, Output, Settling, Writer};
 use crate::query::{self, CommunityId, ConnSpec, OutputError, Query, QueryError, Summary, priority};
 use crate::units;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 const EXAMPLES: &str = "Examples:
   retrotap query 'host 10.1.2.3 and port 443' --last 10m -w out.pcapng
   retrotap query 'tcp port 22' --since 13:15 --until 13:20 -w - | tcpdump -nr -
   retrotap query --conn 'tcp 10.1.2.3:50432 192.0.2.9:443' --count
+  retrotap query 'port 53' --last 1m --follow -w - | tcpdump -nr -
   retrotap query 'udp' --json --limit 10";
 
 /// Format of the packets that come out.
@@ -23,6 +27,15 @@ pub enum Format {
     Pcapng,
     /// Nanoseconds; one link type only
     Pcap,
+}
+
+impl From<Format> for Form {
+    fn from(format: Format) -> Form {
+        match format {
+            Format::Pcapng => Form::Pcapng,
+            Format::Pcap => Form::Pcap,
+        }
+    }
 }
 
 /// What `query` takes.
@@ -68,6 +81,16 @@ pub struct Args {
     #[arg(long, value_name = "N", help_heading = "Which packets")]
     pub limit: Option<u64>,
 
+    /// Go on with what is recorded from now on: until interrupted, for the time of --for, up to --limit or --until
+    #[arg(long, requires = "write", conflicts_with = "direct", help_heading = "Which packets")]
+    pub follow: bool,
+    /// Follow for so long
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::units::parse_duration, requires = "follow", help_heading = "Which packets")]
+    pub lasting: Option<u64>,
+    /// Only what is in the recorder's memory
+    #[arg(long, conflicts_with = "direct", help_heading = "Which packets")]
+    pub memory_only: bool,
+
     /// Write the packets to this file; - is standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub write: Option<PathBuf>,
@@ -107,7 +130,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         until: time(&args.until).map_err(Failure::usage)?,
         last: args.last,
         limit: args.limit,
-        memory_only: false,
+        memory_only: args.memory_only,
         full_scan: false,
     };
     if let (Some(since), Some(until)) = (request.since, request.until)
@@ -116,16 +139,23 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         return Err(Failure::usage("--since must be before --until"));
     }
     let daemon = if args.direct { None } else { daemon(args.api.as_deref(), &request.store)? };
+    let ask = Ask { follow: args.follow, lasting: args.lasting.map(Long::Ns), ..Ask::of(&request, args.format.into()) };
     if daemon.is_none() {
+        if args.follow || args.memory_only {
+            return Err(Failure::usage(format_args!(
+                "{}: no recorder answers there (api.sock, or --api PATH): what comes, and what is in memory, only it can tell",
+                request.store.display()
+            )));
+        }
         priority::idle();
     }
     let summary = match args.write {
-        None if let Some(daemon) = daemon => daemon.count(&Ask::of(&request, Form::default())).map_err(refused),
+        None if let Some(daemon) = daemon => daemon.count(&ask).map_err(refused),
         None => query::run(&request, &mut output::Nothing).map_err(failure),
-        Some(_) if to_stdout => write(&request, daemon, std::io::stdout(), "standard output", format),
+        Some(_) if to_stdout => write(&request, daemon.zip(Some(ask)), std::io::stdout(), "standard output", format),
         Some(path) => {
             refuse_inside(&request.store, &path)?;
-            to_file(&request, daemon, &path, format)
+            to_file(&request, daemon.zip(Some(ask)), &path, format)
         }
     };
     let Some(summary) = gone(summary)? else { return Ok(Exit::Done) };
@@ -141,7 +171,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 /// Writes beside the file and renames at the end, so that an error leaves what was there. A pipe or a device is written as it is.
-fn to_file(request: &Query, daemon: Option<Client>, path: &Path, format: output::Format) -> Result<Summary, Failure> {
+fn to_file(
+    request: &Query,
+    daemon: Option<(Client, Ask)>,
+    path: &Path,
+    format: output::Format,
+) -> Result<Summary, Failure> {
     let name = path.to_string_lossy();
     let cannot = |e: std::io::Error| Failure::cannot(format_args!("cannot write {name}: {e}"));
     if path.metadata().is_ok_and(|m| !m.is_file()) {
@@ -154,9 +189,10 @@ fn to_file(request: &Query, daemon: Option<Client>, path: &Path, format: output:
     let written = write(request, daemon, file, &name, format);
     let kept = match &written {
         Ok(_) => std::fs::rename(&part, path).map_err(cannot),
+        Err(e) if e.to_string() == INTERRUPTED => std::fs::rename(&part, path).map_err(cannot),
         Err(_) => Ok(()),
     };
-    if written.is_err() || kept.is_err() {
+    if written.as_ref().is_err_and(|e| e.to_string() != INTERRUPTED) || kept.is_err() {
         let _ = std::fs::remove_file(&part);
     }
     kept.and(written)
@@ -203,17 +239,19 @@ fn refused(e: ClientError) -> Failure {
 /// Through the daemon if there is one.
 fn write<W: Output>(
     request: &Query,
-    daemon: Option<Client>,
+    daemon: Option<(Client, Ask)>,
     mut to: W,
     name: &str,
     format: output::Format,
 ) -> Result<Summary, Failure> {
-    let Some(daemon) = daemon else { return answer(request, Writer::new(to, name, format)) };
-    let form = match format {
-        output::Format::Pcapng => Form::Pcapng,
-        output::Format::Pcap => Form::Pcap,
-    };
-    let summary = daemon.query(&Ask::of(request, form), &mut Settling::new(&mut to)).map_err(refused)?;
+    let Some((daemon, ask)) = daemon else { return answer(request, Writer::new(to, name, format)) };
+    let enough = Arc::new(AtomicBool::new(false));
+    if ask.follow {
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, enough.clone()).map_err(Failure::cannot)?;
+        }
+    }
+    let summary = daemon.query(&ask, &mut Settling::new(&mut to), &enough).map_err(refused)?;
     to.flush().map_err(|e| refused(ClientError::Write(e)))?;
     Ok(summary)
 }
@@ -228,6 +266,7 @@ fn answer<W: Output>(request: &Query, mut writer: Writer<W>) -> Result<Summary, 
     Ok(summary)
 }
 
+const INTERRUPTED: &str = "interrupted: what was written is a whole file";
 const PIPE_CLOSED: &str = "standard output is closed";
 
 fn failure(e: QueryError) -> Failure {
@@ -246,6 +285,10 @@ fn failure(e: QueryError) -> Failure {
 fn gone(summary: Result<Summary, Failure>) -> Result<Option<Summary>, Failure> {
     match summary {
         Err(e) if e.to_string() == PIPE_CLOSED => Ok(None),
+        Err(e) if e.to_string() == INTERRUPTED => {
+            tracing::info!("{e}");
+            Ok(None)
+        }
         other => other.map(Some),
     }
 }

@@ -52,6 +52,9 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", help_heading = "Store")]
     pub segment_size: Option<Size>,
 
+    /// Memory in which the latest packets stay readable, 0 for none [default: 512MiB; files: 0]
+    #[arg(long, value_name = "SIZE", help_heading = "Store")]
+    pub memory: Option<Size>,
     /// Where queries are answered: a Unix socket, or off [default: api.sock in the store]
     #[arg(long, value_name = "PATH|off", help_heading = "Store")]
     pub api: Option<PathBuf>,
@@ -189,6 +192,7 @@ fn settings(args: Args) -> Result<Settings, Failure> {
         duration: args.duration,
         log_interval: args.log_interval,
         metrics: args.metrics,
+        memory: args.memory,
         api: ApiConfig { socket: args.api, ..ApiConfig::default() },
         ..Config::default()
     };

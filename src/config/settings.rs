@@ -8,7 +8,8 @@ use crate::control::{Limits, Place};
 use crate::filter::Filter;
 use crate::limits::{
     ANSWER_BYTES, BLOCK_BYTES, BUFFERS_BYTES, BUFFERS_FILES_BYTES, CLASSES_MAX, CONNECTIONS_IPV4, CONNECTIONS_IPV6,
-    CPUS_MAX, FRAMES, IFACES_MAX, QUERIES_PER_USER, QUERY_NS, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
+    CPUS_MAX, FRAMES, IFACES_MAX, QUERIES_PER_USER, QUERY_NS, RECENT_BYTES, RECENT_BYTES_MIN, SEGMENT_BYTES,
+    SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
 };
 use crate::metrics::http::Address;
 use crate::units;
@@ -85,6 +86,8 @@ pub struct Settings {
     pub duration_ns: Option<u64>,
     /// Interval of the statistics off a terminal, ns.
     pub log_interval_ns: u64,
+    /// Memory of recent packets, bytes; 0: none.
+    pub memory: u64,
     /// Where the API listens.
     pub api: Place,
     /// What its clients may do.
@@ -162,7 +165,16 @@ impl Settings {
             None => None,
         };
         let (api, api_limits) = api(config.api)?;
+        let default = if matches!(from, From::Interfaces { .. }) { RECENT_BYTES } else { 0 };
+        let memory = bytes(config.memory, default);
+        if memory > 0 && memory < RECENT_BYTES_MIN {
+            return nonsense(format!(
+                "memory below {} holds no more than a few blocks; 0 is none",
+                units::size(RECENT_BYTES_MIN)
+            ));
+        }
         Ok(Settings {
+            memory,
             api,
             api_limits,
             from,

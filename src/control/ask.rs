@@ -77,6 +77,12 @@ pub struct Ask {
     /// Format of the packets.
     #[serde(skip_serializing_if = "is_default")]
     pub format: Form,
+    /// Goes on with what comes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub follow: bool,
+    /// So long.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasting: Option<Long>,
 }
 
 fn is_default(form: &Form) -> bool {
@@ -130,6 +136,16 @@ impl Ask {
         })
     }
 
+    /// How long a follower follows, ns.
+    pub fn lasting(&self) -> Result<Option<u64>, String> {
+        match &self.lasting {
+            Some(_) if !self.follow => Err("for says how long to follow: without follow it means nothing".into()),
+            None => Ok(None),
+            Some(Long::Ns(ns)) => Ok(Some(*ns)),
+            Some(Long::Text(t)) => units::parse_duration(t).map(Some).map_err(|e| format!("for: {e}")),
+        }
+    }
+
     /// The question that a query is.
     pub fn of(query: &Query, format: Form) -> Ask {
         Ask {
@@ -145,6 +161,7 @@ impl Ask {
             memory_only: query.memory_only,
             full_scan: query.full_scan,
             format,
+            ..Ask::default()
         }
     }
 }

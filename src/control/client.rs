@@ -11,6 +11,8 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
@@ -31,10 +33,16 @@ pub enum ClientError {
         /// What is wrong.
         why: String,
     },
+    /// The user has seen enough.
+    #[error("interrupted: what was written is a whole file")]
+    Interrupted,
     /// Where the answer goes.
     #[error("cannot write the answer: {0}")]
     Write(io::Error),
 }
+
+/// How often it looks whether the user has had enough.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A connection to a daemon.
 pub struct Client {
@@ -55,17 +63,23 @@ impl Client {
         }
     }
 
-    /// Packets: the file's bytes go to `out`.
-    pub fn query(self, ask: &Ask, out: &mut dyn Write) -> Result<Summary, ClientError> {
-        self.post("/v1/query", ask, out, true)
+    /// Packets: the file's bytes go to `out`, until the answer ends or `enough` is set.
+    pub fn query(self, ask: &Ask, out: &mut dyn Write, enough: &AtomicBool) -> Result<Summary, ClientError> {
+        self.post("/v1/query", ask, out, Some(enough))
     }
 
     /// Only the summary.
     pub fn count(self, ask: &Ask) -> Result<Summary, ClientError> {
-        self.post("/v1/count", ask, &mut io::sink(), false)
+        self.post("/v1/count", ask, &mut io::sink(), None)
     }
 
-    fn post(self, uri: &str, ask: &Ask, out: &mut dyn Write, packets: bool) -> Result<Summary, ClientError> {
+    fn post(
+        self,
+        uri: &str,
+        ask: &Ask,
+        out: &mut dyn Write,
+        packets: Option<&AtomicBool>,
+    ) -> Result<Summary, ClientError> {
         let Client { path, runtime, stream } = self;
         let wrong = |why: String| ClientError::Connection { path: path.clone(), why };
         let body = serde_json::to_vec(ask).map_err(|e| wrong(e.to_string()))?;
@@ -90,9 +104,20 @@ impl Client {
             }
             let mut said = parts.headers;
             let mut text = Vec::new();
-            while let Some(frame) = body.frame().await {
+            loop {
+                let frame = match tokio::time::timeout(LOOK, body.frame()).await {
+                    Ok(Some(frame)) => frame,
+                    Ok(None) => break,
+                    Err(_) if packets.is_some_and(|enough| enough.load(Relaxed)) => {
+                        return Err(ClientError::Interrupted);
+                    }
+                    Err(_) => continue,
+                };
+                if packets.is_some_and(|enough| enough.load(Relaxed)) {
+                    return Err(ClientError::Interrupted);
+                }
                 match frame.map_err(broken)?.into_data() {
-                    Ok(data) if packets => {
+                    Ok(data) if packets.is_some() => {
                         out.write_all(&data).and_then(|()| out.flush()).map_err(ClientError::Write)?;
                     }
                     Ok(data) => text.extend_from_slice(&data),

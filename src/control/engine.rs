@@ -1,29 +1,74 @@
-//! What the daemon answers from: its store, and what it holds of it between questions. Shared by the query threads; holds nothing that
-//! capture waits on.
+//! What the daemon answers from: its store, what it holds of it between questions, and what is in memory. Shared by the query threads;
+//! holds nothing that capture waits on.
 
-use crate::query::pace::Pace;
-use crate::query::{self, PacketSink, Query, QueryError, Summary};
-use std::path::{Path, PathBuf};
+use crate::query::pace::{Freely, Pace};
+use crate::query::view::View;
+use crate::query::{self, Follower, PacketSink, Query, QueryError, Summary};
+use crate::recent::{Recent, Shown};
+use crate::store::live::Live;
+use std::path::Path;
+use std::sync::Arc;
 
 /// The store as the recorder's own process sees it.
 pub struct Engine {
-    store: PathBuf,
+    live: Live,
     held: query::Engine,
+    recent: Option<Arc<Recent>>,
 }
 
 impl Engine {
-    /// Of this store.
-    pub fn new(store: &Path) -> Engine {
-        Engine { store: store.to_owned(), held: query::Engine::new(store) }
+    /// Of this store; `recent`: what of it is in memory.
+    pub fn new(live: Live, recent: Option<Arc<Recent>>) -> Engine {
+        Engine { held: query::Engine::new(live.layout().root()), live, recent }
     }
 
     /// The store.
     pub fn store(&self) -> &Path {
-        &self.store
+        self.live.layout().root()
+    }
+
+    fn shown(&self) -> Shown {
+        self.recent.as_ref().map_or_else(|| Arc::new([]) as Shown, |r| r.shown())
     }
 
     /// Answers.
     pub fn answer(&self, query: &Query, pace: &dyn Pace, out: &mut dyn PacketSink) -> Result<Summary, QueryError> {
-        self.held.answer(query, &[], pace, out)
+        // Memory first: what is not in it by then is in the files.
+        let shown = self.shown();
+        self.held.answer_live(query, &shown, self.live.unsealed(), pace, out)
+    }
+
+    /// A follower, at the beginning of its past.
+    pub fn follow(&self, query: &Query) -> Result<Follower, QueryError> {
+        let shown = self.shown();
+        Follower::new(query, self.live.layout(), &self.view(&shown, query, &Freely)?)
+    }
+
+    /// What has come since its last round; true: that was the last. `rest`: nothing comes any more, nothing is held back.
+    pub fn round(
+        &self,
+        follower: &mut Follower,
+        query: &Query,
+        rest: bool,
+        pace: &dyn Pace,
+        out: &mut dyn PacketSink,
+    ) -> Result<bool, QueryError> {
+        // In this order: all packets before that time are in what is looked at afterwards.
+        let before = if rest { u64::MAX } else { self.live.complete_before() };
+        let shown = self.shown();
+        follower.round(&self.view(&shown, query, pace)?, before, out)
+    }
+
+    /// The end of a follower.
+    pub fn finish(&self, follower: Follower) -> Result<Summary, QueryError> {
+        follower.finish(self.live.layout())
+    }
+
+    fn view<'a>(&self, shown: &'a Shown, query: &Query, pace: &'a dyn Pace) -> Result<View<'a>, QueryError> {
+        let open = if query.memory_only { Vec::new() } else { self.live.unsealed() };
+        let sealed = if query.memory_only { Default::default() } else { self.held.shelf()? };
+        let mut view = View { open, sealed, recent: shown, pace };
+        view.once();
+        Ok(view)
     }
 }

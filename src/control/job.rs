@@ -4,9 +4,10 @@
 use super::ask::Form;
 use super::engine::Engine;
 use super::stream::{Message, Refusal, Stream};
+use crate::limits::FOLLOW_NS;
 use crate::query::output::{Format, Nothing};
 use crate::query::pace::{Pace, Stopped};
-use crate::query::{OutputError, Query, QueryError, Summary, text};
+use crate::query::{OutputError, Query, QueryError, Summary};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -89,17 +90,67 @@ impl Job {
             let _ = to.blocking_send(last);
             return (answer, 0);
         };
-        let format = match form {
+        let mut stream = Stream::new(to, form.into(), bytes);
+        let answer = engine.answer(&query, &measure, &mut stream).map_err(|e| refusal(&e));
+        let sent = stream.last_words(&answer);
+        (answer, sent)
+    }
+}
+
+/// A follower on a thread of its own.
+pub struct Following {
+    /// The question.
+    pub query: Query,
+    /// Format of the packets.
+    pub form: Form,
+    /// Bytes that the answer may have.
+    pub bytes: u64,
+    /// How long, ns.
+    pub lasting: Option<u64>,
+    /// Nobody waits for it any more.
+    pub cancel: Cancel,
+    /// The recorder ends: what has come is given out, then the follower ends in order.
+    pub ending: Cancel,
+    /// Where the answer goes.
+    pub to: Sender<Message>,
+}
+
+impl Following {
+    /// Follows. Returns as [`Job::run`].
+    pub fn run(self, engine: &Engine) -> (Result<Summary, Refusal>, u64) {
+        let mut stream = Stream::new(self.to.clone(), self.form.into(), self.bytes);
+        let answer = self.follow(engine, &mut stream).map_err(|e| refusal(&e));
+        let sent = stream.last_words(&answer);
+        (answer, sent)
+    }
+
+    fn follow(&self, engine: &Engine, stream: &mut Stream) -> Result<Summary, QueryError> {
+        let until = self.lasting.and_then(|ns| Instant::now().checked_add(Duration::from_nanos(ns)));
+        let measure = Measure::new(self.cancel.clone(), Cancel::default(), None);
+        let mut follower = engine.follow(&self.query)?;
+        loop {
+            let over = until.is_some_and(|t| Instant::now() >= t);
+            let ending = self.ending.cancelled();
+            let last = engine.round(&mut follower, &self.query, ending, &measure, stream)?;
+            // Also when nothing was found: the client sees that it is being served.
+            stream.push()?;
+            if last || over || ending {
+                return engine.finish(follower);
+            }
+            if !measure.go_on() {
+                return Err(QueryError::Stopped(Stopped::Gone));
+            }
+            std::thread::sleep(Duration::from_nanos(FOLLOW_NS));
+        }
+    }
+}
+
+impl From<Form> for Format {
+    fn from(form: Form) -> Format {
+        match form {
             Form::Pcapng => Format::Pcapng,
             Form::Pcap => Format::Pcap,
-        };
-        let mut stream = Stream::new(to, format, bytes);
-        let answer = engine.answer(&query, &measure, &mut stream).map_err(|e| refusal(&e));
-        let sent = match &answer {
-            Ok(s) => stream.end(text(s).trim_end(), |rest| Message::End(rest, s.clone().into())),
-            Err(r) => stream.end(&format!("cut short: {}", r.error), |rest| Message::Failed(rest, r.clone())),
-        };
-        (answer, sent)
+        }
     }
 }
 

@@ -17,7 +17,7 @@ mod server;
 mod socket;
 mod stream;
 
-pub use ask::{Ask, Form};
+pub use ask::{Ask, Form, Long, When};
 pub use client::{Client, ClientError};
 pub use engine::Engine;
 pub use server::Server;

@@ -4,13 +4,14 @@ use super::ask::Ask;
 use super::audit::{Audit, Line};
 use super::clients::{Clients, Peer};
 use super::engine::Engine;
-use super::job::{Cancel, Job, Measure};
+use super::job::{Cancel, Following, Job, Measure};
 use super::pool::Pool;
 use super::reply::{self, CancelOnDrop};
 use super::stream::{Message, Refusal};
 use super::{Form, Limits};
 use crate::ledger;
-use crate::limits::ASK_BYTES_MAX;
+use crate::limits::{ASK_BYTES_MAX, FOLLOWERS_MAX};
+use crate::query::{Summary, priority};
 use crate::store::layout::Layout;
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -19,6 +20,7 @@ use axum::http::Response;
 use axum::routing::{get, post};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::channel;
 
 /// What all requests share.
@@ -33,6 +35,8 @@ pub struct Shared {
     pub clients: Clients,
     /// The audit log.
     pub audit: Audit,
+    /// Places for followers.
+    pub followers: Arc<Semaphore>,
     /// The recorder ends.
     pub ending: Cancel,
     /// What the recorder says of itself, at most a second old.
@@ -131,17 +135,20 @@ async fn answer(shared: Arc<Shared>, peer: Peer, request: &str, body: Read, pack
         );
         return shared.refuse(line, 429, why);
     };
-    let cancel = Cancel::default();
+    let lasting = match ask.lasting() {
+        Ok(lasting) => lasting,
+        Err(why) => return shared.refuse(line, 400, why),
+    };
+    if ask.follow && !packets {
+        return shared.refuse(line, 400, "a count has no future: follow is for /v1/query".into());
+    }
+    let (cancel, ending, bytes) = (Cancel::default(), shared.ending.clone(), shared.limits.bytes);
     let (to, mut from) = channel(CHUNKS_WAITING);
-    let measure = Measure::new(cancel.clone(), shared.ending.clone(), Some(shared.limits.time_ns));
-    let form = packets.then_some(ask.format);
-    let job = Job { query, form, bytes: shared.limits.bytes, measure, to };
+    let guard = CancelOnDrop::new(cancel.clone());
     let (engine, audit) = (shared.engine.clone(), shared.audit.clone());
-    let guard = CancelOnDrop::new(cancel);
     let mut entry = line.clone();
-    let queued = shared.pool.run(move || {
-        let _place = place;
-        let (answer, sent) = job.run(&engine);
+    let ended = move |answer: Result<Summary, Refusal>, sent: u64| {
+        drop(place);
         entry.bytes = sent;
         entry.took_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         match answer {
@@ -149,8 +156,31 @@ async fn answer(shared: Arc<Shared>, peer: Peer, request: &str, body: Read, pack
             Err(Refusal { status, error }) => (entry.status, entry.error) = (status, Some(error)),
         }
         audit.enter(entry);
-    });
-    if !queued {
+    };
+    let form = ask.format;
+    let begun = if ask.follow {
+        let Ok(seat) = shared.followers.clone().try_acquire_owned() else {
+            let why = format!("{FOLLOWERS_MAX} followers are as many as there can be: wait for one to end");
+            return shared.refuse(line, 429, why);
+        };
+        let following = Following { query, form, bytes, lasting, cancel, ending, to };
+        let thread = std::thread::Builder::new().name("follow".into());
+        let spawned = thread.spawn(move || {
+            priority::idle();
+            let (answer, sent) = following.run(&engine);
+            drop(seat);
+            ended(answer, sent);
+        });
+        spawned.is_ok()
+    } else {
+        let measure = Measure::new(cancel, ending, Some(shared.limits.time_ns));
+        let job = Job { query, form: packets.then_some(form), bytes, measure, to };
+        shared.pool.run(move || {
+            let (answer, sent) = job.run(&engine);
+            ended(answer, sent);
+        })
+    };
+    if !begun {
         return shared.refuse(line, 503, "more queries wait than the daemon takes: try again later".into());
     }
     match from.recv().await {

@@ -10,7 +10,7 @@ use super::reply;
 use super::routes::{Shared, router};
 use super::socket::{self, SocketError};
 use super::{Limits, Place, SOCKET};
-use crate::limits::{CLIENTS_MAX, JOBS_WAITING, QUERY_THREADS};
+use crate::limits::{CLIENTS_MAX, FOLLOWERS_MAX, JOBS_WAITING, QUERY_THREADS};
 use axum::extract::{Extension, Request};
 use axum::{Router, middleware};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -63,6 +63,7 @@ impl Server {
             clients: Clients::new(limits.queries),
             limits,
             audit,
+            followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             ending: Cancel::default(),
             status: Default::default(),
         });

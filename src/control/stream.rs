@@ -4,7 +4,7 @@
 
 use crate::limits::FIRST_CHUNK_NS;
 use crate::query::output::{Format, Output, Writer};
-use crate::query::{Answer, OutputError, PacketSink, Summary};
+use crate::query::{Answer, OutputError, PacketSink, Summary, text};
 use axum::body::Bytes;
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Write};
@@ -97,8 +97,16 @@ impl Stream {
         pushed
     }
 
+    /// Sends the summary, or why there is none; how many bytes were sent in all.
+    pub fn last_words(self, answer: &Result<Summary, Refusal>) -> u64 {
+        match answer {
+            Ok(s) => self.end(text(s).trim_end(), |rest| Message::End(rest, s.clone().into())),
+            Err(r) => self.end(&format!("cut short: {}", r.error), |rest| Message::Failed(rest, r.clone())),
+        }
+    }
+
     /// Sends the end. `comment` is the summary in words.
-    pub fn end(self, comment: &str, last: impl FnOnce(Bytes) -> Message) -> u64 {
+    fn end(self, comment: &str, last: impl FnOnce(Bytes) -> Message) -> u64 {
         self.hold.set(true);
         let rest = match self.writer.finish(comment) {
             Ok(chunks) => Bytes::from(chunks.held),

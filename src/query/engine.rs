@@ -76,6 +76,11 @@ impl Engine {
         held.sealed.iter().map(|s| s.skip.as_ref().map_or(0, Skip::bytes) + size_of::<Sealed>()).sum()
     }
 
+    /// The sealed ones.
+    pub fn shelf(&self) -> Result<Shelf, QueryError> {
+        Ok(self.sealed()?)
+    }
+
     fn sealed(&self) -> Result<Shelf, StoreError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = |(dir, then): &(PathBuf, Option<SystemTime>)| then.is_none() || changed_at(dir) != *then;

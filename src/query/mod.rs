@@ -6,6 +6,7 @@
 mod community;
 mod conn;
 mod engine;
+mod follow;
 mod judge;
 pub mod lang;
 mod merge;
@@ -16,11 +17,13 @@ pub mod priority;
 mod run;
 mod select;
 mod summary;
+pub mod view;
 mod words;
 
 pub use community::{CommunityId, CommunityIdError};
 pub use conn::{ConnSpec, ConnSpecError};
 pub use engine::{Engine, Sealed};
+pub use follow::Follower;
 pub use run::{run, run_with};
 pub use summary::{Loss, Pruning, Summary};
 pub use words::text;

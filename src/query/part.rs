@@ -12,6 +12,7 @@ use super::summary::Summary;
 use crate::index::{Index, Run};
 use crate::limits::STRIPE_BYTES;
 use crate::store::list::SegmentRef;
+use crate::store::live::Unsealed;
 use crate::store::reader::{FoundPacket, ReadError, SegmentReader};
 use crate::store::scan::BlockRef;
 use std::collections::VecDeque;
@@ -138,6 +139,39 @@ impl Part {
             return Ok(None);
         }
         let Some(reader) = open(&segment, None, summary)? else { return Ok(None) };
+        Part::of_reader(segment, reader, q, summary)
+    }
+
+    /// The part of a segment that is being written between two of its offsets.
+    pub fn of_gap(
+        unsealed: &Unsealed,
+        gap: Range<u64>,
+        q: &Question<'_>,
+        summary: &mut Summary,
+    ) -> Result<Option<Part>, QueryError> {
+        let segment = unsealed.segment.clone();
+        let Some(header) = &unsealed.header else { return Part::of_file(segment, q, summary) };
+        if !q.wants_class(&header.class) {
+            return Ok(None);
+        }
+        let reader = match SegmentReader::open_part(&segment.path, header.clone(), gap.clone()) {
+            Ok(reader) => reader,
+            // It has been sealed meanwhile: what it had stays where it was in it.
+            Err(ReadError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                let part = Part::of_file(segment, q, summary)?;
+                return Ok(part.map(|p| p.without(&[0..gap.start, gap.end..u64::MAX])));
+            }
+            Err(e) => return Err(e.into()),
+        };
+        Part::of_reader(segment, reader, q, summary)
+    }
+
+    fn of_reader(
+        segment: SegmentRef,
+        reader: SegmentReader,
+        q: &Question<'_>,
+        summary: &mut Summary,
+    ) -> Result<Option<Part>, QueryError> {
         if !q.wants_class(&reader.header().class) {
             summary.pruning.by_class += 1;
             return Ok(None);
@@ -168,7 +202,7 @@ impl Part {
 
     /// Leaves out what lies at these offsets: it is read from memory.
     pub fn without(mut self, elsewhere: &[Range<u64>]) -> Part {
-        self.elsewhere = elsewhere.to_vec();
+        self.elsewhere.extend_from_slice(elsewhere);
         self
     }
 

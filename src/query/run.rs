@@ -10,15 +10,15 @@ use super::output::Nothing;
 use super::pace::{Freely, Pace};
 use super::part::{Part, Question};
 use super::summary::{Met, Summary, from_ledger};
+use super::view::View;
 use super::{Answer, PacketSink, Query, QueryError};
 use crate::index::{Run, Skip};
 use crate::ledger::only_imported;
 use crate::packet::Parser;
 use crate::store::layout::Layout;
 use crate::store::list::SegmentRef;
+use crate::store::live::Unsealed;
 use crate::units;
-use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,14 +33,6 @@ pub fn run_with(query: &Query, recent: &[Arc<Run>], out: &mut dyn PacketSink) ->
     Engine::new(&query.store).answer(query, recent, &Freely, out)
 }
 
-/// The segments of a store at one moment.
-struct View<'a> {
-    open: Vec<SegmentRef>,
-    sealed: Shelf,
-    recent: &'a [Arc<Run>],
-    pace: &'a dyn Pace,
-}
-
 impl Engine {
     /// Answers a query of this store; `recent` as for [`run_with`].
     pub fn answer(
@@ -51,7 +43,27 @@ impl Engine {
         out: &mut dyn PacketSink,
     ) -> Result<Summary, QueryError> {
         let (open, sealed) = if query.memory_only { Default::default() } else { self.segments()? };
+        let open = open.into_iter().map(|segment| Unsealed { segment, header: None }).collect();
         answer(query, self.layout(), &View { open, sealed, recent, pace }, out)
+    }
+
+    /// The same in the recorder's own process: `open` are its unsealed segments, looked at after `recent`.
+    pub fn answer_live(
+        &self,
+        query: &Query,
+        recent: &[Arc<Run>],
+        open: Vec<Unsealed>,
+        pace: &dyn Pace,
+        out: &mut dyn PacketSink,
+    ) -> Result<Summary, QueryError> {
+        let mut view = View { open, sealed: Shelf::default(), recent, pace };
+        if query.memory_only {
+            view.open.clear();
+        } else {
+            view.sealed = self.shelf()?;
+            view.once();
+        }
+        answer(query, self.layout(), &view, out)
     }
 }
 
@@ -85,24 +97,7 @@ fn answer(query: &Query, layout: &Layout, view: &View<'_>, out: &mut dyn PacketS
             return Err(error.into());
         }
     }
-    let mut parts = Vec::new();
-    for run in view.recent {
-        parts.extend(Part::of_run(run.clone(), &question, &mut summary));
-    }
-    let mut elsewhere: HashMap<u64, Vec<Range<u64>>> = HashMap::new();
-    for held in view.recent.iter().map(|r| r.reader()) {
-        elsewhere.entry(held.header().number).or_default().push(held.span());
-    }
-    let mut add = |part: Option<Part>, number: u64| match elsewhere.get(&number) {
-        Some(ranges) => parts.extend(part.map(|p| p.without(ranges))),
-        None => parts.extend(part),
-    };
-    for segment in view.open.iter().take_while(|_| view.pace.go_on()) {
-        add(Part::of_file(segment.clone(), &question, &mut summary)?, segment.number);
-    }
-    for sealed in view.sealed.iter() {
-        add(Part::of_sealed(sealed, &question, &mut summary)?, sealed.segment.number);
-    }
+    let parts = view.parts(&question, &mut summary)?;
     let (parser, mut met, mut merge) = (Parser::new(0, true), Met::default(), Merge::new(parts));
     loop {
         let limited = query.limit.is_some_and(|limit| summary.packets >= limit);
@@ -146,26 +141,29 @@ fn answer(query: &Query, layout: &Layout, view: &View<'_>, out: &mut dyn PacketS
     Ok(summary)
 }
 
-const ETHERNET: u16 = 1;
+pub(super) const ETHERNET: u16 = 1;
 
 /// A class that nobody has heard of is a slip of the pen.
-fn known_classes(query: &Query, view: &View<'_>) -> Result<(), QueryError> {
+pub(super) fn known_classes(query: &Query, view: &View<'_>) -> Result<(), QueryError> {
     if query.classes.is_empty() {
         return Ok(());
     }
     let in_memory = view.recent.iter().map(|r| r.reader().header().class.as_str());
-    let mut have: Vec<&str> = view.sealed.iter().filter_map(|s| s.segment.class.as_deref()).chain(in_memory).collect();
+    let open = view.open.iter().filter_map(|s| s.segment.class.as_deref());
+    let sealed = view.sealed.iter().filter_map(|s| s.segment.class.as_deref());
+    let mut have: Vec<&str> = sealed.chain(in_memory).chain(open).collect();
     have.sort_unstable();
     have.dedup();
-    // Unsealed segments do not tell theirs in the listing.
-    match query.classes.iter().find(|c| view.open.is_empty() && !have.contains(&c.as_str())) {
+    // Unsealed segments of another process do not tell theirs in the listing.
+    let all_told = view.open.iter().all(|s| s.segment.class.is_some());
+    match query.classes.iter().find(|c| all_told && !have.contains(&c.as_str())) {
         Some(class) => Err(QueryError::Class { class: class.clone(), have: have.join(", ") }),
         None => Ok(()),
     }
 }
 
 /// From and to, Unix ns, the end exclusive.
-fn window(query: &Query, layout: &Layout, view: &View<'_>, now: u64) -> Result<(u64, u64), QueryError> {
+pub(super) fn window(query: &Query, layout: &Layout, view: &View<'_>, now: u64) -> Result<(u64, u64), QueryError> {
     let (from, to) = (query.since.unwrap_or(0), query.until.unwrap_or(u64::MAX));
     let Some(last) = query.last else { return Ok((from, to)) };
     if !only_imported(&layout.ledger())? {
@@ -174,8 +172,8 @@ fn window(query: &Query, layout: &Layout, view: &View<'_>, now: u64) -> Result<(
     let mut newest = Summary::default();
     let everything =
         Question { plan: &Plan::All, from: 0, to: u64::MAX, classes: &[], full_scan: false, pace: &Freely };
-    for segment in &view.open {
-        Part::of_file(segment.clone(), &everything, &mut newest)?;
+    for open in &view.open {
+        Part::of_file(open.segment.clone(), &everything, &mut newest)?;
     }
     for sealed in view.sealed.iter() {
         Part::of_sealed(sealed, &everything, &mut newest)?;
@@ -184,14 +182,15 @@ fn window(query: &Query, layout: &Layout, view: &View<'_>, now: u64) -> Result<(
 }
 
 /// Link types of the segments, those that can be opened.
-fn link_types(view: &View<'_>) -> Vec<u16> {
+pub(super) fn link_types(view: &View<'_>) -> Vec<u16> {
     let opened = |s: &SegmentRef| Some(s.open().ok()??.link_type());
     let sealed = view.sealed.iter().filter_map(|s| match s.skip.as_ref().map(Skip::about) {
         Some(about) if about.version > 1 => Some(about.link_type),
         _ => opened(&s.segment),
     });
     let memory = view.recent.iter().map(|r| r.reader().link_type());
-    let mut types: Vec<u16> = view.open.iter().filter_map(opened).chain(sealed).chain(memory).collect();
+    let mut types: Vec<u16> =
+        view.open.iter().map(|u| &u.segment).filter_map(opened).chain(sealed).chain(memory).collect();
     types.sort_unstable();
     types.dedup();
     types

@@ -123,6 +123,11 @@ impl Summary {
 pub struct Met(HashMap<Key, (u64, u64)>);
 
 impl Met {
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Notes a packet.
     pub fn note(&mut self, key: Key, time: u64) {
         let times = self.0.entry(key).or_insert((time, time));

@@ -12,6 +12,7 @@ use super::{Observer, Outcome};
 use crate::config::Settings;
 use crate::control::Server;
 use crate::metrics::account::{Account, SourceCounts};
+use crate::recent::Keeping;
 use crate::record::statistics::{Connections, Sample};
 use crate::source::clock::monotonic;
 use crate::store::Store;
@@ -24,12 +25,16 @@ use std::time::Duration;
 
 /// How often it looks around.
 const ROUND: Duration = Duration::from_millis(50);
+/// The last blocks come into memory within this time, so that followers get them from there.
+const DRAIN: Duration = Duration::from_secs(1);
 const SECOND: u64 = 1_000_000_000;
 
 /// What a recording is made of once it runs.
 pub struct Running {
     /// Where questions are answered.
     pub api: Option<Server>,
+    /// Recent packets in memory.
+    pub recent: Option<Keeping>,
     /// The source.
     pub capture: Capture,
     /// The workers.
@@ -156,8 +161,12 @@ impl Control {
         let mut last = self.sample();
         self.enter(&last);
         let receipts_lost = self.run.scribe.finish() + self.run.workers.totals().tracker.receipts_lost;
-        let Running { api, capture, store, store_events, mut books, .. } = self.run;
+        let Running { api, recent, capture, store, store_events, mut books, .. } = self.run;
+        if let Some(recent) = &recent {
+            recent.recent().drain(DRAIN);
+        }
         drop(api);
+        drop(recent);
         last.holdings = store.close();
         for event in store_events.try_iter() {
             books.store_event(units::now(), &event);

@@ -92,5 +92,8 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
     }
     plan.add("tallies", workers, "tables", tallies(settings, ports));
     plan.add("blocks", workers * sizes.blocks, "blocks", BLOCK_BYTES);
+    if settings.memory > 0 {
+        plan.add_bytes("recent packets", settings.memory);
+    }
     Ok(plan)
 }

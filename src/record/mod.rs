@@ -23,6 +23,7 @@ use crate::iface::Request;
 use crate::ledger::{LEDGER_BYTES, RECEIPTS_BYTES, Receipts};
 use crate::metrics::account::{Broken, SourceKind};
 use crate::metrics::http::Endpoint;
+use crate::recent::{Keeping, Recent};
 use crate::source::Source;
 use crate::source::file::{FileReport, FileSource};
 use crate::source::live::{Live, LivePlan, Survey};
@@ -116,6 +117,7 @@ pub fn run(settings: &Settings, observer: &mut dyn Observer) -> Result<Outcome, 
 struct Start<'a> {
     settings: &'a Settings,
     common: Common<'a>,
+    recent: Option<Keeping>,
     store: Store,
     store_events: Receiver<StoreEvent>,
     signals: Signals,
@@ -126,9 +128,11 @@ impl<'a> Start<'a> {
     fn new(settings: &'a Settings, sizes: Sizes) -> Result<Start<'a>, RecordError> {
         let common = Common::new(settings, sizes)?;
         let endpoint = settings.metrics.as_ref().map(Endpoint::bind).transpose()?;
-        let (store, store_events) = common.store()?;
+        let start = |bytes| Recent::start(bytes as usize).map_err(RecordError::system("the memory of recent packets"));
+        let recent = (settings.memory > 0).then(|| start(settings.memory)).transpose()?;
+        let (store, store_events) = common.store(recent.as_ref().map(|r| &**r.recent()))?;
         let signals = Signals::new().map_err(RecordError::system("signals"))?;
-        Ok(Start { settings, common, store, store_events, signals, endpoint })
+        Ok(Start { settings, common, recent, store, store_events, signals, endpoint })
     }
 
     fn run<Src, K>(
@@ -141,7 +145,7 @@ impl<'a> Start<'a> {
         Src: Source + Send + 'static,
         K: Shunt + Send + 'static,
     {
-        let Start { settings, common, store, store_events, signals, endpoint } = self;
+        let Start { settings, common, recent, store, store_events, signals, endpoint } = self;
         let kind = match capture.kind() {
             SourceKind::Xdp => "xdp",
             SourceKind::Packet => "packet",
@@ -158,9 +162,10 @@ impl<'a> Start<'a> {
         // Until the account is closed.
         let _server = endpoint.map(serve).transpose().map_err(RecordError::system("the metrics' threads"))?;
         let facts = facts(settings, &common.sizes, kind, capture.shunt_slots());
-        let engine = Engine::new(layout.root());
+        let engine = Engine::new(store.live(), recent.as_ref().map(|r| r.recent().clone()));
         let api = Server::start(&settings.api, layout.root(), engine, settings.api_limits.clone())?;
-        let running = Running { api, capture, workers, scribe, store, store_events, books, signals, facts, board };
+        let running =
+            Running { api, recent, capture, workers, scribe, store, store_events, books, signals, facts, board };
         Ok(Control::new(running).run(settings, observer))
     }
 }

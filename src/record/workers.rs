@@ -16,6 +16,7 @@ use crate::metrics::latency::Distribution;
 use crate::metrics::publish::sum;
 use crate::metrics::tallies::{Row, Tallies};
 use crate::packet::Parser;
+use crate::recent::Recent;
 use crate::source::Source;
 use crate::store::event::StoreEvent;
 use crate::store::{Options, Store};
@@ -71,7 +72,7 @@ impl<'a> Common<'a> {
     }
 
     /// Opens the store, or makes it. Its events come out of the receiver.
-    pub fn store(&self) -> Result<(Store, Receiver<StoreEvent>), RecordError> {
+    pub fn store(&self, recent: Option<&Recent>) -> Result<(Store, Receiver<StoreEvent>), RecordError> {
         let (tell, events) = channel();
         let indexer = Arc::new(Indexer::new(&self.settings.store));
         let indexing = indexer.clone();
@@ -85,6 +86,7 @@ impl<'a> Common<'a> {
             classes: self.settings.classes.iter().map(|c| (c.name.clone(), c.disk)).collect(),
             workers: self.sizes.workers,
             sync: Duration::from_nanos(SYNC_NS),
+            inbox: recent.map(|r| r.inbox().clone()),
             index: Box::new(move |segment| indexing.index(segment)),
         };
         let store = Store::create_or_open(&self.settings.store, options)?;

@@ -4,9 +4,11 @@
 use super::catalog::Publisher;
 use super::event::StoreEvent;
 use super::format::{FORMAT_VERSION, StoreId};
+use super::inbox::Inbox;
 use super::keeper::shelf::{Budget, Holding};
 use super::keeper::{EventHook, IndexHook, KeeperCounts, Plan, Running, Supply};
 use super::layout::{self, Layout};
+use super::live::Live;
 use super::lock::Lock;
 use super::recover;
 use super::writer::Writer;
@@ -32,6 +34,8 @@ pub struct Options {
     pub workers: usize,
     /// fdatasync at least this often.
     pub sync: Duration,
+    /// Where written blocks go to stay in memory.
+    pub inbox: Option<Arc<Inbox>>,
     /// Builds a sealed segment's index.
     pub index: IndexHook,
     /// Takes events.
@@ -46,6 +50,7 @@ impl Default for Options {
             classes: vec![("all".to_owned(), None)],
             workers: 1,
             sync: Duration::from_nanos(SYNC_NS),
+            inbox: None,
             index: Box::new(|_| {}),
             on_event: Box::new(|_| {}),
         }
@@ -147,7 +152,7 @@ impl Store {
         }
         let catalog = Publisher::create(&layout, &id).map_err(at(&layout.catalog()))?;
         let found = recover::recover(&layout, &id, &|e: StoreEvent| (options.on_event)(e))?;
-        let supply = Arc::new(Supply::new(id, names, spares));
+        let supply = Arc::new(Supply::new(id, names, spares, options.inbox));
         let budget = Budget {
             total: options.budget,
             classes: options.classes.iter().filter_map(|(n, b)| b.map(|b| (n.clone(), b))).collect(),
@@ -167,6 +172,11 @@ impl Store {
     /// Paths of this store.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// The store as this process's questions read it.
+    pub fn live(&self) -> Live {
+        Live::new(self.supply.clone(), self.layout.clone())
     }
 
     /// What the disk holds of each class, as of at most a second ago; cheap.

@@ -30,12 +30,13 @@ pub struct OpenSegment {
     /// The file.
     pub file: Arc<File>,
     /// What its header says; the keeper writes it anew if the writer could not.
-    header: OnceLock<SegmentHeader>,
+    header: OnceLock<Arc<SegmentHeader>>,
     stage: AtomicU8,
     class: AtomicU16,
     worker: AtomicU16,
     committed: AtomicU64,
     durable: AtomicU64,
+    settled: AtomicU64,
     packets: AtomicU64,
     last: AtomicU64,
     arrived: AtomicU64,
@@ -56,6 +57,7 @@ impl OpenSegment {
             worker: AtomicU16::new(0),
             committed: AtomicU64::new(0),
             durable: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
             packets: AtomicU64::new(0),
             last: AtomicU64::new(0),
             arrived: AtomicU64::new(0),
@@ -81,12 +83,17 @@ impl OpenSegment {
 
     /// Writer: what the header says.
     pub fn set_header(&self, header: SegmentHeader) {
-        let _ = self.header.set(header);
+        let _ = self.header.set(Arc::new(header));
     }
 
     /// What the header says, once the segment is open.
     pub fn header(&self) -> Option<&SegmentHeader> {
-        self.header.get()
+        self.header.get().map(|h| &**h)
+    }
+
+    /// The same, to keep.
+    pub fn shared_header(&self) -> Option<Arc<SegmentHeader>> {
+        self.header.get().cloned()
     }
 
     /// Writer: so many bytes are given to the disk.
@@ -140,6 +147,16 @@ impl OpenSegment {
     /// All before this offset is complete.
     pub fn durable(&self) -> u64 {
         self.durable.load(Ordering::Acquire)
+    }
+
+    /// All before this offset can be read: from memory or, where it did not get there, from the file.
+    pub fn settle(&self, offset: u64) {
+        self.settled.fetch_max(offset, Ordering::AcqRel);
+    }
+
+    /// How far it can be read.
+    pub fn settled(&self) -> u64 {
+        self.settled.load(Ordering::Acquire)
     }
 
     /// Packets before [`durable`](OpenSegment::durable).

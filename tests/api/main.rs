@@ -3,10 +3,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod follow;
 mod rig;
 
 use common::{Retrotap, libpcap};
-use rig::{Daemon, packet, request, sized};
+use rig::{Daemon, packet, request, sized, timed};
 use std::io::{Read, Write};
 
 /// A pcapng without its last block, the statistics with the summary: only that may differ between two equal answers.
@@ -17,8 +18,17 @@ fn without_end(file: &[u8]) -> &[u8] {
 
 #[test]
 fn the_socket_and_the_files_give_the_same_answer() {
+    same_answers("0");
+}
+
+#[test]
+fn memory_and_the_files_give_the_same_answer() {
+    same_answers("64MiB");
+}
+
+fn same_answers(memory: &str) {
     let r = Retrotap::default();
-    let mut daemon = Daemon::start(&r, &[]);
+    let mut daemon = Daemon::start(&r, &["--memory", memory]);
     daemon.feed((0..20_000).map(packet));
     daemon.until_count(20_000);
     for filter in ["", "host 10.0.0.7", "net 10.0.0.0/26 and udp", "not host 10.0.0.1", "port 99"] {
@@ -54,6 +64,36 @@ fn the_socket_and_the_files_give_the_same_answer() {
     // Nobody answers any more: the files do.
     assert!(!r.store().join("api.sock").exists());
     assert_eq!(r.run(&["query", "--count"]).text(), "20000\n");
+}
+
+/// More than memory holds, asked while it comes: busy and rare hosts, of which memory has all, some or nothing any more; packets of
+/// equal times; windows that end before memory begins. The ancestor answered a quarter of the first with nothing.
+#[test]
+fn memory_that_has_wrapped_hides_nothing() {
+    let r = Retrotap::default();
+    let mut daemon = Daemon::start(&r, &["--memory", "16MiB"]);
+    let mut fed = 0;
+    for upto in [5_000, 12_000, 20_000, 30_000, 40_000u32] {
+        // Four packets have each time.
+        daemon.feed((fed..upto).map(|n| timed(n, 1400, n / 4)));
+        fed = upto;
+        daemon.until_count(u64::from(upto));
+        for (body, truth) in [
+            (r#"{"filter": "host 10.9.9.9"}"#.to_owned(), upto),
+            (r#"{"filter": "host 10.0.0.7"}"#.to_owned(), (upto - 8) / 256 + 1),
+            (r#"{"conn": "udp 10.0.0.9:12345 10.9.9.9:53"}"#.to_owned(), (upto - 10) / 256 + 1),
+            (r#"{"filter": "udp", "since": "1700000000", "until": "1700000001"}"#.to_owned(), 4_000),
+            (r#"{"filter": "host 10.3.3.3"}"#.to_owned(), 0),
+        ] {
+            let (status, summary) = daemon.ask("/v1/count", &body);
+            assert_eq!((status, &summary["packets"]), (200, &truth.into()), "of {upto}: {body}: {summary}");
+        }
+        let (_, newest) = daemon.ask("/v1/count", r#"{"memory_only": true}"#);
+        let held = newest["packets"].as_u64().expect("a number");
+        assert!(held > 2_000 && held <= u64::from(upto) && held < 14_000, "{held} of {upto} in 16 MiB");
+    }
+    assert_eq!(daemon.stop()["stored"]["packets"], 40_000);
+    assert_eq!(r.run(&["query", "--count"]).text(), "40000\n");
 }
 
 #[test]

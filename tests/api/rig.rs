@@ -150,7 +150,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    fn of(all: &[u8]) -> Reply {
+    pub fn of(all: &[u8]) -> Reply {
         let at = all.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
         let head = String::from_utf8(all[..at].to_vec()).expect("text").to_lowercase();
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
@@ -187,6 +187,11 @@ pub fn packet(n: u32) -> Vec<u8> {
 
 /// The same with so many bytes.
 pub fn sized(n: u32, len: u16) -> Vec<u8> {
+    timed(n, len, n)
+}
+
+/// The same at this millisecond.
+pub fn timed(n: u32, len: u16, ms: u32) -> Vec<u8> {
     let mut p = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0];
     p.extend((len - 14).to_be_bytes());
     p.extend([0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, n as u8, 10, 9, 9, 9, 0x30, 0x39, 0, 53]);
@@ -195,7 +200,7 @@ pub fn sized(n: u32, len: u16) -> Vec<u8> {
     p.extend(n.to_be_bytes());
     p.resize(usize::from(len), 0);
     let mut record = Vec::new();
-    for v in [1_700_000_000 + n / 1000, n % 1000 * 1_000_000, u32::from(len), u32::from(len)] {
+    for v in [1_700_000_000 + ms / 1000, ms % 1000 * 1_000_000, u32::from(len), u32::from(len)] {
         record.extend(v.to_le_bytes());
     }
     record.extend(p);

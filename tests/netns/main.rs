@@ -385,3 +385,40 @@ fn af_packet_keeps_the_same() {
     assert_eq!(losses(&account), 0, "{account:#?}");
     assert_eq!(account.worker.stored, truth.tally("kept"));
 }
+
+/// Followers of a live capture, one from before the load and one from its midst, through memory that holds a part of it: each gets
+/// what a query gives afterwards, packet by packet and in its order.
+#[test]
+fn followers_get_what_a_query_gives_later() {
+    let Some(world) = World::new() else { return };
+    world.veth(0, 2);
+    let recorder =
+        world.record(None, &["-i", "tap0", "--source", "xdp", "--memory", "32MiB", "--segment-size", "8MiB"]);
+    let follow = |name: &str, filter: &str| {
+        let file = world.path(name);
+        let mut command = std::process::Command::new(world::RETROTAP);
+        command.args(["query", filter, "--follow", "--store"]).arg(world.store()).arg("-w").arg(&file);
+        let child = command.stdout(std::process::Stdio::null()).spawn().expect("a follower");
+        (child, file)
+    };
+    let mut followers = vec![(follow("early.pcapng", ""), "")];
+    let midst = std::thread::scope(|scope| {
+        let load = scope.spawn(|| world.load(&[&["--iface", "gen0"][..], &LAB].concat()));
+        std::thread::sleep(std::time::Duration::from_millis(900));
+        let midst = [(follow("midst.pcapng", ""), ""), (follow("some.pcapng", "tcp port 443"), "tcp port 443")];
+        load.join().expect("the load");
+        midst
+    });
+    followers.extend(midst);
+    let account = recorder.stop();
+    assert_eq!(losses(&account), 0, "{account:#?}");
+    for ((mut child, file), filter) in followers {
+        assert!(child.wait().expect("its end").success(), "{filter}");
+        let got = assert_in_time_order(&file);
+        let (_, answer) = world.query(&[filter]);
+        let want = assert_in_time_order(&answer);
+        assert!(!want.is_empty(), "{filter}");
+        assert_eq!(got.len(), want.len(), "{filter}");
+        assert!(got == want, "{filter}: the order");
+    }
+}

@@ -262,6 +262,7 @@ impl Keeper {
         }
         let spare = Arc::new(OpenSegment::new(number, generation, bytes, file));
         self.open.push(spare.clone());
+        self.supply.show_open(&self.open);
         if self.supply.put(spare).is_err() {
             // Only this thread puts, and there was room.
             return Ok(false);
@@ -277,6 +278,7 @@ impl Keeper {
             let unsealed = Unsealed { number: s.number, limit: s.committed(), header: s.header() };
             let sealed = seal::seal(&self.plan.layout, self.supply.store_id(), &unsealed, depth);
             self.open.retain(|o| o.number != s.number);
+            self.supply.show_open(&self.open);
             self.synced.remove(&s.number);
             match sealed {
                 Ok(Some(sealed)) => {

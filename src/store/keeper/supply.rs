@@ -5,6 +5,8 @@ use super::shelf::Holding;
 use crate::metrics::latency::Histogram;
 use crate::store::event::StoreEvent;
 use crate::store::format::StoreId;
+use crate::store::inbox::Inbox;
+use crate::store::live::Progress;
 use crate::store::segment::OpenSegment;
 use crossbeam_queue::ArrayQueue;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +30,12 @@ pub struct Supply {
     holdings: Mutex<(Vec<Holding>, KeeperCounts)>,
     /// From the arrival of a packet until a query finds it, ns: the oldest of each publication of the catalog.
     queryable_ns: Histogram,
+    /// Where written blocks go to stay in memory.
+    inbox: Option<Arc<Inbox>>,
+    /// Unsealed segments, spare ones included; between the keeper and who answers questions.
+    open: Mutex<Arc<[Arc<OpenSegment>]>>,
+    /// How far each writer is.
+    progress: Mutex<Vec<Arc<Progress>>>,
 }
 
 /// What the keeper has done and has to do.
@@ -51,7 +59,7 @@ pub struct KeeperCounts {
 
 impl Supply {
     /// For a store with these classes; the keeper holds so many spare segments ready.
-    pub fn new(store: StoreId, classes: Vec<String>, spares: usize) -> Supply {
+    pub fn new(store: StoreId, classes: Vec<String>, spares: usize, inbox: Option<Arc<Inbox>>) -> Supply {
         Supply {
             store,
             classes,
@@ -61,6 +69,9 @@ impl Supply {
             keeper: OnceLock::new(),
             holdings: Mutex::default(),
             queryable_ns: Histogram::default(),
+            inbox,
+            open: Mutex::new(Arc::new([])),
+            progress: Mutex::default(),
         }
     }
 
@@ -110,7 +121,34 @@ impl Supply {
         &self.queryable_ns
     }
 
-    pub(super) fn class_names(&self) -> &[String] {
+    /// Where written blocks go, if they stay in memory.
+    pub fn inbox(&self) -> Option<&Arc<Inbox>> {
+        self.inbox.as_ref()
+    }
+
+    /// Unsealed segments, spare ones included.
+    pub fn open_segments(&self) -> Arc<[Arc<OpenSegment>]> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn show_open(&self, open: &[Arc<OpenSegment>]) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = open.into();
+    }
+
+    /// A writer begins.
+    pub fn begin(&self) -> Arc<Progress> {
+        let progress = Arc::new(Progress::new());
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).push(progress.clone());
+        progress
+    }
+
+    /// How far each writer is.
+    pub fn progress(&self) -> Vec<Arc<Progress>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Names of the classes, by id.
+    pub fn class_names(&self) -> &[String] {
         &self.classes
     }
 

@@ -124,6 +124,30 @@ impl SegmentReader {
         Ok(Some(reader))
     }
 
+    /// Opens a part of an unsealed segment whose header is known: `part` begins and ends with a block.
+    pub fn open_part(
+        path: &Path,
+        header: Arc<SegmentHeader>,
+        part: std::ops::Range<u64>,
+    ) -> Result<SegmentReader, ReadError> {
+        let io = |source| ReadError::Io { path: path.to_owned(), source };
+        let file = files::read_direct(path).map_err(io)?;
+        let again = file.try_clone().map_err(io)?;
+        let mut reader = SegmentReader {
+            path: path.to_owned(),
+            header_len: format::header_bytes(&header.interfaces) as u64,
+            header,
+            bytes: Bytes::Direct(file, Mutex::new(None)),
+            blocks: Vec::new(),
+            bad: Vec::new(),
+            end: part.start,
+            checked: Vec::new(),
+            sums: None,
+        };
+        reader.look_to(&again, part.end, Depth::Whole).map_err(io)?;
+        Ok(reader)
+    }
+
     /// Looks for blocks that have been appended to an unsealed segment. `durable` as for
     /// [`open_unsealed`](SegmentReader::open_unsealed). Offsets stay valid, also after sealing.
     pub fn refresh(&mut self, durable: Option<u64>) -> Result<(), ReadError> {
@@ -159,6 +183,11 @@ impl SegmentReader {
     /// Which segment this is.
     pub fn header(&self) -> &SegmentHeader {
         &self.header
+    }
+
+    /// The same, to keep.
+    pub fn shared_header(&self) -> Arc<SegmentHeader> {
+        self.header.clone()
     }
 
     /// The interfaces, all of one link type; a packet's `iface` is an index into them.

@@ -93,6 +93,11 @@ impl OpenBlock {
         }
     }
 
+    /// Its earliest packet, Unix ns; `u64::MAX`: it has none.
+    pub fn first(&self) -> u64 {
+        self.totals.first
+    }
+
     /// Ends the block: statistics of its interfaces, and its length is known.
     pub fn close(mut self, class: ClassId, table: u16, stalled: u64, drops: impl Fn(u32) -> IfaceDrops) -> ClosedBlock {
         self.totals.stalled = stalled;

@@ -20,9 +20,13 @@ use crate::store::disk::buffers::Buffer;
 use crate::store::disk::{AnyDisk, Disk, Done};
 use crate::store::event::StoreEvent;
 use crate::store::format::IfaceDrops;
+use crate::store::inbox::{Filled, Inbox};
 use crate::store::keeper::Supply;
+use crate::store::live::Progress;
+use crate::store::segment::OpenSegment;
 use crate::store::sink::{Appended, Recorder, Sink, WriterStats};
 use block::{ClosedBlock, OpenBlock};
+use crossbeam_queue::ArrayQueue;
 use interfaces::Tables;
 use place::{Flight, Segment};
 use std::collections::VecDeque;
@@ -77,10 +81,22 @@ pub struct Writer<D = AnyDisk> {
     durable_ns: Arc<Histogram>,
     /// Writes are failing.
     failing: bool,
+    /// Where written blocks go, and where their buffers come back.
+    inbox: Option<Arc<Inbox>>,
+    home: Arc<ArrayQueue<Buffer>>,
+    away: usize,
+    /// By buffer index: time of the earliest packet in a closed block that can't be read yet; `u64::MAX`: none.
+    firsts: Vec<u64>,
+    progress: Arc<Progress>,
+    told: u64,
 }
 
 /// Buffers kept for segment headers.
 const HEADER_BUFFERS: usize = 2;
+/// One block in so many may be on its way to memory: the others absorb a stall of the disk.
+const BLOCKS_PER_COPY: usize = 4;
+/// How often it tells what can't be read yet.
+const TELL_NS: u64 = 1_000_000;
 /// How often it looks for the oldest block that is not durable.
 const LOOK_NS: u64 = 10_000_000;
 
@@ -101,6 +117,7 @@ impl<D: Disk> Writer<D> {
     pub(crate) fn on(worker: u16, mut free: Vec<Buffer>, disk: D, supply: Arc<Supply>) -> Writer<D> {
         let all = free.len();
         let headers = free.split_off(all - HEADER_BUFFERS);
+        let (inbox, progress) = (supply.inbox().cloned(), supply.begin());
         Writer {
             worker,
             disk,
@@ -127,6 +144,12 @@ impl<D: Disk> Writer<D> {
             unix: 0,
             durable_ns: Arc::default(),
             failing: false,
+            inbox,
+            home: Arc::new(ArrayQueue::new(all / BLOCKS_PER_COPY)),
+            away: 0,
+            firsts: vec![u64::MAX; all],
+            progress,
+            told: 0,
         }
     }
 
@@ -184,6 +207,7 @@ impl<D: Disk> Writer<D> {
     fn close(&mut self, stream: Stream) {
         let Stream { class, table, block, .. } = stream;
         let closed = block.close(class, table, self.stalled, |iface| self.tables.drops(table, iface));
+        self.firsts[usize::from(closed.buffer.index())] = closed.about.totals.first;
         self.waiting.push_back(closed);
     }
 
@@ -197,6 +221,42 @@ impl<D: Disk> Writer<D> {
                 i += 1;
             }
         }
+    }
+
+    /// Time of the earliest packet that can't be read yet.
+    fn unsettled(&self) -> u64 {
+        let open = self.streams.iter().map(|s| s.block.first());
+        open.chain(self.firsts.iter().copied()).min().unwrap_or(u64::MAX)
+    }
+
+    /// A block is durable with all before it: into memory, if there is one and it has room.
+    fn remember(&mut self, buffer: Buffer, offset: u64, len: u64, segment: &Arc<OpenSegment>) {
+        let mut buffer = buffer;
+        if let Some(inbox) = self.inbox.as_ref().filter(|_| self.away < self.home.capacity()) {
+            let (segment, home) = (segment.clone(), self.home.clone());
+            match inbox.give(Filled { buffer, len: len as usize, offset, segment, home }) {
+                Ok(()) => {
+                    self.away += 1;
+                    return;
+                }
+                Err(back) => buffer = back.buffer,
+            }
+        }
+        segment.settle(offset + len);
+        self.put_free(buffer);
+    }
+
+    /// Takes back what has been copied.
+    fn come_home(&mut self) {
+        while let Some(buffer) = self.home.pop() {
+            self.away -= 1;
+            self.put_free(buffer);
+        }
+    }
+
+    fn put_free(&mut self, buffer: Buffer) {
+        self.firsts[usize::from(buffer.index())] = u64::MAX;
+        self.free.push(buffer);
     }
 
     /// When the oldest block that is not durable was begun; 0: there is none.
@@ -232,6 +292,7 @@ impl<D: Disk> Writer<D> {
         }
         self.tick(now(start));
         self.abandon();
+        self.progress.set(u64::MAX, u64::MAX);
     }
 }
 
@@ -269,11 +330,16 @@ impl<D: Disk> Recorder for Writer<D> {
     fn tick(&mut self, mono_ns: u64) {
         self.now = self.now.max(mono_ns);
         self.reap();
+        self.come_home();
         self.close_aged();
         self.place_waiting();
         self.age_segments();
         self.release_segments();
         self.disk.submit();
+        if self.now.saturating_sub(self.told) >= TELL_NS {
+            self.told = self.now;
+            self.progress.set(self.unsettled(), self.now);
+        }
         if self.now.saturating_sub(self.looked) >= LOOK_NS {
             self.looked = self.now;
             self.oldest_pending = self.oldest_pending();

@@ -6,6 +6,7 @@
 use super::{ClosedBlock, Writer};
 use crate::class::ClassId;
 use crate::limits::{BLOCK_BYTES, OPEN_SEGMENTS_MAX, SEAL_AGE_NS, SECTOR_BYTES, WRITE_GIVE_UP_NS, WRITE_RETRY_NS};
+use crate::store::disk::buffers::Buffer;
 use crate::store::disk::{Disk, Done, FileSlot, Write};
 use crate::store::event::StoreEvent;
 use crate::store::format::{self, BlockName, BlockTotals, HEADER_BYTES_MAX, SegmentHeader};
@@ -50,6 +51,8 @@ struct Queued {
     first: u64,
     last: u64,
     done: bool,
+    /// The written block, until all before it are.
+    buffer: Option<Buffer>,
 }
 
 /// What is at the disk: a block, or a segment's header.
@@ -189,7 +192,7 @@ impl<D: Disk> Writer<D> {
         s.next += len as u64;
         s.shared.commit(s.next);
         let BlockTotals { packets, first, last, .. } = totals;
-        s.queue.push_back(Queued { offset, len: len as u64, packets, first, last, done: false });
+        s.queue.push_back(Queued { offset, len: len as u64, packets, first, last, done: false, buffer: None });
         let flight = Flight { segment: s.shared.number, offset, about, tries: 0 };
         self.flights[usize::from(buffer.index())] = Some(flight);
         self.disk.write(Write { file: s.slot, offset, buffer, from: 0, to: len });
@@ -215,8 +218,12 @@ impl<D: Disk> Writer<D> {
                 if std::mem::take(&mut self.failing) {
                     self.supply.tell(StoreEvent::WriteRecovered { worker: self.worker });
                 }
-                self.landed(&flight, true);
-                self.give_back(write.buffer, flight.about.is_none());
+                if flight.about.is_some() {
+                    self.landed(&flight, Some(write.buffer));
+                } else {
+                    self.landed(&flight, None);
+                    self.headers.push(write.buffer);
+                }
             }
             // A short write goes on where it stopped, at a multiple of the sector.
             Ok(n) if n >= SECTOR_BYTES => {
@@ -242,34 +249,36 @@ impl<D: Disk> Writer<D> {
             let (segment, offset) = (flight.segment, flight.offset);
             self.supply.tell(StoreEvent::WriteFailed { worker: self.worker, errno, segment, offset });
         }
-        self.landed(&flight, false);
-        let Some(mut about) = flight.about else { return self.give_back(write.buffer, true) };
+        self.abort(&flight);
+        let Some(mut about) = flight.about else { return self.headers.push(write.buffer) };
         let since = *about.failed.get_or_insert(self.now);
         if self.now - since >= WRITE_GIVE_UP_NS {
             self.failed += u64::from(about.totals.packets);
             self.supply.tell(StoreEvent::GivenUp { worker: self.worker, packets: about.totals.packets });
-            self.give_back(write.buffer, false);
+            self.put_free(write.buffer);
         } else {
             about.retry_at = self.now + WRITE_RETRY_NS;
             self.waiting.push_back(ClosedBlock { buffer: write.buffer, about });
         }
     }
 
-    /// Marks a write of a segment as over and moves `durable` on.
-    fn landed(&mut self, flight: &Flight, good: bool) {
-        let Some(s) = self.segments.iter_mut().find(|s| s.shared.number == flight.segment) else { return };
+    /// Marks a write of a segment as over, with its block if it is there now, and moves `durable` on. Blocks become readable in
+    /// the order of their offsets: a reader's place in a segment is one number.
+    fn landed(&mut self, flight: &Flight, block: Option<Buffer>) {
+        let Some(at) = self.segments.iter().position(|s| s.shared.number == flight.segment) else {
+            return block.into_iter().for_each(|b| self.put_free(b));
+        };
+        let s = &mut self.segments[at];
         if let Some(q) = s.queue.iter_mut().find(|q| q.offset == flight.offset) {
             q.done = true;
-            if !good {
-                (q.packets, q.last) = (0, 0);
-            }
-        }
-        if !good {
-            s.shared.break_off();
-            s.leaving = true;
+            q.buffer = block;
         }
         let (before, mut oldest) = (s.durable, 0);
-        while s.queue.front().is_some_and(|q| q.done) {
+        loop {
+            let s = &mut self.segments[at];
+            if !s.queue.front().is_some_and(|q| q.done) {
+                break;
+            }
             let Some(q) = s.queue.pop_front() else { break };
             s.durable = q.offset + q.len;
             s.packets += u64::from(q.packets);
@@ -279,15 +288,28 @@ impl<D: Disk> Writer<D> {
                 self.durable_ns.record(self.unix.saturating_sub(q.first));
                 oldest = if oldest == 0 { q.first } else { oldest.min(q.first) };
             }
+            if let Some(buffer) = q.buffer {
+                let segment = s.shared.clone();
+                self.remember(buffer, q.offset, q.len, &segment);
+            }
         }
+        let s = &self.segments[at];
         if s.durable != before {
             s.shared.advance(s.durable, s.packets, s.last);
             s.shared.arrived(oldest);
         }
     }
 
-    fn give_back(&mut self, buffer: crate::store::disk::buffers::Buffer, header: bool) {
-        if header { self.headers.push(buffer) } else { self.free.push(buffer) }
+    /// A write of a segment failed for good: there is a hole, and nothing more goes there.
+    fn abort(&mut self, flight: &Flight) {
+        if let Some(s) = self.segments.iter_mut().find(|s| s.shared.number == flight.segment) {
+            if let Some(q) = s.queue.iter_mut().find(|q| q.offset == flight.offset) {
+                (q.packets, q.last) = (0, 0);
+            }
+            s.shared.break_off();
+            s.leaving = true;
+        }
+        self.landed(flight, None);
     }
 
     /// Lets go of segments that are old.

@@ -1,0 +1,245 @@
+//! Following: the past, then what comes, each packet once and in the order of time. Owns a place for each segment (all before this
+//! offset was given out), and the packets that are too new: others, older ones, may still be on their way from another worker. A
+//! round reads what has come since the last one; from memory where it still is, from the files where the follower was slow.
+
+use super::conn::Which;
+use super::engine::Shelf;
+use super::judge::Judge;
+use super::lang::plan::Plan;
+use super::merge::Merge;
+use super::part::{Part, Question};
+use super::run::{ETHERNET, known_classes, link_types, window};
+use super::summary::{Met, Summary, from_ledger};
+use super::view::{View, gaps};
+use super::{Answer, PacketSink, Query, QueryError};
+use crate::packet::Parser;
+use crate::store::format::SegmentHeader;
+use crate::store::layout::Layout;
+use crate::store::reader::FoundPacket;
+use crate::units;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Time, worker, segment, offset: the order of an answer.
+type Order = (u64, u16, u64, u64);
+
+/// Connections that a follower counts; beyond, it says how many it met by then.
+const MET_MAX: usize = 1 << 20;
+
+/// One follower.
+pub struct Follower {
+    query: Query,
+    plan: Plan,
+    judge: Judge,
+    window: (u64, u64),
+    places: Places,
+    given: Given,
+    /// What reading it took.
+    read: Summary,
+    started: Instant,
+}
+
+/// How far it has read.
+#[derive(Default)]
+struct Places {
+    /// By segment: all before this offset.
+    upto: HashMap<u64, u64>,
+    /// Sealed, and read to their end.
+    finished: HashSet<u64>,
+    /// The sealed ones of the last round.
+    shelf: Shelf,
+}
+
+/// What it has given out and what it holds back.
+struct Given {
+    held: BTreeMap<Order, (FoundPacket<'static>, Arc<SegmentHeader>)>,
+    met: Met,
+    parser: Parser,
+    summary: Summary,
+    limit: Option<u64>,
+}
+
+impl Follower {
+    /// A follower that has read nothing; `view` is only looked at for its times and classes.
+    pub fn new(query: &Query, layout: &Layout, view: &View<'_>) -> Result<Follower, QueryError> {
+        known_classes(query, view)?;
+        let window = window(query, layout, view, units::now())?;
+        let (mut plan, mut which) = (Plan::of(&query.filter), None);
+        if let Some(conn) = &query.conn {
+            plan = plan.and(conn.plan());
+            which = Some(Which::Ends(conn.clone()));
+        } else if let Some(id) = &query.community {
+            // Of what comes nobody knows the addresses yet.
+            which = Some(Which::Community(id.clone()));
+        }
+        if query.full_scan {
+            plan = Plan::All;
+        }
+        let mut judge = Judge::new(&query.filter, query.any_layer, which);
+        if let (false, Some(error)) = (judge.prepare(ETHERNET), judge.error())
+            && !link_types(view).into_iter().any(|l| judge.prepare(l))
+        {
+            return Err(error.into());
+        }
+        let given = Given {
+            held: BTreeMap::new(),
+            met: Met::default(),
+            parser: Parser::new(0, true),
+            summary: Summary::default(),
+            limit: query.limit,
+        };
+        let (places, read) = (Places::default(), Summary::default());
+        Ok(Follower { query: query.clone(), plan, judge, window, places, given, read, started: Instant::now() })
+    }
+
+    /// Gives out what has come and is before `before`: all earlier packets are in `view`, which was looked at after `before` was
+    /// asked for. True: that was the last, by the limit or the end of the window.
+    pub fn round(&mut self, view: &View<'_>, before: u64, out: &mut dyn PacketSink) -> Result<bool, QueryError> {
+        let (from, to) = self.window;
+        let question = Question {
+            plan: &self.plan,
+            from,
+            to,
+            classes: &self.query.classes,
+            full_scan: self.query.full_scan,
+            pace: view.pace,
+        };
+        let (parts, places) = self.places.next(view, &question, &mut self.read)?;
+        let (mut merge, given) = (Merge::new(parts), &mut self.given);
+        while !given.full() {
+            let next = merge.next(&question, &mut self.judge, &mut self.read, |p, reader, judge| {
+                let h = reader.header();
+                let order = (p.time, h.worker, h.number, p.offset);
+                given.release(order, judge, out)?;
+                if p.time < before {
+                    return given.give(p, h, judge, out);
+                }
+                given.held.insert(order, (p.clone().into_owned(), reader.shared_header()));
+                Ok(())
+            })?;
+            match next {
+                None => break,
+                Some(done) => done?,
+            }
+        }
+        if let Some(why) = view.pace.stopped() {
+            return Err(QueryError::Stopped(why));
+        }
+        self.places = places;
+        given.release((before, 0, 0, 0), &mut self.judge, out)?;
+        Ok(given.full() || before >= to)
+    }
+
+    /// The end: what is missing from all that was given out.
+    pub fn finish(self, layout: &Layout) -> Result<Summary, QueryError> {
+        let Follower { given, read, window: (from, to), started, .. } = self;
+        let Summary { packets, bytes, first, last, limited, .. } = given.summary;
+        let mut summary = Summary { packets, bytes, first, last, limited, ..read };
+        (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
+        let now = units::now();
+        given.met.settle(layout, &mut summary)?;
+        from_ledger(layout, from, to.min(now), now, &mut summary)?;
+        summary.elapsed_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Ok(summary)
+    }
+}
+
+impl Given {
+    fn full(&self) -> bool {
+        self.limit.is_some_and(|l| self.summary.packets >= l)
+    }
+
+    /// Gives out what is held and comes before this.
+    fn release(&mut self, before: Order, judge: &mut Judge, out: &mut dyn PacketSink) -> Result<(), QueryError> {
+        while let Some(first) = self.held.first_entry().filter(|e| *e.key() < before) {
+            let (p, header) = first.remove();
+            self.give(&p, &header, judge, out)?;
+        }
+        Ok(())
+    }
+
+    fn give(
+        &mut self,
+        p: &FoundPacket<'_>,
+        header: &SegmentHeader,
+        judge: &mut Judge,
+        out: &mut dyn PacketSink,
+    ) -> Result<(), QueryError> {
+        let Some(interface) = header.interfaces.get(p.iface as usize) else { return Ok(()) };
+        if self.full() || !judge.belongs(interface.link_type, &p.data, p.time) {
+            return Ok(());
+        }
+        out.packet(&Answer { time: p.time, wire_len: p.wire_len, data: &p.data, interface })?;
+        let s = &mut self.summary;
+        s.packets += 1;
+        s.bytes += u64::from(p.wire_len);
+        s.first = Some(s.first.map_or(p.time, |t| t.min(p.time)));
+        s.last = Some(s.last.map_or(p.time, |t| t.max(p.time)));
+        s.limited = self.limit.is_some_and(|l| s.packets >= l);
+        if self.met.len() < MET_MAX {
+            self.met.note(self.parser.parse(interface.link_type, &p.data).key, p.time);
+        }
+        Ok(())
+    }
+}
+
+impl Places {
+    /// The parts that have come since, and the places after them.
+    fn next(
+        &self,
+        view: &View<'_>,
+        q: &Question<'_>,
+        summary: &mut Summary,
+    ) -> Result<(Vec<Part>, Places), QueryError> {
+        let mut parts = Vec::new();
+        let mut next = Places { upto: self.upto.clone(), finished: HashSet::new(), shelf: view.sealed.clone() };
+        let upto = |number: u64| self.upto.get(&number).copied().unwrap_or(0);
+        let fresh = |number: u64| !self.finished.contains(&number);
+        for run in view.recent {
+            let (number, span) = (run.reader().header().number, run.reader().span());
+            if fresh(number) && span.end > upto(number) {
+                parts.extend(Part::of_run(run.clone(), q, summary).map(|p| p.without(&[0..upto(number)])));
+                let place = next.upto.entry(number).or_insert(0);
+                *place = span.end.max(*place);
+            }
+        }
+        let (held, none): (HashMap<u64, Vec<Range<u64>>>, _) = (view.in_memory(), Vec::new());
+        for unsealed in &view.open {
+            let (number, end) = (unsealed.segment.number, unsealed.segment.durable.unwrap_or(0));
+            for gap in gaps(unsealed.start().max(upto(number))..end, held.get(&number).unwrap_or(&none)) {
+                parts.extend(Part::of_gap(unsealed, gap, q, summary)?);
+            }
+            let place = next.upto.entry(number).or_insert(0);
+            *place = end.max(*place);
+        }
+        if Arc::ptr_eq(&self.shelf, &view.sealed) {
+            next.finished.clone_from(&self.finished);
+        } else {
+            for sealed in view.sealed.iter().take_while(|_| view.pace.go_on()) {
+                let number = sealed.segment.number;
+                next.finished.insert(number);
+                next.upto.remove(&number);
+                let end = match &sealed.skip {
+                    Some(skip) => Some(skip.about().end),
+                    None => std::fs::metadata(&sealed.segment.path).ok().map(|m| m.len()),
+                };
+                let held = held.get(&number).unwrap_or(&none);
+                let start = view.start_of(number).max(upto(number));
+                if fresh(number) && !end.is_some_and(|end| gaps(start..end, held).is_empty()) {
+                    let part = Part::of_sealed(sealed, q, summary)?;
+                    parts.extend(part.map(|p| p.without(held).without(&[0..upto(number)])));
+                }
+            }
+        }
+        // What was being read and is nowhere any more was taken by retention.
+        let there: HashSet<u64> = view.open.iter().map(|u| u.segment.number).collect();
+        next.upto.retain(|number, _| {
+            let stays = there.contains(number) || held.contains_key(number);
+            summary.expired_segments += u64::from(!stays && !next.finished.contains(number));
+            stays
+        });
+        Ok((parts, next))
+    }
+}

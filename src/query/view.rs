@@ -1,0 +1,119 @@
+//! A store at one moment: what is in memory, which segments are being written and how far, which are sealed; and what of it each part
+//! of an answer reads, so that each packet is read once. Made by the engine for each query, and by followers for each round.
+
+use super::QueryError;
+use super::engine::Shelf;
+use super::pace::Pace;
+use super::part::{Part, Question};
+use super::summary::Summary;
+use crate::index::Run;
+use crate::store::format;
+use crate::store::live::Unsealed;
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Segments and runs; `recent` was looked at before `open`, and `open` before `sealed`.
+pub struct View<'a> {
+    /// Not sealed.
+    pub open: Vec<Unsealed>,
+    /// Sealed.
+    pub sealed: Shelf,
+    /// In memory.
+    pub recent: &'a [Arc<Run>],
+    /// Asked before each segment.
+    pub pace: &'a dyn Pace,
+}
+
+impl View<'_> {
+    /// A segment that was sealed while this was looked at is in both lists: one is enough.
+    pub fn once(&mut self) {
+        let sealed = &self.sealed;
+        self.open.retain(|u| sealed.binary_search_by_key(&u.segment.number, |s| s.segment.number).is_err());
+    }
+
+    /// What lies in memory, by segment, in the order of offsets.
+    pub fn in_memory(&self) -> HashMap<u64, Vec<Range<u64>>> {
+        let mut spans: HashMap<u64, Vec<Range<u64>>> = HashMap::new();
+        for held in self.recent.iter().map(|r| r.reader()) {
+            spans.entry(held.header().number).or_default().push(held.span());
+        }
+        spans.values_mut().for_each(|s| s.sort_by_key(|r| r.start));
+        spans
+    }
+
+    /// Where the first block of a segment begins, if some of it is in memory.
+    pub fn start_of(&self, number: u64) -> u64 {
+        let header = self.recent.iter().map(|r| r.reader().header()).find(|h| h.number == number);
+        header.map_or(0, |h| format::header_bytes(&h.interfaces) as u64)
+    }
+
+    /// The parts that may have packets of an answer.
+    pub fn parts(&self, q: &Question<'_>, summary: &mut Summary) -> Result<Vec<Part>, QueryError> {
+        let mut parts = Vec::new();
+        for run in self.recent {
+            parts.extend(Part::of_run(run.clone(), q, summary));
+        }
+        let elsewhere = self.in_memory();
+        let none = Vec::new();
+        for unsealed in self.open.iter().take_while(|_| self.pace.go_on()) {
+            let held = elsewhere.get(&unsealed.segment.number).unwrap_or(&none);
+            if unsealed.header.is_none() {
+                parts.extend(Part::of_file(unsealed.segment.clone(), q, summary)?.map(|p| p.without(held)));
+                continue;
+            }
+            for gap in gaps(unsealed.start()..unsealed.segment.durable.unwrap_or(0), held) {
+                parts.extend(Part::of_gap(unsealed, gap, q, summary)?);
+            }
+        }
+        for sealed in self.sealed.iter().take_while(|_| self.pace.go_on()) {
+            let number = sealed.segment.number;
+            let Some(held) = elsewhere.get(&number) else {
+                parts.extend(Part::of_sealed(sealed, q, summary)?);
+                continue;
+            };
+            let end = match &sealed.skip {
+                Some(skip) => Some(skip.about().end),
+                None => std::fs::metadata(&sealed.segment.path).ok().map(|m| m.len()),
+            };
+            if !end.is_some_and(|end| gaps(self.start_of(number)..end, held).is_empty()) {
+                parts.extend(Part::of_sealed(sealed, q, summary)?.map(|p| p.without(held)));
+            }
+        }
+        Ok(parts)
+    }
+}
+
+/// What of `whole` none of the ranges covers; they are in the order of their starts.
+pub fn gaps(whole: Range<u64>, held: &[Range<u64>]) -> Vec<Range<u64>> {
+    let (mut at, mut gaps) = (whole.start, Vec::new());
+    for r in held.iter().filter(|r| r.start < whole.end) {
+        if r.start > at {
+            gaps.push(at..r.start);
+        }
+        at = at.max(r.end);
+    }
+    if at < whole.end {
+        gaps.push(at..whole.end);
+    }
+    gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_are_what_is_left() {
+        for (held, left) in [
+            (vec![], vec![10..100]),
+            (vec![10..100], vec![]),
+            (vec![0..200], vec![]),
+            (vec![10..20, 20..50, 60..90], vec![50..60, 90..100]),
+            (vec![30..40, 35..38, 95..120], vec![10..30, 40..95]),
+            (vec![100..120], vec![10..100]),
+        ] {
+            assert_eq!(gaps(10..100, &held), left, "{held:?}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The thread that makes indexes of recent blocks. Comes after all that captures and before the questions: what it has not done yet
+//! they scan.
+
+use super::Recent;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Niceness: less than what captures, more than what asks.
+const NICE: i32 = 5;
+/// How long it waits for more to do.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// Until the end.
+pub fn run(recent: &Recent) {
+    let _ = rustix::process::setpriority_process(None, NICE);
+    let mut failing = false;
+    while !recent.ending.load(Ordering::Acquire) {
+        let runs = recent.lock();
+        let Some(task) = runs.task() else {
+            drop(recent.more.wait_timeout(runs, WAIT).unwrap_or_else(PoisonError::into_inner));
+            continue;
+        };
+        drop(runs);
+        match task.make() {
+            Ok(run) => {
+                let mut runs = recent.lock();
+                runs.replace(&task, run);
+                recent.show(&runs);
+            }
+            Err(e) => {
+                // Its blocks are scanned.
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!("an index of recent packets cannot be made: {e}");
+                }
+                std::thread::sleep(WAIT);
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The runs: which blocks of which segment are in memory, and which of them share an index. Owns their order, which is that of their
+//! coming and of their going, and how they grow together: a block is indexed soon, with the few that came with it; eight neighbours
+//! become one, up to a size. So a question looks at few indexes, and a block is indexed few times.
+
+use super::Shown;
+use crate::index::{IndexError, Run};
+use crate::limits::{RUN_BYTES, RUN_FAN};
+use crate::store::SegmentReader;
+use crate::store::format::SegmentHeader;
+use crate::store::reader::MemoryBlock;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Memory holds at least so many of the largest runs.
+const RUNS_MIN: usize = 8;
+/// Fresh blocks that are indexed together.
+const FRESH_BYTES: usize = 4 << 20;
+
+/// Consecutive blocks of one segment.
+struct Entry {
+    run: Arc<Run>,
+    header: Arc<SegmentHeader>,
+    blocks: Vec<MemoryBlock>,
+    /// 0: not indexed yet; else how often its blocks were.
+    level: u8,
+    bytes: usize,
+}
+
+/// All of them, the oldest first.
+pub struct Runs {
+    all: VecDeque<Entry>,
+    /// Bytes of indexes, and how many there may be.
+    indexes: usize,
+    most: usize,
+    /// Bytes of blocks that one index may be of: while it is made they can't go.
+    run_bytes: usize,
+}
+
+/// Blocks that are to be indexed together.
+pub struct Task {
+    header: Arc<SegmentHeader>,
+    blocks: Vec<MemoryBlock>,
+    level: u8,
+}
+
+impl Task {
+    /// Makes the run: takes a while, and no lock.
+    pub fn make(&self) -> Result<Arc<Run>, IndexError> {
+        Run::indexed(SegmentReader::in_memory(self.header.clone(), self.blocks.clone())).map(Arc::new)
+    }
+}
+
+fn start(blocks: &[MemoryBlock]) -> u64 {
+    blocks.first().map_or(0, |b| b.about().offset)
+}
+
+fn end(blocks: &[MemoryBlock]) -> u64 {
+    blocks.last().map_or(0, |b| b.about().offset + b.about().len as u64)
+}
+
+fn bytes(blocks: &[MemoryBlock]) -> usize {
+    blocks.iter().map(|b| b.about().len).sum()
+}
+
+impl Runs {
+    /// None yet; `blocks`, `most`: bytes that there are for blocks and for their indexes.
+    pub fn new(blocks: usize, most: usize) -> Runs {
+        Runs { all: VecDeque::new(), indexes: 0, most, run_bytes: (blocks / RUNS_MIN).min(RUN_BYTES) }
+    }
+
+    /// As questions see them.
+    pub fn shown(&self) -> Shown {
+        self.all.iter().map(|e| e.run.clone()).collect()
+    }
+
+    /// A block has come.
+    pub fn add(&mut self, header: Arc<SegmentHeader>, block: MemoryBlock) {
+        let (number, offset) = (header.number, block.about().offset);
+        let tail = self.all.iter_mut().rev().find(|e| e.header.number == number);
+        if let Some(tail) = tail.filter(|e| e.level == 0 && end(&e.blocks) == offset) {
+            tail.blocks.push(block);
+            tail.bytes = bytes(&tail.blocks);
+            tail.run = unindexed(header, &tail.blocks);
+            return;
+        }
+        let blocks = vec![block];
+        let (run, bytes) = (unindexed(header.clone(), &blocks), bytes(&blocks));
+        self.all.push_back(Entry { run, header, blocks, level: 0, bytes });
+    }
+
+    /// Bytes of the blocks.
+    pub fn bytes(&self) -> usize {
+        self.all.iter().map(|e| e.bytes).sum()
+    }
+
+    /// Lets the oldest go; how many bytes that is.
+    pub fn evict(&mut self) -> Option<usize> {
+        let gone = self.all.pop_front()?;
+        self.indexes -= gone.run.index_bytes();
+        Some(gone.bytes)
+    }
+
+    /// What should be indexed now: fresh blocks first.
+    pub fn task(&self) -> Option<Task> {
+        let fresh = self.all.iter().find(|e| e.level == 0);
+        fresh.map(|e| self.some(e)).or_else(|| self.neighbours())
+    }
+
+    /// The first blocks of an entry that has none indexed.
+    fn some(&self, e: &Entry) -> Task {
+        let (mut blocks, mut bytes) = (Vec::new(), 0);
+        for b in &e.blocks {
+            bytes += b.about().len;
+            if !blocks.is_empty() && bytes > self.run_bytes.min(FRESH_BYTES) {
+                break;
+            }
+            blocks.push(b.clone());
+        }
+        Task { header: e.header.clone(), blocks, level: 1 }
+    }
+
+    /// Neighbours that are to become one.
+    fn neighbours(&self) -> Option<Task> {
+        let mut seen: Vec<u64> = Vec::new();
+        for first in &self.all {
+            if seen.contains(&first.header.number) {
+                continue;
+            }
+            seen.push(first.header.number);
+            let of: Vec<&Entry> = self.all.iter().filter(|e| e.header.number == first.header.number).collect();
+            for some in of.windows(RUN_FAN) {
+                let level = some.first().map_or(0, |e| e.level);
+                let alike = some.iter().all(|e| e.level == level) && level > 0;
+                let joined = some.windows(2).all(|w| matches!(w, [a, b] if end(&a.blocks) == start(&b.blocks)));
+                if alike && joined && some.iter().map(|e| e.bytes).sum::<usize>() <= self.run_bytes {
+                    let blocks = some.iter().flat_map(|e| e.blocks.iter().cloned()).collect();
+                    return Some(Task { header: first.header.clone(), blocks, level: level + 1 });
+                }
+            }
+        }
+        None
+    }
+
+    /// Puts a run in the place of what it was made of; nowhere, if some of that has gone meanwhile.
+    pub fn replace(&mut self, task: &Task, run: Arc<Run>) {
+        let (from, to) = (start(&task.blocks), end(&task.blocks));
+        let inside = |e: &Entry| e.header.number == task.header.number && (from..to).contains(&start(&e.blocks));
+        let have: usize = self.all.iter().filter(|e| inside(e)).map(|e| e.blocks.len()).sum();
+        let Some(at) = self.all.iter().position(inside).filter(|_| have >= task.blocks.len()) else { return };
+        // Blocks that came to the last one since.
+        let mut rest = Vec::new();
+        let mut less = 0;
+        self.all.retain(|e| {
+            if inside(e) {
+                rest.extend(e.blocks.iter().filter(|b| b.about().offset >= to).cloned());
+                less += e.run.index_bytes();
+            }
+            !inside(e)
+        });
+        self.indexes = self.indexes - less + run.index_bytes();
+        let (header, blocks) = (task.header.clone(), task.blocks.clone());
+        let entry = Entry { run, header: header.clone(), bytes: bytes(&blocks), blocks, level: task.level };
+        self.all.insert(at.min(self.all.len()), entry);
+        if !rest.is_empty() {
+            let (run, bytes) = (unindexed(header.clone(), &rest), bytes(&rest));
+            self.all.insert((at + 1).min(self.all.len()), Entry { run, header, blocks: rest, level: 0, bytes });
+        }
+        while self.indexes > self.most && self.all.len() > 1 {
+            self.evict();
+        }
+    }
+}
+
+fn unindexed(header: Arc<SegmentHeader>, blocks: &[MemoryBlock]) -> Arc<Run> {
+    Arc::new(Run::new(SegmentReader::in_memory(header, blocks.to_vec())))
+}

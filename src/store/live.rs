@@ -1,0 +1,102 @@
+//! The store that is being recorded into, as its own process reads it: segments that are not sealed with what can be read of them,
+//! and the time before which everything is there. Handed to whoever answers questions; takes no lock that a writer takes.
+
+use super::format::{self, SegmentHeader};
+use super::keeper::{Supply, unix_now};
+use super::layout::Layout;
+use super::list::SegmentRef;
+use super::segment::Stage;
+use crate::limits::LATE_NS;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A segment that is not sealed.
+#[derive(Clone, Debug)]
+pub struct Unsealed {
+    /// Where it is, and how far it can be read.
+    pub segment: SegmentRef,
+    /// Its header, if this process writes it.
+    pub header: Option<Arc<SegmentHeader>>,
+}
+
+impl Unsealed {
+    /// Where its first block begins.
+    pub fn start(&self) -> u64 {
+        self.header.as_ref().map_or(0, |h| format::header_bytes(&h.interfaces) as u64)
+    }
+}
+
+/// How far one writer is; written by it, read by followers.
+#[derive(Debug)]
+pub struct Progress {
+    /// Earliest time of a packet that can't be read yet, Unix ns; `u64::MAX`: there is none.
+    unsettled: AtomicU64,
+    /// When it looked, monotonic ns; `u64::MAX`: it has ended.
+    looked: AtomicU64,
+}
+
+impl Progress {
+    pub(super) fn new() -> Progress {
+        Progress { unsettled: AtomicU64::new(u64::MAX), looked: AtomicU64::new(0) }
+    }
+
+    pub(super) fn set(&self, unsettled: u64, looked: u64) {
+        self.looked.store(looked, Ordering::Release);
+        self.unsettled.store(unsettled, Ordering::Release);
+    }
+
+    /// All packets before this time can be read; those that come are later.
+    fn before(&self, unix: u64, mono: u64) -> u64 {
+        let (unsettled, looked) = (self.unsettled.load(Ordering::Acquire), self.looked.load(Ordering::Acquire));
+        match (unsettled, looked) {
+            (u64::MAX, u64::MAX) => u64::MAX,
+            // What is in the rings may be this much older than what the writer has.
+            (oldest, looked) => oldest.min(unix.saturating_sub(mono.saturating_sub(looked) + LATE_NS)),
+        }
+    }
+}
+
+/// The store of this process's recorder.
+#[derive(Clone, Debug)]
+pub struct Live {
+    supply: Arc<Supply>,
+    layout: Layout,
+}
+
+impl Live {
+    pub(super) fn new(supply: Arc<Supply>, layout: Layout) -> Live {
+        Live { supply, layout }
+    }
+
+    /// Paths of the store.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The segments that are not sealed, each readable up to its `durable`.
+    pub fn unsealed(&self) -> Vec<Unsealed> {
+        let open = self.supply.open_segments();
+        let written = open.iter().filter(|s| s.stage() != Stage::Spare && s.settled() > 0);
+        written
+            .map(|s| Unsealed {
+                segment: SegmentRef {
+                    path: self.layout.open_segment(s.number),
+                    class: Some(self.supply.class_name(s.class()).to_owned()),
+                    worker: Some(s.worker()),
+                    number: s.number,
+                    sealed: false,
+                    durable: Some(s.settled()),
+                },
+                header: s.shared_header(),
+            })
+            .collect()
+    }
+
+    /// All packets before this time, Unix ns, can be read. To be asked BEFORE what is there is looked at.
+    pub fn complete_before(&self) -> u64 {
+        let mono = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let mono = (mono.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(mono.tv_nsec as u64);
+        let unix = unix_now();
+        self.supply.progress().iter().map(|p| p.before(unix, mono)).min().unwrap_or(u64::MAX)
+    }
+}

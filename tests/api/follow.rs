@@ -1,0 +1,143 @@
+//! Followers: the past and what comes, each packet once, in order, whoever is slow.
+
+use crate::common::{Retrotap, Seen, libpcap};
+use crate::rig::{Daemon, Reply, packet, request, sized};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::thread::JoinHandle;
+
+/// A follower that reads to the end of its answer.
+fn follow(daemon: &Daemon, body: &str) -> JoinHandle<Reply> {
+    let stream = begin(daemon, body);
+    std::thread::spawn(move || rest(stream))
+}
+
+fn begin(daemon: &Daemon, body: &str) -> UnixStream {
+    let mut stream = daemon.connect();
+    stream.write_all(&request("POST", "/v1/query", body)).expect("a request");
+    stream
+}
+
+fn rest(mut stream: UnixStream) -> Reply {
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).expect("a response");
+    Reply::of(&all)
+}
+
+fn packets(r: &Retrotap, reply: &Reply) -> Vec<Seen> {
+    let file = r.dir().join(format!("follower-{:p}", reply));
+    std::fs::write(&file, &reply.body).expect("a file");
+    read(&file)
+}
+
+fn read(file: &Path) -> Vec<Seen> {
+    let (packets, error) = libpcap(file);
+    assert_eq!(error, None);
+    packets
+}
+
+fn queried(r: &Retrotap, filter: &str) -> Vec<Seen> {
+    let file = r.dir().join("queried.pcapng");
+    let ran = r.run(&["query", filter, "-w", &file.to_string_lossy()]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    read(&file)
+}
+
+/// Twenty followers of different filters that come before, while and after packets do, and one that reads nothing until the end, get
+/// what a query of the whole gives afterwards: no gap, nothing twice, the same order.
+fn equal_to_a_later_query(memory: &str) {
+    let r = Retrotap::default();
+    let mut daemon = Daemon::start(&r, &["--memory", memory]);
+    let slow = begin(&daemon, r#"{"follow": true}"#);
+    let filters = ["", "host 10.0.0.7", "net 10.0.0.0/26 or net 10.0.0.128/26", "port 99"];
+    let mut followers = Vec::new();
+    for step in 0..10u32 {
+        for filter in filters.iter().skip(step as usize % 2).step_by(2) {
+            let body = format!(r#"{{"follow": true, "filter": "{filter}"}}"#);
+            followers.push((*filter, follow(&daemon, &body)));
+        }
+        daemon.feed((step * 3_000..(step + 1) * 3_000).map(|n| sized(n, 700)));
+        // Blocks close, segments are sealed, memory is full, at different times.
+        std::thread::sleep(std::time::Duration::from_millis(u64::from(step) * 17));
+    }
+    daemon.until_count(30_000);
+    let slow = std::thread::spawn(move || rest(slow));
+    assert_eq!(daemon.stop()["stored"]["packets"], 30_000);
+    let wanted: Vec<_> = filters.iter().map(|f| queried(&r, f)).collect();
+    for (filter, follower) in followers {
+        let reply = follower.join().expect("a follower");
+        let at = filters.iter().position(|f| *f == filter).expect("one of them");
+        let (got, want) = (packets(&r, &reply), &wanted[at]);
+        assert_eq!(got.len(), want.len(), "{filter}: {}", reply.trailers);
+        assert!(got == *want, "{filter}: the order");
+        assert_eq!(reply.summary()["packets"], want.len(), "{filter}");
+    }
+    let got = packets(&r, &slow.join().expect("the slow one"));
+    assert!(got == wanted[0], "the slow one: {} of {}", got.len(), wanted[0].len());
+}
+
+#[test]
+fn followers_without_memory_get_what_a_query_gives_later() {
+    equal_to_a_later_query("0");
+}
+
+#[test]
+fn followers_of_a_small_memory_get_what_a_query_gives_later() {
+    equal_to_a_later_query("16MiB");
+}
+
+#[test]
+fn followers_of_a_large_memory_get_what_a_query_gives_later() {
+    equal_to_a_later_query("256MiB");
+}
+
+#[test]
+fn a_follower_ends_at_its_limit_its_time_or_its_client() {
+    let r = Retrotap::default();
+    let mut daemon = Daemon::start(&r, &["--memory", "16MiB"]);
+    daemon.feed((0..100).map(packet));
+    daemon.until_count(100);
+    let limited = follow(&daemon, r#"{"follow": true, "limit": 150}"#);
+    let timed = follow(&daemon, r#"{"follow": true, "for": "300ms"}"#);
+    let windowed = follow(&daemon, r#"{"follow": true, "until": "1700000000.050"}"#);
+    let gone = begin(&daemon, r#"{"follow": true, "filter": "port 99"}"#);
+    assert_eq!(windowed.join().expect("a follower").summary()["packets"], 50);
+    assert_eq!(timed.join().expect("a follower").summary()["packets"], 100);
+    daemon.feed((100..200).map(packet));
+    let reply = limited.join().expect("a follower");
+    assert_eq!((&reply.summary()["packets"], &reply.summary()["limited"]), (&150.into(), &true.into()));
+    assert!(packets(&r, &reply) == queried(&r, "")[..150]);
+    drop(gone);
+    daemon.until("the end of all of them", || {
+        let mut stream = daemon.connect();
+        stream.write_all(&request("GET", "/v1/status", "")).expect("a request");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("a response");
+        text.contains(r#""queries":0"#).then_some(())
+    });
+    for body in [r#"{"follow": true}"#, r#"{"for": "1s"}"#] {
+        assert_eq!(daemon.ask("/v1/count", body).0, 400, "{body}");
+    }
+    daemon.stop();
+    let alone = r.run(&["query", "--follow", "-w", &r.dir().join("x").to_string_lossy()]);
+    assert_eq!(alone.code, Some(2), "{}", alone.err);
+    assert!(alone.err.contains("no recorder"), "{}", alone.err);
+}
+
+/// The command line's follower: interrupted, its file is whole.
+#[test]
+fn an_interrupted_follower_leaves_a_whole_file() {
+    let r = Retrotap::default();
+    let mut daemon = Daemon::start(&r, &["--memory", "16MiB"]);
+    let file = r.dir().join("followed.pcapng");
+    let part = r.dir().join("followed.pcapng.part");
+    let mut child = r.command(&["query", "--follow", "-w", &file.to_string_lossy()]).spawn().expect("the binary runs");
+    daemon.feed((0..500).map(packet));
+    daemon.until("the packets", || (std::fs::metadata(&part).ok()?.len() > 500 * 232).then_some(()));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
+    assert_eq!(child.wait().expect("its end").code(), Some(0));
+    assert_eq!(read(&file).len(), 500);
+    daemon.stop();
+}
