@@ -19,6 +19,7 @@ use crate::store::reader::FoundPacket;
 use crate::units;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
+use std::slice;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -200,7 +201,9 @@ impl Places {
         for run in view.recent {
             let (number, span) = (run.reader().header().number, run.reader().span());
             if fresh(number) && span.end > upto(number) {
-                parts.extend(Part::of_run(run.clone(), q, summary).map(|p| p.without(&[0..upto(number)])));
+                parts.extend(
+                    Part::of_run(run.clone(), q, summary).map(|p| p.without(slice::from_ref(&(0..upto(number))))),
+                );
                 let place = next.upto.entry(number).or_insert(0);
                 *place = span.end.max(*place);
             }
@@ -229,7 +232,7 @@ impl Places {
                 let start = view.start_of(number).max(upto(number));
                 if fresh(number) && !end.is_some_and(|end| gaps(start..end, held).is_empty()) {
                     let part = Part::of_sealed(sealed, q, summary)?;
-                    parts.extend(part.map(|p| p.without(held).without(&[0..upto(number)])));
+                    parts.extend(part.map(|p| p.without(held).without(slice::from_ref(&(0..upto(number))))));
                 }
             }
         }
