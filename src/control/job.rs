@@ -2,6 +2,7 @@
 //! turn into a response.
 
 use super::ask::Form;
+use super::brake::Brake;
 use super::engine::Engine;
 use super::stream::{Message, Refusal, Stream};
 use crate::limits::FOLLOW_NS;
@@ -34,25 +35,28 @@ impl Cancel {
 pub struct Measure {
     cancel: Cancel,
     ending: Cancel,
+    brake: Brake,
     until: Option<Instant>,
     stopped: Cell<Option<Stopped>>,
 }
 
 impl Measure {
     /// `ending`: the recorder's; `time_ns`: how long it may take.
-    pub fn new(cancel: Cancel, ending: Cancel, time_ns: Option<u64>) -> Measure {
+    pub fn new(cancel: Cancel, ending: Cancel, time_ns: Option<u64>, brake: Brake) -> Measure {
         let until = time_ns.and_then(|ns| Instant::now().checked_add(Duration::from_nanos(ns)));
-        Measure { cancel, ending, until, stopped: Cell::new(None) }
+        Measure { cancel, ending, brake, until, stopped: Cell::new(None) }
     }
 }
 
 impl Pace for Measure {
     fn go_on(&self) -> bool {
+        let late = || self.until.is_some_and(|t| Instant::now() >= t);
+        self.brake.wait(|| !self.cancel.cancelled() && !self.ending.cancelled() && !late());
         if self.cancel.cancelled() {
             self.stopped.set(Some(Stopped::Gone));
         } else if self.ending.cancelled() {
             self.stopped.set(Some(Stopped::Ending));
-        } else if self.until.is_some_and(|t| Instant::now() >= t) {
+        } else if late() {
             self.stopped.set(Some(Stopped::Time));
         }
         self.stopped.get().is_none()
@@ -111,6 +115,8 @@ pub struct Following {
     pub cancel: Cancel,
     /// The recorder ends: what has come is given out, then the follower ends in order.
     pub ending: Cancel,
+    /// What slows it down.
+    pub brake: Brake,
     /// Where the answer goes.
     pub to: Sender<Message>,
 }
@@ -126,7 +132,7 @@ impl Following {
 
     fn follow(&self, engine: &Engine, stream: &mut Stream) -> Result<Summary, QueryError> {
         let until = self.lasting.and_then(|ns| Instant::now().checked_add(Duration::from_nanos(ns)));
-        let measure = Measure::new(self.cancel.clone(), Cancel::default(), None);
+        let measure = Measure::new(self.cancel.clone(), Cancel::default(), None, self.brake.clone());
         let mut follower = engine.follow(&self.query)?;
         loop {
             let over = until.is_some_and(|t| Instant::now() >= t);

@@ -6,6 +6,7 @@
 
 mod ask;
 mod audit;
+mod brake;
 mod client;
 mod clients;
 mod engine;
@@ -18,6 +19,7 @@ mod socket;
 mod stream;
 
 pub use ask::{Ask, Form, Long, When};
+pub use brake::Load;
 pub use client::{Client, ClientError};
 pub use engine::Engine;
 pub use server::Server;

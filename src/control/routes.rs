@@ -2,6 +2,7 @@
 
 use super::ask::Ask;
 use super::audit::{Audit, Line};
+use super::brake::Brake;
 use super::clients::{Clients, Peer};
 use super::engine::Engine;
 use super::job::{Cancel, Following, Job, Measure};
@@ -35,6 +36,8 @@ pub struct Shared {
     pub clients: Clients,
     /// The audit log.
     pub audit: Audit,
+    /// What slows questions down.
+    pub brake: Brake,
     /// Places for followers.
     pub followers: Arc<Semaphore>,
     /// The recorder ends.
@@ -73,10 +76,12 @@ async fn status(State(shared): It, Extension(peer): Extension<Peer>) -> Response
     let mut line = Line::new(peer, "GET /v1/status".into());
     line.status = 200;
     shared.audit.enter(line);
+    let (times, waited_ns) = shared.brake.counts();
     let recorder = shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
     reply::json(&serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id(), "store": shared.engine.store(),
-        "queries": shared.clients.busy(), "recorder": recorder,
+        "queries": shared.clients.busy(),
+        "brake": { "on": shared.brake.on(), "times": times, "waited_ns": waited_ns }, "recorder": recorder,
     }))
 }
 
@@ -163,7 +168,7 @@ async fn answer(shared: Arc<Shared>, peer: Peer, request: &str, body: Read, pack
             let why = format!("{FOLLOWERS_MAX} followers are as many as there can be: wait for one to end");
             return shared.refuse(line, 429, why);
         };
-        let following = Following { query, form, bytes, lasting, cancel, ending, to };
+        let following = Following { query, form, bytes, lasting, cancel, ending, brake: shared.brake.clone(), to };
         let thread = std::thread::Builder::new().name("follow".into());
         let spawned = thread.spawn(move || {
             priority::idle();
@@ -173,7 +178,7 @@ async fn answer(shared: Arc<Shared>, peer: Peer, request: &str, body: Read, pack
         });
         spawned.is_ok()
     } else {
-        let measure = Measure::new(cancel, ending, Some(shared.limits.time_ns));
+        let measure = Measure::new(cancel, ending, Some(shared.limits.time_ns), shared.brake.clone());
         let job = Job { query, form: packets.then_some(form), bytes, measure, to };
         shared.pool.run(move || {
             let (answer, sent) = job.run(&engine);

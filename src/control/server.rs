@@ -2,6 +2,7 @@
 //! query threads and the audit log. Started and stopped by `record`.
 
 use super::audit;
+use super::brake::{Brake, Load};
 use super::clients::{Clients, Peer};
 use super::engine::Engine;
 use super::job::Cancel;
@@ -64,6 +65,7 @@ impl Server {
             limits,
             audit,
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+            brake: Brake::default(),
             ending: Cancel::default(),
             status: Default::default(),
         });
@@ -88,6 +90,11 @@ impl Server {
         &self.path
     }
 
+    /// How full the recorder's buffers are: questions wait while they are too full.
+    pub fn load(&self, load: Load) {
+        self.shared.brake.press(load);
+    }
+
     /// What the recorder says of itself, for `/v1/status`.
     pub fn publish(&self, status: serde_json::Value) {
         *self.shared.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
@@ -102,6 +109,7 @@ impl Server {
         let Some(stop) = self.stop.take() else { return };
         socket::remove(&self.path);
         self.shared.ending.cancel();
+        self.shared.brake.press(Load::default());
         let _ = stop.send(());
         // The audit's thread ends with the last request; a job that hangs on a disk must not hold up the recorder's end.
         let api = self.threads.drain(..).next();

@@ -136,8 +136,8 @@ impl Follower {
     /// The end: what is missing from all that was given out.
     pub fn finish(self, layout: &Layout) -> Result<Summary, QueryError> {
         let Follower { given, read, window: (from, to), started, .. } = self;
-        let Summary { packets, bytes, first, last, limited, .. } = given.summary;
-        let mut summary = Summary { packets, bytes, first, last, limited, ..read };
+        let Summary { packets, bytes, first, last, limited, late, .. } = given.summary;
+        let mut summary = Summary { packets, bytes, first, last, limited, late, ..read };
         (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
         let now = units::now();
         given.met.settle(layout, &mut summary)?;
@@ -176,6 +176,7 @@ impl Given {
         let s = &mut self.summary;
         s.packets += 1;
         s.bytes += u64::from(p.wire_len);
+        s.late += u64::from(s.last.is_some_and(|last| p.time < last));
         s.first = Some(s.first.map_or(p.time, |t| t.min(p.time)));
         s.last = Some(s.last.map_or(p.time, |t| t.max(p.time)));
         s.limited = self.limit.is_some_and(|l| s.packets >= l);

@@ -20,6 +20,9 @@ pub fn text(s: &Summary) -> String {
     if s.limited {
         line("  limit:        more would have matched".into());
     }
+    if s.late > 0 {
+        line(format!("  late:         {} came after newer ones", count(s.late, "packet")));
+    }
     if s.cut_connections > 0 {
         line(format!(
             "  cut:          {} past the cutoff; {}, {} of them were not stored",

@@ -55,6 +55,14 @@ impl Capture {
             .collect()
     }
 
+    /// How full the fullest ring is, as a part of 1.
+    pub fn ring_fill(&self) -> f64 {
+        match self {
+            Capture::Files(_) => 0.0,
+            Capture::Live(live) => live.ring_fill(),
+        }
+    }
+
     /// What the interfaces' own counters call lost before the source saw it, since the start. An interface that was gone
     /// and came back counts from 0: what was there before stays, as `before` has it.
     pub fn nic_lost(&mut self, before: &[NicLoss]) -> Vec<NicLoss> {

@@ -10,7 +10,7 @@ use super::signals::Signals;
 use super::workers::Workers;
 use super::{Observer, Outcome};
 use crate::config::Settings;
-use crate::control::Server;
+use crate::control::{Load, Server};
 use crate::metrics::account::{Account, SourceCounts};
 use crate::recent::Keeping;
 use crate::record::statistics::{Connections, Sample};
@@ -24,7 +24,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 /// How often it looks around.
-const ROUND: Duration = Duration::from_millis(50);
+const ROUND: Duration = Duration::from_millis(20);
 /// The last blocks come into memory within this time, so that followers get them from there.
 const DRAIN: Duration = Duration::from_secs(1);
 const SECOND: u64 = 1_000_000_000;
@@ -93,6 +93,7 @@ impl Control {
                 tracing::debug!("{}: draining", if over { "the time is over" } else { "asked to stop" });
                 self.run.workers.stop();
             }
+            self.brake();
             self.store_events();
             if !stopping {
                 self.deaths();
@@ -102,6 +103,13 @@ impl Control {
             }
         }
         self.end(stopping)
+    }
+
+    /// Questions wait while rings or blocks fill.
+    fn brake(&self) {
+        if let Some(api) = &self.run.api {
+            api.load(Load { ring: self.run.capture.ring_fill(), blocks: self.run.workers.blocks_fill() });
+        }
     }
 
     /// Says at once that a worker has died; the others go on.

@@ -207,6 +207,15 @@ impl Workers {
             .collect()
     }
 
+    /// Which part of its blocks the worker with the fewest has at the disk or on the way there.
+    pub fn blocks_fill(&self) -> f64 {
+        let one = |line: &Arc<Line>| {
+            let w = line.counts.get().writer;
+            (w.waiting + w.in_flight) as f64 / w.blocks.max(1) as f64
+        };
+        self.lines.iter().map(one).fold(0.0, f64::max)
+    }
+
     /// The losses of each.
     pub fn each(&self) -> Vec<WorkerTotals> {
         let one = |line: &Arc<Line>| {

@@ -33,25 +33,32 @@ pub struct Progress {
     unsettled: AtomicU64,
     /// When it looked, monotonic ns; `u64::MAX`: it has ended.
     looked: AtomicU64,
+    /// How old packets were lately when they came, ns: others as old may be behind them, or on their way to another worker.
+    lag: AtomicU64,
 }
 
 impl Progress {
     pub(super) fn new() -> Progress {
-        Progress { unsettled: AtomicU64::new(u64::MAX), looked: AtomicU64::new(0) }
+        Progress { unsettled: AtomicU64::new(u64::MAX), looked: AtomicU64::new(0), lag: AtomicU64::new(0) }
     }
 
-    pub(super) fn set(&self, unsettled: u64, looked: u64) {
-        self.looked.store(looked, Ordering::Release);
+    pub(super) fn set(&self, unsettled: u64, looked: u64, lag: u64) {
+        self.lag.store(lag, Ordering::Release);
         self.unsettled.store(unsettled, Ordering::Release);
+        self.looked.store(looked, Ordering::Release);
     }
 
     /// All packets before this time can be read; those that come are later.
     fn before(&self, unix: u64, mono: u64) -> u64 {
-        let (unsettled, looked) = (self.unsettled.load(Ordering::Acquire), self.looked.load(Ordering::Acquire));
+        // In this order: what is read of the rest is at least as new.
+        let looked = self.looked.load(Ordering::Acquire);
+        let (unsettled, lag) = (self.unsettled.load(Ordering::Acquire), self.lag.load(Ordering::Acquire));
         match (unsettled, looked) {
             (u64::MAX, u64::MAX) => u64::MAX,
             // What is in the rings may be this much older than what the writer has.
-            (oldest, looked) => oldest.min(unix.saturating_sub(mono.saturating_sub(looked) + LATE_NS)),
+            (oldest, looked) => {
+                oldest.min(unix.saturating_sub(mono.saturating_sub(looked).saturating_add(LATE_NS + lag)))
+            }
         }
     }
 }

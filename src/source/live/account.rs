@@ -70,6 +70,13 @@ impl Live {
         }
     }
 
+    /// How full the fullest ring is, as a part of 1; `packet` does not tell.
+    pub fn ring_fill(&self) -> f64 {
+        let Engine::Xdp(engine) = &self.engine else { return 0.0 };
+        let places = f64::from(engine.config.rx_entries.max(1));
+        engine.ports.iter().map(|p| f64::from(p.level.descriptors()) / places).fold(0.0, f64::max)
+    }
+
     /// Redirect failures without the tracepoint: from XDP_STATISTICS. There `rx_dropped` is a frame that was wanting or a
     /// packet that did not fit (with several frames a packet it always fits), `rx_ring_full` a full RX ring; a
     /// socket that was not (or no longer) bound is counted nowhere, and is what is missing once nothing moves any more.

@@ -89,12 +89,17 @@ pub struct Writer<D = AnyDisk> {
     firsts: Vec<u64>,
     progress: Arc<Progress>,
     told: u64,
+    /// The oldest packet since it told, and how old packets were lately.
+    oldest_new: u64,
+    lag: u64,
 }
 
 /// Buffers kept for segment headers.
 const HEADER_BUFFERS: usize = 2;
 /// One block in so many may be on its way to memory: the others absorb a stall of the disk.
 const BLOCKS_PER_COPY: usize = 4;
+/// Of what it knows of the age of packets, one part in so many is forgotten each time it tells.
+const LAG_DECAY: u64 = 256;
 /// How often it tells what can't be read yet.
 const TELL_NS: u64 = 1_000_000;
 /// How often it looks for the oldest block that is not durable.
@@ -150,6 +155,8 @@ impl<D: Disk> Writer<D> {
             firsts: vec![u64::MAX; all],
             progress,
             told: 0,
+            oldest_new: u64::MAX,
+            lag: 0,
         }
     }
 
@@ -292,7 +299,7 @@ impl<D: Disk> Writer<D> {
         }
         self.tick(now(start));
         self.abandon();
-        self.progress.set(u64::MAX, u64::MAX);
+        self.progress.set(u64::MAX, u64::MAX, 0);
     }
 }
 
@@ -308,6 +315,7 @@ impl<D: Disk> Sink for Writer<D> {
             Some(stream) => {
                 stream.block.push(packet, data, place.id, mark);
                 self.appended += 1;
+                self.oldest_new = self.oldest_new.min(packet.time);
                 Appended::Stored
             }
             None => {
@@ -338,7 +346,10 @@ impl<D: Disk> Recorder for Writer<D> {
         self.disk.submit();
         if self.now.saturating_sub(self.told) >= TELL_NS {
             self.told = self.now;
-            self.progress.set(self.unsettled(), self.now);
+            // Files bring times of their own, and `unix` is 0.
+            let seen = self.unix.saturating_sub(std::mem::replace(&mut self.oldest_new, u64::MAX));
+            self.lag = seen.max(self.lag - self.lag / LAG_DECAY);
+            self.progress.set(self.unsettled(), self.now, self.lag);
         }
         if self.now.saturating_sub(self.looked) >= LOOK_NS {
             self.looked = self.now;

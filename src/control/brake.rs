@@ -1,0 +1,119 @@
+//! The brake: while a ring or the disk's queue is fuller than it should be, questions wait, whatever they read. Owns the marks; pressed
+//! by the recorder's control thread, felt before each block that a question reads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// How full the recorder's buffers are, each as a part of 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Load {
+    /// The fullest ring: packets that no worker has taken yet.
+    pub ring: f64,
+    /// Blocks of the fullest worker that wait for the disk or are on their way to it.
+    pub blocks: f64,
+}
+
+/// Above either the brake is on; below half of both it is off again.
+const MARK: Load = Load { ring: 0.2, blocks: 0.4 };
+/// How often a question looks whether it may go on.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// The brake.
+#[derive(Clone, Debug, Default)]
+pub struct Brake(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    on: AtomicBool,
+    times: AtomicU64,
+    waited_ns: AtomicU64,
+}
+
+impl Brake {
+    /// The control thread: how full it is now.
+    pub fn press(&self, load: Load) {
+        let part = (load.ring / MARK.ring).max(load.blocks / MARK.blocks);
+        if part >= 1.0 && !self.0.on.swap(true, Relaxed) {
+            self.0.times.fetch_add(1, Relaxed);
+        } else if part < 0.5 {
+            self.0.on.store(false, Relaxed);
+        }
+    }
+
+    /// Whether it is on.
+    pub fn on(&self) -> bool {
+        self.0.on.load(Relaxed)
+    }
+
+    /// How often it went on, and how long questions have waited in all, ns.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.0.times.load(Relaxed), self.0.waited_ns.load(Relaxed))
+    }
+
+    /// A question: waits while it is on and `patient` holds.
+    pub fn wait(&self, patient: impl Fn() -> bool) {
+        if !self.on() {
+            return;
+        }
+        let start = Instant::now();
+        while self.on() && patient() {
+            std::thread::sleep(LOOK);
+        }
+        self.0.waited_ns.fetch_add(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::job::{Cancel, Measure};
+    use crate::query::pace::{Pace, Stopped};
+
+    #[test]
+    fn it_goes_on_above_a_mark_and_off_well_below_both() {
+        let brake = Brake::default();
+        let load = |ring, blocks| Load { ring, blocks };
+        for (now, on) in [
+            (load(0.0, 0.0), false),
+            (load(0.19, 0.39), false),
+            (load(0.2, 0.0), true),
+            (load(0.15, 0.0), true),
+            (load(0.05, 0.3), true),
+            (load(0.05, 0.1), false),
+            (load(0.0, 0.5), true),
+            (load(0.0, 0.0), false),
+        ] {
+            brake.press(now);
+            assert_eq!(brake.on(), on, "{now:?}");
+        }
+        assert_eq!(brake.counts().0, 2);
+    }
+
+    /// A question stands while the brake is on, goes on when it is off, and can be cancelled all the while.
+    #[test]
+    fn a_question_waits_and_can_be_cancelled() {
+        let (brake, cancel) = (Brake::default(), Cancel::default());
+        brake.press(Load { ring: 0.9, blocks: 0.0 });
+        std::thread::scope(|scope| {
+            let (brake, cancel) = (&brake, &cancel);
+            let ask = || Measure::new(cancel.clone(), Cancel::default(), None, brake.clone()).go_on();
+            let first = scope.spawn(ask);
+            while brake.counts().1 == 0 && !first.is_finished() {
+                std::thread::sleep(LOOK);
+                if brake.on() && !first.is_finished() {
+                    brake.press(Load::default());
+                }
+            }
+            assert!(first.join().unwrap(), "it went on");
+            assert!(brake.counts().1 > 0, "it had waited");
+            brake.press(Load { ring: 0.0, blocks: 1.0 });
+            let second = scope.spawn(|| {
+                let measure = Measure::new(cancel.clone(), Cancel::default(), None, brake.clone());
+                (measure.go_on(), measure.stopped())
+            });
+            cancel.cancel();
+            assert_eq!(second.join().unwrap(), (false, Some(Stopped::Gone)));
+        });
+    }
+}
