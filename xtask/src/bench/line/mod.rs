@@ -18,7 +18,7 @@ use std::process::Command;
 const RATES: &[Option<f64>] = &[Some(1.0), Some(2.0), Some(5.0), Some(10.0), Some(20.0), None];
 
 /// The tools of the smoke size.
-const SMOKE: &[&str] = &["drop", "xsk", "retrotap", "retrotap-packet", "tcpdump"];
+const SMOKE: &[&str] = &["drop", "xsk", "retrotap", "tcpdump"];
 
 /// Measures, or only makes the table.
 pub fn run(options: &Options) -> Result<(), String> {

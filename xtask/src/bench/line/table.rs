@@ -51,6 +51,7 @@ pub fn make(lines: &[Value]) -> String {
     for mix in distinct(lines, "mix") {
         let of_mix: Vec<Value> = lines.iter().filter(|l| l.text("mix") == Some(&mix)).cloned().collect();
         text += &of_one_mix(&mix, &of_mix);
+        text += &latencies(&of_mix);
         text.push('\n');
     }
     let facts = ["kernel", "cpu", "commit"].map(|field| distinct(lines, field).join(", "));
@@ -111,6 +112,36 @@ fn of_one_mix(mix: &str, lines: &[Value]) -> String {
         rows.push(row);
     }
     columns(&rows)
+}
+
+/// How long things took in the recorder, where it says so: medians of the rounds, at each rate.
+fn latencies(lines: &[Value]) -> String {
+    let of = |l: &Value, path: String| l.float(&path).map(|ns| ns / 1e6).unwrap_or(f64::NAN);
+    let mut rows = vec![vec!["ms (median, 99 %, longest)".to_string(), "Gbit/s".into()]];
+    const WHAT: [(&str, &str); 3] = [
+        ("queryable_ns", "arrival to queryable"),
+        ("durable_ns", "arrival to durable"),
+        ("step_ns", "step of a batch"),
+    ];
+    rows[0].extend(WHAT.map(|(_, what)| what.to_string()));
+    for tool in distinct(lines, "tool") {
+        let mut rates: Vec<Option<f64>> = Vec::new();
+        for l in lines.iter().filter(|l| l.text("tool") == Some(&tool) && l.get("account.latency").is_some()) {
+            if !rates.contains(&rate(l)) {
+                rates.push(rate(l));
+            }
+        }
+        for r in rates {
+            let own: Vec<&Value> = lines.iter().filter(|l| l.text("tool") == Some(&tool) && rate(l) == r).collect();
+            let mut row = vec![tool.clone(), r.map_or("unpaced".into(), |r| r.to_string())];
+            for (key, _) in WHAT {
+                let at = |q: &str| median(own.iter().map(|l| of(l, format!("account.latency.{key}.{q}"))).collect());
+                row.push(["p50", "p99", "max"].map(|q| short(at(q))).join(", "));
+            }
+            rows.push(row);
+        }
+    }
+    if rows.len() > 1 { format!("\n{}", columns(&rows)) } else { String::new() }
 }
 
 /// ns a packet above bare XDP_DROP: only what was measured in the same round is compared.
