@@ -100,7 +100,7 @@ pub fn help() -> String {
     text + "
   --smoke          the size that the tests run: shows that the bench works, not how fast anything is
   --json           JSON lines instead of the table
-  --table          measure nothing: make the table of the results that there are
+  --table          measure nothing: make the table of the results that there are, of the commit measured last
   --install        fetch the other tools by apt first
   --rounds N       how often everything is measured, in turns [3]
   --seconds S      length of one measurement

@@ -51,6 +51,19 @@ impl Results {
         text.lines().map(Value::parse).collect()
     }
 
+    /// The measurements of the commit that was measured last, and a word about the others.
+    pub fn newest(&self) -> Result<(Vec<Value>, String), String> {
+        let mut lines = self.all()?;
+        let count = lines.len();
+        let commit = lines.last().and_then(|l| l.text("commit")).unwrap_or_default().to_string();
+        lines.retain(|l| l.text("commit") == Some(&commit));
+        let others = match count - lines.len() {
+            0 => String::new(),
+            n => format!("({n} measurements of other commits are in the file.)\n"),
+        };
+        Ok((lines, others))
+    }
+
     /// Keeps the table beside the results and prints it.
     pub fn table(&self, text: &str) -> Result<(), String> {
         let path = self.path.with_extension("txt");

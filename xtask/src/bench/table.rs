@@ -40,7 +40,8 @@ pub fn run(options: &Options) -> Result<(), String> {
             results.add(Value::Object(members))?;
         }
     }
-    results.table(&make(&results.all()?))
+    let (lines, others) = results.newest()?;
+    results.table(&(make(&lines) + &others))
 }
 
 fn make(lines: &[Value]) -> String {

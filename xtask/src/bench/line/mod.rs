@@ -26,7 +26,8 @@ pub fn run(options: &Options) -> Result<(), String> {
     if !options.table {
         measure(options, &results)?;
     }
-    results.table(&table::make(&results.all()?))
+    let (lines, others) = results.newest()?;
+    results.table(&(table::make(&lines) + &others))
 }
 
 fn measure(options: &Options, results: &Results) -> Result<(), String> {
