@@ -102,7 +102,7 @@ pub const TOOLS: &[Tool] = &[
         package: "netsniff-ng",
         passed: true,
         warms: false,
-        arguments: |dir| words(&format!("--in tap0 --out {dir}/out.pcap --silent --ring-size 256MiB")),
+        arguments: |dir| words(&format!("--in tap0 --out {dir}/out.pcap --silent --clrw --ring-size 256MiB")),
         ready: "Running!",
         settle_ms: 600,
         captured: |out, _| before(out, "  packets passed filter"),
