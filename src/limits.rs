@@ -141,6 +141,8 @@ pub const NAPS_NS: u64 = 10_000_000;
 pub const SPIN_NS: u64 = 50_000;
 /// An idle worker sleeps at most this long: others may hand packets to it, and blocks come of age.
 pub const SLEEP_NS: u64 = 5_000_000;
+/// Connections that one answer of `connections` can list: they are held in memory until they are sorted.
+pub const CONNECTIONS_LISTED_MAX: usize = 2_000_000;
 /// Brackets within brackets that the planner follows; an expression with more is not pruned.
 pub const FILTER_DEPTH_MAX: usize = 100;
 

@@ -3,6 +3,7 @@
 
 mod account;
 mod configs;
+mod connections;
 mod doctor;
 mod exit;
 mod extras;
@@ -60,6 +61,8 @@ enum Command {
     Record(Box<record::Args>),
     /// Give packets back from a store
     Query(query::Args),
+    /// List connections, with what was seen and stored of each
+    Connections(connections::Args),
     /// Show what was lost when, where and why, and when nothing was recorded
     Losses(losses::Args),
     /// Show what a store holds
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Record(args) => record::run(*args),
         Command::Query(args) => query::run(args),
+        Command::Connections(args) => connections::run(args),
         Command::Losses(args) => losses::run(args),
         Command::Info(args) => info::run(args),
         Command::Verify(args) => verify::run(args),

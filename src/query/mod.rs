@@ -5,6 +5,7 @@
 
 mod community;
 mod conn;
+mod connections;
 mod engine;
 mod follow;
 mod judge;
@@ -22,6 +23,7 @@ mod words;
 
 pub use community::{CommunityId, CommunityIdError};
 pub use conn::{ConnSpec, ConnSpecError};
+pub use connections::{Connection, Found};
 pub use engine::{Engine, Sealed};
 pub use follow::Follower;
 pub use run::{run, run_with};
@@ -122,6 +124,12 @@ pub enum QueryError {
     /// The caller's pace ended it.
     #[error("{0}")]
     Stopped(pace::Stopped),
+    /// An index, where nothing else can answer.
+    #[error("{0}")]
+    Index(String),
+    /// More connections than fit one answer.
+    #[error("the answer has more than {0} connections: narrow it down, by time or by filter")]
+    TooMany(usize),
     /// No such class.
     #[error("the store has no class {class:?}; it has {have}")]
     Class {

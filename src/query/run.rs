@@ -15,6 +15,7 @@ use super::{Answer, PacketSink, Query, QueryError};
 use crate::index::{Run, Skip};
 use crate::ledger::only_imported;
 use crate::packet::Parser;
+use crate::packet::key::Key;
 use crate::store::layout::Layout;
 use crate::store::list::SegmentRef;
 use crate::store::live::Unsealed;
@@ -42,9 +43,31 @@ impl Engine {
         pace: &dyn Pace,
         out: &mut dyn PacketSink,
     ) -> Result<Summary, QueryError> {
+        answer(query, self.layout(), &self.view(query, recent, pace)?, out).map(|(summary, _)| summary)
+    }
+
+    /// The same, with the connections that the answer's packets are of.
+    pub(super) fn answer_met(
+        &self,
+        query: &Query,
+        recent: &[Arc<Run>],
+        pace: &dyn Pace,
+        out: &mut dyn PacketSink,
+    ) -> Result<(Summary, Vec<Key>), QueryError> {
+        let view = self.view(query, recent, pace)?;
+        answer(query, self.layout(), &view, out).map(|(summary, met)| (summary, met.keys()))
+    }
+
+    /// What there is now.
+    pub(super) fn view<'a>(
+        &self,
+        query: &Query,
+        recent: &'a [Arc<Run>],
+        pace: &'a dyn Pace,
+    ) -> Result<View<'a>, QueryError> {
         let (open, sealed) = if query.memory_only { Default::default() } else { self.segments()? };
         let open = open.into_iter().map(|segment| Unsealed { segment, header: None }).collect();
-        answer(query, self.layout(), &View { open, sealed, recent, pace }, out)
+        Ok(View { open, sealed, recent, pace })
     }
 
     /// The same in the recorder's own process: `open` are its unsealed segments, looked at after `recent`.
@@ -63,11 +86,25 @@ impl Engine {
             view.sealed = self.shelf()?;
             view.once();
         }
-        answer(query, self.layout(), &view, out)
+        answer(query, self.layout(), &view, out).map(|(summary, _)| summary)
     }
 }
 
-fn answer(query: &Query, layout: &Layout, view: &View<'_>, out: &mut dyn PacketSink) -> Result<Summary, QueryError> {
+/// Whether libpcap takes an expression.
+pub(super) fn compiles(text: &str) -> Result<(), QueryError> {
+    let mut judge = Judge::new(text, false, None);
+    match (judge.prepare(ETHERNET), judge.error()) {
+        (false, Some(error)) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn answer(
+    query: &Query,
+    layout: &Layout,
+    view: &View<'_>,
+    out: &mut dyn PacketSink,
+) -> Result<(Summary, Met), QueryError> {
     let started = Instant::now();
     let (mut summary, now) = (Summary::default(), units::now());
     known_classes(query, view)?;
@@ -138,7 +175,7 @@ fn answer(query: &Query, layout: &Layout, view: &View<'_>, out: &mut dyn PacketS
         summary.try_any_layer = exists_deeper(query, layout, view)?;
     }
     summary.elapsed_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    Ok(summary)
+    Ok((summary, met))
 }
 
 pub(super) const ETHERNET: u16 = 1;
@@ -199,5 +236,5 @@ pub(super) fn link_types(view: &View<'_>) -> Vec<u16> {
 /// Whether the same question finds something inside tags or tunnels.
 fn exists_deeper(query: &Query, layout: &Layout, view: &View<'_>) -> Result<bool, QueryError> {
     let deeper = Query { any_layer: true, limit: Some(1), ..query.clone() };
-    Ok(answer(&deeper, layout, view, &mut Nothing)?.packets > 0)
+    Ok(answer(&deeper, layout, view, &mut Nothing)?.0.packets > 0)
 }

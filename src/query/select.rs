@@ -2,6 +2,7 @@
 //! plan never makes an answer smaller.
 
 use super::lang::plan::Plan;
+use crate::index::conns::Conn;
 use crate::index::term::Term;
 use crate::index::{Index, IndexError};
 
@@ -22,6 +23,14 @@ pub enum Candidates {
     All,
     /// The packets at these offsets, ascending.
     At(Vec<u64>),
+}
+
+/// Gives `each` the connections of a segment that can answer. No packet is looked at.
+pub fn connections(plan: &Plan, index: &Index, each: &mut impl FnMut(Conn)) -> Result<(), IndexError> {
+    match evaluate(plan, index)? {
+        Set::All => index.each_conn(0, &mut |_, c| each(c)),
+        Set::Some(ids) => index.conns(&ids, each),
+    }
 }
 
 /// Evaluates the plan. `from..to`: the window; connections outside of it are left out.

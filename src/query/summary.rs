@@ -136,6 +136,11 @@ impl Met {
         *times = (times.0.min(time), times.1.max(time));
     }
 
+    /// All of them.
+    pub fn keys(self) -> Vec<Key> {
+        self.0.into_keys().collect()
+    }
+
     /// Fills in connections and what was cut of them, from the receipts.
     pub fn settle(&self, layout: &Layout, summary: &mut Summary) -> Result<(), LedgerError> {
         summary.connections = self.0.len() as u64;

@@ -26,6 +26,8 @@ pub enum Expr {
         /// How many headers libpcap has been told to step over by `vlan`, `mpls`, `pppoes` and `geneve` before it, in the
         /// order of the text, whatever the logic: they move the offsets of all that follows.
         shifts: usize,
+        /// A connection's key answers it: the terms are all that it asks, and it asks for no direction.
+        exact: bool,
     },
 }
 

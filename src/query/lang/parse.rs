@@ -81,7 +81,7 @@ impl<'t> Parser<'t> {
         }
         let e = if self.relation() {
             self.qual = None;
-            Expr::Leaf { what: Leaf::Unknown, shifts: self.shifts.len() }
+            Expr::Leaf { what: Leaf::Unknown, shifts: self.shifts.len(), exact: false }
         } else if self.sym(0, b'(') {
             self.brackets()?
         } else if let Some(head) = self.head() {
@@ -118,12 +118,15 @@ impl<'t> Parser<'t> {
             return self.item();
         }
         let t = self.next()?;
+        let mut exact = !qual.directed && !matches!(qual.proto, Some("arp" | "rarp"));
         let what = match qual.addr {
             Addr::Host | Addr::Net => {
                 let mut mask = None;
                 if self.sym(0, b'/') || self.word(0) == "mask" {
                     self.at += 1;
                     mask = Some(self.next()?);
+                    // A dotted mask may have holes.
+                    exact &= mask.is_none_or(|m| matches!(m.kind, Kind::Num(_)));
                 }
                 address(qual, t, mask)?
             }
@@ -131,7 +134,7 @@ impl<'t> Parser<'t> {
             Addr::Proto => proto(qual, t)?,
             Addr::ProtoChain => Leaf::Unknown,
         };
-        Some(Expr::Leaf { what, shifts: self.shifts.len() })
+        Some(Expr::Leaf { what, shifts: self.shifts.len(), exact })
     }
 
     /// A primitive that begins with a keyword. Outer `None`: it doesn't; inner: it does, and is not understood.
@@ -160,7 +163,7 @@ impl<'t> Parser<'t> {
                 }
                 _ => bare(p),
             };
-            return Some(Some(Expr::Leaf { what, shifts: self.shifts.len() }));
+            return Some(Some(Expr::Leaf { what, shifts: self.shifts.len(), exact: true }));
         }
         self.at = start;
         self.other()
@@ -183,11 +186,11 @@ impl<'t> Parser<'t> {
             "port" | "portrange" => Addr::Port,
             "proto" if !directed => Addr::Proto,
             "protochain" if !directed => Addr::ProtoChain,
-            _ if directed => return Some(Qual { proto, addr: Addr::Host }),
+            _ if directed => return Some(Qual { proto, addr: Addr::Host, directed }),
             _ => return None,
         };
         self.at += 1;
-        Some(Qual { proto, addr })
+        Some(Qual { proto, addr, directed })
     }
 
     /// `type`, `subtype` and `dir` of 802.11.
@@ -200,7 +203,7 @@ impl<'t> Parser<'t> {
     /// Primitives with a keyword of their own.
     fn other(&mut self) -> Option<Option<Expr>> {
         let shifts = self.shifts.len();
-        let unknown = Some(Expr::Leaf { what: Leaf::Unknown, shifts });
+        let unknown = Some(Expr::Leaf { what: Leaf::Unknown, shifts, exact: false });
         let word = self.word(0);
         self.at += 1;
         let shift = match word {
@@ -217,7 +220,7 @@ impl<'t> Parser<'t> {
                 return Some(unknown);
             }
             "broadcast" | "multicast" | "inbound" | "outbound" => return Some(unknown),
-            "pppoed" => return Some(Some(Expr::Leaf { what: bare(word), shifts })),
+            "pppoed" => return Some(Some(Expr::Leaf { what: bare(word), shifts, exact: true })),
             "llc" => {
                 if self.peek(0).is_some_and(|t| matches!(t.kind, Kind::Word | Kind::Escaped)) {
                     self.at += 1;
@@ -234,7 +237,9 @@ impl<'t> Parser<'t> {
                 return None;
             }
         };
-        let terms = match self.pnum() {
+        let id = self.pnum();
+        let exact = shift == Shift::Vlan && id != Some(None);
+        let terms = match id {
             // A number with a name: legal, and of unknown value.
             Some(None) => vec![],
             Some(id) => shifted(shift, id),
@@ -248,7 +253,7 @@ impl<'t> Parser<'t> {
             Shift::Mpls | Shift::Pppoes => true,
         };
         self.shifts.push(shift);
-        Some(Some(Expr::Leaf { what: Leaf::Shift { terms, sound }, shifts }))
+        Some(Some(Expr::Leaf { what: Leaf::Shift { terms, sound }, shifts, exact }))
     }
 
     /// A number, in brackets or not; nothing is consumed if there is none.

@@ -89,7 +89,7 @@ impl Plan {
 fn plan(e: &Expr, given: u64) -> (Plan, u64) {
     match e {
         Expr::Not(_) => (Plan::All, 0),
-        Expr::Leaf { what, shifts } => {
+        Expr::Leaf { what, shifts, .. } => {
             // Of more than 63 shifts nothing is claimed.
             let before = u32::try_from(*shifts).ok().and_then(|s| 1u64.checked_shl(s)).map_or(u64::MAX, |bit| bit - 1);
             if before & !given != 0 {

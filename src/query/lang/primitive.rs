@@ -29,6 +29,8 @@ pub struct Qual<'t> {
     pub proto: Option<&'t str>,
     /// Kind of address.
     pub addr: Addr,
+    /// Source or destination only.
+    pub directed: bool,
 }
 
 fn one(t: Term) -> Vec<(Term, Term)> {
