@@ -61,6 +61,8 @@ const NEEDS: &[Need] = &[
     need(Program("ip"), "iproute2", Scope::Demo, "makes the network namespace and the veth pair"),
     need(Program("ethtool"), "ethtool", Scope::Test, "offloads and queues of test interfaces"),
     need(Program("tcpdump"), "tcpdump", Scope::Test, "what queries are compared with"),
+    need(Program("curl"), "curl", Scope::Test, "asks the recorder's socket as somebody else"),
+    need(Program("setpriv"), "util-linux", Scope::Test, "is somebody else"),
     need(Program("tshark"), "tshark", Scope::Test, "reads sealed segments"),
     need(Program("capinfos"), "wireshark-common", Scope::Test, "reads sealed segments"),
     Need { optional: true, ..need(Program("fio"), "fio", Scope::Test, "what bench disk compares with") },
