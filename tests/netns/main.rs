@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod syscalls;
 mod world;
 
 use common::{Seen, libpcap};
@@ -190,6 +191,22 @@ fn a_flood_takes_nothing_from_what_was_there() {
     assert_eq!(world.count("tcp port 443"), there.packets, "a gap in what was there: {account:#?}");
     let elsewhere = account.from.redirect_failed.total() + account.from.passed.packets;
     assert_eq!(world.count("tcp port 80") + lost + elsewhere, flood.packets, "{account:#?}");
+}
+
+/// Under load a worker asks the kernel for something once in many packets: naps, writes, sleeps; never for a packet.
+#[test]
+fn packets_make_no_system_calls() {
+    let Some(world) = World::new() else { return };
+    world.veth(0, 1);
+    let recorder = world.record(None, &["-i", "tap0", "--source", "xdp"]);
+    let Some(mut calls) = syscalls::Syscalls::of(recorder.thread("worker-0")) else { return };
+    let truth = world.load(&["--iface", "gen0", "--mix", "dns", "--gbps", "0.2", "--seconds", "2"]);
+    let made = calls.count();
+    let account = recorder.stop();
+    assert_seen(&account, &truth);
+    let received = account.worker.received.packets;
+    eprintln!("{made} system calls, {received} packets");
+    assert!(made > 0 && received > 100_000 && made * 10 < received, "{made} system calls for {received} packets");
 }
 
 /// Rings so small that the fill ring is empty most of the time.

@@ -148,6 +148,14 @@ impl Recorder {
         complete.lines().map(|l| serde_json::from_str(l).expect("a JSON object a line")).collect()
     }
 
+    /// The id of one of its threads.
+    pub fn thread(&self, name: &str) -> u32 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("its threads");
+        let is = |task: &PathBuf| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name);
+        let task = tasks.flatten().map(|t| t.path()).find(is).expect("the thread");
+        task.file_name().and_then(|id| id.to_str()?.parse().ok()).expect("a number")
+    }
+
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }

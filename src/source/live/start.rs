@@ -17,6 +17,7 @@ use crate::source::clock::Clock;
 use crate::source::packet::{self, Fanout, PacketSocket, PacketSource, Ring, Tap};
 use crate::source::xdp::{Port, XdpSource};
 use crate::xsk::socket::{Config, Level, Socket};
+use crate::xsk::umem::Pages;
 use crossbeam_queue::ArrayQueue;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -225,17 +226,28 @@ fn start_xdp(survey: &Survey, plan: &LivePlan, clock: &Arc<Clock>, notes: &mut V
             let cpu = plan.cpus.get(queue as usize % count).copied().flatten();
             let (port, view) = near(cpu, || open_port(&program, t, place, lent, &config, *native))?;
             interfaces.push(Interface { name, link_type: 1 });
-            mode = Some(port.socket.mode());
+            mode = Some((port.socket.mode(), port.socket.umem().pages()));
             views.push(view);
             if let Some(worker) = ports.get_mut(queue as usize % count) {
                 worker.push(port);
             }
         }
-        if let Some(mode) = mode {
-            let copy = if mode.zero_copy { "zero-copy" } else { "copy mode" };
+        if let Some((mode, pages)) = mode {
+            // As it is, not as it was asked for.
+            let copy = match (mode.zero_copy, mode.busy_poll) {
+                (true, true) => "zero-copy, busy polling",
+                (true, false) => "zero-copy, woken by interrupts (the kernel has no SO_PREFER_BUSY_POLL)",
+                (false, _) => "copy mode",
+            };
             let driver = t.driver.as_deref().unwrap_or("?");
             let queues = t.queues;
-            notes.push(format!("{}: AF_XDP, {copy}, {queues} queue(s), driver {driver}", t.link.name));
+            let pages = match pages {
+                Pages::Huge => "huge pages",
+                Pages::Transparent => {
+                    "no reserved huge pages (vm.nr_hugepages): transparent ones where they are allowed"
+                }
+            };
+            notes.push(format!("{}: AF_XDP, {copy}, {queues} queue(s), {pages}, driver {driver}", t.link.name));
         }
     }
     let interfaces: Arc<[Interface]> = interfaces.into();
