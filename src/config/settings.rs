@@ -8,8 +8,8 @@ use crate::control::{Limits, Place};
 use crate::filter::Filter;
 use crate::limits::{
     ANSWER_BYTES, BLOCK_BYTES, BUFFERS_BYTES, BUFFERS_FILES_BYTES, CLASSES_MAX, CONNECTIONS_IPV4, CONNECTIONS_IPV6,
-    CPUS_MAX, FRAMES, IFACES_MAX, QUERIES_PER_USER, QUERY_NS, RECENT_BYTES, RECENT_BYTES_MIN, SEGMENT_BYTES,
-    SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
+    CONNECTIONS_LIVE_IPV4, CONNECTIONS_LIVE_IPV6, CPUS_MAX, FRAMES, IFACES_MAX, QUERIES_PER_USER, QUERY_NS,
+    RECENT_BYTES, RECENT_BYTES_MIN, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
 };
 use crate::metrics::http::Address;
 use crate::units;
@@ -152,8 +152,11 @@ impl Settings {
         if !(64..=1 << 24).contains(&frames) {
             return nonsense(format!("{frames} frames: 64 at least, {} at most", 1 << 24));
         }
-        let connections =
-            [config.connections_ipv4.unwrap_or(CONNECTIONS_IPV4), config.connections_ipv6.unwrap_or(CONNECTIONS_IPV6)];
+        let [v4, v6] = match from {
+            From::Files { .. } => [CONNECTIONS_IPV4, CONNECTIONS_IPV6],
+            From::Interfaces { .. } => [CONNECTIONS_LIVE_IPV4, CONNECTIONS_LIVE_IPV6],
+        };
+        let connections = [config.connections_ipv4.unwrap_or(v4), config.connections_ipv6.unwrap_or(v6)];
         if connections.iter().any(|n| *n < 1024) {
             return nonsense(
                 "room for fewer than 1024 connections is none: raise connections_ipv4 and connections_ipv6",
