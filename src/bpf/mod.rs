@@ -22,7 +22,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The kernel or libbpf refused a program or a map.
-    #[error("the kernel program {program} can't be loaded: {source} (RUST_LOG=debug shows the verifier's log){}", hint(.source))]
+    #[error("the kernel program {program} can't be loaded: {source} (-v shows what the kernel says of it){}", hint(.source))]
     Load {
         /// Which.
         program: &'static str,
@@ -39,7 +39,9 @@ pub enum Error {
         interface: String,
     },
     /// The interface takes no XDP program.
-    #[error("no XDP program can be attached to {interface}, neither in the driver ({native}) nor above it ({generic})")]
+    #[error(
+        "no XDP program can be attached to {interface}, neither in the driver ({native}) nor above it ({generic}); --source packet does without"
+    )]
     Attach {
         /// The interface.
         interface: String,
@@ -60,7 +62,9 @@ pub enum Error {
 
 fn hint(e: &io::Error) -> &'static str {
     match e.kind() {
-        io::ErrorKind::PermissionDenied => ": it takes root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+        io::ErrorKind::PermissionDenied => {
+            ": it takes root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and a kernel that lets itself be programmed (`retrotap doctor`)"
+        }
         io::ErrorKind::OutOfMemory => ": lower the size of the shunt",
         _ => "",
     }

@@ -1,6 +1,6 @@
 //! `retrotap check-config` and `retrotap import-config`: configurations looked at, and taken over, without starting anything.
 
-use super::{Exit, Failure, show};
+use super::{Exit, Failure, say, show};
 use crate::config::{Config, Settings, import};
 use crate::units;
 use serde::Serialize;
@@ -63,7 +63,7 @@ pub fn check(args: Check) -> Result<Exit, Failure> {
         tracing::info!("{note}");
     }
     if checked.good {
-        let _ = writeln!(std::io::stdout(), "{}: good; classes: {}", args.file.display(), checked.classes.join(", "));
+        let _ = writeln!(say::out(), "{}: good; classes: {}", args.file.display(), checked.classes.join(", "));
         return Ok(exit);
     }
     Err(Failure::usage(checked.errors.join("\n")))
@@ -113,9 +113,7 @@ pub fn import(args: Import) -> Result<Exit, Failure> {
         Some(path) => std::fs::File::create_new(path)
             .and_then(|mut f| f.write_all(imported.toml.as_bytes()))
             .map_err(|e| cannot(path, e))?,
-        None => std::io::stdout()
-            .write_all(imported.toml.as_bytes())
-            .map_err(|e| cannot(Path::new("standard output"), e))?,
+        None => say::out().write_all(imported.toml.as_bytes()).map_err(|e| cannot(Path::new("standard output"), e))?,
     }
     Ok(Exit::Done)
 }

@@ -1,7 +1,7 @@
 //! `retrotap doctor`: what of this machine is not as capture wants it, and the commands that make it so.
 
 use super::table::Table;
-use super::{Exit, Failure, show};
+use super::{Exit, Failure, say, show};
 use crate::doctor::{self, Check, State, script};
 use std::io::Write;
 use std::path::PathBuf;
@@ -37,13 +37,13 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let checks = doctor::examine(&args.interface, args.store.as_ref()).map_err(Failure::cannot)?;
     if args.fix_script || args.undo_script {
         let text = if args.fix_script { script::fix(&checks) } else { script::undo(&checks) };
-        return std::io::stdout().write_all(text.as_bytes()).map(|()| Exit::Done).map_err(Failure::cannot);
+        return say::out().write_all(text.as_bytes()).map(|()| Exit::Done).map_err(Failure::cannot);
     }
     let bad = checks.iter().filter(|c| c.state == State::NotOk).count();
     if args.json {
         show::json_line(&serde_json::json!({ "not_ok": bad, "checks": checks }));
     } else {
-        std::io::stdout().write_all(text(&checks).as_bytes()).map_err(Failure::cannot)?;
+        say::out().write_all(text(&checks).as_bytes()).map_err(Failure::cannot)?;
     }
     Ok(if bad == 0 { Exit::Done } else { Exit::Incomplete })
 }

@@ -1,6 +1,6 @@
 //! Shell completions and manual pages, both made from the grammar.
 
-use super::{Cli, Exit, Failure};
+use super::{Cli, Exit, Failure, say};
 use clap::CommandFactory;
 use std::io::Write;
 use std::path::PathBuf;
@@ -45,10 +45,8 @@ pub fn man(args: Man) -> Result<Exit, Failure> {
     }
 }
 
-/// To standard output; a reader that has had enough is no error.
+/// To standard output.
 fn print(bytes: &[u8]) -> Result<Exit, Failure> {
-    match std::io::stdout().write_all(bytes) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::cannot(e)),
-        _ => Ok(Exit::Done),
-    }
+    let _ = say::out().write_all(bytes);
+    Ok(Exit::Done)
 }

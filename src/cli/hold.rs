@@ -1,7 +1,7 @@
 //! `retrotap hold`, `holds`, `release` and `export`: packets kept beyond every budget.
 
 use super::table::Table;
-use super::{Exit, Failure, show};
+use super::{Exit, Failure, say, show};
 use crate::hold::{Held, Hold, HoldError, Who};
 use crate::query::{ConnSpec, Query, QueryError, priority};
 use crate::units;
@@ -127,7 +127,7 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
     if args.json {
         show::json_line(&hold);
     } else {
-        let mut out = std::io::stdout().lock();
+        let mut out = say::out();
         let _ = writeln!(
             out,
             "hold {}: {}\nsha256 {}\n{}",
@@ -176,7 +176,7 @@ fn table(holds: &[Hold], limit: u64, verified: bool) {
         ]);
     }
     let sum: u64 = holds.iter().map(|h| h.bytes).sum();
-    let mut out = std::io::stdout().lock();
+    let mut out = say::out();
     let _ = write!(out, "{t}");
     let sums = if verified { "; every sum is right" } else { "" };
     let _ = writeln!(out, "{} of {} held{sums}", units::size(sum), units::size(limit));

@@ -1,7 +1,7 @@
 //! `retrotap info`: what a store holds.
 
 use super::table::Table;
-use super::{Exit, Failure, show};
+use super::{Exit, Failure, say, show};
 use crate::index;
 use crate::store::info::{self, Holding};
 use crate::units;
@@ -68,7 +68,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let state = if info.recording { "being recorded into" } else { "at rest" };
     let age = info.oldest_age.map_or("no packet yet".into(), |a| format!("oldest packet {} old", units::duration(a)));
     let _ = writeln!(
-        std::io::stdout(),
+        say::out(),
         "{}: store {}, made {}, {state}, {age}\n{t}ledger {}, receipts {}",
         args.store.display(),
         info.id,
@@ -78,7 +78,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     );
     if info.total.unindexed > 0 {
         let n = units::count(info.total.unindexed);
-        let _ = writeln!(std::io::stdout(), "{n} segments without an index: queries scan them");
+        let _ = writeln!(say::out(), "{n} segments without an index: queries scan them");
     }
     Ok(exit)
 }

@@ -1,7 +1,7 @@
 //! `retrotap losses`: what was lost when, where and why, and when nothing was recorded: the ledger, as people and programs read it.
 
 use super::table::Table;
-use super::{Exit, Failure, show};
+use super::{Exit, Failure, say, show};
 use crate::ledger::{Coverage, What, coverage, entries, only_imported};
 use crate::store::layout::Layout;
 use crate::units;
@@ -76,7 +76,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if args.json {
         show::json_line(&losses);
     } else {
-        let _ = std::io::stdout().lock().write_all(text(&losses).as_bytes());
+        let _ = say::out().write_all(text(&losses).as_bytes());
     }
     Ok(Exit::Done)
 }

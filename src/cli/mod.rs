@@ -14,6 +14,7 @@ mod losses;
 mod plan;
 mod query;
 mod record;
+mod say;
 mod show;
 mod table;
 mod verify;
@@ -98,8 +99,11 @@ pub fn main() -> ExitCode {
         Err(e) => {
             let exit = if e.use_stderr() { Exit::Usage } else { Exit::Done };
             // Nothing is left to say it to when standard error itself is closed.
-            let _ = e.print();
-            return exit.into();
+            let printed = e.print();
+            if exit == Exit::Done {
+                say::note(printed);
+            }
+            return said(exit).into();
         }
     };
     logging::start(cli.verbose, cli.quiet);
@@ -122,12 +126,19 @@ pub fn main() -> ExitCode {
         Command::Man(args) => extras::man(args),
     };
     match done {
-        Ok(exit) => exit.into(),
+        Ok(exit) => said(exit).into(),
         Err(failure) => {
             logging::error(&failure);
             failure.exit.into()
         }
     }
+}
+
+/// The exit of a command whose answer went to standard output, if all of it did.
+fn said(exit: Exit) -> Exit {
+    let Some(why) = say::failed() else { return exit };
+    logging::error(&format_args!("the answer could not be written to standard output: {why}"));
+    Exit::Cannot
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `retrotap plan`: what a cutoff would keep, before disks are bought.
 
 use super::table::Table;
-use super::{Exit, Failure, show};
+use super::{Exit, Failure, say, show};
 use crate::planning::{self, CUTOFFS, CUTOFFS_MAX, Curve, PlanningError, days, percent};
 use crate::units;
 use serde::Serialize;
@@ -155,7 +155,7 @@ fn table(args: &Args, curve: &Curve, scale: f64) {
             p.days_in(args.disk, curve, scale).map_or("-".into(), days),
         ]);
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = say::out();
     let rate = units::bit_rate(curve.bytes, curve.seconds());
     let _ = writeln!(
         out,

@@ -1,6 +1,6 @@
 //! `retrotap query`.
 
-use super::{Exit, Failure, show};
+use super::{Exit, Failure, say, show};
 use crate::control::{Ask, Client, ClientError, Form, Long, SOCKET};
 use crate::query::output::{self, Output, Settling, Writer};
 use crate::query::{self, CommunityId, ConnSpec, OutputError, Query, QueryError, Summary, priority};
@@ -294,6 +294,5 @@ fn gone(summary: Result<Summary, Failure>) -> Result<Option<Summary>, Failure> {
 }
 
 fn println(line: &str) {
-    // A closed standard output has nobody to tell.
-    let _ = writeln!(std::io::stdout(), "{line}");
+    let _ = writeln!(say::out(), "{line}");
 }

@@ -1,7 +1,7 @@
 //! `retrotap record`: its arguments, laid over the configuration.
 
 use super::table::Table;
-use super::{Exit, Failure, account, show};
+use super::{Exit, Failure, account, say, show};
 use crate::config::plan::Plan;
 use crate::config::{ApiConfig, ClassConfig, Config, ConfigError, Cutoff, From, Settings, Size, SourceChoice, Span};
 use crate::record::statistics::Report;
@@ -121,7 +121,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             let took = units::duration(outcome.last.mono_ns.saturating_sub(outcome.started));
             let connections = units::count(outcome.last.connections.begun);
             let _ = writeln!(
-                std::io::stdout(),
+                say::out(),
                 "{}{connections} connections in {took}, recorded into {}",
                 account::table(&outcome.last.account),
                 settings.store.display()
@@ -166,7 +166,7 @@ fn print_plan(plan: &Plan, json: bool) -> Result<Exit, Failure> {
         table.row([part.part.to_owned(), units::size(part.bytes), part.of.clone()]);
     }
     table.row(["in all".into(), units::size(plan.total()), "nothing grows afterwards".into()]);
-    let _ = write!(std::io::stdout(), "{table}");
+    let _ = write!(say::out(), "{table}");
     Ok(Exit::Done)
 }
 

@@ -1,6 +1,7 @@
 //! How a recording shows itself: a line each second on a terminal, a log line each interval elsewhere, JSON objects for
 //! programs, a progress line for files. Owns the observers; called by the control loop.
 
+use super::say;
 use crate::record::Observer;
 use crate::record::statistics::Sample;
 use crate::units;
@@ -38,12 +39,14 @@ impl Observer for Json {
     }
 }
 
-/// One line of JSON on standard output. A reader that has gone is no reason to stop recording.
+/// One line of JSON on standard output. Nothing that happens to it is a reason to stop recording.
 pub fn json_line(value: &impl serde::Serialize) {
-    let mut out = std::io::stdout().lock();
-    let written = serde_json::to_writer(&mut out, value).map_err(std::io::Error::from);
-    if let Err(e) = written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
-        tracing::debug!("standard output: {e}");
+    match serde_json::to_vec(value) {
+        Ok(mut line) => {
+            line.push(b'\n');
+            let _ = say::out().write_all(&line).and_then(|()| say::out().flush());
+        }
+        Err(e) => tracing::error!("an answer cannot be written as JSON: {e}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `retrotap verify`: whether a store is what it was written as.
 
-use super::{Exit, Failure, show};
+use super::{Exit, Failure, say, show};
 use crate::index;
 use crate::store::verify;
 use crate::units;
@@ -30,7 +30,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         show::json_line(&report);
         return Ok(exit);
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = say::out();
     for p in &report.problems {
         let _ = writeln!(out, "{}: at byte {}: {}", p.file.display(), p.offset, p.what);
     }

@@ -236,6 +236,9 @@ fn from(config: &Config) -> Result<From, ConfigError> {
         }
         (false, false) => nonsense("either interfaces (-i) or files (-r), not both"),
         (false, true) => match choice {
+            SourceChoice::Auto | SourceChoice::File if config.pace.is_some_and(|p| !(p > 0.0 && p.is_finite())) => {
+                nonsense("--pace must be above 0: 1.0 is the trace's own pace; leave it out to read as fast as it goes")
+            }
             SourceChoice::Auto | SourceChoice::File => Ok(From::Files { paths: files.clone(), pace: config.pace }),
             _ => nonsense("files are read by source file: leave --source out, or name an interface (-i)"),
         },

@@ -29,7 +29,7 @@ pub enum Error {
         name: String,
     },
     /// The kernel refused.
-    #[error("interface {name}: {what}: {source}")]
+    #[error("interface {name}: {what}: {source}{}", hint(.source))]
     Kernel {
         /// The interface.
         name: String,
@@ -46,6 +46,15 @@ pub enum Error {
         /// What went wrong.
         source: io::Error,
     },
+}
+
+fn hint(e: &io::Error) -> &'static str {
+    match e.kind() {
+        io::ErrorKind::PermissionDenied => {
+            " (it takes root, or CAP_NET_ADMIN and CAP_NET_RAW: `retrotap doctor` says what this user lacks)"
+        }
+        _ => "",
+    }
 }
 
 impl Error {
