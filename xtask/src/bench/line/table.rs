@@ -175,12 +175,12 @@ mod tests {
             line("drop", 1, "null", 10.0, 0),
             line("retrotap", 1, "null", 5.0, 0),
             line("drop", 2, "null", 5.0, 0),
-            line("retrotap", 2, "null", 2.5, 100),
+            line("retrotap", 2, "null", 2.5, 10),
             line("retrotap", 1, "10", 1.0, 0),
             line("retrotap", 2, "10", 1.0, 0),
         ];
         let text = make(&lines);
         let row: Vec<&str> = text.lines().find(|l| l.starts_with("retrotap")).unwrap().split_whitespace().collect();
-        assert_eq!(row, ["retrotap", "0", "5.00", "%", "9.90", "0.50", "2.00", "3.75", "9.90", "150"]);
+        assert_eq!(row, ["retrotap", "0", "0.50", "%", "9.90", "0.50", "2.00", "3.75", "9.90", "150"]);
     }
 }
