@@ -230,7 +230,6 @@ fn expression() -> impl Strategy<Value = String> {
             "vlan 10",
             "mpls",
             "pppoes",
-            "geneve",
             "ether broadcast",
             "ip proto 47",
             "ip proto 4",
@@ -254,6 +253,10 @@ fn expression() -> impl Strategy<Value = String> {
         ]
     })
 }
+
+// `geneve` is not among the generated: where it does not match, libpcap's code for what follows it in the expression reads scratch memory
+// that its interpreter leaves uninitialised, so that one filter gives two answers for one packet (`((host 10.0.0.1) and not
+// (geneve)) and not (host 10.0.0.1)`). In front of all else it is asked above.
 
 /// The later half of each segment's blocks as a recorder holds them in memory, in runs of two blocks of which the last of each segment has no
 /// index yet.
