@@ -41,23 +41,10 @@ pub fn write(options: &Options, path: &Path) -> Result<Truth, Box<dyn std::error
     out.end()?;
     let elapsed_s = due as f64 / 1e9;
     Ok(Truth {
-        mix: options.name(),
-        seed: options.seed,
-        interfaces: Vec::new(),
-        elapsed_s,
-        warm_up: None,
-        attempted: offered,
-        offered,
-        refused: Tally::default(),
-        failed: Tally::default(),
         connections: Some(connections),
         begun: Some(begun),
-        cutoff: options.cutoff,
         kept: Some(kept),
-        gbps: offered.bytes as f64 * 8.0 / elapsed_s / 1e9,
-        mpps: offered.packets as f64 / elapsed_s / 1e6,
-        slipped_s: 0.0,
-        sunk: None,
+        ..Truth::of_file(options, offered, elapsed_s)
     })
 }
 

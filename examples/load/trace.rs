@@ -141,7 +141,7 @@ pub fn write(options: &Options, trace: &Path, path: &Path) -> Result<Truth, Box<
         }
     }
     out.end()?;
-    Ok(Truth::of_trace(options, offered, due as f64 / 1e9))
+    Ok(Truth::of_file(options, offered, due as f64 / 1e9))
 }
 
 #[cfg(test)]

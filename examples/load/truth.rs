@@ -68,8 +68,8 @@ pub struct Truth {
 }
 
 impl Truth {
-    /// What is known of a trace in a file: all of it is there.
-    pub fn of_trace(options: &Options, offered: Tally, elapsed_s: f64) -> Truth {
+    /// What is known of any load in a file: all of it is there.
+    pub fn of_file(options: &Options, offered: Tally, elapsed_s: f64) -> Truth {
         Truth {
             mix: options.name(),
             seed: options.seed,
