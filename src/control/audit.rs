@@ -1,7 +1,7 @@
 //! The audit log: one line of JSON for each request, refused ones too: who, what, what came of it, how much went out. Appended to
 //! `STORE/audit/<day>.jsonl` by a thread of its own, so that no request waits for the disk. What the disk refuses is counted and said.
 
-use super::clients::Peer;
+use super::caller::Caller;
 use crate::limits::AUDIT_WAITING;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
@@ -16,12 +16,9 @@ use std::time::Duration;
 pub struct Line {
     /// When it came, RFC 3339.
     pub time: String,
-    /// User.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Process.
-    pub pid: i32,
+    /// Who asked: name, role, and what the kernel says of the process.
+    #[serde(flatten)]
+    pub caller: Caller,
     /// `POST /v1/query`.
     pub request: String,
     /// The body, if it was a question.
@@ -42,11 +39,10 @@ pub struct Line {
 
 impl Line {
     /// Of a request that comes now.
-    pub fn new(peer: Peer, request: String) -> Line {
-        let time = crate::units::time(crate::units::now());
-        let Peer { uid, gid, pid } = peer;
+    pub fn new(caller: &Caller, request: String) -> Line {
+        let (time, caller) = (crate::units::time(crate::units::now()), caller.clone());
         let (ask, status, packets, bytes, took_ns, error) = (None, 0, 0, 0, 0, None);
-        Line { time, uid, gid, pid, request, ask, status, packets, bytes, took_ns, error }
+        Line { time, caller, request, ask, status, packets, bytes, took_ns, error }
     }
 }
 

@@ -4,36 +4,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A client as the kernel vouches for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// User.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Process; 0 if the kernel does not tell.
-    pub pid: i32,
-}
-
-impl Peer {
-    /// Whether it may ask: root, the recorder's own user, and members of its group.
-    pub fn allowed(&self) -> bool {
-        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        self.uid == 0 || self.uid == uid || self.gid == gid || self.groups().contains(&gid)
-    }
-
-    /// Its supplementary groups, as the kernel shows them.
-    fn groups(&self) -> Vec<u32> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
-        let line = status.lines().find_map(|l| l.strip_prefix("Groups:")).unwrap_or_default();
-        line.split_whitespace().filter_map(|g| g.parse().ok()).collect()
-    }
-}
-
 /// Queries under way, by user.
 #[derive(Clone, Debug)]
 pub struct Clients {
-    under_way: Arc<Mutex<HashMap<u32, usize>>>,
+    under_way: Arc<Mutex<HashMap<String, usize>>>,
     most: usize,
 }
 
@@ -41,7 +15,7 @@ pub struct Clients {
 #[derive(Debug)]
 pub struct Place {
     of: Clients,
-    uid: u32,
+    caller: String,
 }
 
 impl Clients {
@@ -51,14 +25,22 @@ impl Clients {
     }
 
     /// A place, if the user has one left.
-    pub fn enter(&self, uid: u32) -> Option<Place> {
+    pub fn enter(&self, caller: &str) -> Option<Place> {
         let mut all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let n = all.entry(uid).or_insert(0);
+        let n = all.entry(caller.to_owned()).or_insert(0);
         if *n >= self.most {
             return None;
         }
         *n += 1;
-        Some(Place { of: self.clone(), uid })
+        Some(Place { of: self.clone(), caller: caller.to_owned() })
+    }
+
+    /// What is said to a caller who has none left.
+    pub fn full(&self, caller: &str) -> String {
+        format!(
+            "{caller} has {} queries under way, as many as are allowed (api.queries): wait for one to end",
+            self.most
+        )
     }
 
     /// Queries under way.
@@ -70,10 +52,10 @@ impl Clients {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut all = self.of.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(n) = all.get_mut(&self.uid) {
+        if let Some(n) = all.get_mut(&self.caller) {
             *n -= 1;
             if *n == 0 {
-                all.remove(&self.uid);
+                all.remove(&self.caller);
             }
         }
     }
@@ -86,11 +68,11 @@ mod tests {
     #[test]
     fn each_user_has_so_many_places_and_gets_them_back() {
         let clients = Clients::new(2);
-        let (a, b) = (clients.enter(7), clients.enter(7));
-        assert!(a.is_some() && b.is_some() && clients.enter(7).is_none());
-        assert!(clients.enter(8).is_some(), "another user has places of its own");
+        let (a, b) = (clients.enter("a"), clients.enter("a"));
+        assert!(a.is_some() && b.is_some() && clients.enter("a").is_none());
+        assert!(clients.enter("b").is_some(), "another user has places of its own");
         drop(a);
-        assert!(clients.enter(7).is_some());
+        assert!(clients.enter("a").is_some());
         drop(b);
         assert_eq!(clients.busy(), 0);
     }

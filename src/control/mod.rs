@@ -7,14 +7,18 @@
 mod ask;
 mod audit;
 mod brake;
+mod call;
+mod caller;
 mod client;
 mod clients;
 mod engine;
 mod job;
 mod pool;
 mod reply;
+mod role;
 mod routes;
 mod server;
+mod shared;
 mod socket;
 mod stream;
 
@@ -22,6 +26,7 @@ pub use ask::{Ask, Form, Long, When};
 pub use brake::Load;
 pub use client::{Client, ClientError};
 pub use engine::Engine;
+pub use role::Role;
 pub use server::Server;
 pub use socket::SocketError;
 

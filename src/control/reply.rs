@@ -17,16 +17,20 @@ pub const SUMMARY: &str = "retrotap-summary";
 /// Name of the header or trailer that says why an answer is cut short.
 pub const ERROR: &str = "retrotap-error";
 
-/// A value as JSON.
-pub fn json(value: &impl serde::Serialize) -> Response<Body> {
-    let text = serde_json::to_string(value).unwrap_or_default() + "\n";
+/// Why nothing was begun.
+pub const BUSY: &str = "more queries wait than the daemon takes: try again later";
+/// Why there is no answer.
+pub const BROKE: &str = "the query broke off: this is a bug";
+
+/// A text that is JSON.
+pub fn json(text: String) -> Response<Body> {
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
 /// An error as JSON: `{"error": "..."}`.
 pub fn refuse(status: u16, error: &str) -> Response<Body> {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json(&serde_json::json!({ "error": error }));
+    let mut response = json(serde_json::json!({ "error": error }).to_string() + "\n");
     *response.status_mut() = code;
     response
 }

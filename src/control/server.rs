@@ -3,17 +3,18 @@
 
 use super::audit;
 use super::brake::{Brake, Load};
-use super::clients::{Clients, Peer};
+use super::caller::{Caller, Peer};
+use super::clients::Clients;
 use super::engine::Engine;
 use super::job::Cancel;
 use super::pool::Pool;
-use super::reply;
-use super::routes::{Shared, router};
+use super::routes::router;
+use super::shared::Shared;
 use super::socket::{self, SocketError};
 use super::{Limits, Place, SOCKET};
 use crate::limits::{CLIENTS_MAX, FOLLOWERS_MAX, JOBS_WAITING, QUERY_THREADS};
-use axum::extract::{Extension, Request};
-use axum::{Router, middleware};
+use axum::Router;
+use axum::extract::Extension;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::path::{Path, PathBuf};
@@ -71,7 +72,7 @@ impl Server {
         });
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io)?;
-        let app = router(shared.clone()).layer(middleware::from_fn(guard));
+        let app = router(shared.clone());
         let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
             runtime.block_on(async move {
                 match UnixListener::from_std(listener) {
@@ -158,13 +159,8 @@ async fn accept(listener: UnixListener, app: Router, mut stopped: oneshot::Recei
 }
 
 async fn serve(stream: UnixStream, app: Router) {
-    let cred = stream.peer_cred().ok();
-    let peer = cred.map_or(Peer { uid: u32::MAX, gid: u32::MAX, pid: 0 }, |c| Peer {
-        uid: c.uid(),
-        gid: c.gid(),
-        pid: c.pid().unwrap_or(0),
-    });
-    let app = app.layer(Extension(peer));
+    let peer = stream.peer_cred().ok().map(|c| Peer { uid: c.uid(), gid: c.gid(), pid: c.pid().unwrap_or(0) });
+    let app = app.layer(Extension(Caller::local(peer)));
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
@@ -172,17 +168,6 @@ async fn serve(stream: UnixStream, app: Router) {
         .await;
     if let Err(e) = served {
         tracing::debug!("API: {e}");
-    }
-}
-
-/// Nobody gets past this who may not ask.
-async fn guard(request: Request, next: middleware::Next) -> axum::response::Response {
-    match request.extensions().get::<Peer>() {
-        Some(peer) if peer.allowed() => next.run(request).await,
-        peer => {
-            tracing::warn!("API: refused: {peer:?}");
-            reply::refuse(403, "only root, the recorder's user and members of its group may ask")
-        }
     }
 }
 

@@ -1,0 +1,111 @@
+//! One request from its arrival to its line in the audit log. Made by the table of requests once the caller's role and the body's length
+//! are known to be right; handlers take it and answer with it, so that no answer goes unentered.
+
+use super::audit::Line;
+use super::caller::Caller;
+use super::engine::Engine;
+use super::reply;
+use super::shared::Shared;
+use super::stream::Refusal;
+use crate::limits::AUDIT_ASK_BYTES;
+use axum::body::{Body, Bytes};
+use axum::http::{Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// A request under way.
+pub struct Call {
+    /// What all requests share.
+    pub shared: Arc<Shared>,
+    /// Who asks; it has the role that the request takes.
+    pub caller: Caller,
+    /// What the audit log will say.
+    pub line: Line,
+    /// The body, not longer than the table says.
+    pub body: Bytes,
+    params: Vec<(String, String)>,
+    started: Instant,
+}
+
+impl Call {
+    /// At its beginning, before it has a body.
+    pub fn new(shared: Arc<Shared>, caller: Caller, request: String) -> Call {
+        let line = Line::new(&caller, request);
+        Call { shared, caller, line, body: Bytes::new(), params: Vec::new(), started: Instant::now() }
+    }
+
+    /// With the parts of its path that have names.
+    pub fn with_params(self, params: Vec<(String, String)>) -> Call {
+        Call { params, ..self }
+    }
+
+    /// The part of the path that the table calls `{name}`.
+    #[allow(dead_code, reason = "the next rows have such parts")]
+    pub fn param(&self, name: &str) -> &str {
+        self.params.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
+    }
+
+    /// The body, which is JSON; an empty one is `{}`. It is entered in the log. The error is for whoever asked.
+    pub fn json<T: DeserializeOwned>(&mut self) -> Result<T, (u16, String)> {
+        let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
+        let asked = serde_json::from_slice(body).map_err(|e| (400, format!("the question is no JSON of ours: {e}")))?;
+        self.line.ask = match body.len() {
+            _ if self.body.is_empty() => None,
+            n if n <= AUDIT_ASK_BYTES => serde_json::from_slice(body).ok(),
+            n => Some(serde_json::json!({
+                "length": n, "begins": String::from_utf8_lossy(body.get(..AUDIT_ASK_BYTES).unwrap_or_default()),
+            })),
+        };
+        Ok(asked)
+    }
+
+    /// Answers with JSON.
+    pub fn answer(self, value: &impl Serialize) -> Response<Body> {
+        self.answer_as(200, value)
+    }
+
+    /// Answers with JSON and this status.
+    pub fn answer_as(mut self, status: u16, value: &impl Serialize) -> Response<Body> {
+        let text = serde_json::to_string(value).unwrap_or_default() + "\n";
+        self.line.bytes = text.len() as u64;
+        self.enter(status, None);
+        let mut response = reply::json(text);
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response
+    }
+
+    /// Refuses.
+    pub fn refuse(self, (status, why): (u16, String)) -> Response<Body> {
+        let response = reply::refuse(status, &why);
+        self.enter(status, Some(why));
+        response
+    }
+
+    /// Answers with what a query thread makes: for all that reads files.
+    pub async fn work<T: Serialize + Send + 'static>(
+        self,
+        job: impl FnOnce(&Engine) -> Result<T, Refusal> + Send + 'static,
+    ) -> Response<Body> {
+        let (tell, told) = oneshot::channel();
+        // Not `shared` itself: the query threads end when the last of it goes, and must not be the last.
+        let engine = self.shared.engine.clone();
+        if !self.shared.pool.run(move || drop(tell.send(job(&engine)))) {
+            return self.refuse((503, reply::BUSY.into()));
+        }
+        match told.await {
+            Ok(Ok(value)) => self.answer(&value),
+            Ok(Err(Refusal { status, error })) => self.refuse((status, error)),
+            // Only what panicked says nothing.
+            Err(_) => self.refuse((500, reply::BROKE.into())),
+        }
+    }
+
+    fn enter(mut self, status: u16, error: Option<String>) {
+        self.line.took_ns = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        (self.line.status, self.line.error) = (status, error);
+        self.shared.audit.enter(self.line);
+    }
+}

@@ -1,0 +1,196 @@
+//! The requests: one table, from which the router, the check of roles, the texts of 404 and 405 and the test of the description are made.
+//! A request is a row here and a function in a file of its group; what takes longer than a look at a counter goes to the query threads
+//! ([`Call::work`]).
+
+mod index;
+mod losses;
+mod query;
+mod status;
+
+use super::call::Call;
+use super::caller::Caller;
+use super::role::Role;
+use super::shared::Shared;
+use crate::limits::ASK_BYTES_MAX;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Extension, RawPathParams, Request, State};
+use axum::http::{HeaderValue, Response, header};
+use axum::routing::{MethodFilter, on};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::future::ready;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A request of the API.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// `GET`, `POST`, `PUT` or `DELETE`.
+    pub method: &'static str,
+    /// Parts in braces are given to the handler by name.
+    pub path: &'static str,
+    /// Who may.
+    pub role: Role,
+    /// Longest body, bytes.
+    pub body: usize,
+    /// What does it.
+    pub handler: fn(Call) -> Answer,
+    /// What it is, in a line.
+    pub summary: &'static str,
+}
+
+/// A response on its way.
+pub type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+/// All requests, those of one path together.
+pub const ROWS: &[Row] = &[
+    Row {
+        method: "GET",
+        path: "/v1",
+        role: Role::Statistics,
+        body: 0,
+        handler: |call| Box::pin(ready(index::index(call))),
+        summary: "what there is to ask, and what you may",
+    },
+    Row {
+        method: "POST",
+        path: "/v1/query",
+        role: Role::Packets,
+        body: ASK_BYTES_MAX,
+        handler: |call| Box::pin(query::packets(call)),
+        summary: "the packets, pcapng or pcap, as they are found",
+    },
+    Row {
+        method: "POST",
+        path: "/v1/count",
+        role: Role::Connections,
+        body: ASK_BYTES_MAX,
+        handler: |call| Box::pin(query::count(call)),
+        summary: "the summary alone",
+    },
+    Row {
+        method: "POST",
+        path: "/v1/losses",
+        role: Role::Statistics,
+        body: ASK_BYTES_MAX,
+        handler: |call| Box::pin(losses::losses(call)),
+        summary: "packets lost in the window, by second, cause and place",
+    },
+    Row {
+        method: "GET",
+        path: "/v1/status",
+        role: Role::Statistics,
+        body: 0,
+        handler: |call| Box::pin(ready(status::status(call))),
+        summary: "the recorder: version, process, store, queries under way, counters as in record --json",
+    },
+];
+
+type It = State<Arc<Shared>>;
+type Who = Extension<Caller>;
+
+/// The table as a router.
+pub fn router(shared: Arc<Shared>) -> Router {
+    let mut router = Router::new();
+    for row in ROWS {
+        let filter = match row.method {
+            "GET" => MethodFilter::GET,
+            "PUT" => MethodFilter::PUT,
+            "DELETE" => MethodFilter::DELETE,
+            _ => MethodFilter::POST,
+        };
+        let handler = move |State(shared): It, Extension(caller): Who, params: RawPathParams, request: Request| {
+            enter(row, shared, caller, params, request)
+        };
+        router = router.route(row.path, on(filter, handler));
+    }
+    router.fallback(nothing).method_not_allowed_fallback(wrong_method).with_state(shared)
+}
+
+/// Nobody gets past this who may not ask, and nothing that is too long.
+async fn enter(
+    row: &'static Row,
+    shared: Arc<Shared>,
+    caller: Caller,
+    params: RawPathParams,
+    request: Request,
+) -> Response<Body> {
+    let text = text(&request);
+    let may = caller.may(&text, row.role);
+    let mut call = Call::new(shared, caller, text)
+        .with_params(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
+    if let Err(why) = may {
+        return close(call.refuse(why));
+    }
+    match body(request, row.body).await {
+        Ok(body) => call.body = body,
+        Err(why) => return close(call.refuse(why)),
+    }
+    (row.handler)(call).await
+}
+
+/// The body. One that says it is too long is not read, and of others not more than may be.
+async fn body(request: Request, most: usize) -> Result<Bytes, (u16, String)> {
+    let long = (413, format!("the body is longer than the {most} bytes that {} takes", text(&request)));
+    let said = request.headers().get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok());
+    if said.is_some_and(|l| l > most as u64) {
+        return Err(long);
+    }
+    match Limited::new(request.into_body(), most).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(e) if e.downcast_ref::<LengthLimitError>().is_some() => Err(long),
+        Err(e) => Err((400, format!("the body broke off: {e}"))),
+    }
+}
+
+/// What is left of a body that is not read can't be told from the next request.
+fn close(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn text(request: &Request) -> String {
+    format!("{} {}", request.method(), request.uri().path())
+}
+
+async fn nothing(State(shared): It, Extension(caller): Who, request: Request) -> Response<Body> {
+    let text = text(&request);
+    // Who may nothing is not told what there is.
+    let why = caller.may(&text, Role::Statistics).err().unwrap_or_else(|| {
+        let all: Vec<String> = ROWS.iter().map(|r| format!("{} {}", r.method, r.path)).collect();
+        (404, format!("there is no {text}: see {}", all.join(", ")))
+    });
+    close(Call::new(shared, caller, text).refuse(why))
+}
+
+async fn wrong_method(State(shared): It, Extension(caller): Who, request: Request) -> Response<Body> {
+    let text = text(&request);
+    let why = caller.may(&text, Role::Statistics).err().unwrap_or_else(|| {
+        (405, format!("there is no {text}: {} takes {}", request.uri().path(), methods(request.uri().path())))
+    });
+    close(Call::new(shared, caller, text).refuse(why))
+}
+
+/// The methods that a path takes.
+fn methods(path: &str) -> String {
+    let same = |row: &&Row| {
+        row.path.split('/').count() == path.split('/').count()
+            && row.path.split('/').zip(path.split('/')).all(|(a, b)| a.starts_with('{') || a == b)
+    };
+    ROWS.iter().filter(same).map(|r| r.method).collect::<Vec<_>>().join(" or ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_in_the_table_once() {
+        for (n, a) in ROWS.iter().enumerate() {
+            assert!(ROWS[n + 1..].iter().all(|b| (a.method, a.path) != (b.method, b.path)), "{} {}", a.method, a.path);
+            assert!(["GET", "POST", "PUT", "DELETE"].contains(&a.method), "{}", a.method);
+            assert!(a.path.starts_with("/v1") && !a.summary.is_empty(), "{}", a.path);
+        }
+        assert_eq!(methods("/v1/status"), "GET");
+    }
+}

@@ -1,0 +1,104 @@
+//! Packets, or how many there are.
+
+use crate::control::Form;
+use crate::control::ask::Ask;
+use crate::control::call::Call;
+use crate::control::job::{Cancel, Following, Job, Measure};
+use crate::control::reply::{self, CancelOnDrop};
+use crate::control::stream::{Message, Refusal};
+use crate::limits::FOLLOWERS_MAX;
+use crate::query::{Summary, priority};
+use axum::body::Body;
+use axum::http::Response;
+use std::time::Instant;
+use tokio::sync::mpsc::channel;
+
+/// Chunks of an answer that wait for a slow client, at most.
+const CHUNKS_WAITING: usize = 4;
+
+/// `POST /v1/query`.
+pub async fn packets(call: Call) -> Response<Body> {
+    answer(call, true).await
+}
+
+/// `POST /v1/count`.
+pub async fn count(call: Call) -> Response<Body> {
+    answer(call, false).await
+}
+
+async fn answer(mut call: Call, packets: bool) -> Response<Body> {
+    let started = Instant::now();
+    let asked = call.json::<Ask>().and_then(|ask| {
+        let query = ask.query(call.shared.engine.store()).map_err(|why| (400, why))?;
+        let lasting = ask.lasting().map_err(|why| (400, why))?;
+        Ok((ask, query, lasting))
+    });
+    let (ask, query, lasting) = match asked {
+        Ok((ask, ..)) if ask.follow && !packets => {
+            return call.refuse((400, "a count has no future: follow is for /v1/query".into()));
+        }
+        Ok(asked) => asked,
+        Err(why) => return call.refuse(why),
+    };
+    let shared = call.shared.clone();
+    let Some(place) = shared.clients.enter(&call.caller.name) else {
+        let why = shared.clients.full(&call.caller.name);
+        return call.refuse((429, why));
+    };
+    let (cancel, ending, bytes) = (Cancel::default(), shared.ending.clone(), shared.limits.bytes);
+    let (to, mut from) = channel(CHUNKS_WAITING);
+    let guard = CancelOnDrop::new(cancel.clone());
+    let (engine, audit) = (shared.engine.clone(), shared.audit.clone());
+    let mut entry = call.line.clone();
+    let ended = move |answer: Result<Summary, Refusal>, sent: u64| {
+        drop(place);
+        entry.bytes = sent;
+        entry.took_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        match answer {
+            Ok(summary) => (entry.status, entry.packets) = (200, summary.packets),
+            Err(Refusal { status, error }) => (entry.status, entry.error) = (status, Some(error)),
+        }
+        audit.enter(entry);
+    };
+    let form = ask.format;
+    let begun = if ask.follow {
+        let Ok(seat) = shared.followers.clone().try_acquire_owned() else {
+            let why = format!("{FOLLOWERS_MAX} followers are as many as there can be: wait for one to end");
+            return call.refuse((429, why));
+        };
+        let following = Following { query, form, bytes, lasting, cancel, ending, brake: shared.brake.clone(), to };
+        let thread = std::thread::Builder::new().name("follow".into());
+        let spawned = thread.spawn(move || {
+            priority::idle();
+            let (answer, sent) = following.run(&engine);
+            drop(seat);
+            ended(answer, sent);
+        });
+        spawned.is_ok()
+    } else {
+        let measure = Measure::new(cancel, ending, Some(shared.limits.time_ns), shared.brake.clone());
+        let job = Job { query, form: packets.then_some(form), bytes, measure, to };
+        shared.pool.run(move || {
+            let (answer, sent) = job.run(&engine);
+            ended(answer, sent);
+        })
+    };
+    if !begun {
+        return call.refuse((503, reply::BUSY.into()));
+    }
+    match from.recv().await {
+        // Only a query that panicked says nothing.
+        None => reply::refuse(500, reply::BROKE),
+        Some(Message::End(_, summary)) if !packets => {
+            guard.disarm();
+            reply::json(serde_json::to_string(&summary).unwrap_or_default() + "\n")
+        }
+        Some(first) => {
+            let kind = match form {
+                Form::Pcapng => "application/x-pcapng",
+                Form::Pcap => "application/vnd.tcpdump.pcap",
+            };
+            reply::answer(kind, first, from, guard)
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What all requests share. Made by the server at its start; handed to each request with its [`Call`](super::call::Call).
+
+use super::Limits;
+use super::audit::Audit;
+use super::brake::Brake;
+use super::clients::Clients;
+use super::engine::Engine;
+use super::job::Cancel;
+use super::pool::Pool;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
+
+/// What all requests share.
+pub struct Shared {
+    /// What answers.
+    pub engine: Arc<Engine>,
+    /// The query threads.
+    pub pool: Pool,
+    /// How much is allowed.
+    pub limits: Limits,
+    /// Who asks how much now.
+    pub clients: Clients,
+    /// The audit log.
+    pub audit: Audit,
+    /// What slows questions down.
+    pub brake: Brake,
+    /// Places for followers.
+    pub followers: Arc<Semaphore>,
+    /// The recorder ends.
+    pub ending: Cancel,
+    /// What the recorder says of itself, at most a second old.
+    pub status: Mutex<serde_json::Value>,
+}
