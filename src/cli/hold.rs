@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use super::{Exit, Failure, say, show};
-use crate::hold::{Held, Hold, HoldError, Who};
+use crate::hold::{Held, Hold, HoldError, Who, Why};
 use crate::query::{ConnSpec, Query, QueryError, priority};
 use crate::units;
 use std::io::{IsTerminal, Write};
@@ -123,7 +123,9 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
     let held = Held::open(&args.store).map_err(failure)?;
     priority::idle();
     let text = |s: &_| crate::query::text(s).trim_end().to_owned();
-    let (hold, summary) = held.hold(&query, &args.name, &args.reason, &Who::me(), text).map_err(failure)?;
+    let (hold, summary) = held
+        .hold(&query, &args.name, Why { reason: &args.reason, who: &Who::me(), about: None }, text)
+        .map_err(failure)?;
     if args.json {
         show::json_line(&hold);
     } else {

@@ -44,6 +44,9 @@ pub enum ClientError {
 /// How often it looks whether the user has had enough.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Longest time of a call that is no query.
+const CALL: Duration = Duration::from_secs(60);
+
 /// A connection to a daemon.
 pub struct Client {
     path: PathBuf,
@@ -71,6 +74,36 @@ impl Client {
     /// Only the summary.
     pub fn count(self, ask: &Ask) -> Result<Summary, ClientError> {
         self.post("/v1/count", ask, &mut io::sink(), None)
+    }
+
+    /// A command: its answer, JSON.
+    pub fn post_json(self, uri: &str, body: &serde_json::Value) -> Result<serde_json::Value, ClientError> {
+        let Client { path, runtime, stream } = self;
+        let wrong = |why: String| ClientError::Connection { path: path.clone(), why };
+        let call = async {
+            let broken = |e: hyper::Error| wrong(e.to_string());
+            let (mut send, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+            tokio::spawn(connection);
+            let request = Request::builder()
+                .method(Method::POST)
+                .uri(uri)
+                .header(header::HOST, "retrotap")
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(Full::new(Bytes::from(body.to_string())))
+                .map_err(|e| wrong(e.to_string()))?;
+            let (parts, body) = send.send_request(request).await.map_err(broken)?.into_parts();
+            let text = body.collect().await.map_err(broken)?.to_bytes();
+            match parts.status.is_success() {
+                true if text.is_empty() => Ok(serde_json::Value::Null),
+                true => serde_json::from_slice(&text).map_err(|e| wrong(format!("the answer is no JSON: {e}"))),
+                false => Err(ClientError::Refused(parts.status.as_u16(), error_of(&text))),
+            }
+        };
+        runtime.block_on(async {
+            let done = tokio::time::timeout(CALL, call).await;
+            done.unwrap_or_else(|_| Err(wrong(format!("no answer within {} s", CALL.as_secs()))))
+        })
     }
 
     fn post(

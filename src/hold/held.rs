@@ -3,7 +3,7 @@
 
 use super::record::{Line, time};
 use super::sum::{Summed, of_file};
-use super::{Hold, HoldError, NAME_MAX, Who, at};
+use super::{Hold, HoldError, NAME_MAX, Who, Why, at};
 use crate::limits::HELD_BYTES;
 use crate::query::output::{Format, Writer};
 use crate::query::{OutputError, Query, QueryError, Summary, run};
@@ -69,8 +69,7 @@ impl Held {
         &self,
         query: &Query,
         name: &str,
-        reason: &str,
-        who: &Who,
+        why: Why<'_>,
         comment: impl Fn(&Summary) -> String,
     ) -> Result<(Hold, Summary), HoldError> {
         if !valid(name) {
@@ -87,12 +86,12 @@ impl Held {
             fs::remove_dir_all(&new).map_err(at(&new))?;
         }
         fs::create_dir(&new).map_err(at(&new))?;
-        let done = self.fill(&new, query, name, reason, who, limit.saturating_sub(held), comment);
+        let done = self.fill(&new, query, name, why, limit.saturating_sub(held), comment);
         let done = done.and_then(|(hold, summary)| {
             let place = self.dir.join(name);
             fs::rename(&new, &place).map_err(at(&place))?;
             File::open(&self.dir).and_then(|d| d.sync_all()).map_err(at(&self.dir))?;
-            self.log("hold", name, who, reason, hold.bytes, &hold.sha256)?;
+            self.log("hold", name, why.who, why.reason, hold.bytes, &hold.sha256)?;
             Ok((hold, summary))
         });
         if done.is_err() {
@@ -108,14 +107,12 @@ impl Held {
         })
     }
 
-    #[allow(clippy::too_many_arguments)] // one call, above
     fn fill(
         &self,
         folder: &Path,
         query: &Query,
         name: &str,
-        reason: &str,
-        who: &Who,
+        why: Why<'_>,
         room: u64,
         comment: impl Fn(&Summary) -> String,
     ) -> Result<(Hold, Summary), HoldError> {
@@ -131,8 +128,8 @@ impl Held {
         let hold = Hold {
             version: 1,
             name: name.to_owned(),
-            reason: reason.to_owned(),
-            who: who.clone(),
+            reason: why.reason.to_owned(),
+            who: why.who.clone(),
             made: time(units::now()),
             filter: query.filter.clone(),
             since: summary.since.map(time),
@@ -142,6 +139,7 @@ impl Held {
             bytes,
             sha256,
             summary: serde_json::to_value(&summary).unwrap_or_default(),
+            about: why.about.cloned(),
         };
         let record = folder.join(RECORD);
         let text = serde_json::to_string_pretty(&hold).unwrap_or_default();

@@ -7,7 +7,7 @@
 //!        log.jsonl    one line for each hold and release
 //!        lock         held while a hold is made or released
 //!        NAME/  packets.pcapng   the packets, the query's summary as the comment at their end
-//!               hold.json        what, who, when, why, SHA-256 of packets.pcapng
+//!               hold.json        what, who, when, why, SHA-256 of packets.pcapng; the alert that it was made for
 //! ```
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
@@ -19,7 +19,7 @@ mod sum;
 mod tests;
 
 pub use held::Held;
-pub use record::{Hold, Who};
+pub use record::{Hold, Who, Why};
 
 use crate::query::QueryError;
 use crate::units;

@@ -52,6 +52,20 @@ pub struct Hold {
     pub sha256: String,
     /// What was missing from the answer when it was made: the query's summary.
     pub summary: serde_json::Value,
+    /// What it is about, as a program had it: an alert of a NIDS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<serde_json::Value>,
+}
+
+/// Why a hold is made, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Why<'a> {
+    /// For people.
+    pub reason: &'a str,
+    /// Who makes it.
+    pub who: &'a Who,
+    /// For programs: kept as it is.
+    pub about: Option<&'a serde_json::Value>,
 }
 
 /// A line of the log.

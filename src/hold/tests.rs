@@ -7,15 +7,17 @@ fn a_name_is_that_of_one_folder() {
     let dir = tempfile::tempdir().unwrap();
     crate::store::Store::create_or_open(dir.path(), Default::default()).unwrap().close();
     let held = Held::open(dir.path()).unwrap();
+    let me = Who::me();
+    let why = Why { reason: "why", who: &me, about: None };
     let query = crate::query::Query { store: dir.path().to_owned(), ..Default::default() };
     let long = "x".repeat(65);
     for name in ["", "..", "../x", "a/b", ".new", "-x", "lock", "limit", "log.jsonl", "ä", &long] {
-        let e = held.hold(&query, name, "why", &Who::me(), |_| String::new()).unwrap_err();
+        let e = held.hold(&query, name, why, |_| String::new()).unwrap_err();
         assert!(matches!(e, HoldError::Name(_)), "{name:?}: {e}");
         assert!(matches!(held.release(name, "why", &Who::me()).unwrap_err(), HoldError::Unknown { .. }), "{name:?}");
     }
     // Nothing in the store: nothing to hold, and nothing stays behind.
-    let e = held.hold(&query, "case.1", "why", &Who::me(), |_| String::new()).unwrap_err();
+    let e = held.hold(&query, "case.1", why, |_| String::new()).unwrap_err();
     assert!(matches!(e, HoldError::Empty), "{e}");
     assert!(!dir.path().join("held/case.1").exists() && !dir.path().join("held/.new").exists());
 }

@@ -87,6 +87,13 @@ impl std::fmt::Display for ConnSpec {
 }
 
 impl ConnSpec {
+    /// Its text with the smaller end first: both directions have one name.
+    pub fn name(&self) -> String {
+        let mut ends = self.ends;
+        ends.sort_unstable();
+        ConnSpec { ends, ..self.clone() }.to_string()
+    }
+
     /// What its packets have. Ports are not asked for: later fragments have none.
     pub fn plan(&self) -> Plan {
         let [a, b] = self.ends.map(|(a, _)| Plan::Range(Term::addr(a), Term::addr(a)));
