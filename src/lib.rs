@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod limits;
 pub mod memory;
 pub mod metrics;
+pub mod nids;
 pub mod packet;
 pub mod planning;
 pub mod query;

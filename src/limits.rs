@@ -198,6 +198,22 @@ pub const OPEN_SEGMENTS_MAX: usize = 32;
 pub const WRITE_RETRY_NS: u64 = 250_000_000;
 /// A block that could not be written for this long is given up, so that its memory holds newer packets.
 pub const WRITE_GIVE_UP_NS: u64 = 60_000_000_000;
+/// Longest record of a NIDS; payloads are in it.
+pub const NIDS_LINE_MAX: usize = 1 << 20;
+/// Connections of NIDSs at a time: each has a thread.
+pub const NIDS_PEERS_MAX: usize = 32;
+/// Orders of a NIDS that wait; who comes after is refused.
+pub const NIDS_ORDERS_WAITING: usize = 1024;
+/// Offenders whose limits are remembered, and things done that are not done again soon.
+pub const NIDS_REMEMBERED: usize = 65_536;
+/// Trouble with a NIDS is told once in this time, each kind of it.
+pub const NIDS_TELL_NS: u64 = 10_000_000_000;
+/// An order of a NIDS is tried again for this long while the recorder is away.
+pub const NIDS_PATIENCE_NS: u64 = 120_000_000_000;
+/// A packet can be read this long after its arrival: its block is closed and written.
+pub const NIDS_SETTLE_NS: u64 = 250_000_000;
+/// A connection that is not found is looked for again for this long.
+pub const NIDS_FIND_NS: u64 = 3_000_000_000;
 /// What holds may take together where nobody has said otherwise.
 pub const HELD_BYTES: u64 = 10 << 30;
 /// The end of a recording waits this long for the disk.

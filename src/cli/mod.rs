@@ -11,6 +11,7 @@ mod hold;
 mod info;
 mod logging;
 mod losses;
+mod nids;
 mod plan;
 mod query;
 mod record;
@@ -78,6 +79,8 @@ enum Command {
     Release(hold::Release),
     /// Copy the packets of a hold
     Export(hold::Export),
+    /// Let the alerts of a NIDS steer the recorder and hold packets
+    Nids(nids::Args),
     /// Say what a range of cutoffs would keep of some traffic, and how many days fit a disk
     Plan(plan::Args),
     /// Say what of this machine is not as capture wants it, and the commands that make it so
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Holds(args) => hold::list(args),
         Command::Release(args) => hold::release(args),
         Command::Export(args) => hold::export(args),
+        Command::Nids(args) => nids::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::CheckConfig(args) => configs::check(args),

@@ -56,6 +56,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/filter", &["worker", "store", "query", "cli", "control", "conn", "source"]),
     ("src/worker", &["query", "cli", "control"]),
     ("src/hold", &["worker", "record", "cli", "control", "xsk", "bpf", "source", "conn"]),
+    ("src/nids", &["worker", "record", "cli", "xsk", "bpf", "source", "conn", "iface"]),
     ("src/planning", &["worker", "query", "record", "cli", "control", "xsk", "bpf"]),
     ("src/limits.rs", &["class", "conn", "metrics", "packet", "source", "store", "worker", "query"]),
 ];

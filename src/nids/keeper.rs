@@ -1,0 +1,148 @@
+//! The thread of holds: waits until the alert's packets can be read, finds the connection, holds it, then the offender's past, and feeds the
+//! connection back. Owns the holds' names. Reads at idle priority, since it shares the machine with a recorder.
+
+use super::daemon::{Refusal, Wanted};
+use super::event::Action;
+use super::hub::{Shared, action};
+use super::judge::{Deed, Order};
+use super::suricata::Feed;
+use crate::hold::Hold;
+use crate::limits::{NIDS_FIND_NS, NIDS_SETTLE_NS};
+use crate::query::priority;
+use crate::units;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+/// The keeper.
+pub struct Keeper {
+    shared: Arc<Shared>,
+    feed: Option<Feed>,
+}
+
+impl Keeper {
+    /// Feeds back where there is somebody to be fed.
+    pub fn new(shared: Arc<Shared>, feed: Option<Feed>) -> Keeper {
+        Keeper { shared, feed }
+    }
+
+    /// Until nothing comes any more.
+    pub fn run(&self, orders: &Receiver<Box<Order>>) {
+        priority::idle();
+        while let Ok(order) = orders.recv() {
+            settle(&order);
+            let held = order.hold_connection.then(|| self.connection(&order)).flatten();
+            if let (Some(feed), Some(hold), true) = (&self.feed, held, order.feed_back) {
+                self.feed_back(feed, &order, &hold);
+            }
+            if let Some(history) = order.hold_offender {
+                self.offender(&order, history);
+            }
+        }
+    }
+
+    /// The connection by its ends, else by its community ID (a NIDS behind a translation of addresses names other ends).
+    fn connection(&self, order: &Order) -> Option<Hold> {
+        let a = &order.alert;
+        let conn = a.conn.as_ref()?;
+        let begun = Instant::now();
+        let since = a.began.unwrap_or(a.time.saturating_sub(HOUR)).saturating_sub(SECOND);
+        let name = name(order, "");
+        let done = loop {
+            let ways = [Some(Wanted::Conn(conn.clone())), a.community.clone().map(Wanted::Community)];
+            let mut done = Err(Refusal::Nothing);
+            for what in ways.iter().flatten() {
+                done = self.hold(order, what, since, &name);
+                if !matches!(done, Err(Refusal::Nothing)) {
+                    break;
+                }
+            }
+            let late = begun.elapsed() > Duration::from_nanos(NIDS_FIND_NS) || self.shared.stop.is_set();
+            if late || !matches!(done, Err(Refusal::Nothing)) {
+                break done;
+            }
+            self.shared.stop.wait(Duration::from_millis(100));
+        };
+        self.told("hold_connection", order, conn.to_string(), begun, done, Deed::HoldConnection(conn.name()))
+    }
+
+    fn offender(&self, order: &Order, history: u64) {
+        let Some(address) = order.offender else { return };
+        let begun = Instant::now();
+        let since = order.alert.time.saturating_sub(history);
+        let name = name(order, &format!("-{address}"));
+        let done = self.hold(order, &Wanted::Host(address), since, &name);
+        self.told("hold_offender", order, address.to_string(), begun, done, Deed::HoldOffender(address));
+    }
+
+    fn hold(&self, order: &Order, what: &Wanted, since: u64, name: &str) -> Result<Hold, Refusal> {
+        let a = &order.alert;
+        let text = a.signature.as_deref().unwrap_or_default();
+        let reason = format!("nids rule {}: {} {text}", order.rule, a.what());
+        self.shared.insist(order, || self.shared.daemon.hold(what, since, name, reason.trim_end(), &a.record))
+    }
+
+    fn told(
+        &self,
+        name: &'static str,
+        order: &Order,
+        to: String,
+        begun: Instant,
+        done: Result<Hold, Refusal>,
+        deed: Deed,
+    ) -> Option<Hold> {
+        let (hold, error) = match done {
+            Ok(hold) => (Some(hold), None),
+            Err(e) => (None, Some(e)),
+        };
+        let of = |f: fn(&Hold) -> String| hold.as_ref().map(f);
+        let action = Action {
+            hold: of(|h| h.name.clone()),
+            file: hold.as_ref().and_then(|h| self.shared.daemon.packets(&h.name)).map(|p| p.display().to_string()),
+            packets: hold.as_ref().map(|h| h.packets),
+            bytes: hold.as_ref().map(|h| h.bytes),
+            sha256: of(|h| h.sha256.clone()),
+            ..action(name, order, to, begun, error)
+        };
+        self.shared.acted(order, action, Some(deed), |c| c.held += 1);
+        hold
+    }
+
+    fn feed_back(&self, feed: &Feed, order: &Order, hold: &Hold) {
+        let begun = Instant::now();
+        let done = match self.shared.daemon.packets(&hold.name) {
+            Some(path) => feed.give(&path),
+            None => Err(format!("hold {} has gone", hold.name)),
+        };
+        let action = Action {
+            hold: Some(hold.name.clone()),
+            packets: Some(hold.packets),
+            ..action("feed_back", order, feed.place(), begun, done.err().map(Refusal::No))
+        };
+        self.shared.acted(order, action, None, |c| c.fed_back += 1);
+    }
+}
+
+const SECOND: u64 = 1_000_000_000;
+const HOUR: u64 = 3600 * SECOND;
+
+/// A packet can be read when its block is closed and written: waits until that is so of the alert's.
+fn settle(order: &Order) {
+    let since = units::now().saturating_sub(order.alert.time);
+    let read = u64::try_from(order.received.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    // By either clock: a packet's time may be off.
+    if let Some(left @ 1..) = NIDS_SETTLE_NS.checked_sub(since.max(read)) {
+        std::thread::sleep(Duration::from_nanos(left));
+    }
+}
+
+/// `nids-20261121T145502-1-2024897-1217342323`: what a folder may be called.
+fn name(order: &Order, more: &str) -> String {
+    let a = &order.alert;
+    let time: String = units::time(a.time).chars().take(19).filter(|c| !matches!(c, '-' | ':')).collect();
+    let mut name = format!("nids-{time}-{}-{}{more}", a.what(), a.flow);
+    name = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '-' }).collect();
+    // Room for a number behind it.
+    name.truncate(60);
+    name
+}

@@ -1,0 +1,232 @@
+//! A NIDS at the wheel: alerts through a socket and from a file, good and bad ones, few and floods; and a real Suricata that alerts on traffic
+//! crossing a veth. Each recording ends with an exact account.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod coupling;
+#[path = "../net/mod.rs"]
+mod net;
+#[allow(dead_code)] // what the tests of the API use besides
+#[path = "../api/rig.rs"]
+mod rig;
+mod suricata;
+
+use common::{Retrotap, libpcap};
+use coupling::{Coupling, eve};
+use rig::{Daemon, packet};
+use serde_json::Value;
+use std::io::Write;
+use std::path::Path;
+
+const HOLD: &str = r#"
+[[rule]]
+name = "hold"
+hold = ["connection", "offender"]
+limit = "100000/1s"
+"#;
+
+/// A recorder with 2,000 packets of 256 hosts.
+fn recorded(r: &Retrotap) -> Daemon {
+    let mut daemon = Daemon::start(r, &["--memory", "16MiB"]);
+    daemon.feed((0..2000).map(packet));
+    daemon.until_count(2000);
+    daemon
+}
+
+fn record_of(r: &Retrotap, hold: &str) -> Value {
+    let text = std::fs::read_to_string(r.store().join("held").join(hold).join("hold.json")).expect("a hold");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// What a query of the same gives.
+fn queried(r: &Retrotap, how: &[&str]) -> Vec<common::Seen> {
+    let file = r.dir().join("queried.pcapng");
+    let ran = r.run(&[&["query", "-w", &file.to_string_lossy()], how].concat());
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    libpcap(&file).0
+}
+
+fn all_sums_are_right(r: &Retrotap) {
+    let ran = r.run(&["holds", "--verify"]);
+    assert!(ran.code == Some(0) && ran.text().contains("every sum is right"), "{}{}", ran.text(), ran.err);
+}
+
+#[test]
+fn an_alert_becomes_holds_with_the_alert_in_them() {
+    let r = Retrotap::default();
+    let daemon = recorded(&r);
+    let coupling = Coupling::listen(&r, HOLD, &[]);
+    let alert = eve(7, 1, 9_000_001);
+    let mut suricata = coupling.connect();
+    // In pieces, among other records and nonsense.
+    let text = format!("{{\"event_type\":\"stats\"}}\n{{\n\n{alert}\n{alert}\nnull\n");
+    for piece in text.as_bytes().chunks(100) {
+        suricata.write_all(piece).expect("it reads");
+    }
+    // A second connection while the first is open, as in unix-socket mode.
+    writeln!(coupling.connect(), "{}", eve(9, 1, 9_000_001)).expect("it reads");
+    let holds = coupling.until_actions(4);
+    for host in [7, 9] {
+        let conn = format!("udp 10.0.0.{host}:12345 10.9.9.9:53");
+        let of = |action: &str, to: &str| {
+            let one = holds.iter().find(|h| h["action"] == action && h["to"].as_str().is_some_and(|t| t.contains(to)));
+            one.unwrap_or_else(|| panic!("no {action} of {to}: {holds:?}")).clone()
+        };
+        let held = of("hold_connection", &format!("10.0.0.{host}:12345"));
+        let record = record_of(&r, held["hold"].as_str().expect("a name"));
+        assert_eq!(record["about"]["alert"]["signature_id"], 9_000_001, "{record}");
+        assert_eq!(record["about"]["src_ip"], format!("10.0.0.{host}"));
+        assert!(record["reason"].as_str().is_some_and(|t| t.contains("rule hold") && t.contains("1:9000001")));
+        let (packets, error) = libpcap(Path::new(held["file"].as_str().expect("a path")));
+        assert_eq!((packets.len() as u64, error), (record["packets"].as_u64().expect("a count"), None));
+        assert_eq!(packets, queried(&r, &["--conn", &conn]), "the connection's packets, all of them");
+        let held = of("hold_offender", &format!("10.0.0.{host}"));
+        let (packets, _) = libpcap(Path::new(held["file"].as_str().expect("a path")));
+        assert_eq!(packets, queried(&r, &[&format!("host 10.0.0.{host}")]));
+    }
+    all_sums_are_right(&r);
+    let (code, counts, log) = coupling.stop();
+    assert_eq!(code, Some(0), "{log}");
+    for (what, n) in
+        [("records", 6), ("alerts", 3), ("acted", 2), ("repeated", 1), ("malformed", 2), ("held", 4), ("failed", 0)]
+    {
+        assert_eq!(counts[what], n, "{what}: {counts}");
+    }
+    assert!(!r.dir().join("eve.sock").exists());
+    assert_eq!(daemon.stop()["stored"]["packets"], 2000);
+}
+
+/// An alert about a connection without a packet: said, not fatal, and asked for again it is looked for again.
+#[test]
+fn a_connection_that_was_not_recorded_is_said_to_be_none() {
+    let r = Retrotap::default();
+    let daemon = recorded(&r);
+    let coupling = Coupling::listen(&r, "[[rule]]\nname = \"x\"\nhold = [\"connection\"]\n", &[]);
+    let mut suricata = coupling.connect();
+    let stray = eve(7, 1, 5).replace("12345", "999");
+    writeln!(suricata, "{stray}").expect("it reads");
+    let actions = coupling.until_actions(1);
+    assert!(actions[0]["error"].as_str().is_some_and(|e| e.contains("no packet matches")), "{actions:?}");
+    // By its community ID it is found, whatever ends the NIDS saw.
+    let ran = r.run(&["connections", "host 10.0.0.7", "--json"]);
+    let id = ran.json()["community_id"].as_str().expect("an ID").to_owned();
+    let translated = stray.replace("\"proto\"", &format!("\"community_id\":\"{id}\",\"proto\""));
+    writeln!(suricata, "{translated}").expect("it reads");
+    let actions = coupling.until_actions(2);
+    assert_eq!(actions[1]["error"], Value::Null, "{actions:?}");
+    assert_eq!(actions[1]["packets"].as_u64(), Some(queried(&r, &["host 10.0.0.7"]).len() as u64));
+    let (code, counts, log) = coupling.stop();
+    assert_eq!((code, &counts["failed"]), (Some(1), &1.into()), "{log}");
+    daemon.stop();
+}
+
+/// A hundred thousand alerts, lines without end, bytes that are no text: limited, told in few words, and the recorder is unmoved.
+#[test]
+fn a_nids_that_floods_is_limited_and_told() {
+    let r = Retrotap::default();
+    let mut daemon = recorded(&r);
+    let rules = "per_offender = \"3/1h\"\n[[rule]]\nname = \"flood\"\nlimit = \"20/1h\"\nhold = [\"connection\"]\n";
+    let coupling = Coupling::listen(&r, rules, &[]);
+    let mut suricata = coupling.connect();
+    let mut text = Vec::new();
+    // One offender with many connections, then many offenders.
+    for n in 0..60_000u32 {
+        text.extend(eve(1, 1, 1).replace("12345", &(n % 60_000 + 1).to_string()).into_bytes());
+        text.push(b'\n');
+    }
+    for n in 0..40_000u32 {
+        let host = format!("10.3.{}.{}", n / 250 % 250, n % 250);
+        text.extend(eve(1, 1, 1).replace("10.0.0.1", &host).into_bytes());
+        text.push(b'\n');
+    }
+    for _ in 0..50_000 {
+        text.extend(b"\xff\xfe{\"event_type\":\"alert\"\n");
+    }
+    text.extend(vec![b'x'; 5 << 20]);
+    text.push(b'\n');
+    let sender = std::thread::spawn(move || suricata.write_all(&text).map(|()| suricata));
+    let _open = sender.join().expect("a sender").expect("it reads all of it");
+    daemon.feed((2000..4000).map(packet));
+    daemon.until_count(4000);
+    coupling.until("every record", |lines| {
+        let limited = |l: &&Value| l["what"] == "too_long";
+        lines.iter().any(|l| limited(&l))
+    });
+    let (_, counts, log) = coupling.stop();
+    assert_eq!(counts["records"], 150_001, "{counts}");
+    assert_eq!((&counts["malformed"], &counts["alerts"]), (&50_001.into(), &100_000.into()));
+    let acted = counts["acted"].as_u64().expect("a count");
+    assert_eq!(acted, 20, "20 of the rule, of which 3 of the first offender: {counts}");
+    assert_eq!(counts["limited"].as_u64(), Some(100_000 - acted));
+    assert!(log.lines().count() < 20, "told in few words: {log}");
+    assert_eq!(daemon.stop()["stored"]["packets"], 4000);
+}
+
+#[test]
+fn a_file_is_followed_through_rotation_and_truncation() {
+    let r = Retrotap::default();
+    let daemon = recorded(&r);
+    let file = r.dir().join("eve.json");
+    std::fs::write(&file, format!("{}\n", eve(1, 1, 1))).expect("a file");
+    let coupling = Coupling::follow(&r, HOLD, &file, &[]);
+    let append = |text: &str| {
+        let open = std::fs::File::options().append(true).create(true).open(&file);
+        open.expect("the file").write_all(text.as_bytes()).expect("a write");
+    };
+    // What was there before is not read; a line comes in two halves.
+    let alert = format!("{}\n", eve(2, 1, 1));
+    let (head, tail) = alert.split_at(150);
+    append(head);
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    append(tail);
+    assert_eq!(coupling.until_actions(2)[0]["to"], "udp 10.0.0.2:12345 10.9.9.9:53");
+    // Rotated, and written to before it is noticed.
+    std::fs::rename(&file, r.dir().join("eve.json.1")).expect("a rotation");
+    append(&format!("{}\n", eve(3, 1, 1)));
+    assert_eq!(coupling.until_actions(4)[2]["to"], "udp 10.0.0.3:12345 10.9.9.9:53");
+    // Truncated, as logrotate's copytruncate does.
+    std::fs::File::options().write(true).open(&file).expect("the file").set_len(0).expect("a truncation");
+    coupling.until("the truncation", |lines| lines.iter().any(|l| l["why"].to_string().contains("truncated")));
+    append(&format!("{}\n", eve(4, 1, 1)));
+    assert_eq!(coupling.until_actions(6)[4]["to"], "udp 10.0.0.4:12345 10.9.9.9:53");
+    let (code, counts, log) = coupling.stop();
+    assert_eq!((code, &counts["alerts"], &counts["malformed"]), (Some(0), &3.into(), &0.into()), "{log}");
+    daemon.stop();
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_its_place() {
+    let r = Retrotap::default();
+    let daemon = recorded(&r);
+    let file = |name: &str, text: &str| {
+        let path = r.dir().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.to_string_lossy().into_owned()
+    };
+    let good = file("good.toml", HOLD);
+    let bad = file("bad.toml", "[[rule]]\nname = \"x\"\nhold = [\"everything\"]\n");
+    let fed = file("fed.toml", "[[rule]]\nname = \"x\"\nhold = [\"connection\"]\nfeed_back = true\n");
+    let socket = r.dir().join("s").to_string_lossy().into_owned();
+    for (args, code, said) in [
+        (vec!["nids", "check", &bad], 2, "line 3"),
+        (vec!["nids", "check", "/nonexistent"], 2, "cannot read the rules"),
+        (vec!["nids", "suricata", "--listen", &socket, "--rules", &bad], 2, "connection"),
+        (vec!["nids", "suricata", "--listen", &good, "--rules", &good], 3, "another kind"),
+        (vec!["nids", "suricata", "--listen", &socket, "--rules", &fed], 2, "--feed"),
+        (vec!["nids", "suricata", "--rules", &good], 2, "--listen"),
+        (vec!["nids", "suricata", "--listen", &socket, "--rules", &good, "--store", "/nonexistent"], 3, "no store"),
+    ] {
+        let ran = r.run(&args);
+        assert_eq!(ran.code, Some(code), "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(said), "{args:?}: {}", ran.err);
+    }
+    let ran = r.run(&["nids", "check", &good]);
+    assert!(ran.code == Some(0) && ran.text().contains("good; rules: hold"), "{}", ran.err);
+    // Two at one socket.
+    let coupling = Coupling::listen(&r, HOLD, &[]);
+    let taken = r.dir().join("eve.sock").to_string_lossy().into_owned();
+    let ran = r.run(&["nids", "suricata", "--listen", &taken, "--rules", &good]);
+    assert!(ran.code == Some(3) && ran.err.contains("another process"), "{}", ran.err);
+    coupling.stop();
+    daemon.stop();
+}
