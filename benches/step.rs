@@ -12,6 +12,7 @@ use retrotap::source::file::FileSource;
 use retrotap::source::{Interface, Packet, Polled, Source};
 use retrotap::store::sink::{Appended, Recorder, Sink};
 use retrotap::store::{Options, Store};
+use retrotap::worker::dedup::Dedup;
 use retrotap::worker::filter::Filters;
 use retrotap::worker::handoff::{Exchange, Handoff};
 use retrotap::worker::step::Step;
@@ -57,8 +58,8 @@ fn over<S: Sink>(frames: &[Frame], sink: S, mut between: impl FnMut(&mut S)) -> 
         NoShunt,
         sink,
         Filters::new(None, &interfaces).expect("no filter"),
+        Dedup::new(None, [3; 16]),
         Handoff::new(&Exchange::new(1), 0),
-        65_535,
         Default::default(),
     );
     step.learn(&interfaces);

@@ -64,6 +64,16 @@ pub const CPUS_MAX: usize = 1024;
 pub const WORKERS_MAX: usize = 64;
 /// Storage classes.
 pub const CLASSES_MAX: usize = 64;
+/// Within this time a copy of a frame is a duplicate, unless configured ...
+pub const DEDUP_NS: u64 = 10_000_000;
+/// ... and at most this: what is further apart was sent twice.
+pub const DEDUP_NS_MAX: u64 = 1_000_000_000;
+/// Frames that one worker remembers to find duplicates: 16 bytes each.
+pub const DEDUP_FRAMES: usize = 1 << 16;
+/// The least `max_age` of a class: a segment is written for up to a minute.
+pub const MAX_AGE_NS_MIN: u64 = 120_000_000_000;
+/// The least `snaplen` of a class: link, IP and transport headers without options.
+pub const CLASS_SNAPLEN_MIN: u32 = 64;
 /// VLAN tags of one Ethernet header that are read (RT_VLANS_MAX).
 pub const VLANS_MAX: usize = 2;
 /// MPLS labels of one stack (RT_MPLS_MAX).
@@ -190,10 +200,10 @@ pub const AUDIT_WAITING: usize = 4096;
 const _: () = assert!(PARCEL_BYTES >= SNAPLEN as usize);
 /// Block buffers of a worker, at least: a batch fits and as much again can be on its way to the disk.
 pub const BLOCKS_MIN: usize = 32;
-/// Open blocks of one writer: one for each class and link type in use.
-pub const STREAMS_MAX: usize = 16;
+/// Open blocks of one writer: one for each class and link type in use, but for half of its buffers at most.
+pub const STREAMS_MAX: usize = CLASSES_MAX + 16;
 /// Segments of one writer that are open or still have writes under way.
-pub const OPEN_SEGMENTS_MAX: usize = 32;
+pub const OPEN_SEGMENTS_MAX: usize = 2 * STREAMS_MAX;
 /// A block whose write failed is written anew, elsewhere, after this time.
 pub const WRITE_RETRY_NS: u64 = 250_000_000;
 /// A block that could not be written for this long is given up, so that its memory holds newer packets.

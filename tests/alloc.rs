@@ -12,6 +12,7 @@ use retrotap::packet::Parser;
 use retrotap::source::{Interface, Packet};
 use retrotap::store::open::{Options, Store};
 use retrotap::store::sink::Recorder;
+use retrotap::worker::dedup::Dedup;
 use retrotap::worker::filter::Filters;
 use retrotap::worker::handoff::{Exchange, Handoff};
 use retrotap::worker::receipts::{Outbox, Post};
@@ -60,8 +61,8 @@ fn packets_allocate_nothing() {
                 NoShunt,
                 store.writer(me as u16, 16).unwrap(),
                 Filters::new(Some("ip or arp"), &interfaces).unwrap(),
+                Dedup::new(Some(10_000_000), [3; 16]),
                 Handoff::new(&exchange, me),
-                65_535,
                 Default::default(),
             )
         })

@@ -3,15 +3,51 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod keep;
 mod set;
 
+use crate::limits::SNAPLEN;
+use crate::packet::key::{Kind, Tail};
+
+pub use keep::Keep;
 pub use set::{Class, ClassError, ClassSet};
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
 
 /// Index of a class in the plan; [`ALL`] is always there.
 pub type ClassId = u8;
 
 /// The class of what no other class matches.
 pub const ALL: ClassId = 0;
+
+/// Idle timeouts by protocol, ns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idle {
+    /// TCP.
+    pub tcp_ns: u64,
+    /// UDP.
+    pub udp_ns: u64,
+    /// ICMP and ICMPv6.
+    pub icmp_ns: u64,
+    /// All else, ARP and fragments of unknown ports included.
+    pub other_ns: u64,
+}
+
+impl Idle {
+    /// The timeout of a connection with this name.
+    #[inline]
+    pub fn ns(&self, of: &Tail) -> u64 {
+        match (of.kind(), of.proto) {
+            (Kind::Ip, TCP) => self.tcp_ns,
+            (Kind::Ip, UDP) => self.udp_ns,
+            (Kind::Ip, ICMP | ICMPV6) => self.icmp_ns,
+            _ => self.other_ns,
+        }
+    }
+}
 
 /// How much of each connection of a class is kept, and when a connection has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,10 +58,10 @@ pub struct Policy {
     pub cutoff_packets: Option<u64>,
     /// A random amount of 0 to this many bytes is added to `cutoff_bytes` for each connection.
     pub cutoff_jitter: u64,
-    /// Idle timeout of TCP connections, ns.
-    pub idle_tcp_ns: u64,
-    /// Idle timeout of all others, ns.
-    pub idle_other_ns: u64,
+    /// Bytes kept of each packet at most.
+    pub snaplen: u32,
+    /// When a silent connection has ended.
+    pub idle: Idle,
     /// Interval at which the count of a lasting TCP connection starts anew, ns; `None`: never.
     pub renew_tcp_ns: Option<u64>,
     /// The same for all others.
@@ -42,18 +78,12 @@ impl Policy {
         cutoff_bytes: Some(15 << 10),
         cutoff_packets: None,
         cutoff_jitter: 0,
-        idle_tcp_ns: 300 * Self::S,
-        idle_other_ns: 180 * Self::S,
+        snaplen: SNAPLEN,
+        idle: Idle { tcp_ns: 300 * Self::S, udp_ns: 180 * Self::S, icmp_ns: 180 * Self::S, other_ns: 180 * Self::S },
         renew_tcp_ns: None,
         renew_other_ns: Some(600 * Self::S),
         record: true,
     };
-
-    /// Idle timeout of a connection, ns.
-    #[inline]
-    pub fn idle_ns(&self, tcp: bool) -> u64 {
-        if tcp { self.idle_tcp_ns } else { self.idle_other_ns }
-    }
 
     /// Interval at which its count starts anew, ns.
     #[inline]

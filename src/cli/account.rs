@@ -36,7 +36,12 @@ pub fn table(a: &Account) -> String {
     row(depth + 2, "write_failed", s.write_failed, None, None);
     let mut tally = |depth, name, t: Tally, of| row(depth, name, t.packets, Some(t.bytes), of);
     tally(depth + 1, "cut", w.cut, Some(seen));
-    for (name, t) in [("filtered", w.filtered), ("class_discard", w.class_discard), ("sampled_out", w.sampled_out)] {
+    for (name, t) in [
+        ("filtered", w.filtered),
+        ("class_discard", w.class_discard),
+        ("sampled_out", w.sampled_out),
+        ("duplicate", w.duplicate),
+    ] {
         if t.packets > 0 {
             tally(depth + 1, name, t, Some(seen));
         }

@@ -2,7 +2,7 @@
 
 use super::{Exit, Failure, say, show};
 use crate::config::{Config, Settings, import};
-use crate::units;
+use crate::record::budgets;
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ pub fn check(args: Check) -> Result<Exit, Failure> {
     match settings(&args.file, &mut checked.notes) {
         Ok(settings) => {
             checked.classes = settings.classes.iter().map(|c| c.name.clone()).collect();
-            checked.errors.extend(budgets(&settings));
+            checked.errors.extend(budgets::too_large(&settings));
         }
         Err(e) => checked.errors.push(e),
     }
@@ -81,24 +81,6 @@ fn settings(file: &Path, notes: &mut Vec<String>) -> Result<Settings, String> {
         config.store = Some(".".into());
     }
     Settings::new(config).map_err(|e| e.to_string())
-}
-
-/// Budgets that can never be used up: the disk is full before.
-fn budgets(settings: &Settings) -> Vec<String> {
-    let there = settings.store.ancestors().find(|p| p.exists()).unwrap_or(Path::new("."));
-    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
-    let Ok(fs) = rustix::fs::statvfs(there) else { return Vec::new() };
-    let size = fs.f_blocks.saturating_mul(fs.f_frsize);
-    let classes = settings.classes.iter().filter_map(|c| Some((format!("class {}: disk", c.name), c.disk?)));
-    let all = settings.disk.map(|d| ("disk".to_owned(), d));
-    all.into_iter()
-        .chain(classes)
-        .filter(|(_, budget)| *budget > size)
-        .map(|(what, budget)| {
-            let (budget, size) = (units::size(budget), units::size(size));
-            format!("{what} = {budget}: the filesystem of {} has {size} in all", settings.store.display())
-        })
-        .collect()
 }
 
 /// Imports.

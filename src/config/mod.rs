@@ -4,13 +4,15 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod classes;
 pub mod import;
 pub mod plan;
 mod settings;
 mod value;
 
-pub use settings::{ClassSettings, From, Settings};
-pub use value::{Cutoff, Every, Size, SourceChoice, Span};
+pub use classes::{ClassConfig, ClassSettings};
+pub use settings::{From, Settings};
+pub use value::{Cutoff, Dedup, Every, Recorded, Size, SourceChoice, Span};
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -55,6 +57,8 @@ pub struct Config {
     pub connections_ipv6: Option<usize>,
     /// The global filter.
     pub filter: Option<Spanned<String>>,
+    /// Duplicates from a mirror port are dropped within this time.
+    pub dedup: Option<Dedup>,
     /// Time after which it stops by itself.
     pub duration: Option<Span>,
     /// Interval of the statistics where standard error is not a terminal.
@@ -81,34 +85,6 @@ pub struct ApiConfig {
     pub query_time: Option<Span>,
     /// Largest answer.
     pub query_bytes: Option<Size>,
-}
-
-/// What a `[class.NAME]` section may say.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ClassConfig {
-    /// Which connections, by their first packet; required but for `all`, where it makes no sense.
-    pub filter: Option<Spanned<String>>,
-    /// The highest that matches wins.
-    pub precedence: Option<i32>,
-    /// Bytes kept of each connection, or `none`.
-    pub cutoff: Option<Cutoff>,
-    /// The same in packets.
-    pub cutoff_packets: Option<u64>,
-    /// Up to this much is added to the cutoff at random.
-    pub cutoff_jitter: Option<Size>,
-    /// A silent TCP connection has ended after this time.
-    pub idle_tcp: Option<Span>,
-    /// The same for all others.
-    pub idle_other: Option<Span>,
-    /// The count of a lasting TCP connection starts anew at this interval.
-    pub renew_tcp: Option<Every>,
-    /// The same for all others.
-    pub renew_other: Option<Every>,
-    /// False: counted, never stored.
-    pub record: Option<bool>,
-    /// Disk budget of the class, within that of the store.
-    pub disk: Option<Size>,
 }
 
 /// What is wrong with a configuration.
@@ -182,6 +158,7 @@ impl Config {
             connections_ipv4: over.connections_ipv4.or(self.connections_ipv4),
             connections_ipv6: over.connections_ipv6.or(self.connections_ipv6),
             filter: over.filter.or(self.filter),
+            dedup: over.dedup.or(self.dedup),
             duration: over.duration.or(self.duration),
             log_interval: over.log_interval.or(self.log_interval),
             metrics: over.metrics.or(self.metrics),
@@ -193,24 +170,6 @@ impl Config {
                 query_bytes: over.api.query_bytes.or(self.api.query_bytes),
             },
             class,
-        }
-    }
-}
-
-impl ClassConfig {
-    fn overlay(self, over: ClassConfig) -> ClassConfig {
-        ClassConfig {
-            filter: over.filter.or(self.filter),
-            precedence: over.precedence.or(self.precedence),
-            cutoff: over.cutoff.or(self.cutoff),
-            cutoff_packets: over.cutoff_packets.or(self.cutoff_packets),
-            cutoff_jitter: over.cutoff_jitter.or(self.cutoff_jitter),
-            idle_tcp: over.idle_tcp.or(self.idle_tcp),
-            idle_other: over.idle_other.or(self.idle_other),
-            renew_tcp: over.renew_tcp.or(self.renew_tcp),
-            renew_other: over.renew_other.or(self.renew_other),
-            record: over.record.or(self.record),
-            disk: over.disk.or(self.disk),
         }
     }
 }

@@ -1,23 +1,20 @@
 //! The configuration resolved: every number there, every combination checked. Read by `record`; nothing is decided later
 //! but what only the system knows (queues, drivers, CPUs).
 
-use super::value::{Cutoff, Every, Size, SourceChoice, Span};
-use super::{ApiConfig, ClassConfig, Config, ConfigError};
-use crate::class::Policy;
+use super::classes::{ClassSettings, classes};
+use super::value::{Dedup, Size, SourceChoice, Span};
+use super::{ApiConfig, Config, ConfigError};
 use crate::control::{Limits, Place};
 use crate::filter::Filter;
 use crate::limits::{
-    ANSWER_BYTES, BLOCK_BYTES, BUFFERS_BYTES, BUFFERS_FILES_BYTES, CLASSES_MAX, CONNECTIONS_IPV4, CONNECTIONS_IPV6,
-    CONNECTIONS_LIVE_IPV4, CONNECTIONS_LIVE_IPV6, CPUS_MAX, FRAMES, IFACES_MAX, QUERIES_PER_USER, QUERY_NS,
-    RECENT_BYTES, RECENT_BYTES_MIN, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
+    ANSWER_BYTES, BLOCK_BYTES, BUFFERS_BYTES, BUFFERS_FILES_BYTES, CONNECTIONS_IPV4, CONNECTIONS_IPV6,
+    CONNECTIONS_LIVE_IPV4, CONNECTIONS_LIVE_IPV6, CPUS_MAX, DEDUP_NS_MAX, FRAMES, IFACES_MAX, QUERIES_PER_USER,
+    QUERY_NS, RECENT_BYTES, RECENT_BYTES_MIN, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
 };
 use crate::metrics::http::Address;
 use crate::units;
 use serde_json::json;
 use std::path::PathBuf;
-
-/// Name of the class of what no other matches.
-const ALL: &str = "all";
 
 /// Where packets come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,21 +33,6 @@ pub enum From {
         /// Which source, where the user cares.
         choice: SourceChoice,
     },
-}
-
-/// One class.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClassSettings {
-    /// Its name, which is also that of its directory.
-    pub name: String,
-    /// Which connections; `None` for `all`.
-    pub filter: Option<String>,
-    /// The highest that matches wins.
-    pub precedence: i32,
-    /// How much is kept of each connection.
-    pub policy: Policy,
-    /// Disk budget of the class, bytes; `None`: only that of the store.
-    pub disk: Option<u64>,
 }
 
 /// Everything that `record` needs to know.
@@ -82,6 +64,8 @@ pub struct Settings {
     pub connections: [usize; 2],
     /// The global filter.
     pub filter: Option<String>,
+    /// Duplicates are dropped within this time, ns; `None`: they are kept.
+    pub dedup_ns: Option<u64>,
     /// Stops by itself after this time, ns.
     pub duration_ns: Option<u64>,
     /// Interval of the statistics off a terminal, ns.
@@ -101,7 +85,7 @@ pub(super) fn check_filter(expression: &str) -> Result<(), String> {
     Filter::check(expression).map_err(|e| e.to_string())
 }
 
-fn nonsense<T>(why: impl Into<String>) -> Result<T, ConfigError> {
+pub(super) fn nonsense<T>(why: impl Into<String>) -> Result<T, ConfigError> {
     Err(ConfigError::Nonsense(why.into()))
 }
 
@@ -148,6 +132,12 @@ impl Settings {
         if log_interval_ns < 100_000_000 {
             return nonsense("a log interval below 100ms only floods the log");
         }
+        if let Some(Dedup(Some(ns))) = config.dedup
+            && !(1..=DEDUP_NS_MAX).contains(&ns)
+        {
+            let most = units::duration(DEDUP_NS_MAX);
+            return nonsense(format!("dedup: {most} at most: what is further apart was sent twice"));
+        }
         let frames = config.frames.unwrap_or(FRAMES);
         if !(64..=1 << 24).contains(&frames) {
             return nonsense(format!("{frames} frames: 64 at least, {} at most", 1 << 24));
@@ -193,9 +183,10 @@ impl Settings {
             connections,
             metrics,
             filter,
+            dedup_ns: config.dedup.and_then(|Dedup(ns)| ns),
             duration_ns: config.duration.map(|Span(ns)| ns),
             log_interval_ns,
-            classes: classes(config.class)?,
+            classes: classes(config.class, disk, snaplen)?,
         })
     }
 }
@@ -207,23 +198,15 @@ impl Settings {
             From::Files { paths, pace } => json!({ "files": paths, "pace": pace }),
             From::Interfaces { names, .. } => json!({ "interfaces": names }),
         };
-        let class = |c: &ClassSettings| {
-            let p = &c.policy;
-            json!({
-                "name": c.name, "filter": c.filter, "precedence": c.precedence, "record": p.record, "disk": c.disk,
-                "cutoff": p.cutoff_bytes, "cutoff_packets": p.cutoff_packets, "cutoff_jitter": p.cutoff_jitter,
-                "idle_tcp_ns": p.idle_tcp_ns, "idle_other_ns": p.idle_other_ns,
-                "renew_tcp_ns": p.renew_tcp_ns, "renew_other_ns": p.renew_other_ns,
-            })
-        };
         json!({
             "from": from, "filter": self.filter, "snaplen": self.snaplen, "disk": self.disk,
-            "classes": self.classes.iter().map(class).collect::<Vec<_>>(),
+            "dedup_ns": self.dedup_ns, "segment_size": self.segment_bytes, "memory": self.memory,
+            "classes": self.classes.iter().map(ClassSettings::to_json).collect::<Vec<_>>(),
         })
     }
 }
 
-fn bytes(size: Option<Size>, default: u64) -> u64 {
+pub(super) fn bytes(size: Option<Size>, default: u64) -> u64 {
     size.map_or(default, |Size(n)| n)
 }
 
@@ -277,69 +260,4 @@ fn api(config: ApiConfig) -> Result<(Place, Limits), ConfigError> {
         return nonsense("an API whose limits are 0 answers nothing: write socket = \"off\"");
     }
     Ok((place, limits))
-}
-
-fn classes(mut config: std::collections::BTreeMap<String, ClassConfig>) -> Result<Vec<ClassSettings>, ConfigError> {
-    let all = config.remove(ALL).unwrap_or_default();
-    if all.filter.is_some() || all.precedence.is_some() {
-        return nonsense("class all matches what no other class does: filter and precedence belong to other classes");
-    }
-    let mut classes = vec![class(ALL.to_owned(), all)?];
-    for (name, c) in config {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        if name.is_empty() || name.len() > 32 || !name.chars().all(plain) || name.starts_with('-') {
-            return nonsense(format!("class name {name:?}: use up to 32 of a-z, 0-9, - and _"));
-        }
-        if ["open", "ledger", "receipts", "held", "lock", "catalog"].contains(&name.as_str()) {
-            return nonsense(format!("class name {name:?} is taken by the store itself"));
-        }
-        if c.filter.is_none() {
-            return nonsense(format!("class {name} has no filter: say which connections are its own"));
-        }
-        classes.push(class(name, c)?);
-    }
-    if classes.len() > CLASSES_MAX {
-        return nonsense(format!("{} classes: {CLASSES_MAX} at most", classes.len()));
-    }
-    Ok(classes)
-}
-
-fn class(name: String, c: ClassConfig) -> Result<ClassSettings, ConfigError> {
-    let default = Policy::default();
-    let every = |e: Option<Every>, default| e.map_or(default, |Every(ns)| ns);
-    let policy = Policy {
-        cutoff_bytes: c.cutoff.map_or(default.cutoff_bytes, |Cutoff(n)| n),
-        cutoff_packets: c.cutoff_packets,
-        cutoff_jitter: bytes(c.cutoff_jitter, default.cutoff_jitter),
-        idle_tcp_ns: c.idle_tcp.map_or(default.idle_tcp_ns, |Span(ns)| ns),
-        idle_other_ns: c.idle_other.map_or(default.idle_other_ns, |Span(ns)| ns),
-        renew_tcp_ns: every(c.renew_tcp, default.renew_tcp_ns),
-        renew_other_ns: every(c.renew_other, default.renew_other_ns),
-        record: c.record.unwrap_or(default.record),
-    };
-    if policy.cutoff_bytes == Some(0) || policy.cutoff_packets == Some(0) {
-        return nonsense(format!("class {name}: a cutoff of 0 keeps nothing; write record = false"));
-    }
-    if policy.cutoff_bytes.is_none() && policy.cutoff_jitter > 0 {
-        return nonsense(format!("class {name}: cutoff_jitter without a cutoff has nothing to vary"));
-    }
-    for (key, ns) in [("idle_tcp", policy.idle_tcp_ns), ("idle_other", policy.idle_other_ns)] {
-        if ns < 1_000_000_000 {
-            return nonsense(format!("class {name}: {key} below 1s ends connections between two packets"));
-        }
-    }
-    for (key, ns) in [("renew_tcp", policy.renew_tcp_ns), ("renew_other", policy.renew_other_ns)] {
-        if ns.is_some_and(|ns| ns < 1_000_000_000) {
-            return nonsense(format!(
-                "class {name}: {key} below 1s is no cutoff at all; write never or cutoff = \"none\""
-            ));
-        }
-    }
-    Ok(ClassSettings {
-        name,
-        filter: c.filter.map(|f| f.into_inner()),
-        precedence: c.precedence.unwrap_or(0),
-        policy,
-        disk: c.disk.map(|Size(n)| n),
-    })
 }

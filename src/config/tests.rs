@@ -30,6 +30,7 @@ fn the_sample_says_the_defaults() {
         (least.segment_bytes, least.buffer_bytes, least.snaplen)
     );
     assert_eq!((all.connections, all.log_interval_ns), (least.connections, least.log_interval_ns));
+    assert_eq!(all.dedup_ns, least.dedup_ns);
     let names: Vec<_> = all.classes.iter().map(|c| c.name.as_str()).collect();
     assert_eq!(names, ["all", "dns"]);
     assert_eq!(all.classes[0].policy, crate::class::Policy::default());
@@ -41,6 +42,11 @@ fn errors_have_a_place() {
         ("interfaces = [\"eth1\"]\ncuttof = 1\n", &["line 2, column 1", "cuttof"][..]),
         ("[class.all]\ncutoff = \"15 apples\"\n", &["line 2, column 10", "15 apples", "15KiB", "none"]),
         ("[class.all]\nidle_tcp = \"soon\"\n", &["line 2", "a duration"]),
+        ("[class.all]\nrecord = \"some\"\n", &["line 2, column 10", "some", "none"]),
+        (
+            "[class.a]\nfilter = \"tcp\"\n[class.b]\nfilter = \"udp\"\n\n[class.a]\ndisk = 1\n",
+            &["line 6, column 8", "duplicate", "a"],
+        ),
         ("log_interval = \n", &["line 1"]),
         ("filter = \"host\"\n", &["line 1, column 10", "filter"]),
         ("\n[class.x]\n  filter = \"prot tcp\"\n", &["class x", "line 3, column 12"]),
@@ -63,17 +69,46 @@ fn nonsense_is_refused_with_a_way_out() {
         ("interfaces = [\"a\"]\nstore = \"/s\"\nworkers = 0", "workers"),
         ("interfaces = [\"a\"]\nstore = \"/s\"\nsegment_size = \"1MiB\"", "segment size"),
         ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\nfilter = \"tcp\"", "class all"),
-        ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\ncutoff = 0", "record = false"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\ncutoff = 0", "record = \"none\""),
         (
             "interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\ncutoff = \"none\"\ncutoff_jitter = \"1KiB\"",
             "cutoff_jitter",
         ),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\nmax_age = \"1m\"", "max_age"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\nmax_age = \"1h\"\nmin_age = \"2h\"", "min_age = 2h"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\nsnaplen = 20", "snaplen"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\nsegment_size = 20", "segment size"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\nidle_icmp = \"1ms\"", "idle_icmp"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\ndisk = \"1GiB\"\n[class.all]\ndisk = \"2GiB\"", "2.00 GiB together"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\ndedup = \"2s\"", "dedup"),
         ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.\"../x\"]\nfilter = \"tcp\"", "class name"),
         ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.ledger]\nfilter = \"tcp\"", "taken"),
         ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.x]\ncutoff = 1", "no filter"),
     ] {
         let message = settings(text).expect_err(text).to_string();
         assert!(message.contains(word), "{text:?}: {message:?} lacks {word:?}");
+    }
+}
+
+#[test]
+fn keys_of_a_class_say_what_they_say() {
+    let text = format!(
+        "{LEAST}dedup = true\nsnaplen = 4096\n[class.all]\nrecord = \"none\"\n[class.x]\nfilter = \"udp\"\nsnaplen = 128\n\
+         idle_udp = \"5s\"\nidle_other = \"7s\"\ndisk = \"1GiB\"\nmax_age = \"7d\"\nmin_age = \"1d\"\nsegment_size = \"8MiB\"\n"
+    );
+    let s = settings(&text).unwrap();
+    assert_eq!(s.dedup_ns, Some(10_000_000));
+    assert_eq!((s.classes[0].policy.record, s.classes[0].policy.snaplen), (false, 4096));
+    let x = &s.classes[1];
+    const S: u64 = 1_000_000_000;
+    let idle = x.policy.idle;
+    assert_eq!((idle.tcp_ns, idle.udp_ns, idle.icmp_ns, idle.other_ns), (300 * S, 5 * S, 7 * S, 7 * S));
+    assert_eq!((x.policy.snaplen, x.policy.record), (128, true));
+    let k = x.keep;
+    assert_eq!((k.disk, k.segment_bytes), (Some(1 << 30), Some(8 << 20)));
+    assert_eq!((k.max_age_ns, k.min_age_ns), (Some(7 * 86400 * S), Some(86400 * S)));
+    for (word, ns) in [("false", None), ("\"off\"", None), ("\"3ms\"", Some(3_000_000))] {
+        assert_eq!(settings(&format!("{LEAST}dedup = {word}\n")).unwrap().dedup_ns, ns);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Values of the configuration: sizes, durations, cutoffs and choices, read from TOML strings (or whole numbers) and from
 //! command-line words alike.
 
+use crate::limits::DEDUP_NS;
 use crate::units::{parse_duration, parse_size};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use std::fmt;
@@ -36,6 +37,36 @@ pub struct Every(pub Option<u64>);
 /// A cutoff in bytes, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cutoff(pub Option<u64>);
+
+/// The time within which a copy of a frame is a duplicate, ns; or that none is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dedup(pub Option<u64>);
+
+/// Whether a class is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded(pub bool);
+
+impl FromStr for Dedup {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Dedup, String> {
+        match word {
+            "off" | "false" => Ok(Dedup(None)),
+            "true" => Ok(Dedup(Some(DEDUP_NS))),
+            _ => parse_duration(word).map(|ns| Dedup(Some(ns))).map_err(|e| format!("{e}, or off")),
+        }
+    }
+}
+
+impl FromStr for Recorded {
+    type Err = String;
+    fn from_str(word: &str) -> Result<Recorded, String> {
+        match word {
+            "all" | "true" => Ok(Recorded(true)),
+            "none" | "false" => Ok(Recorded(false)),
+            _ => Err(format!("{word:?}: record is \"all\" or \"none\"")),
+        }
+    }
+}
 
 impl FromStr for Size {
     type Err = String;
@@ -85,6 +116,10 @@ impl<T: FromStr<Err = String>> Visitor<'_> for Word<T> {
         word.parse().map_err(E::custom)
     }
 
+    fn visit_bool<E: de::Error>(self, word: bool) -> Result<T, E> {
+        word.to_string().parse().map_err(E::custom)
+    }
+
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
         number.to_string().parse().map_err(E::custom)
     }
@@ -99,4 +134,4 @@ macro_rules! deserialize_as_word {
         }
     )+};
 }
-deserialize_as_word!(Size, Span, Every, Cutoff);
+deserialize_as_word!(Size, Span, Every, Cutoff, Dedup, Recorded);

@@ -165,6 +165,12 @@ impl Tracker {
         }
     }
 
+    /// Bytes kept of each packet of a class at most.
+    #[inline]
+    pub fn snaplen(&self, class: ClassId) -> usize {
+        self.core.classes.policy(class).snaplen as usize
+    }
+
     /// A packet that was judged to be stored was not: the store had no room. Its connection's receipt says so.
     pub fn not_stored(&mut self, p: &Parsed, wire_len: u32) {
         match p.key {
@@ -263,7 +269,7 @@ impl Core {
             return over.then_some(e.end_by_flags());
         }
         let silence = now - last;
-        let idle = self.policy(e).idle_ns(is_tcp(e.key.tail()));
+        let idle = self.policy(e).idle.ns(e.key.tail());
         if silence > idle || now - e.first > AGE_MAX {
             Some(End::Idle)
         } else if new_syn && silence > SYN_SILENCE_NS {

@@ -94,7 +94,7 @@ impl Dropped {
 }
 
 /// What a worker did with what it received:
-/// `received = stored + cut + filtered + class_discard + sampled_out + dropped`.
+/// `received = stored + cut + filtered + class_discard + sampled_out + duplicate + dropped`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerCounts {
     /// Taken from the source.
@@ -109,6 +109,8 @@ pub struct WorkerCounts {
     pub class_discard: Tally,
     /// Past the cutoff of a sampled class and not drawn.
     pub sampled_out: Tally,
+    /// Copies that a mirror port made.
+    pub duplicate: Tally,
     /// Lost, by cause.
     pub dropped: Dropped,
     /// Part of `stored`: the connection table was full.
@@ -140,7 +142,7 @@ crate::words!(Tally: packets, bytes);
 add_fields!(RedirectFailed: ring_full, no_frame, too_big, unbound);
 add_fields!(SourceCounts: seen, shunted, redirected, passed, in_ring, redirect_failed, lost, not_understood);
 add_fields!(Dropped: disk_stall, handoff_full, flood);
-add_fields!(WorkerCounts: received, stored, cut, filtered, class_discard, sampled_out, dropped, untracked, handed_over);
+add_fields!(WorkerCounts: received, stored, cut, filtered, class_discard, sampled_out, duplicate, dropped, untracked, handed_over);
 add_fields!(StoreCounts: durable, pending, write_failed);
 
 /// Which first line of the law holds.
@@ -216,13 +218,14 @@ impl Account {
             }
         }
         eq(
-            "received = stored + cut + filtered + class_discard + sampled_out + dropped",
+            "received = stored + cut + filtered + class_discard + sampled_out + duplicate + dropped",
             w.received.packets,
             w.stored.packets
                 + w.cut.packets
                 + w.filtered.packets
                 + w.class_discard.packets
                 + w.sampled_out.packets
+                + w.duplicate.packets
                 + w.dropped.total().packets,
         )?;
         eq("stored = durable + pending + write_failed", w.stored.packets, s.durable + s.pending + s.write_failed)

@@ -18,6 +18,8 @@ pub enum Early {
     HandoffFull,
     /// The connection table was full and the cap on untracked packets reached.
     Flood,
+    /// A copy that a mirror port made.
+    Duplicate,
 }
 
 /// What becomes of a packet that has a class.
@@ -35,7 +37,7 @@ pub enum Fate {
     DiskStall,
 }
 
-const EARLY: usize = 5;
+const EARLY: usize = 6;
 const FATES: usize = 5;
 
 #[derive(Debug, Default)]
@@ -126,6 +128,7 @@ impl Tallies {
             e.filtered += get(Early::Filtered);
             e.dropped.handoff_full += get(Early::HandoffFull);
             e.dropped.flood += get(Early::Flood);
+            e.duplicate += get(Early::Duplicate);
         }
         let classes = rows.iter_mut().flat_map(|r| r.classes.iter_mut());
         for (class, fates) in classes.zip(self.fates.chunks_exact(FATES)) {
@@ -151,7 +154,7 @@ impl Tallies {
 /// What was counted of one interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
-    /// What has no class: received, handed over, filtered, two kinds of loss. The rest is 0.
+    /// What has no class: received, handed over, filtered, duplicates, two kinds of loss. The rest is 0.
     pub early: WorkerCounts,
     /// By class the rest.
     pub classes: Vec<WorkerCounts>,

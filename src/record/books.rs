@@ -8,7 +8,7 @@ use crate::limits::ENTRIES_WAITING;
 use crate::metrics::account::SourceCounts;
 use crate::source::file::FileReport;
 use crate::source::live::Event;
-use crate::store::event::StoreEvent;
+use crate::store::event::{Cause, StoreEvent};
 use std::collections::VecDeque;
 use std::path::Path;
 
@@ -106,7 +106,7 @@ impl Books {
             | StoreEvent::NoUring { .. }
             | StoreEvent::SealFailed { .. }
             | StoreEvent::Recovered { .. } => self.enter(now, What::Note { text }),
-            StoreEvent::Expired { path } => {
+            StoreEvent::Expired { path, .. } => {
                 if let Some(first) = crate::store::layout::first_time(path) {
                     self.enter(now, What::Expired { first });
                 }
@@ -251,7 +251,14 @@ fn describe(event: &StoreEvent) -> (Level, String) {
                 if *bad_bytes > 0 { format!("; {bad_bytes} bytes in it are no good block") } else { String::new() };
             (Level::Info, what + &bad)
         }
-        StoreEvent::Expired { path } => (Level::Quiet, format!("dropped {} to keep the budget", path.display())),
+        StoreEvent::Expired { path, cause, .. } => {
+            let why = match cause {
+                Cause::Age => "it is as old as its class keeps",
+                Cause::Class => "the budget of its class is used up",
+                Cause::Store => "the budget is used up",
+            };
+            (Level::Quiet, format!("dropped {}: {why}", path.display()))
+        }
     }
 }
 

@@ -36,6 +36,9 @@ pub enum RecordError {
     /// The metrics endpoint.
     #[error(transparent)]
     Metrics(#[from] crate::metrics::http::Error),
+    /// A disk budget that no disk here holds.
+    #[error("{0}")]
+    Budget(String),
     /// The API's socket.
     #[error(transparent)]
     Api(#[from] crate::control::SocketError),
@@ -57,6 +60,7 @@ impl RecordError {
             RecordError::Filter(_)
                 | RecordError::Class(_)
                 | RecordError::Tracker(_)
+                | RecordError::Budget(_)
                 | RecordError::Store(StoreError::Budget { .. } | StoreError::ClassName { .. })
         )
     }

@@ -14,6 +14,7 @@ use crate::metrics::latency::Histogram;
 use crate::metrics::tallies::Tallies;
 use crate::packet::Parser;
 use crate::source::live::{LivePlan, Survey, Tapped};
+use crate::worker::dedup::Dedup;
 
 /// How many and how large.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +91,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
     if workers > 1 {
         plan.add("handed over", workers * PARCELS_PER_WORKER, "parcels", PARCEL_BYTES);
     }
+    plan.add("duplicates", workers, "tables", Dedup::BYTES);
     plan.add("tallies", workers, "tables", tallies(settings, ports));
     plan.add("blocks", workers * sizes.blocks, "blocks", BLOCK_BYTES);
     if settings.memory > 0 {

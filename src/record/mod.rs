@@ -2,6 +2,7 @@
 //! the command line with resolved settings. Nothing here is on the packet path: workers get everything they need at the start.
 
 mod books;
+pub mod budgets;
 mod capture;
 mod control;
 pub mod detail;
@@ -126,6 +127,9 @@ struct Start<'a> {
 
 impl<'a> Start<'a> {
     fn new(settings: &'a Settings, sizes: Sizes) -> Result<Start<'a>, RecordError> {
+        if let Some(why) = budgets::too_large(settings).into_iter().next() {
+            return Err(RecordError::Budget(why));
+        }
         let common = Common::new(settings, sizes)?;
         let endpoint = settings.metrics.as_ref().map(Endpoint::bind).transpose()?;
         let start = |bytes| Recent::start(bytes as usize).map_err(RecordError::system("the memory of recent packets"));
@@ -175,7 +179,7 @@ fn facts(settings: &Settings, sizes: &Sizes, source: &'static str, shunt_slots: 
     Facts {
         source,
         started: units::now(),
-        classes: settings.classes.iter().map(|c| (c.name.clone(), c.disk)).collect(),
+        classes: settings.classes.iter().map(|c| (c.name.clone(), c.keep.disk)).collect(),
         budget: settings.disk,
         connections: [sizes.tracker.connections_v4, sizes.tracker.connections_v6].map(|n| n as u64 * workers),
         shunt_slots,

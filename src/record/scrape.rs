@@ -119,6 +119,7 @@ fn policy(page: &mut Page, facts: &Facts, s: &Sample) {
     by_port(page, s, "policy_shunted", "Past the cutoff and dropped in the kernel: {}.", |p| p.from.shunted);
     by_class(page, facts, s, "policy_cut", "Past the cutoff and dropped by the worker: {}.", |c| c.cut);
     by_port(page, s, "policy_filtered", "Not matched by the global filter: {}.", |p| p.row.early.filtered);
+    by_port(page, s, "policy_duplicate", "Copies that a mirror port made: {}.", |p| p.row.early.duplicate);
     by_class(page, facts, s, "policy_discarded", "Of a class that records nothing: {}.", |c| c.class_discard);
     by_class(page, facts, s, "policy_sampled_out", "Past a sampled class's cutoff and not drawn: {}.", |c| {
         c.sampled_out

@@ -20,6 +20,7 @@ use crate::recent::Recent;
 use crate::source::Source;
 use crate::store::event::StoreEvent;
 use crate::store::{Options, Store};
+use crate::worker::dedup::Dedup;
 use crate::worker::filter::Filters;
 use crate::worker::handoff::{Exchange, Handoff};
 use crate::worker::receipts::{Outbox, Post};
@@ -83,7 +84,7 @@ impl<'a> Common<'a> {
             }),
             segment_bytes: self.settings.segment_bytes,
             budget: self.settings.disk,
-            classes: self.settings.classes.iter().map(|c| (c.name.clone(), c.disk)).collect(),
+            classes: self.settings.classes.iter().map(|c| (c.name.clone(), c.keep)).collect(),
             workers: self.sizes.workers,
             sync: Duration::from_nanos(SYNC_NS),
             inbox: recent.map(|r| r.inbox().clone()),
@@ -153,8 +154,8 @@ impl Workers {
             let interfaces = if source.patient() { 1 } else { source.interfaces().len() };
             let tallies = Arc::new(Tallies::new(interfaces, common.classes.len()));
             let line = Line { tallies: tallies.clone(), durable_ns: sink.durable_ns(), ..Line::default() };
-            let snaplen = common.settings.snaplen;
-            let step = Step::new(common.parser, tracker, shunt, sink, filters, handoff, snaplen, tallies);
+            let dedup = near(*cpu, || Dedup::new(common.settings.dedup_ns, common.secret));
+            let step = Step::new(common.parser, tracker, shunt, sink, filters, dedup, handoff, tallies);
             let (line, post) = (Arc::new(line), Post::new());
             let outbox = Outbox::new(&post);
             made.push(Worker { source, step, outbox, line: line.clone(), clock: SystemClock });

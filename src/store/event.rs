@@ -1,6 +1,7 @@
 //! What the store tells of itself, for the ledger. Sent by writers through a bounded lock-free queue to the keeper, which hands
 //! each to the callback given at the opening.
 
+pub use super::keeper::shelf::Cause;
 use std::path::PathBuf;
 
 /// Something that happened to the store.
@@ -71,9 +72,15 @@ pub enum StoreEvent {
         /// Bytes in its midst that no good block covers.
         bad_bytes: u64,
     },
-    /// A sealed segment was dropped to keep the budget.
+    /// A sealed segment was dropped: it was too old, or a budget was used up.
     Expired {
         /// The file that was.
         path: PathBuf,
+        /// Its class.
+        class: String,
+        /// Why.
+        cause: Cause,
+        /// How long ago it was recorded, ns.
+        age: u64,
     },
 }

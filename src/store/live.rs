@@ -88,7 +88,7 @@ impl Live {
             .map(|s| Unsealed {
                 segment: SegmentRef {
                     path: self.layout.open_segment(s.number),
-                    class: Some(self.supply.class_name(s.class()).to_owned()),
+                    class: Some(self.supply.classes().name(s.class()).to_owned()),
                     worker: Some(s.worker()),
                     number: s.number,
                     sealed: false,

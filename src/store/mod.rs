@@ -81,8 +81,10 @@ pub enum StoreError {
         name: String,
     },
     /// The disk budget holds too few segments.
-    #[error("a disk budget of {budget} bytes is too small: with these workers and classes it must be at least {least}")]
+    #[error("{what} of {budget} bytes is too small: with these workers and classes it must be at least {least}")]
     Budget {
+        /// Which one.
+        what: String,
         /// What was asked for.
         budget: u64,
         /// What is needed.

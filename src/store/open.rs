@@ -5,7 +5,9 @@ use super::catalog::Publisher;
 use super::event::StoreEvent;
 use super::format::{FORMAT_VERSION, StoreId};
 use super::inbox::Inbox;
-use super::keeper::shelf::{Budget, Holding};
+use super::keeper::roll::Roll;
+use super::keeper::shelf::{Holding, Retention};
+use super::keeper::sizes::Sizes;
 use super::keeper::{EventHook, IndexHook, KeeperCounts, Plan, Running, Supply};
 use super::layout::{self, Layout};
 use super::live::Live;
@@ -13,7 +15,8 @@ use super::lock::Lock;
 use super::recover;
 use super::writer::Writer;
 use super::{StoreError, at};
-use crate::limits::{SEGMENT_BYTES, SEGMENT_BYTES_MIN, SYNC_NS};
+use crate::class::{ClassId, Keep};
+use crate::limits::{SEGMENT_BYTES, SYNC_NS};
 use crate::metrics::latency::Distribution;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -28,8 +31,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Disk budget of all segments together.
     pub budget: Option<u64>,
-    /// Names of the classes, by id, each with a budget of its own if it has one.
-    pub classes: Vec<(String, Option<u64>)>,
+    /// Names of the classes, by id, and how long each is kept.
+    pub classes: Vec<(String, Keep)>,
     /// How many writers there will be.
     pub workers: usize,
     /// fdatasync at least this often.
@@ -47,7 +50,7 @@ impl Default for Options {
         Options {
             segment_bytes: SEGMENT_BYTES,
             budget: None,
-            classes: vec![("all".to_owned(), None)],
+            classes: vec![("all".to_owned(), Keep::default())],
             workers: 1,
             sync: Duration::from_nanos(SYNC_NS),
             inbox: None,
@@ -139,26 +142,31 @@ impl Store {
         };
         let lock = Lock::take(&layout)?;
         let id = identity.id().unwrap_or_default();
-        let names: Vec<String> = options.classes.iter().map(|(name, _)| name.clone()).collect();
-        for name in &names {
+        for (name, _) in &options.classes {
             if !layout::valid_class(name) {
                 return Err(StoreError::ClassName { name: name.clone() });
             }
         }
         let spares = options.workers + 1;
-        let segment_bytes = segment_bytes(&options, spares)?;
+        let keep = Retention { total: options.budget, classes: options.classes };
+        let sizes = Sizes::new(options.segment_bytes, &keep, options.workers, spares)?;
         for dir in [layout.open(), layout.ledger(), layout.receipts(), layout.held()] {
             fs::create_dir_all(&dir).map_err(at(&dir))?;
         }
         let catalog = Publisher::create(&layout, &id).map_err(at(&layout.catalog()))?;
         let found = recover::recover(&layout, &id, &|e: StoreEvent| (options.on_event)(e))?;
-        let supply = Arc::new(Supply::new(id, names, spares, options.inbox));
-        let budget = Budget {
-            total: options.budget,
-            classes: options.classes.iter().filter_map(|(n, b)| b.map(|b| (n.clone(), b))).collect(),
+        let roll = Roll::default();
+        for (id, ((name, _), bytes)) in keep.classes.iter().zip(&sizes.classes).enumerate() {
+            roll.set(id as ClassId, name, *bytes);
+        }
+        let supply = Arc::new(Supply::new(id, roll, spares, options.inbox));
+        let plan = Plan {
+            layout: layout.clone(),
+            segment_bytes: sizes.made,
+            keep,
+            sync: options.sync,
+            next_number: found.next_number,
         };
-        let plan =
-            Plan { layout: layout.clone(), segment_bytes, budget, sync: options.sync, next_number: found.next_number };
         let running = Running::start(plan, supply.clone(), catalog, found.sealed, options.index, options.on_event)
             .map_err(at(path))?;
         Ok(Store { layout, supply, running, _lock: lock })
@@ -205,20 +213,6 @@ impl Store {
     pub(crate) fn supply(&self) -> Arc<Supply> {
         self.supply.clone()
     }
-}
-
-/// The length of segments: as asked, or less where the budget would hold too few of them.
-fn segment_bytes(options: &Options, spares: usize) -> Result<u64, StoreError> {
-    let wanted = options.segment_bytes.max(SEGMENT_BYTES_MIN).next_multiple_of(4096);
-    let Some(least) = options.classes.iter().filter_map(|(_, b)| *b).chain(options.budget).min() else {
-        return Ok(wanted);
-    };
-    // All that are open or spare, and as many sealed, so that dropping the oldest does not drop half of the past.
-    let open = (options.workers * options.classes.len() + spares + 1) as u64;
-    if least < open * SEGMENT_BYTES_MIN {
-        return Err(StoreError::Budget { budget: least, least: open * SEGMENT_BYTES_MIN });
-    }
-    Ok(wanted.min((least / (4 * open)).max(SEGMENT_BYTES_MIN) / 4096 * 4096))
 }
 
 /// Whether nothing is in the directory but what an interrupted making of a store leaves.

@@ -2,6 +2,7 @@
 //! [`step`] is the pure part that every source, bench and fuzzer drives; [`run`] is the loop around it. Called by
 //! `record`; never blocks on the disk, locks, allocates or reads a clock per packet between start and stop.
 
+pub mod dedup;
 pub mod filter;
 pub mod handoff;
 pub mod receipts;

@@ -1,6 +1,7 @@
 //! One batch: parse, prefetch, filter, decide, store. Owns the worker's state and writes its tallies; a function of the packets
 //! and that state alone: no system call, clock, lock or allocation. Called by the loop, by benches and by fuzzers.
 
+use super::dedup::Dedup;
 use super::filter::Filters;
 use super::handoff::{Handoff, Parcel};
 use crate::conn::Tracker;
@@ -25,10 +26,10 @@ pub struct Step<K, S> {
     pub sink: S,
     /// The global filter.
     pub filters: Filters,
+    /// Copies that a mirror port made.
+    pub dedup: Dedup,
     /// To and from the other workers.
     pub handoff: Handoff,
-    /// Bytes kept of each packet at most.
-    pub snaplen: u32,
     /// What became of the packets; others read it.
     pub tallies: Arc<Tallies>,
     /// Newest packet time seen, Unix ns.
@@ -47,12 +48,12 @@ impl<K: Shunt, S: Sink> Step<K, S> {
         shunt: K,
         sink: S,
         filters: Filters,
+        dedup: Dedup,
         handoff: Handoff,
-        snaplen: u32,
         tallies: Arc<Tallies>,
     ) -> Self {
         let parsed = Vec::with_capacity(BATCH_PACKETS);
-        Step { parser, tracker, shunt, sink, filters, handoff, snaplen, tallies, newest: 0, parsed, known: 0 }
+        Step { parser, tracker, shunt, sink, filters, dedup, handoff, tallies, newest: 0, parsed, known: 0 }
     }
 
     /// Compiles filters for interfaces that are new since the last call. Allocates: for the loop, between batches.
@@ -150,9 +151,13 @@ impl<K: Shunt, S: Sink> Step<K, S> {
 
     fn judge(&mut self, p: &Packet<'_>, parsed: &Parsed, interfaces: &[Interface]) {
         self.newest = self.newest.max(p.time);
+        if self.dedup.is_duplicate(p) {
+            self.tallies.early(p.iface, Early::Duplicate, p.wire_len);
+            return;
+        }
         match self.tracker.judge(parsed, p, link_type(p, interfaces), &mut self.shunt) {
             Verdict::Store { class, mark } => {
-                let keep = p.data.len().min(self.snaplen as usize);
+                let keep = p.data.len().min(self.tracker.snaplen(class));
                 let kept = Packet { data: p.data.get(..keep).unwrap_or(p.data), ..*p };
                 match self.sink.append(class, &kept, interfaces, mark) {
                     Appended::Stored => {

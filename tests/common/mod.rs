@@ -167,7 +167,7 @@ pub fn check_account(a: &serde_json::Value) {
         }
         other => panic!("source {other:?}"),
     }
-    let parts = ["stored", "cut", "filtered", "class_discard", "sampled_out"];
+    let parts = ["stored", "cut", "filtered", "class_discard", "sampled_out", "duplicate"];
     let kept: u64 = parts.iter().map(|c| n(&format!("/{c}/packets"))).sum();
     let causes = ["disk_stall", "handoff_full", "flood"];
     let dropped: u64 = causes.iter().map(|c| n(&format!("/dropped/{c}/packets"))).sum();

@@ -102,7 +102,11 @@ impl Page {
             } else {
                 assert_eq!(n("seen"), n("policy_shunted") + n("received") + lost("lost"), "{at}: seen");
             }
-            let policy = n("policy_cut") + n("policy_filtered") + n("policy_discarded") + n("policy_sampled_out");
+            let policy = n("policy_cut")
+                + n("policy_filtered")
+                + n("policy_discarded")
+                + n("policy_sampled_out")
+                + n("policy_duplicate");
             let dropped = lost("disk_stall") + lost("handoff_full") + lost("flood");
             assert_eq!(n("received"), n("stored") + policy + dropped, "{at}: received");
         }
@@ -126,6 +130,7 @@ impl Page {
             ("policy_filtered", a.worker.filtered),
             ("policy_discarded", a.worker.class_discard),
             ("policy_sampled_out", a.worker.sampled_out),
+            ("policy_duplicate", a.worker.duplicate),
             ("untracked", a.worker.untracked),
             ("handed_over", a.worker.handed_over),
         ] {

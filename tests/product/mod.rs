@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use retrotap::class::{ClassSet, Policy};
+use retrotap::class::{ClassSet, Idle, Policy};
 use retrotap::conn::receipt::{End, Receipt};
 use retrotap::conn::shunt::{NoShunt, Shunt, ShuntCounts, ShuntSlot};
 use retrotap::conn::verdict::Verdict;
@@ -27,8 +27,13 @@ pub fn policy(rules: &Rules) -> Policy {
         cutoff_bytes: rules.cutoff_bytes,
         cutoff_packets: rules.cutoff_packets,
         cutoff_jitter: 0,
-        idle_tcp_ns: rules.idle_tcp,
-        idle_other_ns: rules.idle_other,
+        snaplen: u32::MAX,
+        idle: Idle {
+            tcp_ns: rules.idle_tcp,
+            udp_ns: rules.idle_other,
+            icmp_ns: rules.idle_other,
+            other_ns: rules.idle_other,
+        },
         renew_tcp_ns: rules.renew_tcp,
         renew_other_ns: rules.renew_other,
         record: true,

@@ -12,6 +12,7 @@ use retrotap::metrics::account::{StoreCounts, WorkerCounts};
 use retrotap::packet::Parser;
 use retrotap::source::{Interface, Packet, Polled, Source};
 use retrotap::store::sink::{Appended, Recorder, Sink};
+use retrotap::worker::dedup::Dedup;
 use retrotap::worker::filter::Filters;
 use retrotap::worker::handoff::{Exchange, Handoff};
 use retrotap::worker::receipts::{Outbox, Post};
@@ -192,8 +193,8 @@ pub fn record_till(queues: Vec<Vec<Frame>>, fatal: Option<(usize, usize)>) -> (V
             NoShunt,
             kept.clone(),
             filters,
+            Dedup::new(None, [3; 16]),
             handoff,
-            65_535,
             line.tallies.clone(),
         );
         let fatal = fatal.and_then(|(worker, at)| (worker == me).then_some(at));

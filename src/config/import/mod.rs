@@ -109,7 +109,7 @@ impl Main {
             }
             match c.cutoff {
                 None => line("cutoff = \"none\"".into()),
-                Some(0) => line("record = false".into()),
+                Some(0) => line("record = \"none\"".into()),
                 Some(n) => line(format!("cutoff = {n}")),
             }
             line(format!("idle_tcp = \"{0}s\"\nidle_other = \"{0}s\"", self.timeout));
@@ -118,7 +118,7 @@ impl Main {
             }
         }
         if !all {
-            line("\n# What no class matched was not stored.\n[class.all]\nrecord = false".into());
+            line("\n# What no class matched was not stored.\n[class.all]\nrecord = \"none\"".into());
         }
         out
     }

@@ -1,7 +1,7 @@
 //! The ancestor's configurations, whole and broken.
 
 use super::*;
-use crate::config::{From, Settings};
+use crate::config::{From, Recorded, Settings};
 
 const SITE: &str = r#"
 /* a site's file */
@@ -35,7 +35,9 @@ fn a_sites_configuration_becomes_ours() {
     let shown: Vec<_> = settings
         .classes
         .iter()
-        .map(|c| (c.name.as_str(), c.precedence, c.policy.cutoff_bytes, c.disk, c.policy.idle_tcp_ns / 1_000_000_000))
+        .map(|c| {
+            (c.name.as_str(), c.precedence, c.policy.cutoff_bytes, c.keep.disk, c.policy.idle.tcp_ns / 1_000_000_000)
+        })
         .collect();
     let want = [
         ("all", 0, Some(15 << 10), Some(2 << 30), 20),
@@ -52,9 +54,9 @@ fn a_sites_configuration_becomes_ours() {
 fn without_a_class_for_everything_the_rest_is_not_stored() {
     let imported = import("class \"web\" { filter \"tcp port 80\"; }").unwrap();
     let classes = Config::parse(&imported.toml, Path::new("x")).unwrap().class;
-    assert_eq!(classes.get("all").unwrap().record, Some(false));
+    assert_eq!(classes.get("all").unwrap().record, Some(Recorded(false)));
     let renamed = import("class \"rest\" { } class \"below\" { filter \"icmp\"; precedence -1; }").unwrap();
-    assert!(renamed.toml.contains("[class.all]") && !renamed.toml.contains("record = false"));
+    assert!(renamed.toml.contains("[class.all]") && !renamed.toml.contains("record = "));
     assert_eq!(renamed.notes.len(), 2, "{:?}", renamed.notes);
 }
 

@@ -1,7 +1,9 @@
 //! The keeper: the thread that does all that writers must not wait for. Makes segments ahead, syncs them, seals them, has them
 //! indexed, keeps the disk budget, publishes the catalog. One for each open store; started and stopped by it.
 
+pub mod roll;
 pub mod shelf;
+pub mod sizes;
 mod supply;
 
 pub use supply::{KeeperCounts, Supply, unix_now};
@@ -13,7 +15,7 @@ use super::layout::{self, Layout};
 use super::scan::Depth;
 use super::seal::{self, SealedSegment, Unsealed};
 use super::segment::{OpenSegment, Stage};
-use shelf::{Budget, Shelf, Shelved};
+use shelf::{Retention, Shelf, Shelved, Unsealed as Bytes};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How often the keeper looks around when nobody wakes it: also how old the catalog can be.
 const ROUND: Duration = Duration::from_millis(20);
@@ -49,7 +51,7 @@ pub type EventHook = Box<dyn Fn(StoreEvent) + Send>;
 pub(super) struct Plan {
     pub layout: Layout,
     pub segment_bytes: u64,
-    pub budget: Budget,
+    pub keep: Retention,
     pub sync: Duration,
     pub next_number: u64,
 }
@@ -170,6 +172,9 @@ impl Keeper {
     }
 
     fn round(&mut self) {
+        if let Some((keep, segment_bytes)) = self.supply.take_keep() {
+            (self.plan.keep, self.plan.segment_bytes) = (keep, segment_bytes);
+        }
         self.restock();
         self.seal_closed();
         self.sync();
@@ -196,7 +201,7 @@ impl Keeper {
         self.told_holdings = Some(Instant::now());
         let open: Vec<_> = self.open.iter().filter(|s| s.stage() != Stage::Spare).cloned().collect();
         let spare = (self.open.len() - open.len()) as u64;
-        let holdings = self.shelf.holdings(self.supply.class_names(), &open);
+        let holdings = self.shelf.holdings(self.supply.classes(), &open);
         let unindexed = self.unindexed.len() as u64;
         let index_lag_ns = self.unindexed.values().map(|t| t.elapsed().as_nanos() as u64).max().unwrap_or(0);
         self.supply.publish(holdings, KeeperCounts { spare, unindexed, index_lag_ns, ..self.counts });
@@ -228,7 +233,9 @@ impl Keeper {
         }
         while self.supply.wants() {
             self.expire(self.plan.segment_bytes);
-            match self.make_spare() {
+            let made = self.make_spare();
+            self.supply.set_starved(!matches!(made, Ok(true)));
+            match made {
                 Ok(true) => {
                     if self.retry_space.take().is_some() {
                         (self.on_event)(StoreEvent::SpaceAgain);
@@ -250,7 +257,7 @@ impl Keeper {
         let bytes = self.plan.segment_bytes;
         let used = self.shelf.bytes() + self.open.iter().map(|s| s.bytes).sum::<u64>();
         // Over by one segment at most: better than to stop.
-        if self.plan.budget.total.is_some_and(|total| used > total) {
+        if self.plan.keep.total.is_some_and(|total| used > total) {
             return Ok(false);
         }
         let number = self.plan.next_number;
@@ -294,12 +301,15 @@ impl Keeper {
 
     fn shelve(&mut self, s: SealedSegment) {
         let index = std::fs::metadata(layout::index_of(&s.path)).map(|m| m.len());
+        let written = std::fs::metadata(&s.path).and_then(|m| m.modified()).ok();
+        let since_epoch = |t: SystemTime| t.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
+        let ended = written.map_or_else(unix_now, since_epoch);
         let bytes = s.bytes + index.as_ref().map_or(0, |len| *len);
         if index.is_err() {
             let _ = self.to_index.send(s.path.clone());
             self.unindexed.insert(s.number, Instant::now());
         }
-        self.shelf.put(s.number, Shelved { path: s.path, class: s.class, bytes });
+        self.shelf.put(s.number, Shelved { path: s.path, class: s.class, bytes, ended });
     }
 
     fn note_indexes(&mut self) {
@@ -313,21 +323,24 @@ impl Keeper {
         }
     }
 
-    /// Drops the oldest sealed segments until `more` bytes fit the budget.
+    /// Drops the oldest sealed segments until `more` bytes fit the budgets, and those that are too old.
     fn expire(&mut self, more: u64) {
-        let open: Vec<(Option<&str>, u64)> = self
-            .open
-            .iter()
-            .map(|s| ((s.stage() != Stage::Spare).then(|| self.supply.class_name(s.class())), s.bytes))
-            .chain([(None, more)])
-            .collect();
-        while let Some(gone) = self.shelf.excess(&self.plan.budget, &open) {
+        let roll = self.supply.classes();
+        let one = |s: &Arc<OpenSegment>| {
+            let class = (s.stage() != Stage::Spare).then(|| roll.name(s.class()));
+            Bytes { class, most: s.bytes.min(roll.segment_bytes(s.class())), taken: s.bytes }
+        };
+        let open: Vec<Bytes<'_>> =
+            self.open.iter().map(one).chain([Bytes { class: None, most: more, taken: more }]).collect();
+        let now = unix_now();
+        while let Some((gone, cause)) = self.shelf.excess(&self.plan.keep, &open, now) {
             self.counts.expired += 1;
             self.counts.expired_bytes += gone.bytes;
             let removed = std::fs::remove_file(&gone.path);
             let _ = std::fs::remove_file(layout::index_of(&gone.path));
             if removed.is_ok() {
-                (self.on_event)(StoreEvent::Expired { path: gone.path });
+                let age = now.saturating_sub(gone.ended);
+                (self.on_event)(StoreEvent::Expired { path: gone.path, class: gone.class, cause, age });
             }
         }
     }

@@ -1,7 +1,8 @@
 //! What writers and the keeper have between them: spare segments one way, events the other. Lock-free and bounded, because
 //! writers are on the packet path.
 
-use super::shelf::Holding;
+use super::roll::Roll;
+use super::shelf::{Holding, Retention};
 use crate::metrics::latency::Histogram;
 use crate::store::event::StoreEvent;
 use crate::store::format::StoreId;
@@ -9,7 +10,7 @@ use crate::store::inbox::Inbox;
 use crate::store::live::Progress;
 use crate::store::segment::OpenSegment;
 use crossbeam_queue::ArrayQueue;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,13 +22,16 @@ const EVENTS_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct Supply {
     store: StoreId,
-    classes: Vec<String>,
+    classes: Roll,
     spares: ArrayQueue<Arc<OpenSegment>>,
     events: ArrayQueue<StoreEvent>,
     events_lost: AtomicU64,
     keeper: OnceLock<Thread>,
     /// Between the keeper and the control thread; no writer touches it.
     holdings: Mutex<(Vec<Holding>, KeeperCounts)>,
+    /// What is to be kept from now on, for the keeper.
+    keep: Mutex<Option<(Retention, u64)>>,
+    starved: AtomicBool,
     /// From the arrival of a packet until a query finds it, ns: the oldest of each publication of the catalog.
     queryable_ns: Histogram,
     /// Where written blocks go to stay in memory.
@@ -59,7 +63,7 @@ pub struct KeeperCounts {
 
 impl Supply {
     /// For a store with these classes; the keeper holds so many spare segments ready.
-    pub fn new(store: StoreId, classes: Vec<String>, spares: usize, inbox: Option<Arc<Inbox>>) -> Supply {
+    pub fn new(store: StoreId, classes: Roll, spares: usize, inbox: Option<Arc<Inbox>>) -> Supply {
         Supply {
             store,
             classes,
@@ -68,6 +72,8 @@ impl Supply {
             events_lost: AtomicU64::new(0),
             keeper: OnceLock::new(),
             holdings: Mutex::default(),
+            keep: Mutex::default(),
+            starved: AtomicBool::new(false),
             queryable_ns: Histogram::default(),
             inbox,
             open: Mutex::new(Arc::new([])),
@@ -101,9 +107,28 @@ impl Supply {
         &self.store
     }
 
-    /// Name of a class; an unknown one is `all`.
-    pub fn class_name(&self, class: u8) -> &str {
-        self.classes.get(usize::from(class)).map_or("all", String::as_str)
+    /// The classes by id.
+    pub fn classes(&self) -> &Roll {
+        &self.classes
+    }
+
+    /// Another thread than the keeper's: what is to be kept from now on, and in segments of which length.
+    pub fn keep(&self, keep: Retention, segment_bytes: u64) {
+        *self.keep.lock().unwrap_or_else(PoisonError::into_inner) = Some((keep, segment_bytes));
+        self.wake();
+    }
+
+    pub(super) fn take_keep(&self) -> Option<(Retention, u64)> {
+        self.keep.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether the last spare segment could not be made: no budget or no disk.
+    pub fn starved(&self) -> bool {
+        self.starved.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_starved(&self, is: bool) {
+        self.starved.store(is, Ordering::Relaxed);
     }
 
     /// What each class holds, as the keeper saw it within the last second.
@@ -147,18 +172,8 @@ impl Supply {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Names of the classes, by id.
-    pub fn class_names(&self) -> &[String] {
-        &self.classes
-    }
-
     pub(super) fn publish(&self, holdings: Vec<Holding>, counts: KeeperCounts) {
         *self.holdings.lock().unwrap_or_else(PoisonError::into_inner) = (holdings, counts);
-    }
-
-    /// Number of classes.
-    pub fn classes(&self) -> usize {
-        self.classes.len().max(1)
     }
 
     /// The wall clock, Unix ns.

@@ -1,6 +1,7 @@
 //! Disks that fail: what was stored comes back, what is lost is counted, nothing stale or half-written is ever taken for data.
 
 use super::*;
+use crate::class::Keep;
 use crate::limits::{BLOCK_BYTES, FLUSH_NS, STREAMS_MAX, WRITE_GIVE_UP_NS, WRITE_RETRY_NS};
 use crate::store::disk::Write;
 use crate::store::disk::buffers::Buffer;
@@ -293,7 +294,7 @@ fn a_dead_disk_is_given_up_counted_and_left_behind() {
 #[test]
 fn many_streams_push_each_other_out() {
     let dir = tempfile::tempdir().unwrap();
-    let classes = (0..3).map(|n| (format!("c{n}"), None)).collect();
+    let classes = (0..3).map(|n| (format!("c{n}"), Keep::default())).collect();
     let options = Options { classes, segment_bytes: 4 << 20, ..Options::default() };
     let store = Store::create_or_open(dir.path(), options).unwrap();
     let mut w = store.writer(0, 70).unwrap();

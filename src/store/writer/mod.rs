@@ -9,6 +9,7 @@
 mod block;
 mod interfaces;
 mod place;
+mod share;
 
 use crate::class::ClassId;
 use crate::conn::verdict::Mark;
@@ -29,6 +30,7 @@ use block::{ClosedBlock, OpenBlock};
 use crossbeam_queue::ArrayQueue;
 use interfaces::Tables;
 use place::{Flight, Segment};
+use share::Shares;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -57,6 +59,9 @@ pub struct Writer<D = AnyDisk> {
     /// Packets that found no free block.
     stalled: u64,
     streams: Vec<Stream>,
+    /// Open blocks at a time: with fewer buffers fewer, so that others are left for what is on its way.
+    streams_max: usize,
+    shares: Shares,
     free: Vec<Buffer>,
     /// Buffers for segment headers, apart, because a full house of blocks waits for a header.
     headers: Vec<Buffer>,
@@ -132,6 +137,8 @@ impl<D: Disk> Writer<D> {
             uses: 0,
             stalled: 0,
             streams: Vec::with_capacity(STREAMS_MAX),
+            streams_max: STREAMS_MAX.min(free.len() / 2).max(1),
+            shares: Shares::new(free.len(), all),
             buffers: free.len(),
             waiting: VecDeque::with_capacity(free.len()),
             segments: Vec::with_capacity(OPEN_SEGMENTS_MAX),
@@ -200,13 +207,19 @@ impl<D: Disk> Writer<D> {
     fn open_block(&mut self, full: Option<usize>, class: ClassId, table: u16) -> Option<usize> {
         let victim = full.or_else(|| {
             let lru = self.streams.iter().enumerate().min_by_key(|(_, s)| s.used).map(|(i, _)| i);
-            lru.filter(|_| self.streams.len() == STREAMS_MAX)
+            lru.filter(|_| self.streams.len() >= self.streams_max)
         });
         if let Some(at) = victim {
             let stream = self.streams.swap_remove(at);
             self.close(stream);
         }
-        let block = OpenBlock::new(self.free.pop()?, self.now);
+        // Files wait for room instead, and have no wall clock.
+        if self.unix > 0 && !self.shares.allows(class, self.free.len(), self.supply.classes().names().count()) {
+            return None;
+        }
+        let buffer = self.free.pop()?;
+        self.shares.take(buffer.index(), class);
+        let block = OpenBlock::new(buffer, self.now);
         self.streams.push(Stream { class, table, block, used: 0 });
         Some(self.streams.len() - 1)
     }
@@ -263,6 +276,7 @@ impl<D: Disk> Writer<D> {
 
     fn put_free(&mut self, buffer: Buffer) {
         self.firsts[usize::from(buffer.index())] = u64::MAX;
+        self.shares.give_back(buffer.index());
         self.free.push(buffer);
     }
 
@@ -330,8 +344,8 @@ impl<D: Disk> Recorder for Writer<D> {
     fn room(&self) -> bool {
         // Three packets fit a block, whatever their length, so a batch of n streams needs at most 64 / 3 + n blocks; where
         // streams must push each other out, each packet may need one.
-        let streams = self.supply.classes() * (self.tables.len() + 1);
-        let need = if streams <= STREAMS_MAX { BATCH_PACKETS.div_ceil(3) + streams } else { BATCH_PACKETS };
+        let streams = self.supply.classes().names().count() * (self.tables.len() + 1);
+        let need = if streams <= self.streams_max { BATCH_PACKETS.div_ceil(3) + streams } else { BATCH_PACKETS };
         self.free.len() >= need.min(self.buffers - self.streams.len())
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Segment {
     /// Offset and number of the next block.
     next: u64,
     number: u32,
+    /// Where its blocks end: it may be longer.
+    limit: u64,
     opened: u64,
     used: u64,
     /// Takes no more blocks; goes to the keeper when nothing is under way.
@@ -107,7 +109,7 @@ impl<D: Disk> Writer<D> {
         let open = self.segments.iter().position(|s| !s.leaving && s.class == block.class && s.table == block.table);
         if let Some(at) = open {
             let s = &mut self.segments[at];
-            if s.next + block.len as u64 <= s.shared.bytes && block.ifaces <= s.ifaces {
+            if s.next + block.len as u64 <= s.limit && block.ifaces <= s.ifaces {
                 return Some(at);
             }
             s.leaving = true;
@@ -124,7 +126,9 @@ impl<D: Disk> Writer<D> {
         let Some(shared) = self.supply.take() else {
             self.headers.push(buffer);
             // With nothing to be had, what this writer keeps open without need may be what fills the budget.
-            self.leave_oldest();
+            if self.supply.starved() {
+                self.leave_oldest();
+            }
             return None;
         };
         let Ok(slot) = self.disk.attach(shared.file.clone()) else {
@@ -139,13 +143,14 @@ impl<D: Disk> Writer<D> {
             generation: shared.generation,
             created: self.supply.unix_now(),
             worker: self.worker,
-            class: self.supply.class_name(block.class).to_owned(),
+            class: self.supply.classes().name(block.class).to_owned(),
             interfaces: self.tables.get(block.table).to_vec(),
         };
         let len = format::write_header(&mut buffer, &header);
         shared.open(block.class, self.worker);
         let (ifaces, link_type) = (header.interfaces.len(), header.interfaces.first().map_or(0, |i| i.link_type));
         shared.set_header(header);
+        let limit = shared.bytes.min(self.supply.classes().segment_bytes(block.class));
         self.segments.push(Segment {
             shared,
             slot,
@@ -155,6 +160,7 @@ impl<D: Disk> Writer<D> {
             ifaces,
             next: 0,
             number: 0,
+            limit,
             opened: self.now,
             used: self.uses,
             leaving: false,

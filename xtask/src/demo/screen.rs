@@ -154,12 +154,13 @@ fn sum_law(account: &Value, offered: &Row, seen: &Row) -> Result<(), String> {
         "filtered",
         "class_discard",
         "sampled_out",
+        "duplicate",
         "dropped.disk_stall",
         "dropped.handoff_full",
         "dropped.flood",
     ];
     let ways = ways.iter().map(|w| packets(w)).sum::<Result<u64, _>>()?;
-    equal("received = stored + cut + filtered + class_discard + sampled_out + dropped", received, ways)?;
+    equal("received = stored + cut + filtered + class_discard + sampled_out + duplicate + dropped", received, ways)?;
     let disk = account.number("durable")? + account.number("pending")? + account.number("write_failed")?;
     equal("stored = durable + pending + write_failed", packets("stored")?, disk)
 }

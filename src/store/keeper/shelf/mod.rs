@@ -1,0 +1,191 @@
+//! The shelf: what sealed segments there are, and which of them are to go. Owned by the keeper. Retention goes by recording time,
+//! which is the order of segment numbers.
+
+use super::roll::Roll;
+use crate::class::Keep;
+use crate::limits::SEAL_AGE_NS;
+use crate::store::layout;
+use crate::store::segment::OpenSegment;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What the disk holds of a class.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Holding {
+    /// Its name.
+    pub class: String,
+    /// Segments, those being written included.
+    pub segments: u64,
+    /// Their bytes, with their indexes.
+    pub bytes: u64,
+    /// Packet time of the first packet of the oldest sealed one, Unix ns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<u64>,
+    /// When the oldest sealed one was recorded (its end), Unix ns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<u64>,
+}
+
+/// A sealed segment on the shelf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shelved {
+    /// The file.
+    pub path: PathBuf,
+    /// Name of its class.
+    pub class: String,
+    /// Its length with that of its index.
+    pub bytes: u64,
+    /// When it was written last, Unix ns.
+    pub ended: u64,
+}
+
+/// What is to be kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Bytes of the store; `None`: unlimited.
+    pub total: Option<u64>,
+    /// The classes by name. What a class without a budget of its own holds goes first where the store is over its own.
+    pub classes: Vec<(String, Keep)>,
+}
+
+/// Bytes of an unsealed segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Unsealed<'a> {
+    /// Its class; none for a spare one.
+    pub class: Option<&'a str>,
+    /// What it may still become.
+    pub most: u64,
+    /// What it takes of the disk now.
+    pub taken: u64,
+}
+
+/// Why a segment goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Its class keeps nothing that old.
+    Age,
+    /// Its class is over its budget.
+    Class,
+    /// The store is over its budget.
+    Store,
+}
+
+#[derive(Debug, Default)]
+struct Mine {
+    numbers: BTreeSet<u64>,
+    bytes: u64,
+}
+
+/// The sealed segments, by number.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    sealed: BTreeMap<u64, Shelved>,
+    classes: BTreeMap<String, Mine>,
+    bytes: u64,
+}
+
+impl Shelf {
+    /// Puts a segment on the shelf.
+    pub fn put(&mut self, number: u64, segment: Shelved) {
+        self.take(number);
+        self.bytes += segment.bytes;
+        let mine = self.classes.entry(segment.class.clone()).or_default();
+        mine.numbers.insert(number);
+        mine.bytes += segment.bytes;
+        self.sealed.insert(number, segment);
+    }
+
+    fn take(&mut self, number: u64) -> Option<Shelved> {
+        let gone = self.sealed.remove(&number)?;
+        self.bytes -= gone.bytes;
+        if let Some(mine) = self.classes.get_mut(&gone.class) {
+            mine.numbers.remove(&number);
+            mine.bytes -= gone.bytes;
+        }
+        Some(gone)
+    }
+
+    /// A segment's length has changed: its index is there.
+    pub fn resize(&mut self, number: u64, bytes: u64) {
+        if let Some(s) = self.take(number) {
+            self.put(number, Shelved { bytes, ..s });
+        }
+    }
+
+    /// Bytes of all sealed segments.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What each class holds, those of the roll first and in its order. `open`: unsealed segments in use.
+    pub fn holdings(&self, roll: &Roll, open: &[Arc<OpenSegment>]) -> Vec<Holding> {
+        let mut all: Vec<Holding> =
+            roll.names().map(|n| Holding { class: n.to_owned(), ..Holding::default() }).collect();
+        for s in self.sealed.values() {
+            let at = all.iter().position(|h| h.class == s.class).unwrap_or_else(|| {
+                all.push(Holding { class: s.class.clone(), ..Holding::default() });
+                all.len() - 1
+            });
+            let Some(h) = all.get_mut(at) else { continue };
+            h.segments += 1;
+            h.bytes += s.bytes;
+            // A file of an old trace may be recorded after one of a newer.
+            h.since = [h.since, layout::first_time(&s.path)].into_iter().flatten().min();
+            h.recorded = [h.recorded, Some(s.ended)].into_iter().flatten().min();
+        }
+        for s in open {
+            if let Some(h) = all.get_mut(usize::from(s.class())) {
+                h.segments += 1;
+                h.bytes += s.committed();
+            }
+        }
+        all
+    }
+
+    /// Takes the oldest segment that is to go, with the reason. `now` is Unix time, ns.
+    pub fn excess(&mut self, keep: &Retention, open: &[Unsealed<'_>], now: u64) -> Option<(Shelved, Cause)> {
+        let aged = self.too_old(keep, now).map(|n| (n, Cause::Age));
+        let (number, why) = aged
+            .or_else(|| self.over_class(keep, open).map(|n| (n, Cause::Class)))
+            .or_else(|| self.over_all(keep, open).map(|n| (n, Cause::Store)))?;
+        Some((self.take(number)?, why))
+    }
+
+    fn oldest(&self, class: &str) -> Option<u64> {
+        self.classes.get(class)?.numbers.first().copied()
+    }
+
+    /// Counted from the longest that a segment is written: what it holds may be that much older than its end.
+    fn too_old(&self, keep: &Retention, now: u64) -> Option<u64> {
+        keep.classes.iter().find_map(|(class, k)| {
+            let oldest = self.oldest(class)?;
+            let age = now.saturating_sub(self.sealed.get(&oldest)?.ended).saturating_add(SEAL_AGE_NS);
+            (age >= k.max_age_ns?).then_some(oldest)
+        })
+    }
+
+    fn over_class(&self, keep: &Retention, open: &[Unsealed<'_>]) -> Option<u64> {
+        keep.classes.iter().find_map(|(class, k)| {
+            let limit = k.disk?;
+            let sealed = self.classes.get(class).map_or(0, |m| m.bytes);
+            let open: u64 = open.iter().filter(|s| s.class == Some(class.as_str())).map(|s| s.most).sum();
+            (sealed + open > limit).then(|| self.oldest(class)).flatten()
+        })
+    }
+
+    /// A budget of its own is a class's share too: the others don't push it out.
+    fn over_all(&self, keep: &Retention, open: &[Unsealed<'_>]) -> Option<u64> {
+        let used = self.bytes + open.iter().map(|s| s.taken).sum::<u64>();
+        if used <= keep.total? {
+            return None;
+        }
+        let own = |class: &str| keep.classes.iter().any(|(name, k)| name == class && k.disk.is_some());
+        let others = self.classes.iter().filter(|(class, _)| !own(class)).filter_map(|(_, m)| m.numbers.first());
+        others.min().or(self.sealed.keys().next()).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests;
