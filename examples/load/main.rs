@@ -17,9 +17,12 @@ pub struct Options {
     /// The sending end of a veth; twice: one for the client's direction, one for the server's.
     #[arg(long, required_unless_present = "to", num_args = 1)]
     pub iface: Vec<String>,
-    /// Write the same packets to this pcap file instead; needs no privilege.
+    /// Write the same packets to this pcap file instead, - is standard output; needs no privilege.
     #[arg(long, conflicts_with_all = ["iface", "cpu", "sink", "pass", "warm_up"])]
     pub to: Option<std::path::PathBuf>,
+    /// Write only those that the cutoff keeps, at their times: a recorder's store of this load is made of them without moving the rest.
+    #[arg(long, requires = "to", conflicts_with = "trace")]
+    pub kept: bool,
     /// Stop after this many packets.
     #[arg(long)]
     pub packets: Option<u64>,
@@ -103,8 +106,12 @@ fn main() {
         (Some(file), None) => play::write(&options, file),
         (None, _) => run::run(&options),
     };
+    let truth = truth.map(|truth| match options.json {
+        true => serde_json::to_string(&truth).expect("plain numbers"),
+        false => truth.to_string(),
+    });
     match truth {
-        Ok(truth) if options.json => println!("{}", serde_json::to_string(&truth).expect("plain numbers")),
+        Ok(truth) if options.to.as_deref().is_some_and(|to| to.as_os_str() == "-") => eprintln!("{truth}"),
         Ok(truth) => println!("{truth}"),
         Err(e) => {
             eprintln!("load: {e}");

@@ -26,13 +26,16 @@ pub fn write(options: &Options, path: &Path) -> Result<Truth, Box<dyn std::error
     let (mut offered, mut kept, mut connections, mut begun) = (Tally::default(), Tally::default(), 0, 0);
     while due < end && options.packets.is_none_or(|limit| offered.packets < limit) {
         let sent = player.next();
-        out.packet(due, &player.start.frame[..sent.len])?;
+        let keep = sent.before < options.cutoff || sent.control;
+        if keep || !options.kept {
+            out.packet(due, &player.start.frame[..sent.len])?;
+        }
         fraction += sent.len as u64 * pace;
         due += fraction >> 20;
         fraction &= (1 << 20) - 1;
 
         offered.add(sent.len);
-        if sent.before < options.cutoff || sent.control {
+        if keep {
             kept.add(sent.len);
         }
         connections += u64::from(sent.new);
@@ -52,8 +55,9 @@ pub fn write(options: &Options, path: &Path) -> Result<Truth, Box<dyn std::error
 pub struct PcapFile(BufWriter<File>);
 
 impl PcapFile {
-    /// Creates it.
+    /// Creates it; `-` is standard output.
     pub fn create(path: &Path) -> Result<PcapFile, Box<dyn std::error::Error>> {
+        let path = if path.as_os_str() == "-" { Path::new("/dev/stdout") } else { path };
         let file = File::create(path).map_err(|e| format!("{}: {e}", path.display()))?;
         let mut out = BufWriter::with_capacity(1 << 20, file);
         for word in [0xa1b2_3c4du32, 0x0004_0002, 0, 0, 262_144, 1] {

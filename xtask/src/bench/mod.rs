@@ -5,6 +5,7 @@
 mod disk;
 mod facts;
 mod line;
+mod query;
 mod results;
 mod step;
 mod table;
@@ -35,6 +36,12 @@ pub const BENCHES: &[Bench] = &[
         root: false,
         what: "a capture file through the whole pipeline, against tcpdump -r",
         run: trace::run,
+    },
+    Bench {
+        name: "query",
+        root: false,
+        what: "answers from a cold disk, against tcpdump -r over the same segments",
+        run: query::run,
     },
     Bench {
         name: "table",
@@ -81,6 +88,8 @@ pub struct Options {
     pub rates: Vec<Option<f64>>,
     /// Only these mixes.
     pub mixes: Vec<String>,
+    /// Only these parts.
+    pub parts: Vec<String>,
     /// Only these sizes.
     pub sizes: Vec<u64>,
     /// A capture file.
@@ -108,7 +117,8 @@ pub fn help() -> String {
   --gbps 1,10,max  line: only these rates
   --mix A,B        line: these mixes, or capture files [lab]
   --size A,B       table: these numbers of connections
-  --file FILE      trace, step: this capture file instead of a generated one
+  --part A,B       query: only these parts
+  --file FILE      trace, step: this capture file instead of a generated one; query: this store
   --into FOLDER    append results here [benches/results/<date>-<kind of host>]
 "
 }
@@ -145,6 +155,7 @@ fn parse(words: &[String]) -> Result<Options, String> {
             "--rounds" => options.rounds = Some(value().and_then(|v| v.parse().map_err(|_| bad(v)))?),
             "--seconds" => options.seconds = Some(value().and_then(|v| v.parse().map_err(|_| bad(v)))?),
             "--tool" => options.tools = list(value()?),
+            "--part" => options.parts = list(value()?),
             "--mix" => options.mixes = list(value()?),
             "--gbps" => {
                 let rate = |text: &String| match text.as_str() {

@@ -53,7 +53,13 @@ impl Results {
 
     /// The measurements of the commit that was measured last, and a word about the others.
     pub fn newest(&self) -> Result<(Vec<Value>, String), String> {
+        self.newest_where(|_| true)
+    }
+
+    /// The same of those that are wanted.
+    pub fn newest_where(&self, wanted: impl Fn(&Value) -> bool) -> Result<(Vec<Value>, String), String> {
         let mut lines = self.all()?;
+        lines.retain(|l| wanted(l));
         let count = lines.len();
         let commit = lines.last().and_then(|l| l.text("commit")).unwrap_or_default().to_string();
         lines.retain(|l| l.text("commit") == Some(&commit));
