@@ -22,6 +22,7 @@ pub mod query;
 pub mod recent;
 pub mod record;
 pub mod source;
+pub mod steer;
 pub mod store;
 pub mod units;
 pub mod worker;

@@ -106,6 +106,26 @@ pub const CONNECTIONS_PER_FRAGMENT: usize = 128;
 pub const FRAGMENTS_MIN: usize = 64;
 /// Packets that find the connection table full and are stored all the same, in one second and by one worker.
 pub const UNTRACKED_PER_SECOND: u32 = 20_000;
+/// Addresses and nets for which something can be ordered at a time.
+pub const ORDERS_ADDRESSES: usize = 131_072;
+/// Connections for which something can be ordered at a time.
+pub const ORDERS_CONNECTIONS: usize = 16_384;
+/// Commands that wait for a worker, at most.
+pub const COMMANDS_WAITING: usize = 8192;
+/// Commands that a worker takes between two batches.
+pub const COMMANDS_PER_ROUND: usize = 512;
+/// Connections that a worker looks up for others between two batches.
+pub const TOTALS_PER_ROUND: usize = 128;
+/// Connections of one look-up.
+pub const TOTALS_MAX: usize = 65_536;
+/// A worker that has not answered by then is taken for dead.
+pub const ANSWER_NS: u64 = 2_000_000_000;
+/// The walk over running connections goes all the way in this time ...
+pub const WALK_NS: u64 = 400_000_000;
+/// ... and over so many places at most between two batches.
+pub const WALK_PLACES: usize = 32_768;
+/// Retiring slots among which a look-up searches for a connection's.
+pub const RETIRING_SEARCHED_MAX: usize = 1024;
 /// Receipts that wait in a tracker at most.
 pub const RECEIPTS_WAITING: usize = 8192;
 /// The sweep goes once round the connection table in this time.

@@ -1,7 +1,8 @@
-//! The tracker allocates nothing between its start and its end: judged, swept, shunted, renewed, flooded, in fragments.
+//! The tracker allocates nothing between its start and its end: judged, swept, shunted, renewed, flooded, in fragments, under orders.
 #![allow(unsafe_code)]
 
 use retrotap::class::{Class, ClassSet, Policy};
+use retrotap::conn::orders::{AddressOrder, ConnOrder, Plain, Prefix};
 use retrotap::conn::shunt::{Shunt, ShuntCounts, ShuntSlot};
 use retrotap::conn::{Tracker, TrackerPlan};
 use retrotap::packet::key::Key;
@@ -118,6 +119,14 @@ fn nothing_is_allocated_after_the_start() {
         }
         tracker.judge(&p, &packet, 1, &mut shunt);
         if n % 64 == 0 {
+            let on = n % 128 == 0;
+            let order = AddressOrder { class: on.then_some((n % 3 % 2) as u8), ..AddressOrder::default() };
+            assert!(tracker.order_address(Prefix::host(std::net::Ipv4Addr::from(n as u32 % 2_000).into()), order));
+            if let Some(name) = Plain::of(&p.key) {
+                let order = ConnOrder { suspend_cutoff: on, suspend_timeout: false };
+                tracker.order_conn(name, order, p.hash, time, &mut shunt);
+            }
+            tracker.walk(time, time, &mut shunt);
             tracker.sweep(time, 512, &mut shunt);
             // Receipts are left lying for a while: the buffer must not grow either.
             if n % 40_000 < 20_000 {
@@ -135,6 +144,7 @@ fn nothing_is_allocated_after_the_start() {
         ("receipts", receipts),
         ("renewed", stats.renewed),
         ("untracked", stats.untracked),
+        ("recounted", stats.recounted),
         ("ended", stats.ended),
         ("shunted", stats.shunt_inserted),
         ("found the shunt full", stats.shunt_full),

@@ -111,6 +111,14 @@ pub(super) const CUT: u16 = 1 << 8;
 pub(super) const FROM_ONE: u16 = 1 << 9;
 /// Parity of the hour whose receipt was made last.
 pub(super) const ODD_HOUR: u16 = 1 << 10;
+/// An address of it gave it its class.
+pub(super) const ASSIGNED: u16 = 1 << 11;
+/// Its next packet gives it its class.
+pub(super) const CLASSIFY: u16 = 1 << 12;
+/// Its cutoff is suspended.
+pub(super) const SUSPENDED: u16 = 1 << 13;
+/// Its idle timeout is suspended.
+pub(super) const HELD: u16 = 1 << 14;
 
 /// A connection.
 #[derive(Clone, Copy, Debug)]
@@ -191,6 +199,17 @@ impl<K: TableKey> Entry<K> {
     #[inline]
     pub(super) fn set_mark(&mut self, time: u64) {
         self.mark = Small::new(time.saturating_sub(self.first));
+    }
+
+    /// Its present count is not its first.
+    #[inline]
+    pub(super) fn renewed(&self) -> bool {
+        !self.has(ENDED) && self.mark.get() > 0
+    }
+
+    /// Bytes and packets seen; what the kernel still counts is not in them.
+    pub(super) fn seen(&self) -> (u64, u64) {
+        (self.seen_bytes.get(), self.seen_packets.get())
     }
 
     #[inline]

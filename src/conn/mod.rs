@@ -15,12 +15,15 @@
 
 mod cutoff;
 mod entry;
+mod fixed;
 mod fragments;
+pub mod orders;
 mod plan;
 pub mod receipt;
 mod retire;
 pub mod shunt;
 mod stats;
+mod steer;
 mod sweep;
 mod table;
 mod tracker;
@@ -30,6 +33,6 @@ pub mod verdict;
 mod tests;
 
 pub use cutoff::Secret;
-pub use plan::{TrackerError, TrackerMemory, TrackerPlan};
+pub use plan::{TrackerError, TrackerMemory, TrackerPlan, expressible};
 pub use stats::TrackerStats;
 pub use tracker::Tracker;

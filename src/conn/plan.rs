@@ -3,6 +3,7 @@
 
 use super::cutoff;
 use super::fragments::Fragments;
+use super::orders::Orders;
 use super::receipt::Outgoing;
 use super::retire::Retirement;
 use super::table::Table;
@@ -34,12 +35,14 @@ pub struct TrackerMemory {
     pub receipts: usize,
     /// Slots of the shunt that are retiring.
     pub retirement: usize,
+    /// What is ordered for addresses and connections.
+    pub orders: usize,
 }
 
 impl TrackerMemory {
     /// All of it.
     pub fn total(&self) -> usize {
-        self.connections_v4 + self.connections_v6 + self.fragments + self.receipts + self.retirement
+        self.connections_v4 + self.connections_v6 + self.fragments + self.receipts + self.retirement + self.orders
     }
 }
 
@@ -73,6 +76,7 @@ impl TrackerPlan {
             fragments: Fragments::bytes(self.fragments()),
             receipts: Outgoing::bytes(RECEIPTS_WAITING),
             retirement: Retirement::bytes(self.shunt_slots),
+            orders: Orders::bytes(),
         }
     }
 
@@ -82,9 +86,14 @@ impl TrackerPlan {
                 return Err(TrackerError::Connections(connections));
             }
         }
-        match classes.classes().iter().find(|c| !cutoff::expressible(&c.policy)) {
-            Some(class) => Err(TrackerError::Cutoff { class: class.name.clone() }),
-            None => Ok(()),
-        }
+        expressible(classes)
+    }
+}
+
+/// Whether entries can hold the limits of all classes: to be asked before they are given to a [`Tracker`](super::Tracker).
+pub fn expressible(classes: &ClassSet) -> Result<(), TrackerError> {
+    match classes.classes().iter().find(|c| !cutoff::expressible(&c.policy)) {
+        Some(class) => Err(TrackerError::Cutoff { class: class.name.clone() }),
+        None => Ok(()),
     }
 }

@@ -68,6 +68,11 @@ impl Retirement {
         waiting.map(|r| r.receipt = Some(receipt)).is_some()
     }
 
+    /// The slot of a connection, if it is among the newest `most`.
+    pub(super) fn slot_of(&self, key: &Key, most: usize) -> Option<ShuntSlot> {
+        self.waiting.iter().rev().take(most).find(|r| r.key == *key && r.receipt.is_none()).map(|r| r.slot)
+    }
+
     /// The sweep's clock is `now`.
     pub(super) fn stamp(&mut self, now: u64) {
         let from = self.waiting.len() - self.unstamped.min(self.waiting.len());

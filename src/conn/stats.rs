@@ -15,6 +15,8 @@ pub struct TrackerStats {
     pub renewed: u64,
     /// Connections that had ended and were removed at once to make room for another.
     pub made_room: u64,
+    /// Times that a running connection's count was set right under new orders.
+    pub recounted: u64,
     /// Packets whose connection found no place.
     pub table_full: u64,
     /// Of these, stored.
@@ -38,6 +40,6 @@ pub struct TrackerStats {
 }
 
 crate::words!(
-    TrackerStats: live_v4, live_v6, begun, ended, renewed, made_room, table_full, untracked, shunt_live, shunt_retiring,
+    TrackerStats: live_v4, live_v6, begun, ended, renewed, made_room, recounted, table_full, untracked, shunt_live, shunt_retiring,
     shunt_inserted, shunt_full, shunt_failed, shunt_evicted, receipts, receipts_lost
 );

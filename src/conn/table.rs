@@ -35,6 +35,7 @@ pub(super) struct Table<K> {
     entries: Box<[Entry<K>]>,
     len: usize,
     capacity: usize,
+    moves: u64,
 }
 
 /// The bytes of `word` that equal `byte`, as their high bits. Exact: the usual shorter form may also mark a byte above a
@@ -62,7 +63,7 @@ impl<K: TableKey> Table<K> {
         let mut tags = huge_vec(buckets, 1_u64).into_boxed_slice();
         std::hint::black_box(&mut tags).fill(0);
         let entries = huge_vec(buckets * BUCKET, Entry::NONE).into_boxed_slice();
-        Table { tags, entries, len: 0, capacity }
+        Table { tags, entries, len: 0, capacity, moves: 0 }
     }
 
     /// Bytes that [`new`](Table::new) takes.
@@ -78,6 +79,11 @@ impl<K: TableKey> Table<K> {
     /// Buckets, for those who go through all of it.
     pub(super) fn buckets(&self) -> usize {
         self.tags.len()
+    }
+
+    /// Entries that were moved to make room, so far.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves
     }
 
     /// Where a key of this hash belongs. The hash's low half also chooses the worker, so its bits are mixed first.
@@ -157,6 +163,12 @@ impl<K: TableKey> Table<K> {
     }
 
     /// An entry by its index.
+    #[inline]
+    pub(super) fn get(&self, index: usize) -> Option<&Entry<K>> {
+        self.entries.get(index)
+    }
+
+    /// The same, to change it.
     #[inline]
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Entry<K>> {
         self.entries.get_mut(index)
@@ -245,6 +257,7 @@ impl<K: TableKey> Table<K> {
         let Some(entry) = self.entries.get(index).copied() else { return false };
         self.put(target, from.tag, entry);
         self.set_tag(index, 0);
+        self.moves += 1;
         true
     }
 }

@@ -2,14 +2,16 @@
 //! stored. Owns the connection tables and everything that is decided by them; called by the worker's step. Time is packet
 //! time, no clock is read; all memory is taken in [`Tracker::new`].
 
-use super::cutoff::{self, REACHED, Secret};
+use super::cutoff::{REACHED, Secret};
 use super::entry::*;
 use super::fragments::Fragments;
+use super::orders::Orders;
 use super::plan::{TrackerError, TrackerPlan};
 use super::receipt::{End, Outgoing, Receipt};
 use super::retire::Retirement;
 use super::shunt::{Shunt, ShuntSlot};
 use super::stats::TrackerStats;
+use super::steer::Walk;
 use super::sweep::{Cold, Round};
 use super::table::{Place, Table};
 use super::verdict::{Mark, Verdict};
@@ -53,6 +55,8 @@ enum Wanted {
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) classes: ClassSet,
+    pub(super) orders: Orders,
+    pub(super) walk: Walk,
     secret: Secret,
     pub(super) outgoing: Outgoing,
     pub(super) retirement: Retirement,
@@ -91,6 +95,8 @@ impl Tracker {
             fragments: Fragments::new(plan.fragments(), secret),
             core: Core {
                 classes,
+                orders: Orders::new(&secret),
+                walk: Walk::default(),
                 secret,
                 outgoing: Outgoing::new(RECEIPTS_WAITING),
                 retirement: Retirement::new(plan.shunt_slots),
@@ -241,13 +247,14 @@ impl Core {
             if let Some(end) = self.over(e, j.packet.time, j.syn()) {
                 self.close(e, place, end, shunt);
                 self.stats.begun += 1;
-                let class = self.classes.classify(j.link_type, j.packet);
-                *e = self.begin(key, j, class);
+                *e = self.begin(key, j);
+            } else if e.flags & (CLASSIFY | RETIRING) == CLASSIFY {
+                self.reclassify(e, place, j, shunt);
             }
             return self.count(e, place, j, shunt);
         }
-        let class = self.classes.classify(j.link_type, j.packet);
-        let entry = self.begin(key, j, class);
+        let entry = self.begin(key, j);
+        let class = entry.class;
         self.make_room(table, place, j.packet.time, shunt);
         match table.insert(place, entry).and_then(|i| table.get_mut(i)) {
             Some(e) => {
@@ -270,7 +277,7 @@ impl Core {
         }
         let silence = now - last;
         let idle = self.policy(e).idle.ns(e.key.tail());
-        if silence > idle || now - e.first > AGE_MAX {
+        if (silence > idle && !e.has(HELD)) || now - e.first > AGE_MAX {
             Some(End::Idle)
         } else if new_syn && silence > SYN_SILENCE_NS {
             Some(End::Replaced)
@@ -285,11 +292,28 @@ impl Core {
     }
 
     /// The connection of a first packet, which is yet to be counted.
-    fn begin<K: TableKey>(&self, key: K, j: Judged<'_>, class: ClassId) -> Entry<K> {
+    fn begin<K: TableKey>(&mut self, key: K, j: Judged<'_>) -> Entry<K> {
         let first = j.packet.time;
-        let phase = cutoff::begin(self.classes.policy(class), &self.secret, &key.name(), first);
-        let from_one = if j.p.swapped { FROM_ONE } else { 0 };
-        Entry::new(key, first, class, from_one | self.round.hour_flag(first), phase)
+        let order = self.orders.of(&j.p.key, j.p.swapped);
+        let class = order.class.unwrap_or_else(|| self.classes.classify(j.link_type, j.packet));
+        let mut entry = Entry::new(key, first, class, self.round.hour_flag(first), REACHED);
+        entry.set(FROM_ONE, j.p.swapped);
+        entry.set(ASSIGNED, order.class.is_some());
+        entry.set(SUSPENDED, order.suspend_cutoff);
+        entry.set(HELD, order.suspend_timeout);
+        entry.set_phase(self.limits(&entry, first));
+        entry
+    }
+
+    /// The packet that is about to be counted gives the connection its class, as if it were the first.
+    fn reclassify<K: TableKey>(&mut self, e: &mut Entry<K>, place: Place, j: Judged<'_>, shunt: &mut impl Shunt) {
+        e.set(CLASSIFY, false);
+        e.class = self.classes.classify(j.link_type, j.packet);
+        self.recount(e, place, j.packet.time, shunt);
+    }
+
+    pub(super) fn secret(&self) -> &Secret {
+        &self.secret
     }
 
     /// Counts a packet of a connection that goes on.
@@ -356,7 +380,7 @@ impl Core {
         self.pass(e, place, shunt);
         let since = e.last();
         e.set_mark(since);
-        e.set_phase(cutoff::begin(self.classes.policy(e.class), &self.secret, &e.key.name(), since));
+        e.set_phase(self.limits(e, since));
         self.stats.renewed += 1;
     }
 

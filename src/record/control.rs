@@ -15,6 +15,7 @@ use crate::metrics::account::{Account, SourceCounts};
 use crate::recent::Keeping;
 use crate::record::statistics::{Connections, Sample};
 use crate::source::clock::monotonic;
+use crate::steer::Steering;
 use crate::store::Store;
 use crate::store::event::StoreEvent;
 use crate::units;
@@ -39,6 +40,8 @@ pub struct Running {
     pub capture: Capture,
     /// The workers.
     pub workers: Workers,
+    /// What tells them what to do.
+    pub steering: Steering,
     /// Receipts to the disk.
     pub scribe: Scribe,
     /// The store.
@@ -67,6 +70,8 @@ pub struct Control {
     files: usize,
     /// Workers that have ended unasked.
     gone: usize,
+    /// Orders for which a worker had no room.
+    refused: u64,
 }
 
 impl Control {
@@ -74,7 +79,7 @@ impl Control {
     pub fn new(run: Running) -> Control {
         let started = monotonic();
         let none = Sample::none(started, units::now(), run.capture.kind());
-        let mut control = Control { run, started, second: none.clone(), shown: none, files: 0, gone: 0 };
+        let mut control = Control { run, started, second: none.clone(), shown: none, files: 0, gone: 0, refused: 0 };
         // Every series is there from the start.
         control.second = control.sample();
         control.run.board.post(&control.run.facts, &control.second);
@@ -123,6 +128,15 @@ impl Control {
         }
     }
 
+    /// Says that orders do not hold everywhere.
+    fn refusals(&mut self) {
+        let refused = self.run.steering.refused();
+        if refused > self.refused {
+            tracing::warn!("{} orders found no room in a worker", refused - self.refused);
+            self.refused = refused;
+        }
+    }
+
     fn store_events(&mut self) {
         while let Ok(event) = self.run.store_events.try_recv() {
             self.run.books.store_event(units::now(), &event);
@@ -133,6 +147,7 @@ impl Control {
         for event in self.run.capture.tick() {
             self.run.books.event(units::now(), event);
         }
+        self.refusals();
         let now = self.sample();
         self.run.board.post(&self.run.facts, &now);
         self.enter(&now);

@@ -159,6 +159,7 @@ impl<'a> Start<'a> {
         let books = Books::open(&layout.ledger(), LEDGER_BYTES, units::now(), kind, settings.to_json())?;
         let receipts = Receipts::open(&layout.receipts(), RECEIPTS_BYTES)?.vlan_in_key(settings.vlan_in_key);
         let workers = Workers::start(&common, &store, sources)?;
+        let steering = workers.steering(common.parser);
         let scribe = Scribe::start(workers.posts().to_vec(), receipts)?;
         let board = Arc::new(Board::default());
         let shown = board.clone();
@@ -168,8 +169,20 @@ impl<'a> Start<'a> {
         let facts = facts(settings, &common.sizes, kind, capture.shunt_slots());
         let engine = Engine::new(store.live(), recent.as_ref().map(|r| r.recent().clone()));
         let api = Server::start(&settings.api, layout.root(), engine, settings.api_limits.clone())?;
-        let running =
-            Running { api, recent, capture, workers, scribe, store, store_events, books, signals, facts, board };
+        let running = Running {
+            api,
+            recent,
+            capture,
+            workers,
+            steering,
+            scribe,
+            store,
+            store_events,
+            books,
+            signals,
+            facts,
+            board,
+        };
         Ok(Control::new(running).run(settings, observer))
     }
 }

@@ -18,6 +18,7 @@ use crate::metrics::tallies::{Row, Tallies};
 use crate::packet::Parser;
 use crate::recent::Recent;
 use crate::source::Source;
+use crate::steer::Steering;
 use crate::store::event::StoreEvent;
 use crate::store::{Options, Store};
 use crate::worker::dedup::Dedup;
@@ -189,6 +190,11 @@ impl Workers {
     /// All have ended.
     pub fn ended(&self) -> bool {
         self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// What tells them what to do.
+    pub fn steering(&self, parser: Parser) -> Steering {
+        Steering::new(self.lines.clone(), parser)
     }
 
     /// The receipts on their way.

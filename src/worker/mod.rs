@@ -5,6 +5,7 @@
 pub mod dedup;
 pub mod filter;
 pub mod handoff;
+pub mod mailbox;
 pub mod receipts;
 pub mod run;
 pub mod step;

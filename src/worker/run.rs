@@ -2,10 +2,14 @@
 //! the stop. One thread each, started by `record`; everything that waits or asks the kernel for anything is here, not in the step.
 
 use super::Counts;
+use super::mailbox::{Errand, Mailbox};
 use super::receipts::Outbox;
 use super::step::Step;
 use crate::conn::shunt::Shunt;
-use crate::limits::{NAPS_NS, SLEEP_NS, SPIN_NS, SWEEP_ROUNDS, SWEEP_ROUNDS_IDLE, SWEEP_SLOTS, SWEEP_SLOTS_IDLE};
+use crate::limits::{
+    COMMANDS_PER_ROUND, NAP_NS, NAPS_NS, SLEEP_NS, SPIN_NS, SWEEP_ROUNDS, SWEEP_ROUNDS_IDLE, SWEEP_SLOTS,
+    SWEEP_SLOTS_IDLE,
+};
 use crate::metrics::latency::Histogram;
 use crate::metrics::publish::Published;
 use crate::metrics::tallies::Tallies;
@@ -45,6 +49,8 @@ fn ns(t: rustix::time::Timespec) -> u64 {
 pub struct Line {
     /// Stop receiving, work off what is there, seal, end.
     pub stop: AtomicBool,
+    /// Orders, new rules, look-ups.
+    pub mail: Mailbox,
     /// Its counters.
     pub counts: Published<Counts>,
     /// What became of each packet: the step's.
@@ -130,6 +136,8 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
                 Polled::Idle if now.saturating_sub(busy_ns) < SPIN_NS => std::hint::spin_loop(),
                 // The disk has to catch up; it tells nobody when.
                 Polled::Idle if patient && !self.step.sink.room() => std::thread::sleep(Duration::from_micros(50)),
+                // The walk over running connections goes on.
+                Polled::Idle if self.step.tracker.walking() => std::thread::sleep(Duration::from_nanos(NAP_NS)),
                 Polled::Idle => self.source.wait(SLEEP_NS)?,
             }
         }
@@ -150,6 +158,7 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
     fn house(&mut self) -> u64 {
         let now = self.clock.mono_ns();
         self.sweep(self.slots(SWEEP_SLOTS, SWEEP_ROUNDS));
+        self.mail(now);
         self.step.sink.tick(now);
         self.outbox.fill(&mut self.step.tracker, now);
         self.publish();
@@ -157,15 +166,48 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
     }
 
     fn sweep(&mut self, slots: usize) {
-        // Files bring their own time; on a wire time goes on when packets don't.
-        let unix = if self.source.patient() {
-            self.step.newest
-        } else {
-            let unix = self.clock.unix_ns();
+        let unix = self.unix_ns();
+        if !self.source.patient() {
             self.step.sink.note_time(unix);
-            unix
-        };
+        }
         self.step.tracker.sweep(unix, slots, &mut self.step.shunt);
+    }
+
+    /// Files bring their own time; on a wire time goes on when packets don't.
+    fn unix_ns(&self) -> u64 {
+        if self.source.patient() { self.step.newest } else { self.clock.unix_ns() }
+    }
+
+    /// What others want: so much of it that no batch has to wait.
+    fn mail(&mut self, mono: u64) {
+        let mail = &self.line.mail;
+        let nothing = mail.commands.is_empty() && mail.errands.is_empty() && self.step.errand.is_none();
+        if nothing && !self.step.tracker.walking() {
+            return;
+        }
+        let unix = self.unix_ns();
+        for _ in 0..COMMANDS_PER_ROUND {
+            let Some(command) = mail.commands.pop() else { break };
+            if !self.step.order(&command, unix) {
+                mail.refused.fetch_add(1, Relaxed);
+            }
+        }
+        if let Some((number, mut errand)) = self.step.errand.take().or_else(|| mail.errands.pop()) {
+            let done = match &mut errand {
+                Errand::Rules(rules) => {
+                    self.step.adopt(rules, unix, self.source.interfaces());
+                    true
+                }
+                Errand::Look(look) => self.step.look(look),
+            };
+            if done {
+                // There is room: one is under way at a time, and one that nobody waits for any more.
+                let _ = mail.done.push((number, errand));
+            } else {
+                self.step.errand = Some((number, errand));
+            }
+        }
+        self.step.tracker.walk(mono, unix, &mut self.step.shunt);
     }
 
     /// A share of a large table, so that few rounds a second get round it in time too.

@@ -4,10 +4,11 @@
 use super::dedup::Dedup;
 use super::filter::Filters;
 use super::handoff::{Handoff, Parcel};
+use super::mailbox::{Command, Errand, Look, Rules};
 use crate::conn::Tracker;
 use crate::conn::shunt::Shunt;
 use crate::conn::verdict::{Mark, Verdict};
-use crate::limits::BATCH_PACKETS;
+use crate::limits::{BATCH_PACKETS, TOTALS_PER_ROUND};
 use crate::metrics::tallies::{Early, Fate, Tallies};
 use crate::packet::{Fragment, Parsed, Parser};
 use crate::source::{Interface, Packet};
@@ -34,6 +35,8 @@ pub struct Step<K, S> {
     pub tallies: Arc<Tallies>,
     /// Newest packet time seen, Unix ns.
     pub newest: u64,
+    /// What came in a box and is not done yet, with its number.
+    pub(super) errand: Option<(u64, Errand)>,
     parsed: Vec<Parsed>,
     /// Interfaces that the filters are compiled for.
     known: usize,
@@ -53,7 +56,20 @@ impl<K: Shunt, S: Sink> Step<K, S> {
         tallies: Arc<Tallies>,
     ) -> Self {
         let parsed = Vec::with_capacity(BATCH_PACKETS);
-        Step { parser, tracker, shunt, sink, filters, dedup, handoff, tallies, newest: 0, parsed, known: 0 }
+        Step {
+            parser,
+            tracker,
+            shunt,
+            sink,
+            filters,
+            dedup,
+            handoff,
+            tallies,
+            newest: 0,
+            errand: None,
+            parsed,
+            known: 0,
+        }
     }
 
     /// Compiles filters for interfaces that are new since the last call. Allocates: for the loop, between batches.
@@ -63,6 +79,37 @@ impl<K: Shunt, S: Sink> Step<K, S> {
             self.tracker.prepare(i.link_type);
         }
         self.known = interfaces.len();
+    }
+
+    /// Does as a command says. False: no room for it.
+    pub fn order(&mut self, command: &Command, now: u64) -> bool {
+        match *command {
+            Command::Address { prefix, order } => self.tracker.order_address(prefix, order),
+            Command::Connection { name, hash, order } => {
+                self.tracker.order_conn(name, order, hash, now, &mut self.shunt)
+            }
+        }
+    }
+
+    /// Puts rules in force and leaves in them what was.
+    pub fn adopt(&mut self, rules: &mut Rules, now: u64, interfaces: &[Interface]) {
+        self.tracker.adopt(&mut rules.classes, rules.gone, now);
+        std::mem::swap(&mut self.filters, &mut rules.filters);
+        // Nothing to do but for a link type that its maker did not know.
+        self.known = 0;
+        self.learn(interfaces);
+    }
+
+    /// Looks some connections up; true: that was the last.
+    pub fn look(&self, look: &mut Look) -> bool {
+        let until = look.keys.len().min(look.next + TOTALS_PER_ROUND);
+        for i in look.next..until {
+            if let (Some((key, hash)), Some(found)) = (look.keys.get(i), look.found.get_mut(i)) {
+                *found = self.tracker.totals(key, *hash, &self.shunt);
+            }
+        }
+        look.next = until;
+        until == look.keys.len()
     }
 
     /// Works one batch off. Every packet ends in exactly one of the counters of

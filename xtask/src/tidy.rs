@@ -43,7 +43,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/control", &["worker", "source", "xsk", "bpf", "iface", "record", "cli", "conn"]),
     ("src/packet", &["conn", "class", "worker", "store", "query", "source", "cli", "control", "xsk", "bpf"]),
     // Of the sources the stages know the contract (`source::Packet`), not one that implements it.
-    ("src/conn", &["worker", "store", "query", "record", "cli", "control", "xsk", "source::live", "source::file"]),
+    (
+        "src/conn",
+        &["steer", "worker", "store", "query", "record", "cli", "control", "xsk", "source::live", "source::file"],
+    ),
     (
         "src/class",
         &["worker", "store", "query", "record", "cli", "control", "xsk", "bpf", "source::live", "source::file"],
@@ -54,7 +57,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/xsk", &["worker", "store", "query", "cli", "control", "conn", "class"]),
     ("src/bpf", &["worker", "store", "query", "record", "cli", "control", "source::live", "source::file"]),
     ("src/filter", &["worker", "store", "query", "cli", "control", "conn", "source"]),
-    ("src/worker", &["query", "cli", "control"]),
+    ("src/worker", &["steer", "query", "cli", "control"]),
+    ("src/steer", &["record", "cli", "control", "xsk", "bpf", "iface", "source"]),
     ("src/hold", &["worker", "record", "cli", "control", "xsk", "bpf", "source", "conn"]),
     ("src/nids", &["worker", "record", "cli", "xsk", "bpf", "source", "conn", "iface"]),
     ("src/planning", &["worker", "query", "record", "cli", "control", "xsk", "bpf"]),

@@ -5,6 +5,7 @@ mod capacity;
 mod kernel;
 mod property;
 mod shunted;
+mod steer;
 
 use super::receipt::{End, Receipt};
 use super::shunt::{NoShunt, RETIRE_NS, Shunt, ShuntCounts, ShuntSlot};

@@ -1,0 +1,8 @@
+//! A hand on the wheel: what a running recorder is told, from the API's and the control's threads straight into the workers'
+//! mailboxes. Owns who may send what and how much of it waits; used by `record` and by the API. It must never make a worker wait.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+mod handle;
+
+pub use handle::{SteerError, Steering};
