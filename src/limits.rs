@@ -204,6 +204,8 @@ pub const ASK_BYTES_MAX: usize = 256 << 10;
 pub const AUDIT_ASK_BYTES: usize = 16 << 10;
 /// Connections to the API; who comes after waits.
 pub const CLIENTS_MAX: usize = 1024;
+/// The same over TCP.
+pub const CLIENTS_REMOTE_MAX: usize = 256;
 /// Threads that read for queries.
 pub const QUERY_THREADS: usize = 4;
 /// Queries that wait for one of them; who comes after is told to come again.

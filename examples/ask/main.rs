@@ -167,7 +167,7 @@ fn request(conn: &str, memory_only: bool) -> Vec<u8> {
 
 /// Connections that the recorder has in memory, as `--conn` takes them.
 fn connections(options: &Options) -> Result<Vec<String>, Error> {
-    let client = Client::connect(&options.socket)?.ok_or("no recorder answers there")?;
+    let mut client = Client::connect(&options.socket)?.ok_or("no recorder answers there")?;
     let ask = Ask { filter: "tcp or udp".into(), memory_only: true, limit: Some(options.sample), ..Ask::default() };
     let dir = tempfile::tempdir()?;
     let path = dir.path().join("sample.pcapng");

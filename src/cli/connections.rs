@@ -1,15 +1,12 @@
 //! `retrotap connections`: the connections themselves, as a table, JSON lines or CSV.
 
+use super::api::{At, refused};
 use super::table::Table;
-use super::{Exit, Failure, show};
-use crate::conn::receipt::End;
-use crate::index::community;
-use crate::packet::key::{Key, Kind};
+use super::{Exit, Failure, say, show};
+use crate::control::{Ask, Form};
 use crate::query::pace::Freely;
-use crate::query::{CommunityId, ConnSpec, Connection, Engine, Found, Query, QueryError, priority};
+use crate::query::{CommunityId, ConnSpec, Engine, Found, Listed, Query, QueryError, Sort, listed, priority};
 use crate::units;
-use serde::Serialize;
-use std::cmp::Reverse;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -21,22 +18,6 @@ const EXAMPLES: &str = "Examples:
 host, net, port, portrange, protocols and vlan, with and, or, not, ask the connection itself, whatever tag or tunnel it is in. What
 else an expression asks, also src and dst, is asked of the packets in the store.";
 
-/// What comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Sort {
-    /// The most bytes seen
-    Bytes,
-    /// The most packets seen
-    Packets,
-    /// The earliest first packet
-    #[default]
-    First,
-    /// The latest last packet
-    Last,
-    /// The longest
-    Duration,
-}
-
 /// What `connections` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", super::AFTER_HELP))]
@@ -44,9 +25,11 @@ pub struct Args {
     /// Which connections: a pcap-filter expression; all of them without
     #[arg(value_name = "FILTER")]
     filter: Option<String>,
-    /// The store
-    #[arg(long, value_name = "DIR", env = "RETROTAP_STORE")]
-    store: PathBuf,
+    #[command(flatten)]
+    at: At,
+    /// Read the store's files, also where a recorder would answer
+    #[arg(long, conflicts_with = "api")]
+    direct: bool,
 
     /// From this time on: 2026-11-21T13:15:00Z, 13:15, -10m
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, help_heading = "Which connections")]
@@ -81,32 +64,13 @@ pub struct Args {
     csv: bool,
 }
 
-/// A connection as it is shown: the originator first, where it is known. Times are Unix ns, bytes lengths on the wire.
-#[derive(Debug, Serialize)]
-struct Row {
-    first: u64,
-    last: u64,
-    a: String,
-    b: String,
-    protocol: String,
-    vlan: Vec<u16>,
-    seen_packets: u64,
-    seen_bytes: u64,
-    stored_packets: u64,
-    stored_bytes: u64,
-    cut: bool,
-    /// How it ended; `lasting`: its latest hourly receipt; `no_receipt`: the totals are those of its packets in the store.
-    end: &'static str,
-    class: String,
-    community_id: Option<String>,
-}
-
 /// Lists them.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let now = units::now();
     let time = |word: &Option<String>| word.as_deref().map(|w| units::parse_time(w, now)).transpose();
+    let daemon = if args.direct { None } else { args.at.daemon()? };
     let query = Query {
-        store: args.store,
+        store: if daemon.is_some() { PathBuf::new() } else { args.at.store()?.to_owned() },
         filter: args.filter.unwrap_or_default(),
         conn: args.conn,
         community: args.community_id,
@@ -121,135 +85,109 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     {
         return Err(Failure::usage("--since must be before --until"));
     }
-    priority::idle();
-    let found = Engine::new(&query.store).connections(&query, &[], &Freely).map_err(|e| match e {
-        QueryError::Filter(_) | QueryError::Class { .. } | QueryError::TooMany(_) => Failure::usage(e),
-        e => Failure::cannot(e),
-    })?;
-    let Found { mut connections, through_packets, summary } = found;
-    if through_packets && query.conn.is_none() && query.community.is_none() {
-        tracing::info!("the expression asks what only packets tell: they were looked at");
-    }
-    let total = connections.len();
-    sort(&mut connections, args.sort);
-    connections.truncate(args.top.unwrap_or(usize::MAX));
-    let rows = connections.iter().map(row);
-    // A reader that has seen enough is no error.
-    let _ = match (args.json, args.csv) {
-        (true, _) => {
-            rows.for_each(|r| show::json_line(&r));
-            Ok(())
-        }
-        (_, true) => csv(rows),
-        _ => table(rows, total),
+    let mut shown = match (args.json, args.csv) {
+        (true, _) => Shown::Json,
+        (_, true) => Shown::Csv(false),
+        _ => Shown::Table(Box::new(heading()), 0),
     };
+    let summary = match daemon {
+        Some(mut daemon) => {
+            let ask = Ask { sort: Some(args.sort), top: args.top, ..Ask::of(&query, Form::Pcapng) };
+            daemon.lines("/v1/connections", &ask, &mut |c| shown.line(c)).map_err(refused)?
+        }
+        None => {
+            priority::idle();
+            let found = Engine::new(&query.store).connections(&query, &[], &Freely).map_err(|e| match e {
+                QueryError::Filter(_) | QueryError::Class { .. } | QueryError::TooMany(_) => Failure::usage(e),
+                e => Failure::cannot(e),
+            })?;
+            let Found { connections, through_packets, mut summary } = found;
+            if through_packets && query.conn.is_none() && query.community.is_none() {
+                tracing::info!("the expression asks what only packets tell: they were looked at");
+            }
+            summary.connections = connections.len() as u64;
+            listed(connections, args.sort, args.top).into_iter().for_each(|c| shown.line(c));
+            summary
+        }
+    };
+    shown.end(summary.connections);
     let damaged = summary.damaged_segments + summary.damaged_blocks + summary.damaged_packets;
     Ok(if damaged + summary.expired_segments > 0 { Exit::Incomplete } else { Exit::Done })
 }
 
-fn sort(connections: &mut [Connection], by: Sort) {
-    // Ties in the order of time, then of names: the same question has the same answer.
-    let tie = |c: &Connection| (c.first, c.key);
-    match by {
-        Sort::Bytes => connections.sort_by_key(|c| (Reverse(c.seen_bytes), tie(c))),
-        Sort::Packets => connections.sort_by_key(|c| (Reverse(c.seen_packets), tie(c))),
-        Sort::First => connections.sort_by_key(tie),
-        Sort::Last => connections.sort_by_key(|c| (Reverse(c.last), tie(c))),
-        Sort::Duration => connections.sort_by_key(|c| (Reverse(c.last.saturating_sub(c.first)), tie(c))),
-    }
+/// How they are shown. A reader that has seen enough is no error.
+enum Shown {
+    Json,
+    /// Whether its line of headings is out.
+    Csv(bool),
+    /// And how many.
+    Table(Box<Table>, u64),
 }
 
-fn row(c: &Connection) -> Row {
-    let t = c.key.tail();
-    let name = |i: usize| -> String {
-        let port = t.port.get(i).copied().unwrap_or(0);
-        match (c.key.addrs(), &c.key) {
-            (Some(addrs), _) => match addrs.get(i) {
-                Some(a) if matches!(t.proto, 6 | 17 | 132) => std::net::SocketAddr::new(*a, port).to_string(),
-                Some(a) => a.to_string(),
-                None => String::new(),
-            },
-            (None, Key::V6(k)) => k
-                .addr
-                .get(i)
-                .map_or(String::new(), |a| a.iter().take(6).map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":")),
-            _ => String::new(),
+impl Shown {
+    fn line(&mut self, c: Listed) {
+        match self {
+            Shown::Json => show::json_line(&c),
+            Shown::Csv(headed) => csv(&c, !std::mem::replace(headed, true)),
+            Shown::Table(table, n) => {
+                row(table, c);
+                *n += 1;
+            }
         }
-    };
-    let (a, b) = if c.originator == Some(1) { (name(1), name(0)) } else { (name(0), name(1)) };
-    let [port, _] = t.port;
-    let protocol = match (t.kind(), t.proto) {
-        (Kind::Ip | Kind::Fragment, 1) => "icmp".to_owned(),
-        (Kind::Ip | Kind::Fragment, 6) => "tcp".to_owned(),
-        (Kind::Ip | Kind::Fragment, 17) => "udp".to_owned(),
-        (Kind::Ip | Kind::Fragment, 58) => "icmp6".to_owned(),
-        (Kind::Ip | Kind::Fragment, 132) => "sctp".to_owned(),
-        (Kind::Ip | Kind::Fragment, n) => n.to_string(),
-        (Kind::Ether, _) if port == 0x0806 => "arp".to_owned(),
-        (Kind::Ether, _) => format!("0x{port:04x}"),
-        (Kind::Llc, _) => format!("llc-0x{port:04x}"),
-        (Kind::Opaque, _) => "opaque".to_owned(),
-    };
-    Row {
-        first: c.first,
-        last: c.last,
-        a,
-        b,
-        protocol,
-        vlan: t.vlan.iter().filter(|v| **v != 0).map(|v| v & 0xfff).collect(),
-        seen_packets: c.seen_packets,
-        seen_bytes: c.seen_bytes,
-        stored_packets: c.stored_packets,
-        stored_bytes: c.stored_bytes,
-        cut: c.cut,
-        end: match c.end {
-            None => "no_receipt",
-            Some(End::Lasting) => "lasting",
-            Some(End::Reset) => "reset",
-            Some(End::Closed) => "closed",
-            Some(End::Idle) => "idle",
-            Some(End::Replaced) => "replaced",
-            Some(End::Stopped) => "stopped",
-        },
-        class: c.class.clone(),
-        community_id: community::of_key(&c.key),
+    }
+
+    fn end(self, total: u64) {
+        match self {
+            Shown::Json => {}
+            Shown::Csv(headed) => {
+                if !headed {
+                    let _ = writeln!(say::out(), "{HEADINGS}");
+                }
+            }
+            Shown::Table(table, shown) => {
+                let mut out = say::out();
+                if shown > 0 {
+                    let _ = write!(out, "{table}");
+                }
+                let more = if shown < total { format!("; these are {}", units::count(shown)) } else { String::new() };
+                let _ = writeln!(out, "{} connections{more}", units::count(total));
+            }
+        }
     }
 }
 
-fn vlans(r: &Row) -> String {
-    r.vlan.iter().map(u16::to_string).collect::<Vec<_>>().join(".")
+fn vlans(c: &Listed) -> String {
+    c.vlan.iter().map(u16::to_string).collect::<Vec<_>>().join(".")
 }
 
-fn csv(rows: impl Iterator<Item = Row>) -> std::io::Result<()> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    writeln!(
-        out,
-        "first,last,a,b,protocol,vlan,seen_packets,seen_bytes,stored_packets,stored_bytes,cut,end,class,community_id"
-    )?;
-    for r in rows {
-        // No field can hold a comma or a quote.
-        let (first, last, id) = (units::time(r.first), units::time(r.last), r.community_id.as_deref().unwrap_or(""));
-        writeln!(
-            out,
-            "{first},{last},{},{},{},{},{},{},{},{},{},{},{},{id}",
-            r.a,
-            r.b,
-            r.protocol,
-            vlans(&r),
-            r.seen_packets,
-            r.seen_bytes,
-            r.stored_packets,
-            r.stored_bytes,
-            r.cut,
-            r.end,
-            r.class
-        )?;
-    }
-    out.flush()
+const HEADINGS: &str =
+    "first,last,a,b,protocol,vlan,seen_packets,seen_bytes,stored_packets,stored_bytes,cut,end,class,community_id";
+
+fn csv(c: &Listed, first: bool) {
+    // No field can hold a comma or a quote.
+    let headings = if first { format!("{HEADINGS}\n") } else { String::new() };
+    let id = c.community_id.as_deref().unwrap_or("");
+    let line = format!(
+        "{headings}{},{},{},{},{},{},{},{},{},{},{},{},{},{id}\n",
+        units::time(c.first),
+        units::time(c.last),
+        c.a,
+        c.b,
+        c.protocol,
+        vlans(c),
+        c.seen_packets,
+        c.seen_bytes,
+        c.stored_packets,
+        c.stored_bytes,
+        c.cut,
+        c.end,
+        c.class
+    );
+    let _ = say::out().write_all(line.as_bytes());
 }
 
-fn table(rows: impl Iterator<Item = Row>, total: usize) -> std::io::Result<()> {
-    let mut t = Table::new(&[
+fn heading() -> Table {
+    Table::new(&[
         "first",
         ">duration",
         "protocol",
@@ -261,31 +199,23 @@ fn table(rows: impl Iterator<Item = Row>, total: usize) -> std::io::Result<()> {
         ">stored",
         "end",
         "class",
+    ])
+}
+
+fn row(table: &mut Table, c: Listed) {
+    let end = format!("{}{}", c.end.replace('_', " "), if c.cut { ", cut" } else { "" });
+    let vlan = vlans(&c);
+    table.row([
+        units::local_time(c.first),
+        units::duration(c.last.saturating_sub(c.first)),
+        c.protocol,
+        c.a,
+        c.b,
+        vlan,
+        units::count(c.seen_packets),
+        units::size(c.seen_bytes),
+        units::size(c.stored_bytes),
+        end,
+        c.class,
     ]);
-    let mut shown = 0;
-    for r in rows {
-        shown += 1;
-        let end = format!("{}{}", r.end.replace('_', " "), if r.cut { ", cut" } else { "" });
-        let duration = units::duration(r.last.saturating_sub(r.first));
-        let vlan = vlans(&r);
-        t.row([
-            units::local_time(r.first),
-            duration,
-            r.protocol,
-            r.a,
-            r.b,
-            vlan,
-            units::count(r.seen_packets),
-            units::size(r.seen_bytes),
-            units::size(r.stored_bytes),
-            end,
-            r.class,
-        ]);
-    }
-    let mut out = std::io::stdout().lock();
-    if shown > 0 {
-        write!(out, "{t}")?;
-    }
-    let more = if shown < total { format!("; these are {}", units::count(shown as u64)) } else { String::new() };
-    writeln!(out, "{} connections{more}", units::count(total as u64))
 }

@@ -2,6 +2,7 @@
 //! logging; the work is done by `record`, `query` and `store`. Called by `main` only.
 
 mod account;
+mod api;
 mod configs;
 mod connections;
 mod doctor;
@@ -18,6 +19,7 @@ mod record;
 mod say;
 mod show;
 mod table;
+mod token;
 mod verify;
 
 pub use exit::{Exit, Failure};
@@ -83,6 +85,8 @@ enum Command {
     Nids(nids::Args),
     /// Say what a range of cutoffs would keep of some traffic, and how many days fit a disk
     Plan(plan::Args),
+    /// Make, list and revoke the tokens with which a recorder is asked over TCP
+    Token(token::Args),
     /// Say what of this machine is not as capture wants it, and the commands that make it so
     Doctor(doctor::Args),
     /// Check a configuration file without starting anything
@@ -123,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => hold::export(args),
         Command::Nids(args) => nids::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Token(args) => token::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::CheckConfig(args) => configs::check(args),
         Command::ImportConfig(args) => configs::import(args),

@@ -1,7 +1,8 @@
 //! `retrotap query`.
 
+use super::api::{At, PIPE_CLOSED, refused};
 use super::{Exit, Failure, say, show};
-use crate::control::{Ask, Client, ClientError, Form, Long, SOCKET};
+use crate::control::{Ask, Client, ClientError, Form, Long};
 use crate::query::output::{self, Output, Settling, Writer};
 use crate::query::{self, CommunityId, ConnSpec, OutputError, Query, QueryError, Summary, priority};
 use crate::units;
@@ -45,13 +46,8 @@ pub struct Args {
     /// Which packets: a pcap-filter expression, as for tcpdump; all of them without
     #[arg(value_name = "FILTER")]
     pub filter: Option<String>,
-    /// The store
-    #[arg(long, value_name = "DIR", env = "RETROTAP_STORE")]
-    pub store: PathBuf,
-
-    /// Socket of the recorder that answers [default: api.sock in the store, if a recorder is there]
-    #[arg(long, value_name = "PATH")]
-    pub api: Option<PathBuf>,
+    #[command(flatten)]
+    pub at: At,
     /// Read the store's files, also where a recorder would answer
     #[arg(long, conflicts_with = "api")]
     pub direct: bool,
@@ -119,8 +115,13 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     let now = units::now();
     let time = |word: &Option<String>| word.as_deref().map(|w| units::parse_time(w, now)).transpose();
+    let daemon = if args.direct { None } else { args.at.daemon()? };
+    let store = match &daemon {
+        Some(_) => args.at.store.clone().unwrap_or_default(),
+        None => args.at.store()?.to_owned(),
+    };
     let request = Query {
-        store: args.store,
+        store,
         filter: args.filter.unwrap_or_default(),
         any_layer: args.any_layer,
         conn: args.conn,
@@ -138,7 +139,6 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     {
         return Err(Failure::usage("--since must be before --until"));
     }
-    let daemon = if args.direct { None } else { daemon(args.api.as_deref(), &request.store)? };
     let ask = Ask { follow: args.follow, lasting: args.lasting.map(Long::Ns), ..Ask::of(&request, args.format.into()) };
     if daemon.is_none() {
         if args.follow || args.memory_only {
@@ -150,7 +150,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         priority::idle();
     }
     let summary = match args.write {
-        None if let Some(daemon) = daemon => daemon.count(&ask).map_err(refused),
+        None if let Some(mut daemon) = daemon => daemon.count(&ask).map_err(refused),
         None => query::run(&request, &mut output::Nothing).map_err(failure),
         Some(_) if to_stdout => write(&request, daemon.zip(Some(ask)), std::io::stdout(), "standard output", format),
         Some(path) => {
@@ -211,31 +211,6 @@ fn refuse_inside(store: &Path, path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The recorder that holds the store, if one answers.
-fn daemon(api: Option<&Path>, store: &Path) -> Result<Option<Client>, Failure> {
-    match api {
-        None => Ok(Client::connect(&store.join(SOCKET)).unwrap_or_else(|e| {
-            tracing::info!("the store's files are read, since its recorder cannot be asked: {e}");
-            None
-        })),
-        Some(path) => match Client::connect(path).map_err(refused)? {
-            Some(daemon) => Ok(Some(daemon)),
-            None => Err(Failure::cannot(format_args!(
-                "{}: no recorder answers there; leave --api out to read the store's files",
-                path.display()
-            ))),
-        },
-    }
-}
-
-fn refused(e: ClientError) -> Failure {
-    match &e {
-        ClientError::Refused(400, _) => Failure::usage(e),
-        ClientError::Write(io) if io.kind() == ErrorKind::BrokenPipe => Failure::cannot(PIPE_CLOSED),
-        _ => Failure::cannot(e),
-    }
-}
-
 /// Through the daemon if there is one.
 fn write<W: Output>(
     request: &Query,
@@ -244,7 +219,7 @@ fn write<W: Output>(
     name: &str,
     format: output::Format,
 ) -> Result<Summary, Failure> {
-    let Some((daemon, ask)) = daemon else { return answer(request, Writer::new(to, name, format)) };
+    let Some((mut daemon, ask)) = daemon else { return answer(request, Writer::new(to, name, format)) };
     let enough = Arc::new(AtomicBool::new(false));
     if ask.follow {
         for signal in [SIGINT, SIGTERM] {
@@ -267,7 +242,6 @@ fn answer<W: Output>(request: &Query, mut writer: Writer<W>) -> Result<Summary, 
 }
 
 const INTERRUPTED: &str = "interrupted: what was written is a whole file";
-const PIPE_CLOSED: &str = "standard output is closed";
 
 fn failure(e: QueryError) -> Failure {
     match &e {

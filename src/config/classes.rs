@@ -125,7 +125,7 @@ pub(super) fn classes(
         if name.is_empty() || name.len() > 32 || !name.chars().all(plain) || name.starts_with('-') {
             return nonsense(format!("class name {name:?}: use up to 32 of a-z, 0-9, - and _"));
         }
-        if ["open", "ledger", "receipts", "held", "lock", "catalog"].contains(&name.as_str()) {
+        if ["open", "ledger", "receipts", "held", "audit", "lock", "catalog"].contains(&name.as_str()) {
             return nonsense(format!("class name {name:?} is taken by the store itself"));
         }
         if c.filter.is_none() {

@@ -4,12 +4,14 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod api;
 mod classes;
 pub mod import;
 pub mod plan;
 mod settings;
 mod value;
 
+pub use api::ApiConfig;
 pub use classes::{ClassConfig, ClassSettings};
 pub use settings::{From, Settings};
 pub use value::{Cutoff, Dedup, Every, Recorded, Size, SourceChoice, Span};
@@ -71,20 +73,6 @@ pub struct Config {
     pub api: ApiConfig,
     /// Storage classes by name; `all` is the one of everything that no other matches.
     pub class: BTreeMap<String, ClassConfig>,
-}
-
-/// What the `[api]` section may say.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ApiConfig {
-    /// Path of the Unix socket, or `off`; `api.sock` in the store without.
-    pub socket: Option<PathBuf>,
-    /// Queries of one user at a time.
-    pub queries: Option<usize>,
-    /// Longest time of one query.
-    pub query_time: Option<Span>,
-    /// Largest answer.
-    pub query_bytes: Option<Size>,
 }
 
 /// What is wrong with a configuration.
@@ -163,12 +151,7 @@ impl Config {
             log_interval: over.log_interval.or(self.log_interval),
             metrics: over.metrics.or(self.metrics),
             memory: over.memory.or(self.memory),
-            api: ApiConfig {
-                socket: over.api.socket.or(self.api.socket),
-                queries: over.api.queries.or(self.api.queries),
-                query_time: over.api.query_time.or(self.api.query_time),
-                query_bytes: over.api.query_bytes.or(self.api.query_bytes),
-            },
+            api: self.api.overlay(over.api),
             class,
         }
     }

@@ -3,13 +3,13 @@
 
 use super::classes::{ClassSettings, classes};
 use super::value::{Dedup, Size, SourceChoice, Span};
-use super::{ApiConfig, Config, ConfigError};
-use crate::control::{Limits, Place};
+use super::{Config, ConfigError};
+use crate::control::{Access, Limits, Place};
 use crate::filter::Filter;
 use crate::limits::{
-    ANSWER_BYTES, BLOCK_BYTES, BUFFERS_BYTES, BUFFERS_FILES_BYTES, CONNECTIONS_IPV4, CONNECTIONS_IPV6,
-    CONNECTIONS_LIVE_IPV4, CONNECTIONS_LIVE_IPV6, CPUS_MAX, DEDUP_NS_MAX, FRAMES, IFACES_MAX, QUERIES_PER_USER,
-    QUERY_NS, RECENT_BYTES, RECENT_BYTES_MIN, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
+    BLOCK_BYTES, BUFFERS_BYTES, BUFFERS_FILES_BYTES, CONNECTIONS_IPV4, CONNECTIONS_IPV6, CONNECTIONS_LIVE_IPV4,
+    CONNECTIONS_LIVE_IPV6, CPUS_MAX, DEDUP_NS_MAX, FRAMES, IFACES_MAX, RECENT_BYTES, RECENT_BYTES_MIN, SEGMENT_BYTES,
+    SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
 };
 use crate::metrics::http::Address;
 use crate::units;
@@ -76,6 +76,8 @@ pub struct Settings {
     pub api: Place,
     /// What its clients may do.
     pub api_limits: Limits,
+    /// Who they are.
+    pub api_access: Access,
     /// The classes, `all` first.
     pub classes: Vec<ClassSettings>,
 }
@@ -157,7 +159,7 @@ impl Settings {
             Some(Ok(address)) => Some(address),
             None => None,
         };
-        let (api, api_limits) = api(config.api)?;
+        let (api, api_limits, api_access) = config.api.settle()?;
         let default = if matches!(from, From::Interfaces { .. }) { RECENT_BYTES } else { 0 };
         let memory = bytes(config.memory, default);
         if memory > 0 && memory < RECENT_BYTES_MIN {
@@ -170,6 +172,7 @@ impl Settings {
             memory,
             api,
             api_limits,
+            api_access,
             from,
             snaplen,
             workers: config.workers,
@@ -243,21 +246,4 @@ fn from(config: &Config) -> Result<From, ConfigError> {
             Ok(From::Interfaces { names: interfaces.clone(), choice })
         }
     }
-}
-
-fn api(config: ApiConfig) -> Result<(Place, Limits), ConfigError> {
-    let place = match config.socket {
-        None => Place::Store,
-        Some(path) if path.as_os_str() == "off" => Place::Off,
-        Some(path) => Place::At(path),
-    };
-    let limits = Limits {
-        queries: config.queries.unwrap_or(QUERIES_PER_USER),
-        time_ns: config.query_time.map_or(QUERY_NS, |Span(ns)| ns),
-        bytes: bytes(config.query_bytes, ANSWER_BYTES),
-    };
-    if limits.queries == 0 || limits.time_ns == 0 || limits.bytes == 0 {
-        return nonsense("an API whose limits are 0 answers nothing: write socket = \"off\"");
-    }
-    Ok((place, limits))
 }

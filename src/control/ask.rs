@@ -1,7 +1,7 @@
 //! A question as it comes over the socket: JSON, every field optional, an unknown one an error. Owns the names of the fields and
 //! what they mean; the command line makes one, the daemon takes it apart.
 
-use crate::query::{CommunityId, ConnSpec, Query};
+use crate::query::{CommunityId, ConnSpec, Query, Sort};
 use crate::units;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -80,6 +80,12 @@ pub struct Ask {
     /// Goes on with what comes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub follow: bool,
+    /// Of connections: what comes first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<Sort>,
+    /// Of connections: only the first so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top: Option<usize>,
     /// So long.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub lasting: Option<Long>,
@@ -143,6 +149,22 @@ impl Ask {
             None => Ok(None),
             Some(Long::Ns(ns)) => Ok(Some(*ns)),
             Some(Long::Text(t)) => units::parse_duration(t).map(Some).map_err(|e| format!("for: {e}")),
+        }
+    }
+
+    /// That nothing is asked which only packets have.
+    pub fn lists(&self) -> Result<(), String> {
+        match (self.follow, self.lasting.is_some() || self.limit.is_some() || !is_default(&self.format)) {
+            (false, false) => Ok(()),
+            _ => Err("follow, for, limit and format are for /v1/query: connections take sort and top".into()),
+        }
+    }
+
+    /// That nothing is asked which only a list of connections has.
+    pub fn gives_packets(&self) -> Result<(), String> {
+        match (self.sort, self.top) {
+            (None, None) => Ok(()),
+            _ => Err("sort and top are for /v1/connections: packets come in the order of time, up to limit".into()),
         }
     }
 

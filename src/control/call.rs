@@ -8,6 +8,7 @@ use super::reply;
 use super::shared::Shared;
 use super::stream::Refusal;
 use crate::limits::AUDIT_ASK_BYTES;
+use crate::query::Summary;
 use axum::body::{Body, Bytes};
 use axum::http::{Response, StatusCode};
 use serde::Serialize;
@@ -100,6 +101,20 @@ impl Call {
             Ok(Err(Refusal { status, error })) => self.refuse((status, error)),
             // Only what panicked says nothing.
             Err(_) => self.refuse((500, reply::BROKE.into())),
+        }
+    }
+
+    /// Enters what came of a query that ends later than its handler: its answer, and the bytes that were sent.
+    pub fn later(&self) -> impl FnOnce(Result<Summary, Refusal>, u64) + Send + 'static {
+        let (mut line, audit, started) = (self.line.clone(), self.shared.audit.clone(), self.started);
+        move |answer, sent| {
+            line.bytes = sent;
+            line.took_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            match answer {
+                Ok(summary) => (line.status, line.packets) = (200, summary.packets),
+                Err(Refusal { status, error }) => (line.status, line.error) = (status, Some(error)),
+            }
+            audit.enter(line);
         }
     }
 

@@ -1,19 +1,38 @@
-//! Who asks: a user whom the kernel vouches for, and the role that makes of it. Made by the server for each connection; entered in
-//! the audit log with each request.
+//! Who asks: a process that the kernel vouches for, or whoever has a token, and the role that makes of it. Made for each connection to the
+//! socket and each request over TCP; entered in the audit log with each request.
 
+use super::access::{Rights, user_name};
 use super::role::Role;
+use super::tokens::Tokens;
+use axum::http::{HeaderMap, header};
 use serde::Serialize;
+use std::net::SocketAddr;
 
 /// A client, and what it may do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Caller {
-    /// For people and for the log.
+    /// For people and for the log: a user, or a token.
     pub name: String,
     /// What the kernel says of it.
     #[serde(flatten)]
     pub peer: Option<Peer>,
+    /// Where it is, if it is not on this machine's socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<SocketAddr>,
     /// What it may do; none: nothing.
     pub role: Option<Role>,
+    /// Why it may nothing.
+    #[serde(skip)]
+    lacks: Option<String>,
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Debug)]
+pub enum From {
+    /// The socket.
+    Local(Caller),
+    /// TCP; each request says by its token who asks.
+    Remote(SocketAddr),
 }
 
 /// A process as the kernel vouches for it.
@@ -28,35 +47,57 @@ pub struct Peer {
 }
 
 impl Caller {
+    /// Of a request.
+    pub fn of(from: From, headers: &HeaderMap, tokens: &Tokens) -> Caller {
+        match from {
+            From::Local(caller) => caller,
+            From::Remote(address) => Caller::remote(address, headers, tokens),
+        }
+    }
+
     /// A process at the Unix socket; `None`: the kernel does not say which.
-    pub fn local(peer: Option<Peer>) -> Caller {
-        let name = peer.map_or("somebody".into(), |p| format!("user {}", p.uid));
-        Caller { name, peer, role: peer.filter(Peer::allowed).map(|_| Role::Control) }
+    pub fn local(peer: Option<Peer>, rights: &Rights) -> Caller {
+        let name = peer.map_or("somebody".into(), |p| user_name(p.uid));
+        let role = peer.and_then(|p| rights.of(&p));
+        Caller { name, peer, address: None, role, lacks: None }
+    }
+
+    /// Whoever has the token of a request that came over TCP.
+    fn remote(address: SocketAddr, headers: &HeaderMap, tokens: &Tokens) -> Caller {
+        let said = headers.get(header::AUTHORIZATION).map(|v| v.to_str().unwrap_or_default());
+        let secret = said.map(|v| v.split_once(' ').filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer")));
+        let token = match secret {
+            None => Err("a request over TCP takes a token: Authorization: Bearer TOKEN".to_owned()),
+            Some(None) => Err("of Authorization only Bearer is known".to_owned()),
+            Some(Some((_, secret))) => tokens.of(secret.trim(), crate::units::now()),
+        };
+        let (name, role, lacks) = match token {
+            Ok(token) => (format!("token {}", token.name), Some(token.role), None),
+            Err(why) => ("somebody".to_owned(), None, Some(why)),
+        };
+        Caller { name, peer: None, address: Some(address), role, lacks }
     }
 
     /// Whether it may do what takes this role; if not, status and reason.
     pub fn may(&self, what: &str, needs: Role) -> Result<(), (u16, String)> {
         let name = &self.name;
-        match self.role {
-            Some(role) if role >= needs => Ok(()),
-            Some(role) => Err((403, format!("{what} takes the role {needs}, and {name} has {role}"))),
-            None => Err((
+        match (self.role, &self.lacks) {
+            (Some(role), _) if role >= needs => Ok(()),
+            (Some(role), _) => Err((403, format!("{what} takes the role {needs}, and {name} has {role}"))),
+            (None, Some(why)) => Err((401, why.clone())),
+            (None, None) => Err((
                 403,
-                format!("{name} has no role here: only root, the recorder's user and members of its group may ask"),
+                format!(
+                    "{name} has no role here: only root, the recorder's user, members of its group and whom [api.roles] names may ask"
+                ),
             )),
         }
     }
 }
 
 impl Peer {
-    /// Whether it may ask: root, the recorder's own user, and members of its group.
-    fn allowed(&self) -> bool {
-        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        self.uid == 0 || self.uid == uid || self.gid == gid || self.groups().contains(&gid)
-    }
-
     /// Its supplementary groups, as the kernel shows them.
-    fn groups(&self) -> Vec<u32> {
+    pub fn groups(&self) -> Vec<u32> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
         let line = status.lines().find_map(|l| l.strip_prefix("Groups:")).unwrap_or_default();
         line.split_whitespace().filter_map(|g| g.parse().ok()).collect()

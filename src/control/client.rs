@@ -1,20 +1,27 @@
-//! The client: one question over the socket, the answer's bytes to a writer as they come, and the summary. Called by the command line;
-//! runs on the caller's thread.
+//! The client: one question at a time over the socket or over TLS, the answer's bytes to a writer as they come, and the summary. Called by
+//! the command line; runs on the caller's thread.
 
 use super::ask::Ask;
 use super::reply::{ERROR, SUMMARY};
+use super::tls;
 use crate::query::Summary;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, Method, Request, Response, header};
+use axum::http::{HeaderMap, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
-use tokio::net::UnixStream;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Runtime;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -26,10 +33,10 @@ pub enum ClientError {
     #[error("{0}")]
     Broken(String),
     /// The connection.
-    #[error("{path}: {why}", path = path.display())]
+    #[error("{at}: {why}")]
     Connection {
-        /// The socket.
-        path: PathBuf,
+        /// The socket, or the URL.
+        at: String,
         /// What is wrong.
         why: String,
     },
@@ -43,135 +50,246 @@ pub enum ClientError {
 
 /// How often it looks whether the user has had enough.
 const LOOK: Duration = Duration::from_millis(100);
-
 /// Longest time of a call that is no query.
 const CALL: Duration = Duration::from_secs(60);
+/// Connecting over TCP takes no longer.
+const CONNECT: Duration = Duration::from_secs(10);
 
-/// A connection to a daemon.
+/// Where a daemon is.
+#[derive(Clone, Debug)]
+pub enum Address {
+    /// On this machine.
+    Socket(PathBuf),
+    /// Over TCP with TLS.
+    Https {
+        /// Name or address of the host, which its certificate has.
+        host: String,
+        /// Port.
+        port: u16,
+        /// Bearer token.
+        token: String,
+        /// PEM file of the authority, or of the server's own certificate.
+        ca: PathBuf,
+    },
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Socket(path) => path.display().fmt(f),
+            Address::Https { host, port, .. } => write!(f, "https://{host}:{port}"),
+        }
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// A client of one daemon; a connection for each request.
 pub struct Client {
-    path: PathBuf,
+    address: Address,
     runtime: Runtime,
-    stream: UnixStream,
+    /// The connection that showed that somebody is there.
+    first: Option<Box<dyn Stream>>,
 }
 
 impl Client {
-    /// Connects. `Ok(None)`: nobody answers there.
+    /// Connects to a socket. `Ok(None)`: nobody answers there.
     pub fn connect(path: &Path) -> Result<Option<Client>, ClientError> {
-        let wrong = |e: io::Error| ClientError::Connection { path: path.to_owned(), why: e.to_string() };
+        Client::at(&Address::Socket(path.to_owned()))
+    }
+
+    /// The same wherever it is.
+    pub fn at(address: &Address) -> Result<Option<Client>, ClientError> {
+        let wrong = |e: io::Error| ClientError::Connection { at: address.to_string(), why: e.to_string() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(wrong)?;
-        match runtime.block_on(UnixStream::connect(path)) {
-            Ok(stream) => Ok(Some(Client { path: path.to_owned(), runtime, stream })),
+        match runtime.block_on(connect(address)) {
+            Ok(stream) => Ok(Some(Client { address: address.clone(), runtime, first: Some(stream) })),
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
             Err(e) => Err(wrong(e)),
         }
     }
 
+    /// Where it asks.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// Packets: the file's bytes go to `out`, until the answer ends or `enough` is set.
-    pub fn query(self, ask: &Ask, out: &mut dyn Write, enough: &AtomicBool) -> Result<Summary, ClientError> {
-        self.post("/v1/query", ask, out, Some(enough))
+    pub fn query(&mut self, ask: &Ask, out: &mut dyn Write, enough: &AtomicBool) -> Result<Summary, ClientError> {
+        let said = self.send("POST", "/v1/query", &json(ask), out, &|| enough.load(Relaxed))?;
+        self.summary(&said)
     }
 
     /// Only the summary.
-    pub fn count(self, ask: &Ask) -> Result<Summary, ClientError> {
-        self.post("/v1/count", ask, &mut io::sink(), None)
+    pub fn count(&mut self, ask: &Ask) -> Result<Summary, ClientError> {
+        let mut text = Vec::new();
+        self.send("POST", "/v1/count", &json(ask), &mut text, &|| false)?;
+        serde_json::from_slice(&text).map_err(|e| self.wrong(format!("its answer is no summary: {e}")))
     }
 
     /// A command: its answer, JSON.
-    pub fn post_json(self, uri: &str, body: &serde_json::Value) -> Result<serde_json::Value, ClientError> {
-        let Client { path, runtime, stream } = self;
-        let wrong = |why: String| ClientError::Connection { path: path.clone(), why };
-        let call = async {
-            let broken = |e: hyper::Error| wrong(e.to_string());
-            let (mut send, connection) =
-                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-            tokio::spawn(connection);
-            let request = Request::builder()
-                .method(Method::POST)
-                .uri(uri)
-                .header(header::HOST, "retrotap")
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(Full::new(Bytes::from(body.to_string())))
-                .map_err(|e| wrong(e.to_string()))?;
-            let (parts, body) = send.send_request(request).await.map_err(broken)?.into_parts();
-            let text = body.collect().await.map_err(broken)?.to_bytes();
-            match parts.status.is_success() {
-                true if text.is_empty() => Ok(serde_json::Value::Null),
-                true => serde_json::from_slice(&text).map_err(|e| wrong(format!("the answer is no JSON: {e}"))),
-                false => Err(ClientError::Refused(parts.status.as_u16(), error_of(&text))),
-            }
-        };
-        runtime.block_on(async {
-            let done = tokio::time::timeout(CALL, call).await;
-            done.unwrap_or_else(|_| Err(wrong(format!("no answer within {} s", CALL.as_secs()))))
-        })
+    pub fn post_json(&mut self, path: &str, body: &serde_json::Value) -> Result<serde_json::Value, ClientError> {
+        self.ask("POST", path, body)
     }
 
-    fn post(
-        self,
-        uri: &str,
-        ask: &Ask,
-        out: &mut dyn Write,
-        packets: Option<&AtomicBool>,
+    /// JSON for JSON.
+    pub fn ask<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        path: &str,
+        ask: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.text(method, path, &json(ask))
+    }
+
+    /// JSON for nothing.
+    pub fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, ClientError> {
+        self.text("GET", path, &[])
+    }
+
+    fn text<T: DeserializeOwned>(&mut self, method: &str, path: &str, body: &[u8]) -> Result<T, ClientError> {
+        let (over, mut text) = (Instant::now() + CALL, Vec::new());
+        self.send(method, path, body, &mut text, &|| Instant::now() >= over).map_err(|e| match e {
+            ClientError::Interrupted => self.wrong(format!("no answer within {} s", CALL.as_secs())),
+            e => e,
+        })?;
+        let text: &[u8] = if text.is_empty() { b"null" } else { &text };
+        serde_json::from_slice(text).map_err(|e| self.wrong(format!("its answer is no JSON of ours: {e}")))
+    }
+
+    /// JSON lines: each goes to `line`. The summary of the answer.
+    pub fn lines<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        ask: &impl Serialize,
+        line: &mut dyn FnMut(T),
     ) -> Result<Summary, ClientError> {
-        let Client { path, runtime, stream } = self;
-        let wrong = |why: String| ClientError::Connection { path: path.clone(), why };
-        let body = serde_json::to_vec(ask).map_err(|e| wrong(e.to_string()))?;
-        runtime.block_on(async {
-            let broken = |e: hyper::Error| wrong(e.to_string());
+        let mut lines = Lines { rest: Vec::new(), line };
+        let said = self.send("POST", path, &json(ask), &mut lines, &|| false)?;
+        self.summary(&said)
+    }
+
+    fn wrong(&self, why: impl ToString) -> ClientError {
+        ClientError::Connection { at: self.address.to_string(), why: why.to_string() }
+    }
+
+    fn summary(&self, said: &HeaderMap) -> Result<Summary, ClientError> {
+        let text = said.get(SUMMARY).map(|v| v.as_bytes()).unwrap_or_default();
+        serde_json::from_slice(text).map_err(|_| self.wrong("the answer broke off: the daemon has gone"))
+    }
+
+    /// Sends a request; the body of the answer goes to `out`. Headers and trailers of an answer that is whole.
+    fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        out: &mut dyn Write,
+        enough: &dyn Fn() -> bool,
+    ) -> Result<HeaderMap, ClientError> {
+        let (address, first) = (self.address.clone(), self.first.take());
+        let wrong = |why: String| ClientError::Connection { at: address.to_string(), why };
+        let broken = |e: hyper::Error| wrong(e.to_string());
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::TE, "trailers")
+            .header(header::CONTENT_TYPE, "application/json");
+        request = match &address {
+            Address::Socket(_) => request.header(header::HOST, "retrotap"),
+            Address::Https { host, token, .. } => {
+                request.header(header::HOST, host).header(header::AUTHORIZATION, format!("Bearer {token}"))
+            }
+        };
+        let request = request.body(Full::new(Bytes::copy_from_slice(body))).map_err(|e| wrong(e.to_string()))?;
+        self.runtime.block_on(async {
+            let stream = match first {
+                Some(stream) => stream,
+                None => connect(&address).await.map_err(|e| wrong(e.to_string()))?,
+            };
             let (mut send, connection) =
                 hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
             tokio::spawn(connection);
-            let request = Request::builder()
-                .method(Method::POST)
-                .uri(uri)
-                .header(header::HOST, "retrotap")
-                .header(header::TE, "trailers")
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(Full::new(Bytes::from(body)))
-                .map_err(|e| wrong(e.to_string()))?;
-            let response = send.send_request(request).await.map_err(broken)?;
+            let mut response = std::pin::pin!(send.send_request(request));
+            let response = loop {
+                match tokio::time::timeout(LOOK, &mut response).await {
+                    Ok(response) => break response.map_err(broken)?,
+                    Err(_) if enough() => return Err(ClientError::Interrupted),
+                    Err(_) => {}
+                }
+            };
             let (parts, mut body): (_, Incoming) = Response::into_parts(response);
             if !parts.status.is_success() {
                 let text = body.collect().await.map_err(broken)?.to_bytes();
                 return Err(ClientError::Refused(parts.status.as_u16(), error_of(&text)));
             }
             let mut said = parts.headers;
-            let mut text = Vec::new();
             loop {
                 let frame = match tokio::time::timeout(LOOK, body.frame()).await {
                     Ok(Some(frame)) => frame,
                     Ok(None) => break,
-                    Err(_) if packets.is_some_and(|enough| enough.load(Relaxed)) => {
-                        return Err(ClientError::Interrupted);
-                    }
+                    Err(_) if enough() => return Err(ClientError::Interrupted),
                     Err(_) => continue,
                 };
-                if packets.is_some_and(|enough| enough.load(Relaxed)) {
+                if enough() {
                     return Err(ClientError::Interrupted);
                 }
                 match frame.map_err(broken)?.into_data() {
-                    Ok(data) if packets.is_some() => {
-                        out.write_all(&data).and_then(|()| out.flush()).map_err(ClientError::Write)?;
-                    }
-                    Ok(data) => text.extend_from_slice(&data),
+                    Ok(data) => out.write_all(&data).and_then(|()| out.flush()).map_err(ClientError::Write)?,
                     Err(frame) => said.extend(frame.into_trailers().unwrap_or_default()),
                 }
             }
-            summary(&said, &text).unwrap_or_else(|| Err(wrong("the answer broke off: the daemon has gone".into())))
+            match said.get(ERROR) {
+                Some(error) => Err(ClientError::Broken(error.to_str().unwrap_or_default().to_owned())),
+                None => Ok(said),
+            }
         })
     }
+}
+
+async fn connect(address: &Address) -> io::Result<Box<dyn Stream>> {
+    match address {
+        Address::Socket(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+        Address::Https { host, port, ca, .. } => {
+            let tls = TlsConnector::from(tls::client(ca).map_err(io::Error::other)?);
+            let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+            let name = ServerName::try_from(bare.clone()).map_err(io::Error::other)?;
+            let connecting = async {
+                let stream = TcpStream::connect((bare, *port)).await?;
+                tls.connect(name, stream).await
+            };
+            Ok(Box::new(tokio::time::timeout(CONNECT, connecting).await.map_err(io::Error::from)??))
+        }
+    }
+}
+
+/// Takes a stream apart into lines.
+struct Lines<'a, T> {
+    rest: Vec<u8>,
+    line: &'a mut dyn FnMut(T),
+}
+
+impl<T: DeserializeOwned> Write for Lines<'_, T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.rest.extend_from_slice(bytes);
+        let whole = self.rest.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        for line in self.rest.drain(..whole).as_slice().split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+            (self.line)(serde_json::from_slice(line).map_err(io::Error::other)?);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
 fn error_of(text: &[u8]) -> String {
     let value: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
     value.get("error").and_then(|e| e.as_str()).map_or_else(|| String::from_utf8_lossy(text).into(), str::to_owned)
-}
-
-/// What headers and trailers, or the text, say of the answer.
-fn summary(said: &HeaderMap, text: &[u8]) -> Option<Result<Summary, ClientError>> {
-    if let Some(error) = said.get(ERROR) {
-        return Some(Err(ClientError::Broken(error.to_str().unwrap_or_default().to_owned())));
-    }
-    let bytes = said.get(SUMMARY).map_or(text, |v| v.as_bytes());
-    serde_json::from_slice(bytes).ok().map(Ok)
 }

@@ -3,7 +3,7 @@
 
 use crate::query::pace::{Freely, Pace};
 use crate::query::view::View;
-use crate::query::{self, Follower, PacketSink, Query, QueryError, Summary};
+use crate::query::{self, Follower, Found, PacketSink, Query, QueryError, Summary};
 use crate::recent::{Recent, Shown};
 use crate::store::live::Live;
 use std::path::Path;
@@ -36,6 +36,11 @@ impl Engine {
         // Memory first: what is not in it by then is in the files.
         let shown = self.shown();
         self.held.answer_live(query, &shown, self.live.unsealed(), pace, out)
+    }
+
+    /// The connections.
+    pub fn connections(&self, query: &Query, pace: &dyn Pace) -> Result<Found, QueryError> {
+        self.held.connections(query, &self.shown(), pace)
     }
 
     /// A follower, at the beginning of its past.

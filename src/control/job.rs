@@ -8,7 +8,8 @@ use super::stream::{Message, Refusal, Stream};
 use crate::limits::FOLLOW_NS;
 use crate::query::output::{Format, Nothing};
 use crate::query::pace::{Pace, Stopped};
-use crate::query::{OutputError, Query, QueryError, Summary};
+use crate::query::{Found, OutputError, Query, QueryError, Sort, Summary, listed};
+use axum::body::Bytes;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -101,6 +102,62 @@ impl Job {
     }
 }
 
+/// A list of connections.
+pub struct Listing {
+    /// The question.
+    pub query: Query,
+    /// What comes first.
+    pub sort: Sort,
+    /// Only so many.
+    pub top: Option<usize>,
+    /// Its pace.
+    pub measure: Measure,
+    /// Bytes that the answer may have.
+    pub most: u64,
+    /// Where the answer goes.
+    pub to: Sender<Message>,
+}
+
+impl Listing {
+    /// Answers. Returns as [`Job::run`]; of the summary `connections` says how many there are, also if not all are listed.
+    pub fn run(self, engine: &Engine) -> (Result<Summary, Refusal>, u64) {
+        let mut sent = 0;
+        let answer = self.list(engine, &mut sent).map_err(|e| refusal(&e));
+        let last = match &answer {
+            Ok((rest, summary)) => Message::End(rest.clone(), summary.clone().into()),
+            Err(refusal) => Message::Failed(Bytes::new(), refusal.clone()),
+        };
+        let _ = self.to.blocking_send(last);
+        (answer.map(|(_, summary)| summary), sent)
+    }
+
+    fn list(&self, engine: &Engine, sent: &mut u64) -> Result<(Bytes, Summary), QueryError> {
+        let Found { connections, mut summary, .. } = engine.connections(&self.query, &self.measure)?;
+        summary.connections = connections.len() as u64;
+        summary.limited = self.top.is_some_and(|top| top < connections.len());
+        let mut text = Vec::new();
+        for c in listed(connections, self.sort, self.top) {
+            let before = text.len();
+            let _ = serde_json::to_writer(&mut text, &c);
+            text.push(b'\n');
+            *sent += (text.len() - before) as u64;
+            if *sent > self.most {
+                return Err(QueryError::Stopped(Stopped::Bytes));
+            }
+            // The receiver is gone when the client is.
+            if text.len() >= LINES_BYTES
+                && self.to.blocking_send(Message::Chunk(std::mem::take(&mut text).into())).is_err()
+            {
+                return Err(QueryError::Stopped(Stopped::Gone));
+            }
+        }
+        Ok((text.into(), summary))
+    }
+}
+
+/// Lines are sent so many bytes at a time.
+const LINES_BYTES: usize = 1 << 16;
+
 /// A follower on a thread of its own.
 pub struct Following {
     /// The question.
@@ -163,9 +220,10 @@ impl From<Form> for Format {
 /// What an error is in HTTP.
 pub fn refusal(e: &QueryError) -> Refusal {
     let (status, error) = match e {
-        QueryError::Filter(_) | QueryError::Class { .. } | QueryError::Output(OutputError::LinkTypes(..)) => {
-            (400, e.to_string())
-        }
+        QueryError::Filter(_)
+        | QueryError::Class { .. }
+        | QueryError::TooMany(_)
+        | QueryError::Output(OutputError::LinkTypes(..)) => (400, e.to_string()),
         QueryError::Output(OutputError::Io { source, .. }) if source.kind() == std::io::ErrorKind::QuotaExceeded => {
             (413, Stopped::Bytes.to_string())
         }

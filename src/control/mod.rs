@@ -4,6 +4,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod access;
 mod ask;
 mod audit;
 mod brake;
@@ -21,14 +22,19 @@ mod server;
 mod shared;
 mod socket;
 mod stream;
+mod tls;
+mod tokens;
 
+pub use access::{Access, TOKENS, Tcp};
 pub use ask::{Ask, Form, Long, When};
 pub use brake::Load;
-pub use client::{Client, ClientError};
+pub use client::{Address, Client, ClientError};
 pub use engine::Engine;
 pub use role::Role;
 pub use server::Server;
 pub use socket::SocketError;
+pub use tls::FileError;
+pub use tokens::Tokens;
 
 use std::path::PathBuf;
 

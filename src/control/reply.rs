@@ -32,6 +32,9 @@ pub fn refuse(status: u16, error: &str) -> Response<Body> {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(serde_json::json!({ "error": error }).to_string() + "\n");
     *response.status_mut() = code;
+    if status == 401 {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     response
 }
 

@@ -1,9 +1,10 @@
 //! The server: accepts, asks the kernel who it is, speaks HTTP. Owns the API's thread (one, which never reads a packet), the
 //! query threads and the audit log. Started and stopped by `record`.
 
+use super::access::{Access, Rights, TOKENS, Tcp};
 use super::audit;
 use super::brake::{Brake, Load};
-use super::caller::{Caller, Peer};
+use super::caller::{Caller, From, Peer};
 use super::clients::Clients;
 use super::engine::Engine;
 use super::job::Cancel;
@@ -11,18 +12,23 @@ use super::pool::Pool;
 use super::routes::router;
 use super::shared::Shared;
 use super::socket::{self, SocketError};
+use super::tls;
+use super::tokens::Tokens;
 use super::{Limits, Place, SOCKET};
-use crate::limits::{CLIENTS_MAX, FOLLOWERS_MAX, JOBS_WAITING, QUERY_THREADS};
+use crate::limits::{CLIENTS_MAX, CLIENTS_REMOTE_MAX, FOLLOWERS_MAX, JOBS_WAITING, QUERY_THREADS};
 use axum::Router;
 use axum::extract::Extension;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, oneshot};
+use tokio_rustls::TlsAcceptor;
 
 /// A request's head must come within this time.
 const HEAD: Duration = Duration::from_secs(10);
@@ -32,6 +38,7 @@ const LAST: Duration = Duration::from_secs(1);
 /// A running API.
 pub struct Server {
     path: PathBuf,
+    tcp: Option<SocketAddr>,
     shared: Arc<Shared>,
     stop: Option<oneshot::Sender<()>>,
     threads: Vec<JoinHandle<()>>,
@@ -39,14 +46,19 @@ pub struct Server {
 
 impl Server {
     /// Starts it. `Ok(None)`: it is off, or could not be in the store, which is said and no reason not to record.
-    pub fn start(place: &Place, store: &Path, engine: Engine, limits: Limits) -> Result<Option<Server>, SocketError> {
+    pub fn start(
+        place: &Place,
+        access: &Access,
+        engine: Engine,
+        limits: Limits,
+    ) -> Result<Option<Server>, SocketError> {
         let path = match place {
             Place::Off => return Ok(None),
-            Place::Store => store.join(SOCKET),
+            Place::Store => engine.store().join(SOCKET),
             Place::At(path) => path.clone(),
         };
-        match (Server::at(path, engine, limits), place) {
-            (Err(e), Place::Store) => {
+        match (Server::at(path, access, engine, limits), place) {
+            (Err(e @ SocketError::Io { .. }), Place::Store) if access == &Access::default() => {
                 tracing::warn!("recording goes on without an API: {e}");
                 Ok(None)
             }
@@ -54,16 +66,21 @@ impl Server {
         }
     }
 
-    fn at(path: PathBuf, engine: Engine, limits: Limits) -> Result<Server, SocketError> {
+    fn at(path: PathBuf, access: &Access, engine: Engine, limits: Limits) -> Result<Server, SocketError> {
         let io = |source| SocketError::Io { path: path.clone(), source };
         raise_files();
-        let listener = socket::listen(&path)?;
+        let rights = Rights::new(access).map_err(SocketError::Access)?;
+        let remote = access.tcp.as_ref().map(Remote::bind).transpose()?;
+        let listener = socket::listen(&path, rights.group)?;
+        let tokens = access.tcp.as_ref().and_then(|t| t.tokens.clone()).unwrap_or(engine.store().join(TOKENS));
         let (audit, audit_thread) = audit::start(&engine.store().join("audit")).map_err(io)?;
         let shared = Arc::new(Shared {
             pool: Pool::start(QUERY_THREADS, JOBS_WAITING).map_err(io)?,
             engine: engine.into(),
             clients: Clients::new(limits.queries),
             limits,
+            rights,
+            tokens: Tokens::new(&tokens),
             audit,
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             brake: Brake::default(),
@@ -73,22 +90,28 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io)?;
         let app = router(shared.clone());
+        let tcp = remote.as_ref().map(|r| r.address);
+        let all = shared.clone();
         let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
             runtime.block_on(async move {
-                match UnixListener::from_std(listener) {
-                    Ok(listener) => accept(listener, app, stopped).await,
-                    Err(e) => tracing::warn!("the API does not start: {e}"),
+                if let Err(e) = accept(listener, remote, app, all, stopped).await {
+                    tracing::warn!("the API does not start: {e}");
                 }
             });
-            runtime_end();
+            tracing::debug!("the API has ended");
         });
         let threads = vec![thread.map_err(io)?, audit_thread];
-        Ok(Server { path, shared, stop: Some(stop), threads })
+        Ok(Server { path, tcp, shared, stop: Some(stop), threads })
     }
 
     /// Where it listens.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where it listens for TCP.
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        self.tcp
     }
 
     /// How full the recorder's buffers are: questions wait while they are too full.
@@ -126,41 +149,96 @@ impl Drop for Server {
     }
 }
 
-fn runtime_end() {
-    tracing::debug!("the API has ended");
+/// TCP with TLS, before it is served.
+struct Remote {
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    tls: TlsAcceptor,
 }
 
-async fn accept(listener: UnixListener, app: Router, mut stopped: oneshot::Receiver<()>) {
+impl Remote {
+    fn bind(tcp: &Tcp) -> Result<Remote, SocketError> {
+        let tls = TlsAcceptor::from(tls::server(&tcp.certificate, &tcp.key)?);
+        let bound = std::net::TcpListener::bind(tcp.listen).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        });
+        let (listener, address) = bound.map_err(|source| SocketError::Tcp { listen: tcp.listen, source })?;
+        Ok(Remote { listener, address, tls })
+    }
+}
+
+async fn accept(
+    listener: std::os::unix::net::UnixListener,
+    remote: Option<Remote>,
+    app: Router,
+    shared: Arc<Shared>,
+    mut stopped: oneshot::Receiver<()>,
+) -> std::io::Result<()> {
+    let listener = UnixListener::from_std(listener)?;
     let places = Arc::new(Semaphore::new(CLIENTS_MAX));
+    if let Some(remote) = remote {
+        let listener = TcpListener::from_std(remote.listener)?;
+        tokio::spawn(accept_remote(listener, remote.tls, app.clone(), shared.clone()));
+    }
     loop {
         // Before the accept: who finds no place waits in the kernel's backlog.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
         let accepted = tokio::select! {
             _ = &mut stopped => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
-                let app = app.clone();
+                let peer =
+                    stream.peer_cred().ok().map(|c| Peer { uid: c.uid(), gid: c.gid(), pid: c.pid().unwrap_or(0) });
+                let app = app.clone().layer(Extension(From::Local(Caller::local(peer, &shared.rights))));
                 tokio::spawn(async move {
                     serve(stream, app).await;
                     drop(place);
                 });
             }
-            Err(e) => {
-                tracing::debug!("API: accept: {e}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+            Err(e) => refused(&e).await,
         }
     }
     // Running answers get their last words.
     let all = u32::try_from(CLIENTS_MAX).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(LAST, places.acquire_many(all)).await;
+    Ok(())
 }
 
-async fn serve(stream: UnixStream, app: Router) {
-    let peer = stream.peer_cred().ok().map(|c| Peer { uid: c.uid(), gid: c.gid(), pid: c.pid().unwrap_or(0) });
-    let app = app.layer(Extension(Caller::local(peer)));
+/// Places of its own: who is far away must not keep out who is at the machine.
+async fn accept_remote(listener: TcpListener, tls: TlsAcceptor, app: Router, shared: Arc<Shared>) {
+    let places = Arc::new(Semaphore::new(CLIENTS_REMOTE_MAX));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                refused(&e).await;
+                continue;
+            }
+        };
+        let (tls, app) = (tls.clone(), app.clone().layer(Extension(From::Remote(address))));
+        let ending = shared.ending.clone();
+        tokio::spawn(async move {
+            match tokio::time::timeout(HEAD, tls.accept(stream)).await {
+                Ok(Ok(stream)) if !ending.cancelled() => serve(stream, app).await,
+                Ok(Err(e)) => tracing::debug!("API: {address}: no TLS: {e}"),
+                _ => {}
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn refused(e: &std::io::Error) {
+    tracing::debug!("API: accept: {e}");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: Router) {
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)

@@ -1,12 +1,14 @@
 //! What all requests share. Made by the server at its start; handed to each request with its [`Call`](super::call::Call).
 
 use super::Limits;
+use super::access::Rights;
 use super::audit::Audit;
 use super::brake::Brake;
 use super::clients::Clients;
 use super::engine::Engine;
 use super::job::Cancel;
 use super::pool::Pool;
+use super::tokens::Tokens;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
@@ -26,6 +28,10 @@ pub struct Shared {
     pub brake: Brake,
     /// Places for followers.
     pub followers: Arc<Semaphore>,
+    /// What whom may.
+    pub rights: Rights,
+    /// Who may ask over TCP.
+    pub tokens: Tokens,
     /// The recorder ends.
     pub ending: Cancel,
     /// What the recorder says of itself, at most a second old.

@@ -1,5 +1,6 @@
 //! The socket in the file system: made, guarded, removed. Owns its path and rights; called by the server at start and stop.
 
+use super::tls::FileError;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -28,13 +29,27 @@ pub enum SocketError {
         /// The path.
         path: PathBuf,
     },
+    /// TCP.
+    #[error("the API at {listen}: {source}")]
+    Tcp {
+        /// Where.
+        listen: std::net::SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A certificate or key.
+    #[error("the API over TCP: {0}")]
+    File(#[from] FileError),
+    /// Who may ask.
+    #[error("{0}")]
+    Access(String),
 }
 
 /// Longest path that a Unix socket can have.
 const PATH_MAX: usize = 107;
 
-/// Makes the socket; one that a killed recorder left is replaced.
-pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
+/// Makes the socket, for its owner and this group; one that a killed recorder left is replaced.
+pub fn listen(path: &Path, group: u32) -> Result<UnixListener, SocketError> {
     let io = |source| SocketError::Io { path: path.to_owned(), source };
     if path.as_os_str().len() > PATH_MAX {
         return Err(io(io::Error::other(format!("its path is longer than the {PATH_MAX} bytes of a socket"))));
@@ -47,6 +62,9 @@ pub fn listen(path: &Path) -> Result<UnixListener, SocketError> {
         Ok(_) => std::fs::remove_file(path).map_err(io)?,
     }
     let listener = UnixListener::bind(path).map_err(io)?;
+    if group != rustix::process::getegid().as_raw() {
+        std::os::unix::fs::chown(path, None, Some(group)).map_err(io)?;
+    }
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(io)?;
     listener.set_nonblocking(true).map_err(io)?;
     Ok(listener)

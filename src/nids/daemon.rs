@@ -109,7 +109,7 @@ impl Daemon {
 
     fn post(&self, path: &str, body: &Value) -> Result<Value, Refusal> {
         let client = Client::connect(&self.api).map_err(|e| Refusal::Later(e.to_string()))?;
-        let Some(client) = client else {
+        let Some(mut client) = client else {
             return Err(Refusal::Later(format!("{}: no recorder answers there", self.api.display())));
         };
         client.post_json(path, body).map_err(|e| match e {

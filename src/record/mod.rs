@@ -168,7 +168,7 @@ impl<'a> Start<'a> {
         let _server = endpoint.map(serve).transpose().map_err(RecordError::system("the metrics' threads"))?;
         let facts = facts(settings, &common.sizes, kind, capture.shunt_slots());
         let engine = Engine::new(store.live(), recent.as_ref().map(|r| r.recent().clone()));
-        let api = Server::start(&settings.api, layout.root(), engine, settings.api_limits.clone())?;
+        let api = Server::start(&settings.api, &settings.api_access, engine, settings.api_limits.clone())?;
         let running = Running {
             api,
             recent,

@@ -1,9 +1,11 @@
 //! The recorder's API over its socket: the same answers as from the files, every kind of bad request, clients that go, clients that
 //! come in thousands. Each recording ends with an exact account.
 
+mod access;
 #[path = "../common/mod.rs"]
 mod common;
 mod follow;
+mod listing;
 mod rig;
 
 use common::{Retrotap, libpcap};

@@ -15,6 +15,7 @@ pub struct Daemon {
     pub child: Child,
     input: Option<ChildStdin>,
     pub socket: PathBuf,
+    store: PathBuf,
     log: PathBuf,
     out: PathBuf,
 }
@@ -43,7 +44,7 @@ impl Daemon {
             head.extend(n.to_le_bytes());
         }
         input.write_all(&head).expect("the recorder reads");
-        let daemon = Daemon { child, input: Some(input), socket, log, out };
+        let daemon = Daemon { child, input: Some(input), socket, store: r.store(), log, out };
         daemon.until("the socket", || UnixStream::connect(&daemon.socket).ok());
         daemon
     }
@@ -73,6 +74,18 @@ impl Daemon {
             assert_eq!(status, 200, "{summary}");
             (summary["packets"].as_u64()? >= packets).then_some(())
         });
+    }
+
+    /// The lines of the audit log, once they are enough.
+    pub fn audit(&self, enough: impl Fn(&[serde_json::Value]) -> bool) -> Vec<serde_json::Value> {
+        self.until("the audit log", || {
+            let days = std::fs::read_dir(self.store.join("audit")).ok()?;
+            let texts = days.filter_map(|day| std::fs::read_to_string(day.ok()?.path()).ok());
+            let all: Vec<serde_json::Value> = texts
+                .flat_map(|t| t.lines().filter_map(|l| serde_json::from_str(l).ok()).collect::<Vec<_>>())
+                .collect();
+            enough(&all).then_some(all)
+        })
     }
 
     pub fn log(&self) -> String {

@@ -2,13 +2,14 @@
 //! A request is a row here and a function in a file of its group; what takes longer than a look at a counter goes to the query threads
 //! ([`Call::work`]).
 
+mod connections;
 mod index;
 mod losses;
 mod query;
 mod status;
 
 use super::call::Call;
-use super::caller::Caller;
+use super::caller::{Caller, From};
 use super::role::Role;
 use super::shared::Shared;
 use crate::limits::ASK_BYTES_MAX;
@@ -21,6 +22,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A request of the API.
 #[derive(Clone, Copy)]
@@ -70,6 +72,14 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         method: "POST",
+        path: "/v1/connections",
+        role: Role::Connections,
+        body: ASK_BYTES_MAX,
+        handler: |call| Box::pin(connections::connections(call)),
+        summary: "the connections themselves, JSON lines, sorted and limited",
+    },
+    Row {
+        method: "POST",
         path: "/v1/losses",
         role: Role::Statistics,
         body: ASK_BYTES_MAX,
@@ -86,8 +96,11 @@ pub const ROWS: &[Row] = &[
     },
 ];
 
+/// A request's body must come within this time.
+const BODY: Duration = Duration::from_secs(30);
+
 type It = State<Arc<Shared>>;
-type Who = Extension<Caller>;
+type Who = Extension<From>;
 
 /// The table as a router.
 pub fn router(shared: Arc<Shared>) -> Router {
@@ -99,8 +112,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
             "DELETE" => MethodFilter::DELETE,
             _ => MethodFilter::POST,
         };
-        let handler = move |State(shared): It, Extension(caller): Who, params: RawPathParams, request: Request| {
-            enter(row, shared, caller, params, request)
+        let handler = move |State(shared): It, Extension(from): Who, params: RawPathParams, request: Request| {
+            enter(row, shared, from, params, request)
         };
         router = router.route(row.path, on(filter, handler));
     }
@@ -111,11 +124,12 @@ pub fn router(shared: Arc<Shared>) -> Router {
 async fn enter(
     row: &'static Row,
     shared: Arc<Shared>,
-    caller: Caller,
+    from: From,
     params: RawPathParams,
     request: Request,
 ) -> Response<Body> {
     let text = text(&request);
+    let caller = Caller::of(from, request.headers(), &shared.tokens);
     let may = caller.may(&text, row.role);
     let mut call = Call::new(shared, caller, text)
         .with_params(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
@@ -136,10 +150,11 @@ async fn body(request: Request, most: usize) -> Result<Bytes, (u16, String)> {
     if said.is_some_and(|l| l > most as u64) {
         return Err(long);
     }
-    match Limited::new(request.into_body(), most).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(e) if e.downcast_ref::<LengthLimitError>().is_some() => Err(long),
-        Err(e) => Err((400, format!("the body broke off: {e}"))),
+    match tokio::time::timeout(BODY, Limited::new(request.into_body(), most).collect()).await {
+        Err(_) => Err((408, format!("the body did not come within {} s", BODY.as_secs()))),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(e)) if e.downcast_ref::<LengthLimitError>().is_some() => Err(long),
+        Ok(Err(e)) => Err((400, format!("the body broke off: {e}"))),
     }
 }
 
@@ -153,8 +168,9 @@ fn text(request: &Request) -> String {
     format!("{} {}", request.method(), request.uri().path())
 }
 
-async fn nothing(State(shared): It, Extension(caller): Who, request: Request) -> Response<Body> {
+async fn nothing(State(shared): It, Extension(from): Who, request: Request) -> Response<Body> {
     let text = text(&request);
+    let caller = Caller::of(from, request.headers(), &shared.tokens);
     // Who may nothing is not told what there is.
     let why = caller.may(&text, Role::Statistics).err().unwrap_or_else(|| {
         let all: Vec<String> = ROWS.iter().map(|r| format!("{} {}", r.method, r.path)).collect();
@@ -163,8 +179,9 @@ async fn nothing(State(shared): It, Extension(caller): Who, request: Request) ->
     close(Call::new(shared, caller, text).refuse(why))
 }
 
-async fn wrong_method(State(shared): It, Extension(caller): Who, request: Request) -> Response<Body> {
+async fn wrong_method(State(shared): It, Extension(from): Who, request: Request) -> Response<Body> {
     let text = text(&request);
+    let caller = Caller::of(from, request.headers(), &shared.tokens);
     let why = caller.may(&text, Role::Statistics).err().unwrap_or_else(|| {
         (405, format!("there is no {text}: {} takes {}", request.uri().path(), methods(request.uri().path())))
     });

@@ -10,7 +10,6 @@ use crate::limits::FOLLOWERS_MAX;
 use crate::query::{Summary, priority};
 use axum::body::Body;
 use axum::http::Response;
-use std::time::Instant;
 use tokio::sync::mpsc::channel;
 
 /// Chunks of an answer that wait for a slow client, at most.
@@ -27,10 +26,10 @@ pub async fn count(call: Call) -> Response<Body> {
 }
 
 async fn answer(mut call: Call, packets: bool) -> Response<Body> {
-    let started = Instant::now();
     let asked = call.json::<Ask>().and_then(|ask| {
         let query = ask.query(call.shared.engine.store()).map_err(|why| (400, why))?;
         let lasting = ask.lasting().map_err(|why| (400, why))?;
+        ask.gives_packets().map_err(|why| (400, why))?;
         Ok((ask, query, lasting))
     });
     let (ask, query, lasting) = match asked {
@@ -48,17 +47,10 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
     let (cancel, ending, bytes) = (Cancel::default(), shared.ending.clone(), shared.limits.bytes);
     let (to, mut from) = channel(CHUNKS_WAITING);
     let guard = CancelOnDrop::new(cancel.clone());
-    let (engine, audit) = (shared.engine.clone(), shared.audit.clone());
-    let mut entry = call.line.clone();
+    let (engine, enter) = (shared.engine.clone(), call.later());
     let ended = move |answer: Result<Summary, Refusal>, sent: u64| {
         drop(place);
-        entry.bytes = sent;
-        entry.took_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        match answer {
-            Ok(summary) => (entry.status, entry.packets) = (200, summary.packets),
-            Err(Refusal { status, error }) => (entry.status, entry.error) = (status, Some(error)),
-        }
-        audit.enter(entry);
+        enter(answer, sent);
     };
     let form = ask.format;
     let begun = if ask.follow {

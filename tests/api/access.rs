@@ -1,0 +1,178 @@
+//! Who may ask what: users and groups at the socket, tokens over TLS; what is lacking is said, and entered in the audit log.
+
+use crate::common::Retrotap;
+use crate::rig::{Daemon, packet, request};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+fn mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("rights");
+}
+
+/// A port that nobody has just now.
+fn port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
+}
+
+/// A certificate for 127.0.0.1 and its key; a configuration with them.
+fn certified(r: &Retrotap, port: u16, more: &str) -> (PathBuf, PathBuf) {
+    let (cert, key) = (r.dir().join("api.crt"), r.dir().join("api.key"));
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])
+        .expect("a certificate");
+    std::fs::write(&cert, made.cert.pem()).expect("writes");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("writes");
+    mode(&key, 0o600);
+    let config = r.dir().join("retrotap.toml");
+    let text = format!("[api]\nlisten = \"127.0.0.1:{port}\"\ncertificate = {cert:?}\nkey = {key:?}\n{more}");
+    std::fs::write(&config, text).expect("writes");
+    (config, cert)
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_token_opens_over_tls_what_its_role_may() {
+    let r = Retrotap::default();
+    let port = port();
+    let (config, cert) = certified(&r, port, "");
+    let mut daemon = Daemon::start(&r, &["-c", &text(&config)]);
+    let token = |name: &str, role: &str| {
+        let ran = r.run(&["token", "new", "--role", role, "--name", name]);
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let file = r.dir().join(name);
+        std::fs::write(&file, ran.out).expect("writes");
+        text(&file)
+    };
+    let (analyst, monitor) = (token("analyst", "packets"), token("monitor", "statistics"));
+    daemon.feed((0..500).map(packet));
+    daemon.until_count(500);
+    let url = format!("https://127.0.0.1:{port}");
+    let ask = |token: &str, args: &[&str]| {
+        r.run(&[args, &["--api", &url, "--token-file", token, "--ca", &text(&cert)]].concat())
+    };
+    let count = ask(&analyst, &["query", "host 10.0.0.7", "--count"]);
+    assert_eq!((count.text().as_str(), count.code), ("2\n", Some(0)), "{}", count.err);
+    let file = |name: &str| text(&r.dir().join(name));
+    assert_eq!(ask(&analyst, &["query", "udp", "-w", &file("tls.pcap"), "--format", "pcap"]).code, Some(0));
+    assert_eq!(r.run(&["query", "udp", "-w", &file("socket.pcap"), "--format", "pcap"]).code, Some(0));
+    let read = |name| std::fs::read(file(name)).expect("an answer");
+    assert!(read("tls.pcap") == read("socket.pcap"));
+    // A role that is too small, a secret that is none, a token that was revoked: said, with what is lacking.
+    let small = ask(&monitor, &["query", "udp", "--count"]);
+    let word = "POST /v1/count takes the role connections, and token monitor has statistics";
+    assert!(small.code == Some(3) && small.err.contains(word), "{}", small.err);
+    std::fs::write(file("wrong"), "retrotap_0123\n").expect("writes");
+    let wrong = ask(&file("wrong"), &["query", "--count"]);
+    assert!(wrong.code == Some(3) && wrong.err.contains("not known here"), "{}", wrong.err);
+    assert_eq!(r.run(&["token", "revoke", "analyst"]).code, Some(0));
+    let revoked = ask(&analyst, &["query", "--count"]);
+    assert!(revoked.code == Some(3) && revoked.err.contains("revoked"), "{}", revoked.err);
+    assert!(r.run(&["token", "list"]).text().contains("monitor"));
+    // Without a token, with another kind, without TLS, and with a certificate that nobody vouches for.
+    let curl = |more: &[&str]| {
+        let ran = std::process::Command::new("curl")
+            .args(["-s", "-m", "20", "--cacert", &text(&cert), "-w", "%{http_code}", &format!("{url}/v1/status")])
+            .args(more)
+            .output()
+            .expect("curl");
+        String::from_utf8_lossy(&ran.stdout).into_owned()
+    };
+    assert!(curl(&[]).ends_with("401") && curl(&[]).contains("takes a token"), "{}", curl(&[]));
+    assert!(curl(&["-u", "a:b"]).ends_with("401"));
+    let secret = std::fs::read_to_string(&monitor).expect("the token");
+    let bearer = format!("Authorization: Bearer {}", secret.trim());
+    assert!(curl(&["-H", &bearer]).ends_with("200"), "{}", curl(&["-H", &bearer]));
+    let mut plain = TcpStream::connect(("127.0.0.1", port)).expect("the port");
+    plain.write_all(&request("GET", "/v1/status", "")).expect("a request");
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP"), "no HTTP without TLS");
+    let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate");
+    std::fs::write(file("other.crt"), other.cert.pem()).expect("writes");
+    let stranger = r.run(&["query", "--count", "--api", &url, "--token-file", &monitor, "--ca", &file("other.crt")]);
+    assert!(stranger.code == Some(3) && stranger.err.contains("certificate"), "{}", stranger.err);
+    // What was asked, and by whom, is in the log; no secret is.
+    let lines = daemon.audit(|l| l.iter().filter(|l| l["status"] == 401).count() >= 4);
+    let by = |name: &str, status: u16| lines.iter().any(|l| l["name"] == name && l["status"] == status);
+    assert!(by("token analyst", 200) && by("token monitor", 403) && by("token monitor", 200) && by("somebody", 401));
+    assert!(lines.iter().all(|l| !l.to_string().contains(secret.trim())));
+    daemon.stop();
+}
+
+#[test]
+fn an_api_over_tcp_that_would_not_be_safe_does_not_start() {
+    let r = Retrotap::default();
+    let (config, _) = certified(&r, port(), "");
+    let record = |config: &Path| r.run(&["record", "-r", "-", "-c", &text(config)]);
+    mode(&r.dir().join("api.key"), 0o644);
+    let ran = record(&config);
+    assert!(ran.code == Some(3) && ran.err.contains("chmod 600"), "{:?} {}", ran.code, ran.err);
+    mode(&r.dir().join("api.key"), 0o600);
+    std::fs::write(r.dir().join("api.crt"), "no certificate").expect("writes");
+    let ran = record(&config);
+    assert!(ran.code == Some(3) && ran.err.contains("PEM"), "{:?} {}", ran.code, ran.err);
+    for (text_of, word) in [
+        ("[api]\nlisten = \"127.0.0.1:0\"\n", "without TLS"),
+        ("[api]\ntokens = \"/x\"\n", "listen"),
+        ("[api.roles]\nadmin = [\"root\"]\n", "statistics"),
+        ("[api]\nlisten = \"here\"\n", "listen"),
+    ] {
+        let other = r.dir().join("other.toml");
+        std::fs::write(&other, text_of).expect("writes");
+        let ran = record(&other);
+        assert!(ran.code == Some(2) && ran.err.contains(word), "{text_of}: {:?} {}", ran.code, ran.err);
+    }
+    let unknown = r.dir().join("unknown.toml");
+    std::fs::write(&unknown, "[api.roles]\npackets = [\"@no-such-group\"]\n").expect("writes");
+    let ran = record(&unknown);
+    assert!(ran.code == Some(3) && ran.err.contains("no-such-group"), "{:?} {}", ran.code, ran.err);
+}
+
+#[test]
+fn users_and_groups_have_the_roles_that_are_configured() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: users_and_groups_have_the_roles_that_are_configured: needs root to be somebody else");
+        return;
+    }
+    let r = Retrotap::default();
+    let config = r.dir().join("retrotap.toml");
+    let text_of = "[api]\ngroup = \"65530\"\n[api.roles]\nstatistics = [\"65531\"]\nconnections = [\"@65532\"]\n";
+    std::fs::write(&config, text_of).expect("writes");
+    let socket = r.dir().join("here.sock");
+    let path = text(&socket);
+    let daemon = Daemon::start_at(&r, &["-c", &text(&config), "--api", &path], socket.clone());
+    mode(r.dir(), 0o755);
+    let group = std::os::unix::fs::MetadataExt::gid(&socket.metadata().expect("the socket"));
+    assert_eq!(group, 65530, "the file system lets the group in");
+    let ask = |user: &str, groups: &[&str], what: &str| {
+        let ran = std::process::Command::new("setpriv")
+            .args(["--reuid", user, "--regid", groups[0], "--groups", &groups.join(",")])
+            .args(["curl", "-s", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", &path])
+            .args(if what == "status" { &[][..] } else { &["-X", "POST"] })
+            .arg(format!("http://x/v1/{what}"))
+            .output()
+            .expect("setpriv and curl");
+        String::from_utf8_lossy(&ran.stdout).into_owned()
+    };
+    // Of the group alone; then for everybody whom the file system lets in.
+    assert_eq!(
+        (ask("65529", &["65530"], "query").as_str(), ask("65529", &["65528", "65530"], "count").as_str()),
+        ("200", "200")
+    );
+    assert_eq!(ask("65529", &["65528"], "status"), "000", "no way to the socket");
+    mode(&socket, 0o666);
+    assert_eq!(ask("65529", &["65528"], "status"), "403");
+    assert_eq!(
+        (ask("65531", &["65528"], "status").as_str(), ask("65531", &["65528"], "count").as_str()),
+        ("200", "403")
+    );
+    assert_eq!(
+        (ask("65529", &["65532"], "count").as_str(), ask("65529", &["65532"], "query").as_str()),
+        ("200", "403")
+    );
+    daemon.stop();
+}
