@@ -216,6 +216,8 @@ pub const QUERIES_PER_USER: usize = 256;
 pub const QUERY_NS: u64 = 600_000_000_000;
 /// Bytes of one answer unless configured.
 pub const ANSWER_BYTES: u64 = 100 << 30;
+/// Reloads that wait for the control thread.
+pub const RELOADS_WAITING: usize = 16;
 /// Requests that wait for the audit log's disk.
 pub const AUDIT_WAITING: usize = 4096;
 

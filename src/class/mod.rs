@@ -4,12 +4,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod keep;
+mod roster;
 mod set;
 
 use crate::limits::SNAPLEN;
 use crate::packet::key::{Kind, Tail};
 
 pub use keep::Keep;
+pub use roster::Roster;
 pub use set::{Class, ClassError, ClassSet};
 
 const TCP: u8 = 6;

@@ -34,6 +34,11 @@ pub enum ClassError {
     /// None, or too many.
     #[error("{0} classes; there must be `all` and at most {CLASSES_MAX}")]
     Count(usize),
+    /// Too many in the life of one recorder.
+    #[error(
+        "{0} names of classes since the recording began; {CLASSES_MAX} at most: restart it, or use names that there were"
+    )]
+    Names(usize),
 }
 
 /// The classes, by [`ClassId`]; the first is `all`.
@@ -49,13 +54,19 @@ pub struct ClassSet {
 impl ClassSet {
     /// `classes` by id: the first is `all`, whatever its filter says. Compiles every filter for Ethernet.
     pub fn new(classes: Vec<Class>) -> Result<ClassSet, ClassError> {
+        ClassSet::with(classes, 0)
+    }
+
+    /// The same where some are there no more, a bit each: these match nothing.
+    pub(super) fn with(classes: Vec<Class>, gone: u64) -> Result<ClassSet, ClassError> {
         if classes.is_empty() || classes.len() > CLASSES_MAX {
             return Err(ClassError::Count(classes.len()));
         }
-        for class in classes.iter().skip(1) {
+        let there = |id: usize| gone >> (id & 63) & 1 == 0;
+        for (_, class) in classes.iter().enumerate().skip(1).filter(|(id, _)| there(*id)) {
             Filter::check(&class.filter).map_err(|error| ClassError::Filter { name: class.name.clone(), error })?;
         }
-        let mut order: Vec<ClassId> = (1..classes.len()).map(|id| id as ClassId).collect();
+        let mut order: Vec<ClassId> = (1..classes.len()).filter(|id| there(*id)).map(|id| id as ClassId).collect();
         let precedence = |id: &ClassId| classes.get(usize::from(*id)).map_or(0, |c| c.precedence);
         order.sort_by_key(|id| std::cmp::Reverse(precedence(id)));
         let mut set = ClassSet { classes, order, programs: Vec::new() };

@@ -16,6 +16,7 @@ mod nids;
 mod plan;
 mod query;
 mod record;
+mod reload;
 mod say;
 mod show;
 mod table;
@@ -81,6 +82,8 @@ enum Command {
     Release(hold::Release),
     /// Copy the packets of a hold
     Export(hold::Export),
+    /// Have a running recorder read its configuration again
+    Reload(reload::Args),
     /// Let the alerts of a NIDS steer the recorder and hold packets
     Nids(nids::Args),
     /// Say what a range of cutoffs would keep of some traffic, and how many days fit a disk
@@ -125,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Holds(args) => hold::list(args),
         Command::Release(args) => hold::release(args),
         Command::Export(args) => hold::export(args),
+        Command::Reload(args) => reload::run(args),
         Command::Nids(args) => nids::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Token(args) => token::run(args),

@@ -20,7 +20,7 @@ const EXAMPLES: &str = "Examples:
   retrotap record -c /etc/retrotap.toml --plan";
 
 /// What `record` takes. An option wins over the configuration's key of the same name.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", super::AFTER_HELP))]
 pub struct Args {
     /// Record from this interface; repeat it for a tap with two ports
@@ -98,6 +98,11 @@ struct Final<'a> {
 /// Resolves the settings and records.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let (json, only_plan) = (args.json, args.plan);
+    let again = args.clone();
+    let reader = move || match &again.config {
+        Some(_) => settings(again.clone()).map_err(|e| e.to_string()),
+        None => Err("there is no configuration file to read again: record was started without --config".into()),
+    };
     let settings = settings(args)?;
     let plan = record::memory::plan(&settings).map_err(failure)?;
     if only_plan {
@@ -106,7 +111,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     tracing::debug!("memory: {}", units::size(plan.total()));
     let files = matches!(settings.from, From::Files { .. });
     let mut observer = show::observer(json, files, settings.log_interval_ns);
-    let outcome = record::run(&settings, &mut *observer).map_err(failure)?;
+    let outcome = record::run(&settings, &reader, &mut *observer).map_err(failure)?;
     drop(observer);
     for file in outcome.files.iter().filter(|f| !f.is_whole()) {
         complain(file);

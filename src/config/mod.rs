@@ -7,12 +7,14 @@
 mod api;
 mod classes;
 pub mod import;
+mod live;
 pub mod plan;
 mod settings;
 mod value;
 
 pub use api::ApiConfig;
 pub use classes::{ClassConfig, ClassSettings};
+pub use live::{Change, Changes};
 pub use settings::{From, Settings};
 pub use value::{Cutoff, Dedup, Every, Recorded, Size, SourceChoice, Span};
 

@@ -78,6 +78,11 @@ impl Caller {
         Caller { name, peer: None, address: Some(address), role, lacks }
     }
 
+    /// Whoever sent the recorder a signal.
+    pub fn signal() -> Caller {
+        Caller { name: "a signal".into(), peer: None, role: Some(Role::Control) }
+    }
+
     /// Whether it may do what takes this role; if not, status and reason.
     pub fn may(&self, what: &str, needs: Role) -> Result<(), (u16, String)> {
         let name = &self.name;

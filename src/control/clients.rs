@@ -2,13 +2,14 @@
 //! when its guard is dropped.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Queries under way, by user.
 #[derive(Clone, Debug)]
 pub struct Clients {
     under_way: Arc<Mutex<HashMap<String, usize>>>,
-    most: usize,
+    most: Arc<AtomicUsize>,
 }
 
 /// A place among the queries of a user.
@@ -21,14 +22,19 @@ pub struct Place {
 impl Clients {
     /// So many queries for each.
     pub fn new(most: usize) -> Clients {
-        Clients { under_way: Arc::default(), most }
+        Clients { under_way: Arc::default(), most: Arc::new(most.into()) }
+    }
+
+    /// So many from now on.
+    pub fn set_most(&self, most: usize) {
+        self.most.store(most, Relaxed);
     }
 
     /// A place, if the user has one left.
     pub fn enter(&self, caller: &str) -> Option<Place> {
         let mut all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         let n = all.entry(caller.to_owned()).or_insert(0);
-        if *n >= self.most {
+        if *n >= self.most.load(Relaxed) {
             return None;
         }
         *n += 1;
@@ -39,7 +45,7 @@ impl Clients {
     pub fn full(&self, caller: &str) -> String {
         format!(
             "{caller} has {} queries under way, as many as are allowed (api.queries): wait for one to end",
-            self.most
+            self.most.load(Relaxed)
         )
     }
 

@@ -9,6 +9,7 @@ use super::clients::Clients;
 use super::engine::Engine;
 use super::job::Cancel;
 use super::pool::Pool;
+use super::reload::{Asked, Refused, Reloads};
 use super::routes::router;
 use super::shared::Shared;
 use super::socket::{self, SocketError};
@@ -22,7 +23,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -78,9 +79,10 @@ impl Server {
             pool: Pool::start(QUERY_THREADS, JOBS_WAITING).map_err(io)?,
             engine: engine.into(),
             clients: Clients::new(limits.queries),
-            limits,
             rights,
             tokens: Tokens::new(&tokens),
+            limits: RwLock::new(limits),
+            reloads: Reloads::default(),
             audit,
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             brake: Brake::default(),
@@ -122,6 +124,24 @@ impl Server {
     /// What the recorder says of itself, for `/v1/status`.
     pub fn publish(&self, status: serde_json::Value) {
         *self.shared.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+
+    /// What clients may do from now on; what is under way goes on as it began.
+    pub fn set_limits(&self, limits: Limits) {
+        self.shared.clients.set_most(limits.queries);
+        *self.shared.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    /// The next reload that somebody asked for.
+    pub fn reload_asked(&self) -> Option<Asked> {
+        self.shared.reloads.next()
+    }
+
+    /// Enters in the audit log what a signal asked for, and what came of it.
+    pub fn enter_signal(&self, name: &str, refused: Option<&Refused>) {
+        let mut line = audit::Line::new(&Caller::signal(), name.to_owned());
+        (line.status, line.error) = refused.map_or((200, None), |(status, why)| (*status, Some(why.clone())));
+        self.shared.audit.enter(line);
     }
 
     /// Ends what is under way and takes the socket away.

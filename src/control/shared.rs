@@ -8,8 +8,9 @@ use super::clients::Clients;
 use super::engine::Engine;
 use super::job::Cancel;
 use super::pool::Pool;
+use super::reload::Reloads;
 use super::tokens::Tokens;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 
 /// What all requests share.
@@ -18,8 +19,10 @@ pub struct Shared {
     pub engine: Arc<Engine>,
     /// The query threads.
     pub pool: Pool,
-    /// How much is allowed.
-    pub limits: Limits,
+    /// How much is allowed now.
+    pub limits: RwLock<Limits>,
+    /// Reloads that are asked for.
+    pub reloads: Reloads,
     /// Who asks how much now.
     pub clients: Clients,
     /// The audit log.
@@ -36,4 +39,11 @@ pub struct Shared {
     pub ending: Cancel,
     /// What the recorder says of itself, at most a second old.
     pub status: Mutex<serde_json::Value>,
+}
+
+impl Shared {
+    /// How much is allowed now.
+    pub fn limits(&self) -> Limits {
+        self.limits.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }

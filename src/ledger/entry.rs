@@ -25,6 +25,11 @@ pub enum What {
         /// The configuration in force.
         config: serde_json::Value,
     },
+    /// Another configuration is in force.
+    Configuration {
+        /// As in `started`.
+        config: serde_json::Value,
+    },
     /// Recording ends in order.
     Stopped,
     /// The recorder before this one was killed; found at the next start. Its coverage ends at `alive`.

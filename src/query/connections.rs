@@ -131,9 +131,13 @@ impl Engine {
 
     fn receipts(&self, all: &mut Gathered<'_>) -> Result<(), QueryError> {
         let ledger = self.layout().ledger();
-        let started = latest(&ledger, |e| matches!(e.what, What::Started { .. }))?;
+        let started = latest(&ledger, |e| matches!(e.what, What::Started { .. } | What::Configuration { .. }))?;
         let classes: Vec<String> = match started.map(|e| e.what) {
-            Some(What::Started { config, .. }) => {
+            Some(What::Started { config, .. } | What::Configuration { config }) if config.get("ids").is_some() => {
+                let ids = config.get("ids").and_then(|i| i.as_array());
+                ids.into_iter().flatten().map(|n| n.as_str().unwrap_or("?").to_owned()).collect()
+            }
+            Some(What::Started { config, .. } | What::Configuration { config }) => {
                 let name = |c: &serde_json::Value| c.get("name").and_then(|n| n.as_str()).unwrap_or("?").to_owned();
                 config.get("classes").and_then(|c| c.as_array()).into_iter().flatten().map(name).collect()
             }

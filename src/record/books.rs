@@ -115,6 +115,11 @@ impl Books {
         }
     }
 
+    /// Another configuration is in force.
+    pub fn configuration(&mut self, now: u64, config: serde_json::Value) {
+        self.enter(now, What::Configuration { config });
+    }
+
     /// A file is done.
     pub fn file(&mut self, now: u64, file: &FileReport) {
         let path = file.path.display();

@@ -4,13 +4,15 @@
 use super::books::{Books, Counted};
 use super::capture::Capture;
 use super::detail::{Detail, Facts, Port, Times};
+use super::reload::{self, Reader};
 use super::scrape::Board;
 use super::scribe::Scribe;
 use super::signals::Signals;
 use super::workers::Workers;
 use super::{Observer, Outcome};
+use crate::class::Roster;
 use crate::config::Settings;
-use crate::control::{Load, Server};
+use crate::control::{Load, Refused, Server};
 use crate::metrics::account::{Account, SourceCounts};
 use crate::recent::Keeping;
 use crate::record::statistics::{Connections, Sample};
@@ -52,7 +54,9 @@ pub struct Running {
     pub books: Books,
     /// SIGINT, SIGTERM.
     pub signals: Signals,
-    /// What does not change.
+    /// Ids of the classes.
+    pub roster: Roster,
+    /// What it is, and what is in force.
     pub facts: Facts,
     /// Where each sample is left for a scrape.
     pub board: Arc<Board>,
@@ -61,6 +65,8 @@ pub struct Running {
 /// A recording as its control thread sees it.
 pub struct Control {
     run: Running,
+    /// In force.
+    settings: Settings,
     started: u64,
     /// The last sample of a whole second.
     second: Sample,
@@ -76,10 +82,11 @@ pub struct Control {
 
 impl Control {
     /// Takes over what was started.
-    pub fn new(run: Running) -> Control {
+    pub fn new(run: Running, settings: Settings) -> Control {
         let started = monotonic();
         let none = Sample::none(started, units::now(), run.capture.kind());
-        let mut control = Control { run, started, second: none.clone(), shown: none, files: 0, gone: 0, refused: 0 };
+        let mut control =
+            Control { run, settings, started, second: none.clone(), shown: none, files: 0, gone: 0, refused: 0 };
         // Every series is there from the start.
         control.second = control.sample();
         control.run.board.post(&control.run.facts, &control.second);
@@ -87,12 +94,12 @@ impl Control {
     }
 
     /// Until the end.
-    pub fn run(mut self, settings: &Settings, observer: &mut dyn Observer) -> Outcome {
+    pub fn run(mut self, reader: &Reader<'_>, observer: &mut dyn Observer) -> Outcome {
         let mut stopping = false;
         while !self.run.workers.ended() {
             std::thread::park_timeout(ROUND);
             let now = monotonic();
-            let over = settings.duration_ns.is_some_and(|d| now.saturating_sub(self.started) >= d);
+            let over = self.settings.duration_ns.is_some_and(|d| now.saturating_sub(self.started) >= d);
             if !stopping && (over || self.run.signals.stop()) {
                 stopping = true;
                 tracing::debug!("{}: draining", if over { "the time is over" } else { "asked to stop" });
@@ -101,6 +108,7 @@ impl Control {
             self.brake();
             self.store_events();
             if !stopping {
+                self.reloads(reader);
                 self.deaths();
             }
             if now.saturating_sub(self.second.mono_ns) >= SECOND {
@@ -114,6 +122,48 @@ impl Control {
     fn brake(&self) {
         if let Some(api) = &self.run.api {
             api.load(Load { ring: self.run.capture.ring_fill(), blocks: self.run.workers.blocks_fill() });
+        }
+    }
+
+    /// Another configuration, where somebody asks for one.
+    fn reloads(&mut self, reader: &Reader<'_>) {
+        if self.run.signals.reload() {
+            let done = self.reload(reader);
+            if let Some(api) = &self.run.api {
+                api.enter_signal("SIGHUP", done.err().as_ref());
+            }
+        }
+        while let Some(asked) = self.run.api.as_ref().and_then(Server::reload_asked) {
+            asked.done(self.reload(reader));
+        }
+    }
+
+    fn reload(&mut self, reader: &Reader<'_>) -> Result<serde_json::Value, Refused> {
+        let new = reader().map_err(|why| (422, why));
+        match new.and_then(|new| reload::apply(&mut self.run, &self.settings, new)) {
+            Ok((settings, changes)) => {
+                self.settings = settings;
+                for c in &changes.changed {
+                    tracing::info!("reload: {}: {} instead of {}", c.key, c.to, c.from);
+                }
+                for c in &changes.needs_restart {
+                    tracing::warn!("reload: {}: {} needs a restart; it is still {}", c.key, c.to, c.from);
+                }
+                if changes.changed.is_empty() {
+                    tracing::info!("reload: nothing has changed");
+                }
+                let mut config = self.settings.to_json();
+                if let Some(config) = config.as_object_mut() {
+                    config.insert("ids".into(), serde_json::json!(self.run.roster.names()));
+                }
+                self.run.books.configuration(units::now(), config);
+                self.run.board.post(&self.run.facts, &self.second);
+                Ok(serde_json::to_value(changes).unwrap_or_default())
+            }
+            Err((status, why)) => {
+                tracing::error!("reload: refused, the configuration is as it was: {why}");
+                Err((status, why))
+            }
         }
     }
 

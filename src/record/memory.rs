@@ -7,8 +7,8 @@ use crate::config::{From, Settings};
 use crate::conn::TrackerPlan;
 use crate::conn::receipt::Receipt;
 use crate::limits::{
-    BLOCK_BYTES, FILE_WINDOW_BYTES, LETTERS_PER_WORKER, PARCEL_BYTES, PARCELS_PER_WORKER, RECEIPTS_PER_LETTER,
-    SHUNT_SLOTS,
+    BLOCK_BYTES, CLASSES_MAX, FILE_WINDOW_BYTES, LETTERS_PER_WORKER, PARCEL_BYTES, PARCELS_PER_WORKER,
+    RECEIPTS_PER_LETTER, SHUNT_SLOTS,
 };
 use crate::metrics::latency::Histogram;
 use crate::metrics::tallies::Tallies;
@@ -57,8 +57,8 @@ fn live_plan(settings: &Settings) -> LivePlan {
 }
 
 /// Counters and histograms of a worker.
-fn tallies(settings: &Settings, ports: usize) -> usize {
-    Tallies::bytes(ports, settings.classes.len()) + 2 * Histogram::BYTES
+fn tallies(ports: usize) -> usize {
+    Tallies::bytes(ports, CLASSES_MAX) + 2 * Histogram::BYTES
 }
 
 /// All memory of a recording with these settings, by part.
@@ -93,7 +93,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
         plan.add("handed over", workers * PARCELS_PER_WORKER, "parcels", PARCEL_BYTES);
     }
     plan.add("duplicates", workers, "tables", Dedup::BYTES);
-    plan.add("tallies", workers, "tables", tallies(settings, ports));
+    plan.add("tallies", workers, "tables", tallies(ports));
     plan.add("blocks", workers * sizes.blocks, "blocks", BLOCK_BYTES);
     if settings.memory > 0 {
         plan.add_bytes("recent packets", settings.memory);

@@ -8,6 +8,7 @@ mod control;
 pub mod detail;
 mod error;
 pub mod memory;
+mod reload;
 pub mod scrape;
 mod scribe;
 mod signals;
@@ -16,6 +17,7 @@ mod threads;
 mod workers;
 
 pub use error::RecordError;
+pub use reload::Reader;
 
 use crate::config::{From, Settings, SourceChoice};
 use crate::conn::shunt::{NoShunt, Shunt};
@@ -78,14 +80,14 @@ impl Outcome {
     }
 }
 
-/// Records until the files end, the time is over, or a signal comes.
-pub fn run(settings: &Settings, observer: &mut dyn Observer) -> Result<Outcome, RecordError> {
+/// Records until the files end, the time is over, or a signal comes. `reader`: where a reload finds new settings.
+pub fn run(settings: &Settings, reader: &Reader<'_>, observer: &mut dyn Observer) -> Result<Outcome, RecordError> {
     match &settings.from {
         From::Files { paths, pace } => {
             let source = FileSource::open(paths, *pace)?;
             let progress = source.progress();
             let start = Start::new(settings, Sizes::files(settings))?;
-            start.run(vec![(source, NoShunt)], Capture::Files(progress), observer)
+            start.run(vec![(source, NoShunt)], Capture::Files(progress), reader, observer)
         }
         From::Interfaces { .. } => {
             let survey = survey(settings)?;
@@ -109,7 +111,7 @@ pub fn run(settings: &Settings, observer: &mut dyn Observer) -> Result<Outcome, 
                 tracing::info!("{note}");
             }
             let sources = std::mem::take(&mut live.workers);
-            start.run(sources, Capture::Live(Box::new(live)), observer)
+            start.run(sources, Capture::Live(Box::new(live)), reader, observer)
         }
     }
 }
@@ -143,6 +145,7 @@ impl<'a> Start<'a> {
         self,
         sources: Vec<(Src, K)>,
         capture: Capture,
+        reader: &Reader<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, RecordError>
     where
@@ -166,7 +169,7 @@ impl<'a> Start<'a> {
         let serve = |e: Endpoint| e.serve(move || shown.page());
         // Until the account is closed.
         let _server = endpoint.map(serve).transpose().map_err(RecordError::system("the metrics' threads"))?;
-        let facts = facts(settings, &common.sizes, kind, capture.shunt_slots());
+        let facts = facts(settings, &common, kind, capture.shunt_slots());
         let engine = Engine::new(store.live(), recent.as_ref().map(|r| r.recent().clone()));
         let api = Server::start(&settings.api, &settings.api_access, engine, settings.api_limits.clone())?;
         let running = Running {
@@ -180,19 +183,21 @@ impl<'a> Start<'a> {
             store_events,
             books,
             signals,
+            roster: common.roster,
             facts,
             board,
         };
-        Ok(Control::new(running).run(settings, observer))
+        Ok(Control::new(running, settings.clone()).run(reader, observer))
     }
 }
 
-fn facts(settings: &Settings, sizes: &Sizes, source: &'static str, shunt_slots: u64) -> Facts {
+fn facts(settings: &Settings, common: &Common<'_>, source: &'static str, shunt_slots: u64) -> Facts {
+    let sizes = &common.sizes;
     let workers = sizes.workers as u64;
     Facts {
         source,
         started: units::now(),
-        classes: settings.classes.iter().map(|c| (c.name.clone(), c.keep.disk)).collect(),
+        classes: reload::class_facts(&common.roster, settings),
         budget: settings.disk,
         connections: [sizes.tracker.connections_v4, sizes.tracker.connections_v6].map(|n| n as u64 * workers),
         shunt_slots,

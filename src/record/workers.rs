@@ -4,12 +4,12 @@
 use super::detail::WorkerDetail;
 use super::memory::Sizes;
 use super::{RecordError, threads};
-use crate::class::{Class, ClassSet};
-use crate::config::Settings;
+use crate::class::{Class, ClassSet, Roster};
+use crate::config::{ClassSettings, Settings};
 use crate::conn::shunt::Shunt;
 use crate::conn::{Secret, Tracker, TrackerStats};
 use crate::index::Indexer;
-use crate::limits::SYNC_NS;
+use crate::limits::{CLASSES_MAX, SYNC_NS};
 use crate::memory::near;
 use crate::metrics::account::{Dropped, StoreCounts, WorkerCounts};
 use crate::metrics::latency::Distribution;
@@ -17,7 +17,7 @@ use crate::metrics::publish::sum;
 use crate::metrics::tallies::{Row, Tallies};
 use crate::packet::Parser;
 use crate::recent::Recent;
-use crate::source::Source;
+use crate::source::{Interface, Source};
 use crate::steer::Steering;
 use crate::store::event::StoreEvent;
 use crate::store::{Options, Store};
@@ -41,22 +41,16 @@ pub struct Common<'a> {
     /// The parser, whose seed the kernel's programs share.
     pub parser: Parser,
     secret: Secret,
+    /// Ids of the classes.
+    pub roster: Roster,
     classes: Vec<Class>,
 }
 
 impl<'a> Common<'a> {
     /// Draws the secrets and compiles the filters once, so that an error shows before anything is touched.
     pub fn new(settings: &'a Settings, sizes: Sizes) -> Result<Common<'a>, RecordError> {
-        let classes: Vec<Class> = settings
-            .classes
-            .iter()
-            .map(|c| Class {
-                name: c.name.clone(),
-                filter: c.filter.clone().unwrap_or_default(),
-                precedence: c.precedence,
-                policy: c.policy.clone(),
-            })
-            .collect();
+        let classes = classes(settings);
+        let roster = Roster::default().with(classes.iter().map(|c| c.name.as_str()))?;
         ClassSet::new(classes.clone())?;
         Filters::new(settings.filter.as_deref(), &[])?;
         let mut secret = Secret::default();
@@ -69,6 +63,7 @@ impl<'a> Common<'a> {
             sizes,
             parser: Parser::new(u64::from_le_bytes(seed), settings.vlan_in_key),
             secret,
+            roster,
             classes,
         })
     }
@@ -97,6 +92,17 @@ impl<'a> Common<'a> {
     }
 }
 
+/// The classes as workers know them.
+pub fn classes(settings: &Settings) -> Vec<Class> {
+    let one = |c: &ClassSettings| Class {
+        name: c.name.clone(),
+        filter: c.filter.clone().unwrap_or_default(),
+        precedence: c.precedence,
+        policy: c.policy.clone(),
+    };
+    settings.classes.iter().map(one).collect()
+}
+
 fn random(bytes: &mut [u8]) -> std::io::Result<()> {
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, bytes)
 }
@@ -105,6 +111,8 @@ fn random(bytes: &mut [u8]) -> std::io::Result<()> {
 pub struct Workers {
     lines: Vec<Arc<Line>>,
     posts: Vec<Arc<Post>>,
+    /// Interfaces that were there at the start.
+    interfaces: Vec<Interface>,
     threads: Vec<JoinHandle<Result<(), String>>>,
 }
 
@@ -141,6 +149,7 @@ impl Workers {
         let exchange = Exchange::new(sources.len());
         let mut made = Vec::with_capacity(sources.len());
         let (mut lines, mut posts) = (Vec::new(), Vec::new());
+        let interfaces = sources.iter().flat_map(|(s, _)| s.interfaces().to_vec()).collect();
         let cpus = threads::cpus(sources.len(), &common.settings.worker_cpus);
         for ((n, (source, shunt)), cpu) in sources.into_iter().enumerate().zip(&cpus) {
             let classes = ClassSet::new(common.classes.clone())?;
@@ -153,7 +162,7 @@ impl Workers {
             let handoff = Handoff::new(&exchange, n);
             // A file's interfaces are not known before it is read: one row for all of them.
             let interfaces = if source.patient() { 1 } else { source.interfaces().len() };
-            let tallies = Arc::new(Tallies::new(interfaces, common.classes.len()));
+            let tallies = Arc::new(Tallies::new(interfaces, CLASSES_MAX));
             let line = Line { tallies: tallies.clone(), durable_ns: sink.durable_ns(), ..Line::default() };
             let dedup = near(*cpu, || Dedup::new(common.settings.dedup_ns, common.secret));
             let step = Step::new(common.parser, tracker, shunt, sink, filters, dedup, handoff, tallies);
@@ -174,7 +183,7 @@ impl Workers {
             });
             threads.push(started.map_err(RecordError::system("a worker's thread"))?);
         }
-        Ok(Workers { lines, posts, threads })
+        Ok(Workers { lines, posts, interfaces, threads })
     }
 
     /// Tells all of them to stop receiving.
@@ -195,6 +204,16 @@ impl Workers {
     /// What tells them what to do.
     pub fn steering(&self, parser: Parser) -> Steering {
         Steering::new(self.lines.clone(), parser)
+    }
+
+    /// The interfaces of all of them at the start; none for files.
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.lines.len()
     }
 
     /// The receipts on their way.

@@ -82,13 +82,13 @@ impl Steering {
         Ok(())
     }
 
-    /// Puts rules in force in each worker, which `make` makes for it by its number; in force when this returns. The error names the
+    /// Puts rules in force, one for each worker in their order; in force when this returns. The error names the
     /// worker that did not answer: those before it have the new ones.
-    pub fn rules(&self, mut make: impl FnMut(usize) -> Rules) -> Result<(), SteerError> {
+    pub fn rules(&self, rules: impl IntoIterator<Item = Rules>) -> Result<(), SteerError> {
         let mut number = self.workers.boxes.lock().unwrap_or_else(PoisonError::into_inner);
-        for n in 0..self.workers.lines.len() {
+        for (n, rules) in rules.into_iter().enumerate().take(self.workers.lines.len()) {
             *number += 1;
-            self.post(n, *number, Errand::Rules(Box::new(make(n))))?;
+            self.post(n, *number, Errand::Rules(Box::new(rules)))?;
             // What the worker had is freed here.
             drop(self.back(n, *number)?);
         }

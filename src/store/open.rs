@@ -120,6 +120,7 @@ impl Identity {
 pub struct Store {
     layout: Layout,
     supply: Arc<Supply>,
+    workers: usize,
     running: Running,
     _lock: Lock,
 }
@@ -147,7 +148,7 @@ impl Store {
                 return Err(StoreError::ClassName { name: name.clone() });
             }
         }
-        let spares = options.workers + 1;
+        let (workers, spares) = (options.workers, options.workers + 1);
         let keep = Retention { total: options.budget, classes: options.classes };
         let sizes = Sizes::new(options.segment_bytes, &keep, options.workers, spares)?;
         for dir in [layout.open(), layout.ledger(), layout.receipts(), layout.held()] {
@@ -169,12 +170,33 @@ impl Store {
         };
         let running = Running::start(plan, supply.clone(), catalog, found.sealed, options.index, options.on_event)
             .map_err(at(path))?;
-        Ok(Store { layout, supply, running, _lock: lock })
+        Ok(Store { layout, supply, workers, running, _lock: lock })
     }
 
     /// A writer for one worker, with so many block buffers of 1 MiB.
     pub fn writer(&self, worker: u16, blocks: usize) -> Result<Writer, StoreError> {
         Writer::new(worker, blocks, self.supply.clone()).map_err(|source| StoreError::Memory { blocks, source })
+    }
+
+    /// What is to be kept from now on, of classes by id, in segments of which length. What is too much goes within moments. Fails
+    /// where a budget holds too few segments, and changes nothing then. New classes are to be told here before any worker.
+    pub fn keep(
+        &self,
+        segment_bytes: u64,
+        total: Option<u64>,
+        of: &[(ClassId, String, Keep)],
+    ) -> Result<(), StoreError> {
+        if let Some((_, name, _)) = of.iter().find(|(_, name, _)| !layout::valid_class(name)) {
+            return Err(StoreError::ClassName { name: name.clone() });
+        }
+        let classes = of.iter().map(|(_, name, keep)| (name.clone(), *keep)).collect();
+        let keep = Retention { total, classes };
+        let sizes = Sizes::new(segment_bytes, &keep, self.workers, self.workers + 1)?;
+        for ((id, name, _), bytes) in of.iter().zip(&sizes.classes) {
+            self.supply.classes().set(*id, name, *bytes);
+        }
+        self.supply.keep(keep, sizes.made);
+        Ok(())
     }
 
     /// Paths of this store.

@@ -42,6 +42,8 @@ pub struct Rules {
     pub gone: u64,
     /// The global filter, compiled too.
     pub filters: Filters,
+    /// Within this time a copy of a frame is a duplicate, ns; `None`: never.
+    pub dedup_ns: Option<u64>,
 }
 
 /// Connections to be looked up.

@@ -95,6 +95,7 @@ impl<K: Shunt, S: Sink> Step<K, S> {
     pub fn adopt(&mut self, rules: &mut Rules, now: u64, interfaces: &[Interface]) {
         self.tracker.adopt(&mut rules.classes, rules.gone, now);
         std::mem::swap(&mut self.filters, &mut rules.filters);
+        self.dedup.set_window(rules.dedup_ns);
         // Nothing to do but for a link type that its maker did not know.
         self.known = 0;
         self.learn(interfaces);

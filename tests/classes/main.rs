@@ -2,6 +2,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod reload;
+#[path = "../api/rig.rs"]
+#[allow(dead_code)]
+mod rig;
 
 use common::{Ran, Retrotap, Seen, own};
 use serde_json::Value;

@@ -6,6 +6,7 @@ mod connections;
 mod index;
 mod losses;
 mod query;
+mod reload;
 mod status;
 
 use super::call::Call;
@@ -85,6 +86,14 @@ pub const ROWS: &[Row] = &[
         body: ASK_BYTES_MAX,
         handler: |call| Box::pin(losses::losses(call)),
         summary: "packets lost in the window, by second, cause and place",
+    },
+    Row {
+        method: "POST",
+        path: "/v1/reload",
+        role: Role::Control,
+        body: 2,
+        handler: |call| Box::pin(reload::reload(call)),
+        summary: "reads the configuration's file again and puts in force what can change while recording",
     },
     Row {
         method: "GET",

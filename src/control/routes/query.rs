@@ -44,7 +44,8 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
         let why = shared.clients.full(&call.caller.name);
         return call.refuse((429, why));
     };
-    let (cancel, ending, bytes) = (Cancel::default(), shared.ending.clone(), shared.limits.bytes);
+    let limits = shared.limits();
+    let (cancel, ending, bytes) = (Cancel::default(), shared.ending.clone(), limits.bytes);
     let (to, mut from) = channel(CHUNKS_WAITING);
     let guard = CancelOnDrop::new(cancel.clone());
     let (engine, enter) = (shared.engine.clone(), call.later());
@@ -68,7 +69,7 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
         });
         spawned.is_ok()
     } else {
-        let measure = Measure::new(cancel, ending, Some(shared.limits.time_ns), shared.brake.clone());
+        let measure = Measure::new(cancel, ending, Some(limits.time_ns), shared.brake.clone());
         let job = Job { query, form: packets.then_some(form), bytes, measure, to };
         shared.pool.run(move || {
             let (answer, sent) = job.run(&engine);

@@ -1,0 +1,62 @@
+//! Another configuration while recording: read anew, checked as at a start, then put in force part by part, without a packet lost. Owns
+//! the order: first the store learns of new classes, then the workers, then who shows and answers. What is refused leaves all as it was.
+//! Done on the control thread.
+
+use super::control::Running;
+use super::{budgets, workers};
+use crate::config::{Changes, Settings};
+use crate::conn::expressible;
+use crate::control::Refused;
+use crate::worker::filter::Filters;
+use crate::worker::mailbox::Rules;
+
+/// Where settings come from when they are asked for again: the file, and the options of the command line over it.
+pub type Reader<'a> = dyn Fn() -> Result<Settings, String> + 'a;
+
+/// Why nothing was changed.
+fn wrong(why: impl ToString) -> Refused {
+    (422, why.to_string())
+}
+
+/// Puts `new` in force, as far as that is possible while recording. Returns what is in force now and what changed.
+pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settings, Changes), Refused> {
+    let (settings, changes) = old.adopt(new);
+    if let Some(why) = budgets::too_large(&settings).into_iter().next() {
+        return Err(wrong(why));
+    }
+    let classes = workers::classes(&settings);
+    let roster = run.roster.with(classes.iter().map(|c| c.name.as_str())).map_err(wrong)?;
+    let set = || roster.set(&classes);
+    let filters = || Filters::new(settings.filter.as_deref(), run.workers.interfaces());
+    // All that can be wrong, before anything is changed.
+    expressible(&set().map_err(wrong)?).map_err(wrong)?;
+    filters().map_err(wrong)?;
+    let made: Result<Vec<Rules>, Refused> = (0..run.workers.count())
+        .map(|_| {
+            let mut classes = set().map_err(wrong)?;
+            run.workers.interfaces().iter().for_each(|i| classes.prepare(i.link_type));
+            Ok(Rules { classes, gone: roster.gone(), filters: filters().map_err(wrong)?, dedup_ns: settings.dedup_ns })
+        })
+        .collect();
+    let made = made?;
+    let id = |name: &str| roster.id(name).unwrap_or_default();
+    let keep: Vec<_> = settings.classes.iter().map(|c| (id(&c.name), c.name.clone(), c.keep)).collect();
+    run.store.keep(settings.segment_bytes, settings.disk, &keep).map_err(wrong)?;
+    let told = run.steering.rules(made);
+    run.roster = roster;
+    run.facts.classes = class_facts(&run.roster, &settings);
+    run.facts.budget = settings.disk;
+    if let Some(api) = &run.api {
+        api.set_limits(settings.api_limits.clone());
+    }
+    told.map_err(|e| {
+        (500, format!("{e}: workers before it have the new classes, it and those after it the old ones"))
+    })?;
+    Ok((settings, changes))
+}
+
+/// The classes by id, each with its disk budget; those that are gone have none.
+pub fn class_facts(roster: &crate::class::Roster, settings: &Settings) -> Vec<(String, Option<u64>)> {
+    let budget = |name: &String| settings.classes.iter().find(|c| c.name == *name).and_then(|c| c.keep.disk);
+    roster.names().iter().map(|name| (name.clone(), budget(name))).collect()
+}
