@@ -42,7 +42,6 @@ impl At {
         }
     }
 
-    #[allow(dead_code, reason = "status and its kin come next")]
     /// The recorder, for what only it can tell or do.
     pub fn recorder(&self) -> Result<Client, Failure> {
         if let (None, Some(store)) = (&self.api, &self.store) {

@@ -1,9 +1,9 @@
 //! `retrotap reload`: asks a running recorder to read its configuration again, and says what came of it.
 
+use super::api::{At, refused};
 use super::{Exit, Failure, say, show};
-use crate::control::{Client, ClientError, SOCKET};
+use crate::control::ClientError;
 use std::io::Write;
-use std::path::PathBuf;
 
 /// What `reload` takes.
 #[derive(Debug, clap::Args)]
@@ -13,12 +13,8 @@ use std::path::PathBuf;
 Classes, filters, cutoffs, timeouts, budgets, dedup and the limits of the API change at once, also for connections that
 run; what needs a restart is named. What is wrong is refused, and all stays as it was. SIGHUP does the same.")]
 pub struct Args {
-    /// The store that is recorded into
-    #[arg(long, value_name = "DIR", env = "RETROTAP_STORE")]
-    pub store: PathBuf,
-    /// The recorder's socket [default: api.sock in the store]
-    #[arg(long, value_name = "PATH")]
-    pub api: Option<PathBuf>,
+    #[command(flatten)]
+    pub at: At,
     /// As one JSON object
     #[arg(long)]
     pub json: bool,
@@ -26,14 +22,10 @@ pub struct Args {
 
 /// Asks.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let socket = args.api.unwrap_or(args.store.join(SOCKET));
-    let client = Client::connect(&socket).map_err(Failure::cannot)?;
-    let Some(client) = client else {
-        return Err(Failure::cannot(format!("{}: nobody records here", socket.display())));
-    };
+    let mut client = args.at.recorder()?;
     let done = client.post_json("/v1/reload", &serde_json::json!({})).map_err(|e| match e {
         ClientError::Refused(422, why) => Failure::usage(format!("refused, all is as it was: {why}")),
-        e => Failure::cannot(e),
+        e => refused(e),
     })?;
     if args.json {
         show::json_line(&done);

@@ -51,7 +51,7 @@ impl Settings {
             "connections_ipv4": self.connections.first(), "connections_ipv6": self.connections.get(1),
             "metrics": self.metrics.as_ref().map(|m| format!("{m:?}")), "duration_ns": self.duration_ns,
             "log_interval_ns": self.log_interval_ns, "memory": self.memory,
-            "api": { "socket": format!("{:?}", self.api) },
+            "api": { "socket": format!("{:?}", self.api), "access": format!("{:?}", self.api_access) },
         })
     }
 

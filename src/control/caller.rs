@@ -80,7 +80,7 @@ impl Caller {
 
     /// Whoever sent the recorder a signal.
     pub fn signal() -> Caller {
-        Caller { name: "a signal".into(), peer: None, role: Some(Role::Control) }
+        Caller { name: "a signal".into(), peer: None, address: None, role: Some(Role::Control), lacks: None }
     }
 
     /// Whether it may do what takes this role; if not, status and reason.

@@ -29,10 +29,10 @@ pub async fn connections(mut call: Call) -> Response<Body> {
     };
     let (cancel, ending) = (Cancel::default(), shared.ending.clone());
     let guard = CancelOnDrop::new(cancel.clone());
-    let measure = Measure::new(cancel, ending, Some(shared.limits.time_ns), shared.brake.clone());
+    let limits = shared.limits();
+    let measure = Measure::new(cancel, ending, Some(limits.time_ns), shared.brake.clone());
     let (to, mut from) = channel(CHUNKS_WAITING);
-    let listing =
-        Listing { query, sort: ask.sort.unwrap_or_default(), top: ask.top, measure, most: shared.limits.bytes, to };
+    let listing = Listing { query, sort: ask.sort.unwrap_or_default(), top: ask.top, measure, most: limits.bytes, to };
     let (engine, ended) = (shared.engine.clone(), call.later());
     let begun = shared.pool.run(move || {
         let (answer, sent) = listing.run(&engine);
