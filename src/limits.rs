@@ -246,6 +246,8 @@ pub const NIDS_TELL_NS: u64 = 10_000_000_000;
 pub const NIDS_PATIENCE_NS: u64 = 120_000_000_000;
 /// A packet can be read this long after its arrival: its block is closed and written.
 pub const NIDS_SETTLE_NS: u64 = 250_000_000;
+/// A Zeek that says nothing for this long is asked whether it is there; twice as long, and it is not.
+pub const NIDS_SILENT_NS: u64 = 20_000_000_000;
 /// A connection that is not found is looked for again for this long.
 pub const NIDS_FIND_NS: u64 = 3_000_000_000;
 /// What holds may take together where nobody has said otherwise.

@@ -2,7 +2,7 @@
 
 use super::{Exit, Failure, say, show};
 use crate::control::SOCKET;
-use crate::nids::{Counts, Daemon, Event, Events, Feed, Hub, Listener, Rules, Stop, Tail};
+use crate::nids::{Answers, Counts, Daemon, Event, Events, Feed, Hub, Listener, Rules, Stop, Tail, Zeek};
 use crate::units;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::Write;
@@ -20,6 +20,8 @@ pub struct Args {
 enum Nids {
     /// Act on the alerts of a Suricata: its EVE JSON through a Unix socket, or from a file
     Suricata(Suricata),
+    /// Act on the notices of a Zeek, and on its scripts' requests for packets: its WebSocket API and the package in integrations/zeek
+    Zeek(ZeekArgs),
     /// Check a file of rules without starting anything
     Check(Check),
 }
@@ -72,6 +74,23 @@ struct Suricata {
     feed_output: Option<PathBuf>,
 }
 
+const ZEEK_EXAMPLES: &str = "Examples:
+  retrotap nids zeek --rules /etc/retrotap-nids.toml
+  retrotap export nids-20261121T145502-10.1.2.3 -w - | zeek -r -
+
+integrations/zeek/README.md says how Zeek is set up.";
+
+/// What `nids zeek` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = ZEEK_EXAMPLES, after_long_help = format!("{ZEEK_EXAMPLES}\n\n{}", super::AFTER_HELP))]
+struct ZeekArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Zeek's WebSocket API
+    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:27759/v1/messages/json")]
+    connect: String,
+}
+
 /// What `nids check` takes.
 #[derive(Debug, clap::Args)]
 struct Check {
@@ -84,6 +103,7 @@ struct Check {
 pub fn run(args: Args) -> Result<Exit, Failure> {
     match args.nids {
         Nids::Suricata(args) => suricata(args),
+        Nids::Zeek(args) => zeek(args),
         Nids::Check(args) => {
             let rules = Rules::load(&args.file).map_err(Failure::usage)?;
             let names: Vec<&str> = rules.rules.iter().map(|r| r.name.as_str()).collect();
@@ -105,7 +125,7 @@ fn suricata(args: Suricata) -> Result<Exit, Failure> {
         }
         None => None,
     };
-    let hub = common.hub(feed)?;
+    let hub = common.hub(feed, common.events())?;
     if let Some(listener) = &listener {
         listener.run(&hub);
     }
@@ -115,8 +135,20 @@ fn suricata(args: Suricata) -> Result<Exit, Failure> {
     Ok(end(hub))
 }
 
+fn zeek(args: ZeekArgs) -> Result<Exit, Failure> {
+    let (answers, from) = Answers::new(args.common.events());
+    let zeek = Zeek::new(&args.connect, from).map_err(Failure::usage)?;
+    let hub = args.common.hub(None, Arc::new(answers))?;
+    zeek.run(&hub);
+    Ok(end(hub))
+}
+
 impl Common {
-    fn hub(&self, feed: Option<Feed>) -> Result<Hub, Failure> {
+    fn events(&self) -> Arc<dyn Events> {
+        if self.json { Arc::new(Json) } else { Arc::new(Lines) }
+    }
+
+    fn hub(&self, feed: Option<Feed>, events: Arc<dyn Events>) -> Result<Hub, Failure> {
         let rules = Rules::load(&self.rules).map_err(Failure::usage)?;
         if rules.feed_back() && feed.is_none() {
             return Err(Failure::usage(
@@ -135,7 +167,6 @@ impl Common {
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, stop.0.clone()).map_err(Failure::cannot)?;
         }
-        let events: Arc<dyn Events> = if self.json { Arc::new(Json) } else { Arc::new(Lines) };
         Hub::start(rules, daemon, feed, events, stop).map_err(Failure::cannot)
     }
 }

@@ -76,14 +76,14 @@ impl Daemon {
         let held = Held::open(&self.store).map_err(refused)?;
         let who = Who::me();
         let text = |s: &_| crate::query::text(s).trim_end().to_owned();
-        let names = std::iter::once(name.to_owned()).chain((2..10).map(|n| format!("{name}-{n}")));
+        let names = std::iter::once(name.to_owned()).chain((2..100).map(|n| format!("{name}-{n}")));
         for name in names {
             match held.hold(&query, &name, Why { reason, who: &who, about: Some(about) }, text) {
                 Err(HoldError::Exists(_)) => {}
                 done => return done.map(|(hold, _)| hold).map_err(refused),
             }
         }
-        Err(Refusal::No(format!("there are ten holds {name} already")))
+        Err(Refusal::No(format!("there are a hundred holds {name} already")))
     }
 
     /// Where a hold's packets are.

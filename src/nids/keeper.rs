@@ -10,6 +10,7 @@ use crate::hold::Hold;
 use crate::limits::{NIDS_FIND_NS, NIDS_SETTLE_NS};
 use crate::query::priority;
 use crate::units;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -47,7 +48,7 @@ impl Keeper {
         let conn = a.conn.as_ref()?;
         let begun = Instant::now();
         let since = a.began.unwrap_or(a.time.saturating_sub(HOUR)).saturating_sub(SECOND);
-        let name = name(order, "");
+        let name = name(order, None);
         let done = loop {
             let ways = [Some(Wanted::Conn(conn.clone())), a.community.clone().map(Wanted::Community)];
             let mut done = Err(Refusal::Nothing);
@@ -70,7 +71,7 @@ impl Keeper {
         let Some(address) = order.offender else { return };
         let begun = Instant::now();
         let since = order.alert.time.saturating_sub(history);
-        let name = name(order, &format!("-{address}"));
+        let name = name(order, Some(address));
         let done = self.hold(order, &Wanted::Host(address), since, &name);
         self.told("hold_offender", order, address.to_string(), begun, done, Deed::HoldOffender(address));
     }
@@ -136,13 +137,15 @@ fn settle(order: &Order) {
     }
 }
 
-/// `nids-20261121T145502-1-2024897-1217342323`: what a folder may be called.
-fn name(order: &Order, more: &str) -> String {
+/// `nids-20261121T145502-1-2024897-1217342323`, or `nids-20261121T145502-10.1.2.3`: what a folder may be called, with room for a number behind
+/// it.
+fn name(order: &Order, host: Option<IpAddr>) -> String {
     let a = &order.alert;
     let time: String = units::time(a.time).chars().take(19).filter(|c| !matches!(c, '-' | ':')).collect();
-    let mut name = format!("nids-{time}-{}-{}{more}", a.what(), a.flow);
-    name = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '-' }).collect();
-    // Room for a number behind it.
-    name.truncate(60);
-    name
+    let short = |text: &str, most: usize| text.chars().take(most).collect::<String>();
+    let name = match host {
+        Some(host) => format!("nids-{time}-{host}"),
+        None => format!("nids-{time}-{}-{}", short(&a.what(), 18), short(&a.flow, 20)),
+    };
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect()
 }

@@ -24,6 +24,7 @@ mod rules;
 mod suricata;
 mod tail;
 mod values;
+mod zeek;
 
 pub use alert::Alert;
 pub use daemon::Daemon;
@@ -33,6 +34,7 @@ pub use listen::{ListenError, Listener};
 pub use rules::{Rules, RulesError};
 pub use suricata::Feed;
 pub use tail::Tail;
+pub use zeek::{Answers, Zeek};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -5,6 +5,7 @@ use crate::rig::PATIENCE;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Child;
@@ -25,7 +26,9 @@ impl Coupling {
         let coupling =
             Coupling::start(r, rules, &[&["suricata", "--listen", &socket.to_string_lossy()], more].concat());
         let start = Instant::now();
-        while !socket.exists() {
+        // Its rights are set when it listens.
+        let listens = || socket.metadata().is_ok_and(|m| m.permissions().mode() & 0o777 == 0o660);
+        while !listens() {
             assert!(start.elapsed() < PATIENCE, "no socket: {}", coupling.log());
             std::thread::sleep(Duration::from_millis(5));
         }

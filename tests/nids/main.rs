@@ -10,6 +10,7 @@ mod net;
 #[path = "../api/rig.rs"]
 mod rig;
 mod suricata;
+mod zeek;
 
 use common::{Retrotap, libpcap};
 use coupling::{Coupling, eve};
