@@ -27,7 +27,7 @@ enum Nids {
 }
 
 const EXAMPLES: &str = "Examples:
-  retrotap nids suricata --listen /run/retrotap/eve.sock --rules /etc/retrotap-nids.toml
+  retrotap nids suricata --listen /run/retrotap-nids/eve.sock --rules /etc/retrotap-nids.toml
   retrotap nids suricata --follow /var/log/suricata/eve.json --rules /etc/retrotap-nids.toml --json
   retrotap nids check /etc/retrotap-nids.toml
 

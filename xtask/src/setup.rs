@@ -71,7 +71,7 @@ const NEEDS: &[Need] = &[
         ..need(Program("valgrind"), "valgrind", Scope::Test, "bench step counts instructions with it")
     },
     need(Program("clang-format"), "clang-format", Scope::Test, "the format of ebpf/"),
-    Need { optional: true, ..need(Program("suricata"), "suricata", Scope::Test, "reads sealed segments") },
+    Need { optional: true, ..need(Program("suricata"), "suricata", Scope::Test, "reads segments and holds; steers") },
     Need {
         optional: true,
         ..need(Program("promtool"), "prometheus", Scope::Test, "scrapes the metrics; checks rules")
