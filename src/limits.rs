@@ -190,10 +190,20 @@ pub const INBOX_BLOCKS: usize = 256;
 pub const RUN_BYTES: usize = 64 << 20;
 /// So many neighbours become one.
 pub const RUN_FAN: usize = 8;
+/// Expressions of questions that are kept compiled.
+pub const COMPILED_MAX: usize = 1024;
+/// Entries of losses that are held for queries; of older ones the files tell.
+pub const LOSSES_HELD: usize = 16_384;
+/// Bytes of the latest receipts that are held for queries; of older ones the files tell.
+pub const RECEIPTS_HELD_BYTES: usize = 32 << 20;
 /// Packets in the rings may be this much older than those that the writer has: followers wait for them so long.
 pub const LATE_NS: u64 = 100_000_000;
 /// A chunk of an answer goes over the socket after this time, however small it is.
 pub const FIRST_CHUNK_NS: u64 = 2_000_000;
+/// An answer that memory has is made at once, on the API's own thread, if that takes no longer than this,
+pub const AT_ONCE_NS: u64 = 1_000_000;
+/// and has no more bytes than this.
+pub const AT_ONCE_BYTES: usize = 256 << 10;
 /// A follower looks for what has come this often.
 pub const FOLLOW_NS: u64 = 20_000_000;
 /// Followers at a time: each has a thread.

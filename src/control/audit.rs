@@ -2,7 +2,8 @@
 //! `STORE/audit/<day>.jsonl` by a thread of its own, so that no request waits for the disk. What the disk refuses is counted and said.
 
 use super::caller::Caller;
-use crate::limits::AUDIT_WAITING;
+use crate::limits::{AUDIT_ASK_BYTES, AUDIT_WAITING};
+use axum::body::Bytes;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -14,16 +15,17 @@ use std::time::Duration;
 /// One request.
 #[derive(Clone, Debug, Serialize)]
 pub struct Line {
-    /// When it came, RFC 3339.
-    pub time: String,
+    /// When it came, Unix ns; in the log RFC 3339.
+    #[serde(serialize_with = "rfc3339")]
+    pub time: u64,
     /// Who asked: name, role, and what the kernel says of the process.
     #[serde(flatten)]
     pub caller: Caller,
     /// `POST /v1/query`.
     pub request: String,
-    /// The body, if it was a question.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ask: Option<serde_json::Value>,
+    /// The body, if it was a question: JSON. Of a long one the log has the beginning.
+    #[serde(skip_serializing_if = "Bytes::is_empty", serialize_with = "asked")]
+    pub ask: Bytes,
     /// HTTP status.
     pub status: u16,
     /// Packets that were given out.
@@ -37,11 +39,27 @@ pub struct Line {
     pub error: Option<String>,
 }
 
+// What follows is made by the log's own thread.
+
+fn rfc3339<S: serde::Serializer>(time: &u64, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&crate::units::time(*time))
+}
+
+fn asked<S: serde::Serializer>(ask: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+    let value = match ask.get(..AUDIT_ASK_BYTES) {
+        Some(begins) if ask.len() > AUDIT_ASK_BYTES => {
+            serde_json::json!({ "length": ask.len(), "begins": String::from_utf8_lossy(begins) })
+        }
+        _ => serde_json::from_slice(ask).unwrap_or_default(),
+    };
+    value.serialize(to)
+}
+
 impl Line {
     /// Of a request that comes now.
     pub fn new(caller: &Caller, request: String) -> Line {
-        let (time, caller) = (crate::units::time(crate::units::now()), caller.clone());
-        let (ask, status, packets, bytes, took_ns, error) = (None, 0, 0, 0, 0, None);
+        let (time, caller, ask) = (crate::units::now(), caller.clone(), Bytes::new());
+        let (status, packets, bytes, took_ns, error) = (0, 0, 0, 0, None);
         Line { time, caller, request, ask, status, packets, bytes, took_ns, error }
     }
 }

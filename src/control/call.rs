@@ -7,8 +7,6 @@ use super::engine::Engine;
 use super::reply;
 use super::shared::Shared;
 use super::stream::Refusal;
-use crate::limits::AUDIT_ASK_BYTES;
-use crate::query::Summary;
 use axum::body::{Body, Bytes};
 use axum::http::{Response, StatusCode};
 use serde::Serialize;
@@ -53,13 +51,7 @@ impl Call {
     pub fn json<T: DeserializeOwned>(&mut self) -> Result<T, (u16, String)> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
         let asked = serde_json::from_slice(body).map_err(|e| (400, format!("the question is no JSON of ours: {e}")))?;
-        self.line.ask = match body.len() {
-            _ if self.body.is_empty() => None,
-            n if n <= AUDIT_ASK_BYTES => serde_json::from_slice(body).ok(),
-            n => Some(serde_json::json!({
-                "length": n, "begins": String::from_utf8_lossy(body.get(..AUDIT_ASK_BYTES).unwrap_or_default()),
-            })),
-        };
+        self.line.ask = self.body.clone();
         Ok(asked)
     }
 
@@ -104,14 +96,14 @@ impl Call {
         }
     }
 
-    /// Enters what came of a query that ends later than its handler: its answer, and the bytes that were sent.
-    pub fn later(&self) -> impl FnOnce(Result<Summary, Refusal>, u64) + Send + 'static {
+    /// Enters what came of a query that ends later than its handler: its packets, and the bytes that were sent.
+    pub fn later(&self) -> impl FnOnce(Result<u64, Refusal>, u64) + Send + 'static {
         let (mut line, audit, started) = (self.line.clone(), self.shared.audit.clone(), self.started);
         move |answer, sent| {
             line.bytes = sent;
             line.took_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
             match answer {
-                Ok(summary) => (line.status, line.packets) = (200, summary.packets),
+                Ok(packets) => (line.status, line.packets) = (200, packets),
                 Err(Refusal { status, error }) => (line.status, line.error) = (status, Some(error)),
             }
             audit.enter(line);

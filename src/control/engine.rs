@@ -1,6 +1,7 @@
 //! What the daemon answers from: its store, what it holds of it between questions, and what is in memory. Shared by the query threads;
 //! holds nothing that capture waits on.
 
+use crate::ledger::Pulse;
 use crate::query::pace::{Freely, Pace};
 use crate::query::view::View;
 use crate::query::{self, Follower, Found, PacketSink, Query, QueryError, Summary};
@@ -20,6 +21,11 @@ impl Engine {
     /// Of this store; `recent`: what of it is in memory.
     pub fn new(live: Live, recent: Option<Arc<Recent>>) -> Engine {
         Engine { held: query::Engine::new(live.layout().root()), live, recent }
+    }
+
+    /// The same with ledger and receipts in memory, whose writers beat these pulses.
+    pub fn with_books(self, ledger: &Arc<Pulse>, receipts: &Arc<Pulse>) -> Engine {
+        Engine { held: self.held.with_books(ledger, receipts), ..self }
     }
 
     /// The store.
@@ -43,10 +49,16 @@ impl Engine {
         self.held.connections(query, &self.shown(), pace)
     }
 
+    /// Answers what memory alone answers at once: on the API's thread, which must never read from the disk. `None`: ask by
+    /// [`answer`](Engine::answer).
+    pub fn at_once(&self, query: &Query, pace: &dyn Pace, out: &mut dyn PacketSink) -> Option<Summary> {
+        self.held.answer_at_hand(query, &self.shown(), pace, out).ok()
+    }
+
     /// A follower, at the beginning of its past.
     pub fn follow(&self, query: &Query) -> Result<Follower, QueryError> {
         let shown = self.shown();
-        Follower::new(query, self.live.layout(), &self.view(&shown, query, &Freely)?)
+        self.held.follow(query, &self.view(&shown, query, &Freely)?)
     }
 
     /// What has come since its last round; true: that was the last. `rest`: nothing comes any more, nothing is held back.
@@ -66,7 +78,7 @@ impl Engine {
 
     /// The end of a follower.
     pub fn finish(&self, follower: Follower) -> Result<Summary, QueryError> {
-        follower.finish(self.live.layout())
+        self.held.finish(follower)
     }
 
     fn view<'a>(&self, shown: &'a Shown, query: &Query, pace: &'a dyn Pace) -> Result<View<'a>, QueryError> {

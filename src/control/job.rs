@@ -5,12 +5,13 @@ use super::ask::Form;
 use super::brake::Brake;
 use super::engine::Engine;
 use super::stream::{Message, Refusal, Stream};
-use crate::limits::FOLLOW_NS;
-use crate::query::output::{Format, Nothing};
+use crate::limits::{AT_ONCE_BYTES, AT_ONCE_NS, FOLLOW_NS};
+use crate::query::output::{Format, Nothing, Output, Writer};
 use crate::query::pace::{Pace, Stopped};
-use crate::query::{Found, OutputError, Query, QueryError, Sort, Summary, listed};
+use crate::query::{Found, OutputError, Query, QueryError, Sort, Summary, listed, prunes, text};
 use axum::body::Bytes;
 use std::cell::Cell;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -67,6 +68,75 @@ impl Pace for Measure {
         self.stopped.get()
     }
 }
+
+/// Of an answer that is made at once, on the API's thread: it looks at a few blocks, or another thread does it.
+pub struct Brief {
+    until: Instant,
+    over: Cell<bool>,
+}
+
+impl Brief {
+    /// From now on.
+    pub fn new() -> Brief {
+        Brief { until: Instant::now() + Duration::from_nanos(AT_ONCE_NS), over: Cell::new(false) }
+    }
+}
+
+impl Pace for Brief {
+    fn go_on(&self) -> bool {
+        self.over.set(self.over.get() || Instant::now() >= self.until);
+        !self.over.get()
+    }
+
+    fn stopped(&self) -> Option<Stopped> {
+        self.over.get().then_some(Stopped::NotAtHand)
+    }
+}
+
+/// Answers at once, if memory has the answer and it is small. `None`: it takes a query thread.
+pub fn at_once(engine: &Engine, query: &Query, form: Option<Form>, bytes: u64) -> Option<(Bytes, Summary)> {
+    // What memory finds by an index; the rest is a look at all of it.
+    let found = query.memory_only && !query.any_layer && !query.full_scan;
+    if !found || query.conn.is_none() && query.community.is_none() && !prunes(&query.filter) {
+        return None;
+    }
+    let pace = Brief::new();
+    let Some(form) = form else {
+        let summary = engine.at_once(query, &pace, &mut Nothing)?;
+        return Some((Bytes::new(), summary));
+    };
+    let most = usize::try_from(bytes).unwrap_or(usize::MAX).min(AT_ONCE_BYTES);
+    let mut writer = Writer::new(Small { bytes: Vec::new(), most }, "the socket", form.into());
+    let summary = engine.at_once(query, &pace, &mut writer)?;
+    let small = writer.finish(text(&summary).trim_end()).ok()?;
+    Some((small.bytes.into(), summary))
+}
+
+/// An answer in one piece.
+struct Small {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl Write for Small {
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + more.len() > self.most {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
+        if self.bytes.is_empty() {
+            self.bytes = more.to_vec();
+        } else {
+            self.bytes.extend_from_slice(more);
+        }
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Output for Small {}
 
 /// What is asked of a job.
 pub struct Job {

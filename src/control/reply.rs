@@ -3,6 +3,7 @@
 
 use super::job::Cancel;
 use super::stream::{Message, Refusal};
+use crate::query::Summary;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
@@ -44,28 +45,35 @@ fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(&plain).unwrap_or(HeaderValue::from_static("?"))
 }
 
-/// The answer: `first` is what came out of the query thread first, the rest comes through `more`.
-pub fn answer(kind: &'static str, first: Message, more: Receiver<Message>, cancel: CancelOnDrop) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+/// An answer in one piece.
+pub fn whole(kind: &'static str, bytes: Bytes, summary: &Summary) -> Response<Body> {
+    let mut response = Response::new(Body::from(bytes));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(SUMMARY, value(&serde_json::to_string(summary).unwrap_or_default()));
+    response
+}
+
+/// The answer: `first` is what came out of the query thread first, the rest comes through `more`.
+pub fn answer(kind: &'static str, first: Message, more: Receiver<Message>, cancel: CancelOnDrop) -> Response<Body> {
     match first {
         Message::End(bytes, summary) => {
             cancel.disarm();
-            headers.insert(SUMMARY, value(&serde_json::to_string(&summary).unwrap_or_default()));
-            *response.body_mut() = Body::from(bytes);
+            whole(kind, bytes, &summary)
         }
         Message::Failed(_, Refusal { status, error }) => {
             cancel.disarm();
-            return refuse(status, &error);
+            refuse(status, &error)
         }
         Message::Chunk(bytes) => {
-            headers.insert(header::TRAILER, HeaderValue::from_static("retrotap-summary, retrotap-error"));
             let stream = Streamed { first: Some(bytes), more, trailers: None, cancel };
-            *response.body_mut() = Body::new(stream.boxed_unsync());
+            let mut response = Response::new(Body::new(stream.boxed_unsync()));
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+            headers.insert(header::TRAILER, HeaderValue::from_static("retrotap-summary, retrotap-error"));
+            response
         }
     }
-    response
 }
 
 /// Cancels a query when the response is dropped before its end: the client has gone.

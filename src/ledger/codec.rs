@@ -76,6 +76,15 @@ impl FrameHead {
         (0..self.count).map(|_| decode(&mut rest, self.first)).collect()
     }
 
+    /// Calls `each` with every receipt of a frame that holds and where in it that begins; false: it is damaged.
+    pub fn each(&self, frame: &[u8], mut each: impl FnMut(usize, &Receipt)) -> bool {
+        let Some(mut rest) = frame.get(HEAD_BYTES + self.filter..self.len) else { return false };
+        (0..self.count).all(|_| {
+            let at = self.len - rest.len();
+            decode(&mut rest, self.first).inspect(|r| each(at, r)).is_some()
+        })
+    }
+
     /// Whether a frame that holds may have a receipt of this connection.
     pub fn may_have(&self, frame: &[u8], key: &Key) -> bool {
         let filter = frame.get(HEAD_BYTES..HEAD_BYTES + self.filter).unwrap_or_default();
@@ -177,7 +186,8 @@ fn encode(r: &Receipt, base: u64, out: &mut Vec<u8>) {
     }
 }
 
-fn decode(b: &mut &[u8], base: u64) -> Option<Receipt> {
+/// The receipt that `b` begins with; `base`: the earliest first time of its frame.
+pub fn decode(b: &mut &[u8], base: u64) -> Option<Receipt> {
     let [flags, end, class, proto, kind] = take::<5>(b)?;
     let end = match end {
         0 => End::Lasting,

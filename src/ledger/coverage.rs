@@ -49,7 +49,7 @@ pub(super) enum State {
 
 impl State {
     /// Takes in an entry; returns the interval that ends with it.
-    fn step(&mut self, e: &Entry) -> Option<(u64, u64)> {
+    pub(super) fn step(&mut self, e: &Entry) -> Option<(u64, u64)> {
         let end = |state: &mut State, at: u64| match std::mem::replace(state, State::Stopped) {
             State::Running { since, live: true, .. } => Some((since, at.max(since))),
             _ => None,
@@ -220,7 +220,7 @@ fn over(dir: &Path, days: &[(u64, PathBuf)], from: u64, to: u64) -> Result<Cover
 }
 
 /// The parts of intervals inside a window, sorted and joined where they touch.
-fn clip(mut intervals: Vec<(u64, u64)>, from: u64, to: u64) -> Vec<(u64, u64)> {
+pub(super) fn clip(mut intervals: Vec<(u64, u64)>, from: u64, to: u64) -> Vec<(u64, u64)> {
     intervals.sort_unstable();
     let mut out: Vec<(u64, u64)> = Vec::new();
     for (a, b) in intervals.into_iter().map(|(a, b)| (a.max(from), b.min(to))).filter(|(a, b)| a < b) {
@@ -233,7 +233,7 @@ fn clip(mut intervals: Vec<(u64, u64)>, from: u64, to: u64) -> Vec<(u64, u64)> {
 }
 
 /// What is left of a window between sorted intervals.
-fn gaps(recorded: &[(u64, u64)], from: u64, to: u64) -> Vec<(u64, u64)> {
+pub(super) fn gaps(recorded: &[(u64, u64)], from: u64, to: u64) -> Vec<(u64, u64)> {
     let mut at = from;
     let mut out = Vec::new();
     for (a, b) in recorded {

@@ -1,11 +1,12 @@
 //! Writing the ledger. Called by the recorder's control thread, each second and when something happens; never from a worker.
 
 use super::coverage::{self, State};
-use super::{Entry, LedgerError, What, at, days, keep_budget};
+use super::{Entry, LedgerError, Pulse, What, at, days, keep_budget};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The ledger of a store that is being recorded into.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Ledger {
     alive: File,
     /// Since when recording goes on, and from which source.
     running: Option<(u64, String)>,
+    pulse: Arc<Pulse>,
 }
 
 impl Ledger {
@@ -29,7 +31,8 @@ impl Ledger {
         let alive_before = coverage::last_alive(dir);
         let mut options = OpenOptions::new();
         let alive = options.create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
-        let mut ledger = Ledger { dir: dir.to_owned(), budget, file: None, alive, running: None };
+        let mut ledger =
+            Ledger { dir: dir.to_owned(), budget, file: None, alive, running: None, pulse: Arc::default() };
         if let State::Running { seen, .. } = last {
             let alive = alive_before.map_or(seen, |a| a.max(seen)).min(now.max(seen));
             ledger.append(now, What::Killed { alive })?;
@@ -53,7 +56,15 @@ impl Ledger {
         let path = days::alive(&self.dir);
         self.alive.write_all_at(format!("{t:020}\n").as_bytes(), 0).map_err(at(&path))?;
         // A day without events has a file too.
-        self.turn_to(days::day_of(t))
+        let turned = self.turn_to(days::day_of(t));
+        self.pulse.beat(t);
+        self.pulse.wrote();
+        turned
+    }
+
+    /// Beats after each write.
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// Makes what was written survive a power loss.
@@ -96,7 +107,11 @@ impl Ledger {
 
     pub(super) fn put(&mut self, text: &str) -> Result<(), LedgerError> {
         match &mut self.file {
-            Some((_, file)) => file.write_all(text.as_bytes()).map_err(at(&self.dir)),
+            Some((_, file)) => {
+                let written = file.write_all(text.as_bytes()).map_err(at(&self.dir));
+                self.pulse.wrote();
+                written
+            }
             None => Ok(()),
         }
     }

@@ -131,6 +131,11 @@ impl Side {
         body.get(from..from + len)
     }
 
+    /// Latest last time of the file.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
     /// Whether a receipt of the file can overlap `from..to`.
     pub fn overlaps(&self, from: u64, to: u64) -> bool {
         self.first < to && self.last >= from

@@ -7,17 +7,25 @@
 mod codec;
 mod coverage;
 mod days;
+mod digest;
 mod entry;
+mod fresh;
+mod held;
 mod journal;
 mod lookup;
+mod pulse;
 pub mod receipts;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use coverage::{Coverage, LinkDown, coverage, entries, latest, losses, only_imported};
 pub use entry::{Entry, What};
+pub use held::Held;
 pub use journal::Ledger;
+pub use pulse::Pulse;
 pub use receipts::{Receipts, ReceiptsReport, lookup};
+pub use told::{Covered, Files, LossSum, Told};
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 
 use super::codec::{self, FRAME_RECEIPTS, FrameHead, MAGIC};
 use super::lookup::{self, FrameAt, Side};
-use super::{LedgerError, at, files_of, keep_budget};
+use super::{LedgerError, Pulse, at, files_of, keep_budget};
 use crate::conn::receipt::Receipt;
 use crate::index::term::Term;
 use crate::packet::key::Key;
@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 const HOUR_NS: u64 = 3_600_000_000_000;
@@ -27,6 +28,7 @@ pub struct Receipts {
     vlan_in_key: bool,
     /// Makes side files of finished files.
     helper: Option<JoinHandle<()>>,
+    pulse: Arc<Pulse>,
 }
 
 #[derive(Debug)]
@@ -54,13 +56,18 @@ impl Receipts {
     /// Receipts in `dir`, which is made if missing.
     pub fn open(dir: &Path, budget: u64) -> Result<Receipts, LedgerError> {
         std::fs::create_dir_all(dir).map_err(at(dir))?;
-        Ok(Receipts { dir: dir.to_owned(), budget, file: None, vlan_in_key: true, helper: None })
+        Ok(Receipts { dir: dir.to_owned(), budget, file: None, vlan_in_key: true, helper: None, pulse: Arc::default() })
     }
 
     /// Whether VLAN ids tell connections apart in the receipts that come.
     pub fn vlan_in_key(mut self, vlan_in_key: bool) -> Receipts {
         self.vlan_in_key = vlan_in_key;
         self
+    }
+
+    /// Beats after each write.
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
     }
 
     /// Adds receipts; `now`: Unix ns.
@@ -75,6 +82,7 @@ impl Receipts {
                 // A part of the frame stays: the next one goes to another file.
                 self.file = None;
             }
+            self.pulse.wrote();
             written?;
         }
         Ok(())

@@ -101,7 +101,7 @@ impl Engine {
         let plan = if matches!(asked, Asked::Expression(_)) { Plan::of(text) } else { Plan::All };
         let view = self.view(query, recent, pace)?;
         super::run::known_classes(query, &view)?;
-        let (from, to) = super::run::window(query, self.layout(), &view, crate::units::now())?;
+        let (from, to) = super::run::window(query, self.means(), &view, crate::units::now())?;
         let q = Question { plan: &plan, from, to, classes: &query.classes, full_scan: false, pace };
         let mut all = Gathered { to_find: &asked, q: &q, by_key: HashMap::new(), count: 0 };
         self.receipts(&mut all)?;

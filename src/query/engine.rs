@@ -2,9 +2,13 @@
 //! line, once for all of them by the recorder; brought up to date when a directory has changed. It never writes, and takes no
 //! lock that capture takes.
 
-use super::QueryError;
+use super::judge::Compiled;
+use super::pace::{Pace, Stopped};
 use super::part::Question;
-use crate::index::{Index, Skip, read_filters};
+use super::view::View;
+use super::{Follower, PacketSink, Query, QueryError, Summary};
+use crate::index::{Index, Run, Skip, read_filters};
+use crate::ledger::{Files, Held as Books, Pulse, Told};
 use crate::store::StoreError;
 use crate::store::layout::Layout;
 use crate::store::list::{self, SegmentRef};
@@ -36,6 +40,20 @@ pub type Shelf = Arc<Vec<Arc<Sealed>>>;
 pub struct Engine {
     layout: Layout,
     held: Mutex<Held>,
+    files: Files,
+    books: Option<Books>,
+    compiled: Compiled,
+}
+
+/// What an answer is made with beside packets.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// Ledger and receipts.
+    pub told: &'a dyn Told,
+    /// Expressions that are compiled already.
+    pub compiled: &'a Compiled,
+    /// Nothing is compiled, and no file is looked at: where that would be needed the answer is an error.
+    pub at_hand: bool,
 }
 
 #[derive(Default)]
@@ -53,7 +71,51 @@ const GRAIN: Duration = Duration::from_millis(50);
 impl Engine {
     /// For the store at this path; nothing is read yet.
     pub fn new(store: &Path) -> Engine {
-        Engine { layout: Layout::new(store), held: Mutex::new(Held::default()) }
+        let layout = Layout::new(store);
+        let files = Files { ledger: layout.ledger(), receipts: layout.receipts() };
+        Engine { layout, held: Mutex::new(Held::default()), files, books: None, compiled: Compiled::default() }
+    }
+
+    /// In the recorder's own process, whose ledger and receipts beat these pulses: they are held in memory.
+    pub fn with_books(mut self, ledger: &Arc<Pulse>, receipts: &Arc<Pulse>) -> Engine {
+        self.books = Some(Books::new(self.files.clone(), ledger.clone(), receipts.clone()));
+        self
+    }
+
+    /// What answers are made with.
+    pub(super) fn means(&self) -> Means<'_> {
+        let told: &dyn Told = match &self.books {
+            Some(books) => books,
+            None => &self.files,
+        };
+        Means { told, compiled: &self.compiled, at_hand: false }
+    }
+
+    /// A follower, at the beginning of its past; `view` is only looked at for its times and classes.
+    pub fn follow(&self, query: &Query, view: &View<'_>) -> Result<Follower, QueryError> {
+        Follower::new(query, self.means(), view)
+    }
+
+    /// The end of a follower.
+    pub fn finish(&self, follower: Follower) -> Result<Summary, QueryError> {
+        follower.finish(self.means())
+    }
+
+    /// Answers what can be answered at once from memory, from what is held, and without a look at any file; an error where that is
+    /// not so, and then the same question by another way may have an answer.
+    pub fn answer_at_hand(
+        &self,
+        query: &Query,
+        recent: &[Arc<Run>],
+        pace: &dyn Pace,
+        out: &mut dyn PacketSink,
+    ) -> Result<Summary, QueryError> {
+        let stopped = QueryError::Stopped(Stopped::NotAtHand);
+        let books = self.books.as_ref().filter(|_| query.memory_only).ok_or(stopped)?;
+        let told = books.at_hand();
+        let means = Means { told: &told, compiled: &self.compiled, at_hand: true };
+        let view = View { open: Vec::new(), sealed: Shelf::default(), recent, pace };
+        super::run::answer(query, means, &view, out).map(|(summary, _)| summary)
     }
 
     /// The store's paths.

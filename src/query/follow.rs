@@ -3,7 +3,7 @@
 //! round reads what has come since the last one; from memory where it still is, from the files where the follower was slow.
 
 use super::conn::Which;
-use super::engine::Shelf;
+use super::engine::{Means, Shelf};
 use super::judge::Judge;
 use super::lang::plan::Plan;
 use super::merge::Merge;
@@ -14,7 +14,6 @@ use super::view::{View, gaps};
 use super::{Answer, PacketSink, Query, QueryError};
 use crate::packet::Parser;
 use crate::store::format::SegmentHeader;
-use crate::store::layout::Layout;
 use crate::store::reader::FoundPacket;
 use crate::units;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -64,9 +63,9 @@ struct Given {
 
 impl Follower {
     /// A follower that has read nothing; `view` is only looked at for its times and classes.
-    pub fn new(query: &Query, layout: &Layout, view: &View<'_>) -> Result<Follower, QueryError> {
+    pub(super) fn new(query: &Query, means: Means<'_>, view: &View<'_>) -> Result<Follower, QueryError> {
         known_classes(query, view)?;
-        let window = window(query, layout, view, units::now())?;
+        let window = window(query, means, view, units::now())?;
         let (mut plan, mut which) = (Plan::of(&query.filter), None);
         if let Some(conn) = &query.conn {
             plan = plan.and(conn.plan());
@@ -78,7 +77,7 @@ impl Follower {
         if query.full_scan {
             plan = Plan::All;
         }
-        let mut judge = Judge::new(&query.filter, query.any_layer, which);
+        let mut judge = Judge::new(&query.filter, query.any_layer, which, means.compiled);
         if let (false, Some(error)) = (judge.prepare(ETHERNET), judge.error())
             && !link_types(view).into_iter().any(|l| judge.prepare(l))
         {
@@ -134,14 +133,14 @@ impl Follower {
     }
 
     /// The end: what is missing from all that was given out.
-    pub fn finish(self, layout: &Layout) -> Result<Summary, QueryError> {
+    pub(super) fn finish(self, means: Means<'_>) -> Result<Summary, QueryError> {
         let Follower { given, read, window: (from, to), started, .. } = self;
         let Summary { packets, bytes, first, last, limited, late, .. } = given.summary;
         let mut summary = Summary { packets, bytes, first, last, limited, late, ..read };
         (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
         let now = units::now();
-        given.met.settle(layout, &mut summary)?;
-        from_ledger(layout, from, to.min(now), now, &mut summary)?;
+        given.met.settle(means.told, &mut summary)?;
+        from_ledger(means.told, from, to.min(now), now, &mut summary)?;
         summary.elapsed_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         Ok(summary)
     }

@@ -3,29 +3,61 @@
 
 use super::conn::{ConnMatcher, Which};
 use crate::filter::{Filter, FilterError};
+use crate::limits::COMPILED_MAX;
 use crate::packet::{What, layers};
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// LINKTYPE_ETHERNET and LINKTYPE_RAW.
 const ETHERNET: u16 = 1;
 const RAW: u16 = 101;
 
+type ByLinkType = HashMap<u16, Arc<Filter>>;
+
+/// Filters that were compiled for questions before: a question that comes often is compiled once. Shared, and bounded.
+#[derive(Clone, Default)]
+pub struct Compiled(Arc<Mutex<HashMap<String, ByLinkType>>>);
+
+impl Compiled {
+    /// Whether this text has been compiled for any link type.
+    pub fn has(&self, text: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(text)
+    }
+
+    fn get(&self, text: &str, link_type: u16) -> Result<Arc<Filter>, FilterError> {
+        let known = |all: &HashMap<String, ByLinkType>| all.get(text)?.get(&link_type).cloned();
+        if let Some(filter) = known(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(filter);
+        }
+        let made = Arc::new(Filter::compile(text, link_type)?);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= COMPILED_MAX {
+            // Rare, and cheaper than to keep account of who was asked for last.
+            all.clear();
+        }
+        all.entry(text.to_owned()).or_default().insert(link_type, made.clone());
+        Ok(made)
+    }
+}
+
 /// The question as it is put to single packets.
 pub struct Judge {
     text: String,
+    known: Compiled,
     any_layer: bool,
     conn: Option<ConnMatcher>,
-    filters: HashMap<u16, Option<Filter>>,
+    filters: HashMap<u16, Option<Arc<Filter>>>,
     error: Option<FilterError>,
     compiled: bool,
 }
 
 impl Judge {
     /// Nothing is compiled yet.
-    pub fn new(text: &str, any_layer: bool, conn: Option<Which>) -> Judge {
+    pub fn new(text: &str, any_layer: bool, conn: Option<Which>, known: &Compiled) -> Judge {
         let text = text.trim().to_owned();
         Judge {
             text,
+            known: known.clone(),
             any_layer,
             conn: conn.map(ConnMatcher::new),
             filters: HashMap::new(),
@@ -37,7 +69,7 @@ impl Judge {
     /// Compiles for a link type. An expression that does not compile matches nothing there.
     fn filter(&mut self, link_type: u16) -> Option<&Filter> {
         if !self.filters.contains_key(&link_type) {
-            let filter = match Filter::compile(&self.text, link_type) {
+            let filter = match self.known.get(&self.text, link_type) {
                 Ok(f) => {
                     self.compiled = true;
                     Some(f)
@@ -49,7 +81,7 @@ impl Judge {
             };
             self.filters.insert(link_type, filter);
         }
-        self.filters.get(&link_type)?.as_ref()
+        self.filters.get(&link_type)?.as_deref()
     }
 
     /// Whether anything can match in packets of this link type.

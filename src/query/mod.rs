@@ -32,6 +32,11 @@ pub use run::{run, run_with};
 pub use summary::{Loss, Pruning, Summary};
 pub use words::text;
 
+/// Whether an index finds what answers this expression, or everything has to be looked at.
+pub fn prunes(filter: &str) -> bool {
+    lang::plan::Plan::of(filter) != lang::plan::Plan::All
+}
+
 use crate::filter::FilterError;
 use crate::ledger::LedgerError;
 use crate::source::Interface;

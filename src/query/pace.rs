@@ -14,6 +14,8 @@ pub enum Stopped {
     Bytes,
     /// The recorder ends.
     Ending,
+    /// It takes more than what is at hand.
+    NotAtHand,
 }
 
 impl fmt::Display for Stopped {
@@ -23,6 +25,7 @@ impl fmt::Display for Stopped {
             Stopped::Time => "the query took longer than the daemon allows (api.query_time): narrow it down",
             Stopped::Bytes => "the answer is larger than the daemon allows (api.query_bytes): narrow it down",
             Stopped::Ending => "the recorder ends",
+            Stopped::NotAtHand => "the answer takes more than what is at hand",
         })
     }
 }

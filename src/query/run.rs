@@ -2,21 +2,19 @@
 //! it takes at most one processor, and at idle priority if its caller asked for that.
 
 use super::conn::Which;
-use super::engine::{Engine, Shelf};
-use super::judge::Judge;
+use super::engine::{Engine, Means, Shelf};
+use super::judge::{Compiled, Judge};
 use super::lang::plan::Plan;
 use super::merge::Merge;
 use super::output::Nothing;
-use super::pace::{Freely, Pace};
+use super::pace::{Freely, Pace, Stopped};
 use super::part::{Part, Question};
 use super::summary::{Met, Summary, from_ledger};
 use super::view::View;
 use super::{Answer, PacketSink, Query, QueryError};
 use crate::index::{Run, Skip};
-use crate::ledger::only_imported;
 use crate::packet::Parser;
 use crate::packet::key::Key;
-use crate::store::layout::Layout;
 use crate::store::list::SegmentRef;
 use crate::store::live::Unsealed;
 use crate::units;
@@ -43,7 +41,7 @@ impl Engine {
         pace: &dyn Pace,
         out: &mut dyn PacketSink,
     ) -> Result<Summary, QueryError> {
-        answer(query, self.layout(), &self.view(query, recent, pace)?, out).map(|(summary, _)| summary)
+        answer(query, self.means(), &self.view(query, recent, pace)?, out).map(|(summary, _)| summary)
     }
 
     /// The same, with the connections that the answer's packets are of.
@@ -55,7 +53,7 @@ impl Engine {
         out: &mut dyn PacketSink,
     ) -> Result<(Summary, Vec<Key>), QueryError> {
         let view = self.view(query, recent, pace)?;
-        answer(query, self.layout(), &view, out).map(|(summary, met)| (summary, met.keys()))
+        answer(query, self.means(), &view, out).map(|(summary, met)| (summary, met.keys()))
     }
 
     /// What there is now.
@@ -86,29 +84,30 @@ impl Engine {
             view.sealed = self.shelf()?;
             view.once();
         }
-        answer(query, self.layout(), &view, out).map(|(summary, _)| summary)
+        answer(query, self.means(), &view, out).map(|(summary, _)| summary)
     }
 }
 
 /// Whether libpcap takes an expression.
 pub(super) fn compiles(text: &str) -> Result<(), QueryError> {
-    let mut judge = Judge::new(text, false, None);
+    let mut judge = Judge::new(text, false, None, &Compiled::default());
     match (judge.prepare(ETHERNET), judge.error()) {
         (false, Some(error)) => Err(error.into()),
         _ => Ok(()),
     }
 }
 
-fn answer(
+/// The summary, and the connections that were met.
+pub(super) fn answer(
     query: &Query,
-    layout: &Layout,
+    means: Means<'_>,
     view: &View<'_>,
     out: &mut dyn PacketSink,
 ) -> Result<(Summary, Met), QueryError> {
     let started = Instant::now();
     let (mut summary, now) = (Summary::default(), units::now());
     known_classes(query, view)?;
-    let (from, to) = window(query, layout, view, now)?;
+    let (from, to) = window(query, means, view, now)?;
     (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
 
     let everything =
@@ -126,7 +125,10 @@ fn answer(
     }
     let question =
         Question { plan: &plan, from, to, classes: &query.classes, full_scan: query.full_scan, pace: view.pace };
-    let mut judge = Judge::new(&query.filter, query.any_layer, which);
+    if means.at_hand && !(query.filter.trim().is_empty() || means.compiled.has(query.filter.trim())) {
+        return Err(QueryError::Stopped(Stopped::NotAtHand));
+    }
+    let mut judge = Judge::new(&query.filter, query.any_layer, which, means.compiled);
     if let (false, Some(error)) = (judge.prepare(ETHERNET), judge.error()) {
         // It may be meant for what the store holds: only if it compiles for none of that it is wrong.
         let others = link_types(view);
@@ -169,10 +171,10 @@ fn answer(
     if let Some(why) = view.pace.stopped() {
         return Err(QueryError::Stopped(why));
     }
-    met.settle(layout, &mut summary)?;
-    from_ledger(layout, from, to, now, &mut summary)?;
+    met.settle(means.told, &mut summary)?;
+    from_ledger(means.told, from, to, now, &mut summary)?;
     if summary.packets == 0 && !query.any_layer && query.limit != Some(0) && plan != Plan::All {
-        summary.try_any_layer = exists_deeper(query, layout, view)?;
+        summary.try_any_layer = exists_deeper(query, means, view)?;
     }
     summary.elapsed_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     Ok((summary, met))
@@ -200,10 +202,10 @@ pub(super) fn known_classes(query: &Query, view: &View<'_>) -> Result<(), QueryE
 }
 
 /// From and to, Unix ns, the end exclusive.
-pub(super) fn window(query: &Query, layout: &Layout, view: &View<'_>, now: u64) -> Result<(u64, u64), QueryError> {
+pub(super) fn window(query: &Query, means: Means<'_>, view: &View<'_>, now: u64) -> Result<(u64, u64), QueryError> {
     let (from, to) = (query.since.unwrap_or(0), query.until.unwrap_or(u64::MAX));
     let Some(last) = query.last else { return Ok((from, to)) };
-    if !only_imported(&layout.ledger())? {
+    if !means.told.only_imported()? {
         return Ok((now.saturating_sub(last), to));
     }
     let mut newest = Summary::default();
@@ -234,7 +236,7 @@ pub(super) fn link_types(view: &View<'_>) -> Vec<u16> {
 }
 
 /// Whether the same question finds something inside tags or tunnels.
-fn exists_deeper(query: &Query, layout: &Layout, view: &View<'_>) -> Result<bool, QueryError> {
+fn exists_deeper(query: &Query, means: Means<'_>, view: &View<'_>) -> Result<bool, QueryError> {
     let deeper = Query { any_layer: true, limit: Some(1), ..query.clone() };
-    Ok(answer(&deeper, layout, view, &mut Nothing)?.0.packets > 0)
+    Ok(answer(&deeper, means, view, &mut Nothing)?.0.packets > 0)
 }

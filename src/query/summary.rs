@@ -1,11 +1,10 @@
 //! What an answer says of itself: how much it is, and what is missing from it: cut, lost, not recorded, expired, damaged. Owns the
 //! figures; made by the executor from packets, receipts and ledger, shown by the CLI.
 
-use crate::ledger::{LedgerError, What, coverage, latest, losses, only_imported, receipts};
+use crate::ledger::{LedgerError, LossSum, Told};
 use crate::packet::key::Key;
-use crate::store::layout::Layout;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 /// How the answer was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,7 +141,7 @@ impl Met {
     }
 
     /// Fills in connections and what was cut of them, from the receipts.
-    pub fn settle(&self, layout: &Layout, summary: &mut Summary) -> Result<(), LedgerError> {
+    pub fn settle(&self, told: &dyn Told, summary: &mut Summary) -> Result<(), LedgerError> {
         summary.connections = self.0.len() as u64;
         // Where VLAN ids do not tell connections apart, one receipt is of all that differ in nothing else.
         let mut untagged: HashMap<Key, (u64, u64)> = HashMap::new();
@@ -154,8 +153,7 @@ impl Met {
         let mut known = HashSet::new();
         let all = self.0.values().fold((u64::MAX, 0), |a, t| (a.0.min(t.0), a.1.max(t.1)));
         let keys: HashSet<Key> = self.0.keys().copied().collect();
-        let wanted = receipts::Wanted::Keys(&keys);
-        receipts::search(&layout.receipts(), all.0, all.1.saturating_add(1), &wanted, |r, tagged| {
+        told.receipts(all.0, all.1.saturating_add(1), &keys, &mut |r, tagged| {
             let met = if tagged { &self.0 } else { &untagged };
             if met.get(&r.key).is_some_and(|&(first, last)| r.first <= last && r.last >= first) {
                 // Those of a connection that lasts repeat what the ones before said.
@@ -178,24 +176,18 @@ impl Met {
 }
 
 /// Fills in what the ledger knows of the window.
-pub fn from_ledger(layout: &Layout, from: u64, to: u64, now: u64, summary: &mut Summary) -> Result<(), LedgerError> {
-    let dir = layout.ledger();
-    let mut lost = BTreeMap::new();
-    for e in losses(&dir, from, to)? {
-        if let What::Loss { cause, place, packets } = e.what {
-            *lost.entry((cause, place)).or_insert(0) += packets;
-        }
-    }
-    summary.lost = lost.into_iter().map(|((cause, place), packets)| Loss { cause, place, packets }).collect();
+pub fn from_ledger(told: &dyn Told, from: u64, to: u64, now: u64, summary: &mut Summary) -> Result<(), LedgerError> {
+    let loss = |LossSum { cause, place, packets }| Loss { cause, place, packets };
+    summary.lost = told.losses(from, to)?.into_iter().map(loss).collect();
     if let Some(oldest) = summary.store_first.filter(|&t| from < t)
-        && latest(&dir, |e| matches!(e.what, What::Expired { first } if first < to.min(oldest)))?.is_some()
+        && told.expired(to.min(oldest))?
     {
         summary.expired_before = Some(oldest);
     }
     // A window without ends is as long as what there is.
     let begin = if from > 0 { from } else { summary.store_first.unwrap_or(now) };
-    let c = coverage(&dir, begin, to.min(now))?;
-    if c.recorded.is_empty() && only_imported(&dir)? {
+    let c = told.covered(begin, to.min(now))?;
+    if !c.any && told.only_imported()? {
         // A store of traces: the ledger knows when they were imported, not what they cover.
         return Ok(());
     }

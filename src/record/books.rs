@@ -3,7 +3,7 @@
 
 use super::RecordError;
 use super::workers::WorkerTotals;
-use crate::ledger::{Ledger, What};
+use crate::ledger::{Ledger, Pulse, What};
 use crate::limits::ENTRIES_WAITING;
 use crate::metrics::account::SourceCounts;
 use crate::source::file::FileReport;
@@ -11,6 +11,7 @@ use crate::source::live::Event;
 use crate::store::event::{Cause, StoreEvent};
 use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What the losses of a second are told from.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +49,11 @@ impl Books {
         ledger.beat(now)?;
         let before = Counted::default();
         Ok(Books { ledger, before, waiting: VecDeque::new(), dropped: 0, told: false })
+    }
+
+    /// Beats when the ledger is written.
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        self.ledger.pulse()
     }
 
     /// Each second, and once at rest: losses since the last call, in the second that begins at `from`; a sign of life at

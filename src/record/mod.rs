@@ -163,6 +163,7 @@ impl<'a> Start<'a> {
         let receipts = Receipts::open(&layout.receipts(), RECEIPTS_BYTES)?.vlan_in_key(settings.vlan_in_key);
         let workers = Workers::start(&common, &store, sources)?;
         let steering = workers.steering(common.parser);
+        let written = receipts.pulse().clone();
         let scribe = Scribe::start(workers.posts().to_vec(), receipts)?;
         let board = Arc::new(Board::default());
         let shown = board.clone();
@@ -170,7 +171,8 @@ impl<'a> Start<'a> {
         // Until the account is closed.
         let _server = endpoint.map(serve).transpose().map_err(RecordError::system("the metrics' threads"))?;
         let facts = facts(settings, &common, kind, capture.shunt_slots());
-        let engine = Engine::new(store.live(), recent.as_ref().map(|r| r.recent().clone()));
+        let engine =
+            Engine::new(store.live(), recent.as_ref().map(|r| r.recent().clone())).with_books(books.pulse(), &written);
         let api = Server::start(&settings.api, &settings.api_access, engine, settings.api_limits.clone())?;
         let running = Running {
             api,

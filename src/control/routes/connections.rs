@@ -37,7 +37,7 @@ pub async fn connections(mut call: Call) -> Response<Body> {
     let begun = shared.pool.run(move || {
         let (answer, sent) = listing.run(&engine);
         drop(place);
-        ended(answer, sent);
+        ended(answer.map(|s| s.packets), sent);
     });
     if !begun {
         return call.refuse((503, reply::BUSY.into()));

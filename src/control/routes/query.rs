@@ -3,13 +3,14 @@
 use crate::control::Form;
 use crate::control::ask::Ask;
 use crate::control::call::Call;
-use crate::control::job::{Cancel, Following, Job, Measure};
+use crate::control::job::{self, Cancel, Following, Job, Measure};
 use crate::control::reply::{self, CancelOnDrop};
 use crate::control::stream::{Message, Refusal};
 use crate::limits::FOLLOWERS_MAX;
 use crate::query::{Summary, priority};
 use axum::body::Body;
 use axum::http::Response;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio::sync::mpsc::channel;
 
 /// Chunks of an answer that wait for a slow client, at most.
@@ -49,11 +50,27 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
     let (to, mut from) = channel(CHUNKS_WAITING);
     let guard = CancelOnDrop::new(cancel.clone());
     let (engine, enter) = (shared.engine.clone(), call.later());
-    let ended = move |answer: Result<Summary, Refusal>, sent: u64| {
+    let ended = move |answer: Result<u64, Refusal>, sent: u64| {
         drop(place);
         enter(answer, sent);
     };
     let form = ask.format;
+    if !ask.follow && !shared.brake.on() {
+        let at_once = || job::at_once(&engine, &query, packets.then_some(form), bytes);
+        // A query that panics is a bug; it must not take the API with it.
+        match catch_unwind(AssertUnwindSafe(at_once)) {
+            Ok(Some((rest, summary))) => {
+                ended(Ok(summary.packets), rest.len() as u64);
+                guard.disarm();
+                return match packets {
+                    true => reply::whole(kind(form), rest, &summary),
+                    false => count_of(&summary),
+                };
+            }
+            Ok(None) => {}
+            Err(_) => return call.refuse((500, reply::BROKE.into())),
+        }
+    }
     let begun = if ask.follow {
         let Ok(seat) = shared.followers.clone().try_acquire_owned() else {
             let why = format!("{FOLLOWERS_MAX} followers are as many as there can be: wait for one to end");
@@ -65,7 +82,7 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
             priority::idle();
             let (answer, sent) = following.run(&engine);
             drop(seat);
-            ended(answer, sent);
+            ended(answer.map(|s| s.packets), sent);
         });
         spawned.is_ok()
     } else {
@@ -73,7 +90,7 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
         let job = Job { query, form: packets.then_some(form), bytes, measure, to };
         shared.pool.run(move || {
             let (answer, sent) = job.run(&engine);
-            ended(answer, sent);
+            ended(answer.map(|s| s.packets), sent);
         })
     };
     if !begun {
@@ -84,14 +101,20 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
         None => reply::refuse(500, reply::BROKE),
         Some(Message::End(_, summary)) if !packets => {
             guard.disarm();
-            reply::json(serde_json::to_string(&summary).unwrap_or_default() + "\n")
+            count_of(&summary)
         }
-        Some(first) => {
-            let kind = match form {
-                Form::Pcapng => "application/x-pcapng",
-                Form::Pcap => "application/vnd.tcpdump.pcap",
-            };
-            reply::answer(kind, first, from, guard)
-        }
+        Some(first) => reply::answer(kind(form), first, from, guard),
+    }
+}
+
+fn count_of(summary: &Summary) -> Response<Body> {
+    reply::json(serde_json::to_string(summary).unwrap_or_default() + "\n")
+}
+
+/// The media type of an answer.
+fn kind(form: Form) -> &'static str {
+    match form {
+        Form::Pcapng => "application/x-pcapng",
+        Form::Pcap => "application/vnd.tcpdump.pcap",
     }
 }

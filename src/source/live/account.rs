@@ -70,11 +70,15 @@ impl Live {
         }
     }
 
-    /// How full the fullest ring is, as a part of 1; `packet` does not tell.
+    /// How full the fullest ring is, as a part of 1.
     pub fn ring_fill(&self) -> f64 {
-        let Engine::Xdp(engine) = &self.engine else { return 0.0 };
-        let places = f64::from(engine.config.rx_entries.max(1));
-        engine.ports.iter().map(|p| f64::from(p.level.descriptors()) / places).fold(0.0, f64::max)
+        match &self.engine {
+            Engine::Xdp(engine) => {
+                let places = f64::from(engine.config.rx_entries.max(1));
+                engine.ports.iter().map(|p| f64::from(p.level.descriptors()) / places).fold(0.0, f64::max)
+            }
+            Engine::Packet(engine) => engine.levels.iter().map(|(_, level)| level.fill()).fold(0.0, f64::max),
+        }
     }
 
     /// Redirect failures without the tracepoint: from XDP_STATISTICS. There `rx_dropped` is a frame that was wanting or a

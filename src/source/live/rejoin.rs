@@ -62,10 +62,12 @@ impl PacketEngine {
         let at = |step| move |source| packet::Error { interface: now.link.name.clone(), step, source };
         let bytes = self.plan.packet_ring_bytes(all.len());
         let opened = open_taps(now, i, self.inboxes.len(), bytes)?;
+        self.levels.retain(|(of, _)| *of != i);
         for ((tap, socket), inbox) in opened.into_iter().zip(&self.inboxes) {
             feed.open().sockets.push(socket.another().map_err(at("dup"))?);
             socket.filter(self.program.program()).map_err(at("socket filter"))?;
             self.sockets.push((i, socket));
+            self.levels.push((i, tap.ring.level()));
             let _ = inbox.push(tap);
         }
         Ok(())

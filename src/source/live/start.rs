@@ -141,6 +141,8 @@ pub(super) struct PacketEngine {
     pub(super) program: PacketProgram,
     /// Each with the index of its interface.
     pub(super) sockets: Vec<(usize, PacketSocket)>,
+    /// How full their rings are.
+    pub(super) levels: Vec<(usize, packet::Level)>,
     pub(super) inboxes: Vec<Arc<ArrayQueue<Tap>>>,
     pub(super) plan: LivePlan,
     /// By interface: the sockets forget what they have told.
@@ -296,11 +298,12 @@ fn start_packet(survey: &Survey, plan: &LivePlan, clock: &Arc<Clock>) -> Result<
     let program = PacketProgram::load(&plan.settings(tapped))?;
     let bytes = plan.packet_ring_bytes(tapped.len());
     let mut taps: Vec<Vec<Tap>> = (0..count).map(|_| Vec::new()).collect();
-    let mut sockets = Vec::new();
+    let (mut sockets, mut levels) = (Vec::new(), Vec::new());
     let mut interfaces = Vec::new();
     for (i, t) in tapped.iter().enumerate() {
         interfaces.push(Interface { name: t.link.name.clone(), link_type: link_type(&t.link)? });
         for (worker, (tap, socket)) in taps.iter_mut().zip(open_taps(t, i, count, bytes)?) {
+            levels.push((i, tap.ring.level()));
             worker.push(tap);
             sockets.push((i, socket));
         }
@@ -325,7 +328,7 @@ fn start_packet(survey: &Survey, plan: &LivePlan, clock: &Arc<Clock>) -> Result<
     });
     let workers = sources.zip(program.shunt.partition(count, clock)).collect();
     let engine =
-        PacketEngine { program, sockets, inboxes, plan: plan.clone(), lost: Mutex::new(vec![0; tapped.len()]) };
+        PacketEngine { program, sockets, levels, inboxes, plan: plan.clone(), lost: Mutex::new(vec![0; tapped.len()]) };
     Ok(Parts { workers, interfaces, feed, engine: Engine::Packet(engine) })
 }
 

@@ -5,7 +5,7 @@
 mod ring;
 mod socket;
 
-pub use ring::Ring;
+pub use ring::{Level, Ring};
 pub use socket::{Error, Fanout, PacketSocket, Statistics, settle};
 
 use super::clock::Clock;

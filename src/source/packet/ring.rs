@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::io;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A block that has packets is handed over at the latest after this time.
@@ -22,7 +23,7 @@ const MACS: usize = 12;
 /// The ring of one socket.
 pub struct Ring {
     socket: PacketSocket,
-    map: MmapRaw,
+    map: Arc<MmapRaw>,
     block_bytes: usize,
     blocks: usize,
     /// The block that the kernel hands over next, or is being read.
@@ -60,13 +61,18 @@ impl Ring {
             tp_feature_req_word: 0,
         };
         socket.set_packet(libc::PACKET_RX_RING, &request)?;
-        let map = MmapOptions::new().len(block_bytes * blocks).map_raw(&socket.as_fd())?;
+        let map = Arc::new(MmapOptions::new().len(block_bytes * blocks).map_raw(&socket.as_fd())?);
         Ok(Ring { socket, map, block_bytes, blocks, current: 0, open: None })
     }
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         self.block_bytes * self.blocks
+    }
+
+    /// How full it is, for whoever does not read it.
+    pub fn level(&self) -> Level {
+        Level { map: self.map.clone(), block_bytes: self.block_bytes, blocks: self.blocks }
     }
 
     /// The block to read from, if the kernel has handed one over.
@@ -106,6 +112,27 @@ impl Ring {
     fn word(&self, at: usize) -> Option<u32> {
         // SAFETY: checked to lie within the map; any bits are a u32. The block was handed over (acquire) by the kernel.
         (at + 4 <= self.map.len()).then(|| unsafe { self.map.as_mut_ptr().add(at).cast::<u32>().read_unaligned() })
+    }
+}
+
+/// A look at how full a ring is.
+pub struct Level {
+    map: Arc<MmapRaw>,
+    block_bytes: usize,
+    blocks: usize,
+}
+
+impl Level {
+    /// The part of its blocks that the kernel has handed over and nobody has read.
+    pub fn fill(&self) -> f64 {
+        let status = offset_of!(libc::tpacket_block_desc, hdr) + offset_of!(libc::tpacket_hdr_v1, block_status);
+        let waits = |n: &usize| {
+            // SAFETY: within the block, which is mapped while `self` lives; 4-byte aligned; kernel and process use it as
+            // an atomic word.
+            let word = unsafe { &*self.map.as_mut_ptr().add(n * self.block_bytes + status).cast::<AtomicU32>() };
+            word.load(Ordering::Relaxed) & libc::TP_STATUS_USER != 0
+        };
+        (0..self.blocks).filter(waits).count() as f64 / self.blocks as f64
     }
 }
 

@@ -1,0 +1,95 @@
+//! What a query wants to know of ledger and receipts: losses, what was recorded at all, what has expired, and what is known of the
+//! connections it met. Owns the contract. Two ways to know it, with the same answers: from the files, as the command line does for its one query, and
+//! from what a recorder holds of them in memory ([`Held`](super::Held)) for thousands a second.
+
+use super::receipts::{Wanted, search};
+use super::{LedgerError, What, coverage, latest, losses, only_imported};
+use crate::conn::receipt::Receipt;
+use crate::packet::key::Key;
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+
+/// Packets lost in a window by one cause in one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LossSum {
+    /// A cause of the account.
+    pub cause: String,
+    /// Where.
+    pub place: String,
+    /// How many.
+    pub packets: u64,
+}
+
+/// What of a window was recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Covered {
+    /// Any of it.
+    pub any: bool,
+    /// Times when no recorder ran: from, to.
+    pub gaps: Vec<(u64, u64)>,
+}
+
+/// Ledger and receipts of one store. Times are Unix ns.
+pub trait Told {
+    /// Losses in the seconds that overlap `from..to`, by cause and place.
+    fn losses(&self, from: u64, to: u64) -> Result<Vec<LossSum>, LedgerError>;
+    /// Whether a segment has expired that began before this time.
+    fn expired(&self, before: u64) -> Result<bool, LedgerError>;
+    /// What of `from..to` was recorded.
+    fn covered(&self, from: u64, to: u64) -> Result<Covered, LedgerError>;
+    /// Whether the store holds imported traces alone.
+    fn only_imported(&self) -> Result<bool, LedgerError>;
+    /// Gives `each` the receipts of these connections that overlap `from..to`, with whether VLAN ids are in their keys.
+    fn receipts(
+        &self,
+        from: u64,
+        to: u64,
+        keys: &HashSet<Key>,
+        each: &mut dyn FnMut(&Receipt, bool),
+    ) -> Result<(), LedgerError>;
+}
+
+/// Read anew for each question.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// Folder of the ledger.
+    pub ledger: PathBuf,
+    /// Folder of the receipts.
+    pub receipts: PathBuf,
+}
+
+impl Told for Files {
+    fn losses(&self, from: u64, to: u64) -> Result<Vec<LossSum>, LedgerError> {
+        let mut sums = BTreeMap::new();
+        for e in losses(&self.ledger, from, to)? {
+            if let What::Loss { cause, place, packets } = e.what {
+                *sums.entry((cause, place)).or_insert(0) += packets;
+            }
+        }
+        Ok(sums.into_iter().map(|((cause, place), packets)| LossSum { cause, place, packets }).collect())
+    }
+
+    fn expired(&self, before: u64) -> Result<bool, LedgerError> {
+        let gone = |what: &What| matches!(what, What::Expired { first } if *first < before);
+        Ok(latest(&self.ledger, |e| gone(&e.what))?.is_some())
+    }
+
+    fn covered(&self, from: u64, to: u64) -> Result<Covered, LedgerError> {
+        let c = coverage(&self.ledger, from, to)?;
+        Ok(Covered { any: !c.recorded.is_empty(), gaps: c.gaps })
+    }
+
+    fn only_imported(&self) -> Result<bool, LedgerError> {
+        only_imported(&self.ledger)
+    }
+
+    fn receipts(
+        &self,
+        from: u64,
+        to: u64,
+        keys: &HashSet<Key>,
+        each: &mut dyn FnMut(&Receipt, bool),
+    ) -> Result<(), LedgerError> {
+        search(&self.receipts, from, to, &Wanted::Keys(keys), each).map(|_| ())
+    }
+}
