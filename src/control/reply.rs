@@ -41,6 +41,11 @@ pub fn refuse(status: u16, error: &str) -> Response<Body> {
 
 /// Errors and JSON are ASCII but for what users typed.
 fn value(text: &str) -> HeaderValue {
+    if let Ok(value) = HeaderValue::from_str(text)
+        && text.is_ascii()
+    {
+        return value;
+    }
     let plain: String = text.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect();
     HeaderValue::from_str(&plain).unwrap_or(HeaderValue::from_static("?"))
 }

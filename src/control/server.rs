@@ -33,8 +33,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// A request's head must come within this time.
 const HEAD: Duration = Duration::from_secs(10);
-/// At the end, what is under way may take this long.
-const LAST: Duration = Duration::from_secs(1);
+/// At the end, what is under way may take this long: followers give out what has come, on threads that come last.
+const LAST: Duration = Duration::from_secs(10);
 
 /// A running API.
 pub struct Server {

@@ -46,12 +46,7 @@ impl Index {
 
     /// Makes the index of a segment that has none, or a damaged one.
     pub fn make(segment: &SegmentReader) -> Result<Index, IndexError> {
-        Index::from_bytes(super::build::bytes_of(segment)?)
-    }
-
-    /// From the bytes of an index, as [`make`](Index::make) and a file have them.
-    pub fn from_bytes(bytes: Vec<u8>) -> Result<Index, IndexError> {
-        Index::of(Bytes::Made(bytes))
+        Index::of(Bytes::Made(super::build::bytes_of(segment)?))
     }
 
     /// Its length.
@@ -72,8 +67,10 @@ impl Index {
             Bytes::Made(v) => v,
         };
         let (about, places) = file::head(all)?;
+        // What this process has just made and holds needs no summing.
+        let summed = if matches!(bytes, Bytes::Made(_)) { u64::MAX } else { 0 };
         let pages = all.len().div_ceil(PAGE_BYTES).div_ceil(64);
-        let pages = (0..pages).map(|_| AtomicU64::new(0)).collect();
+        let pages = (0..pages).map(|_| AtomicU64::new(summed)).collect();
         Ok(Index { bytes, about, places, sound: Default::default(), pages })
     }
 

@@ -201,9 +201,7 @@ impl Places {
         for run in view.recent {
             let (number, span) = (run.reader().header().number, run.reader().span());
             if fresh(number) && span.end > upto(number) {
-                parts.extend(
-                    Part::of_run(run.clone(), q, summary).map(|p| p.without(slice::from_ref(&(0..upto(number))))),
-                );
+                parts.extend(Part::of_run(run, q, summary).map(|p| p.without(slice::from_ref(&(0..upto(number))))));
                 let place = next.upto.entry(number).or_insert(0);
                 *place = span.end.max(*place);
             }

@@ -192,12 +192,21 @@ impl Part {
     }
 
     /// The same for blocks in memory.
-    pub fn of_run(run: Arc<Run>, q: &Question<'_>, summary: &mut Summary) -> Option<Part> {
+    pub fn of_run(run: &Arc<Run>, q: &Question<'_>, summary: &mut Summary) -> Option<Part> {
         summary.pruning.runs += 1;
         let (first, last) = run.times();
         summary.saw(run.packets(), first, last);
         let wanted = q.wants_class(&run.reader().header().class) && run.packets() > 0 && q.overlaps(first, last);
-        wanted.then(|| Part::new(Place::Run(run), first))
+        if !wanted {
+            return None;
+        }
+        // Damaged is for later: nobody has touched this index.
+        let may = |i: &Index| q.plan.may(&mut |lo, hi| lo != hi || i.may_have(lo).unwrap_or(true));
+        if run.index().is_some_and(|i| !q.full_scan && !may(i)) {
+            summary.pruning.by_filter += 1;
+            return None;
+        }
+        Some(Part::new(Place::Run(run.clone()), first))
     }
 
     /// Leaves out what lies at these offsets: it is read from memory.

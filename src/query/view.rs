@@ -52,7 +52,10 @@ impl View<'_> {
     pub fn parts(&self, q: &Question<'_>, summary: &mut Summary) -> Result<Vec<Part>, QueryError> {
         let mut parts = Vec::new();
         for run in self.recent {
-            parts.extend(Part::of_run(run.clone(), q, summary));
+            parts.extend(Part::of_run(run, q, summary));
+        }
+        if self.open.is_empty() && self.sealed.is_empty() {
+            return Ok(parts);
         }
         let elsewhere = self.in_memory();
         let none = Vec::new();

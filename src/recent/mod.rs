@@ -9,6 +9,7 @@ mod runs;
 
 use crate::index::Run;
 use crate::limits::INBOX_BLOCKS;
+use crate::metrics::latency::{Distribution, Histogram};
 use crate::store::disk::arena::{Arena, CHUNK_BYTES, Slice};
 use crate::store::inbox::{Filled, Inbox};
 use crate::store::reader::MemoryBlock;
@@ -30,7 +31,7 @@ pub struct Recent {
     more: Condvar,
     ending: AtomicBool,
     blocks: AtomicU64,
-    missed: AtomicU64,
+    queryable_ns: Histogram,
 }
 
 /// The threads that keep it.
@@ -56,7 +57,7 @@ impl Recent {
             more: Condvar::new(),
             ending: AtomicBool::new(false),
             blocks: AtomicU64::new(0),
-            missed: AtomicU64::new(0),
+            queryable_ns: Histogram::default(),
         });
         let (copying, indexing) = (recent.clone(), recent.clone());
         let thread = |name: &str| std::thread::Builder::new().name(name.into());
@@ -77,9 +78,14 @@ impl Recent {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Blocks that were taken in since the start, and blocks for which readers left no room.
+    /// Blocks that were taken in since the start, and blocks that are on disk only: too many waited, or readers left no room.
     pub fn counts(&self) -> (u64, u64) {
-        (self.blocks.load(Ordering::Relaxed), self.missed.load(Ordering::Relaxed))
+        (self.blocks.load(Ordering::Relaxed), self.inbox.missed())
+    }
+
+    /// From arrival until a question finds it, the oldest packet of each block.
+    pub fn queryable_ns(&self, to: &mut Distribution) {
+        self.queryable_ns.add_to(to);
     }
 
     /// Waits until all that the writers gave is readable, at most this long.
@@ -106,8 +112,10 @@ impl Recent {
     fn take_in(&self, arena: &mut Arena, block: Filled) {
         let held = block.buffer.get(..block.len).and_then(|bytes| self.room(arena, bytes));
         let header = block.segment.shared_header();
+        let mut first = None;
         match held.and_then(|held| Some((MemoryBlock::new(Arc::new(held)).ok()?, header?))) {
             Some((held, header)) => {
+                first = Some(held.about().totals).filter(|t| t.packets > 0).map(|t| t.first);
                 let mut runs = self.lock();
                 runs.add(header, held);
                 self.show(&runs);
@@ -115,12 +123,13 @@ impl Recent {
                 self.blocks.fetch_add(1, Ordering::Relaxed);
                 self.more.notify_one();
             }
-            None => {
-                self.missed.fetch_add(1, Ordering::Relaxed);
-            }
+            None => self.inbox.miss(),
         }
         // In this order: who sees the mark finds the block, in memory or in the file.
         block.segment.settle(block.offset + block.len as u64);
+        if let Some(first) = first {
+            self.queryable_ns.record(crate::units::now().saturating_sub(first));
+        }
         self.inbox.done(block);
     }
 

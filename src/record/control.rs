@@ -3,7 +3,7 @@
 
 use super::books::{Books, Counted};
 use super::capture::Capture;
-use super::detail::{Detail, Facts, Port, Times};
+use super::detail::{Detail, Facts, Memory, Port, Times};
 use super::reload::{self, Reader};
 use super::scrape::Board;
 use super::scribe::Scribe;
@@ -268,7 +268,14 @@ impl Control {
             from += port.from;
         }
         let mut times = Times { step: t.step_ns, durable: t.durable_ns, ..Times::default() };
-        self.run.store.queryable_ns(&mut times.queryable);
+        let memory = self.run.recent.as_ref().map(|keeping| {
+            let (blocks, missed) = keeping.recent().counts();
+            keeping.recent().queryable_ns(&mut times.queryable);
+            Memory { blocks, missed }
+        });
+        if memory.is_none() {
+            self.run.store.queryable_ns(&mut times.queryable);
+        }
         Sample {
             mono_ns: monotonic(),
             unix_ns: units::now(),
@@ -288,6 +295,7 @@ impl Control {
                 workers: t.workers,
                 tracker: t.tracker,
                 keeper: self.run.store.keeper_counts(),
+                memory,
                 nic,
                 links: self.run.capture.links(),
                 times,

@@ -44,7 +44,8 @@ pub struct Times {
     pub step: Distribution,
     /// From arrival to durable, the oldest packet of each block.
     pub durable: Distribution,
-    /// From arrival to queryable, the oldest packet of what is published at a time.
+    /// From arrival until a question finds it: the oldest packet of each block that comes into memory; without memory, of what is
+    /// published for other processes at a time.
     pub queryable: Distribution,
 }
 
@@ -79,6 +80,15 @@ pub struct WorkerDetail {
     pub writer: WriterStats,
 }
 
+/// Recent blocks in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// Taken in since the start.
+    pub blocks: u64,
+    /// Not taken in: on disk only.
+    pub missed: u64,
+}
+
 /// Everything that the totals of a sample are made of, and what has no total.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Detail {
@@ -90,6 +100,8 @@ pub struct Detail {
     pub tracker: TrackerStats,
     /// The keeper.
     pub keeper: KeeperCounts,
+    /// Memory; `None`: there is none.
+    pub memory: Option<Memory>,
     /// By interface and cause.
     pub nic: Vec<NicLoss>,
     /// Interfaces, and whether they have a link.

@@ -1,7 +1,7 @@
 //! What a recorder says of itself each interval: one line for people, one object for programs. Owns the sample and its
 //! two forms; made and printed by the control thread, never by a worker.
 
-use super::detail::{Detail, Latency};
+use super::detail::{Detail, Latency, Memory};
 use crate::metrics::account::{Account, SourceKind};
 use crate::store::Holding;
 use crate::units;
@@ -64,6 +64,9 @@ pub struct Report<'a> {
     pub connections: Connections,
     /// What is held of each class.
     pub classes: &'a [Holding],
+    /// Recent blocks in memory, if there is any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
     /// How long things take.
     pub latency: Latency,
 }
@@ -98,6 +101,7 @@ impl Sample {
             nic_lost: self.nic_lost,
             connections: self.connections,
             classes: &self.holdings,
+            memory: self.detail.memory,
             latency: self.detail.times.latency(),
         }
     }

@@ -5,7 +5,7 @@
 use super::disk::buffers::Buffer;
 use super::segment::OpenSegment;
 use crossbeam_queue::ArrayQueue;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
@@ -31,6 +31,8 @@ pub struct Inbox {
     reader: OnceLock<Thread>,
     /// Blocks given to the reader and not yet readable.
     under_way: AtomicUsize,
+    /// Blocks that did not get into memory.
+    missed: AtomicU64,
 }
 
 impl Inbox {
@@ -40,6 +42,7 @@ impl Inbox {
             queue: ArrayQueue::new(blocks.max(1)),
             reader: OnceLock::new(),
             under_way: AtomicUsize::new(0),
+            missed: AtomicU64::new(0),
         })
     }
 
@@ -55,6 +58,16 @@ impl Inbox {
             (Ok(()), None) => {}
         }
         given
+    }
+
+    /// Whoever has no room for a block: it is on disk only.
+    pub fn miss(&self) {
+        self.missed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Blocks that are on disk only, since the start.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
     }
 
     /// Reader: from now on this thread is woken.

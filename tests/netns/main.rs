@@ -2,6 +2,7 @@
 //! queries from other processes. Each test checks the sum law and that the packets offered are the packets seen.
 //! Needs root.
 
+mod brake;
 #[path = "../common/mod.rs"]
 mod common;
 mod syscalls;

@@ -252,15 +252,17 @@ impl<D: Disk> Writer<D> {
     /// A block is durable with all before it: into memory, if there is one and it has room.
     fn remember(&mut self, buffer: Buffer, offset: u64, len: u64, segment: &Arc<OpenSegment>) {
         let mut buffer = buffer;
-        if let Some(inbox) = self.inbox.as_ref().filter(|_| self.away < self.home.capacity()) {
+        if let Some(inbox) = &self.inbox {
             let (segment, home) = (segment.clone(), self.home.clone());
-            match inbox.give(Filled { buffer, len: len as usize, offset, segment, home }) {
+            let block = Filled { buffer, len: len as usize, offset, segment, home };
+            match if self.away < self.home.capacity() { inbox.give(block) } else { Err(block) } {
                 Ok(()) => {
                     self.away += 1;
                     return;
                 }
                 Err(back) => buffer = back.buffer,
             }
+            inbox.miss();
         }
         segment.settle(offset + len);
         self.put_free(buffer);
