@@ -83,3 +83,51 @@ fn the_file_of_filters_is_kept_and_not_needed() {
         assert_eq!((&answer["packets"], &answer["pruning"]["by_filter"]), (&32.into(), &2.into()), "{answer}");
     }
 }
+
+/// Indexes of the blocks of a segment, however they are taken together, and then these indexes together, are to the byte the index
+/// that the segment alone gives.
+#[test]
+fn indexes_of_blocks_make_the_index_of_their_segment() {
+    use retrotap::index::{Index, Run};
+    use retrotap::store::reader::{MemoryBlock, SegmentReader};
+    use std::sync::Arc;
+    let r = Retrotap::default();
+    let captures: Vec<PathBuf> = (1..=40).map(|n| capture(r.dir(), &format!("{n}.pcap"), n)).chain(common::captures("index")).collect();
+    let all: Vec<&Path> = captures.iter().map(PathBuf::as_path).collect();
+    assert_eq!(r.record(&all, &["--cutoff", "none", "--segment-size", "8MiB"]).0.code, Some(0));
+    let (mut merged, mut several) = (0, 0);
+    for index in indexes(&r.store()) {
+        let segment = index.with_extension("pcapng");
+        let (bytes, reader) = (std::fs::read(&segment).expect("it"), SegmentReader::open(&segment).expect("a segment"));
+        let want = Index::make(&reader).expect("an index");
+        assert!(want.all() == std::fs::read(&index).expect("its index"), "{}", index.display());
+        let blocks: Vec<MemoryBlock> = reader
+            .blocks()
+            .iter()
+            .map(|b| MemoryBlock::new(Arc::new(bytes[b.offset as usize..][..b.len].to_vec())).expect("a block"))
+            .collect();
+        several += usize::from(blocks.len() > 3);
+        let run = |some: &[MemoryBlock]| SegmentReader::in_memory(reader.shared_header(), some.to_vec());
+        for each in [1, 2, 3, 7] {
+            let some: Vec<Vec<MemoryBlock>> = blocks.chunks(each).map(<[_]>::to_vec).collect();
+            let runs: Vec<Arc<Run>> = some.iter().map(|b| Arc::new(Run::indexed(run(b)).expect("a run"))).collect();
+            let joined: Vec<Arc<Run>> = runs
+                .chunks(2)
+                .zip(some.chunks(2))
+                .map(|(runs, blocks)| Arc::new(Run::joined(run(&blocks.concat()), runs).expect("a run")))
+                .collect();
+            for (joined, blocks) in joined.iter().zip(some.chunks(2)) {
+                let packets = Run::indexed(run(&blocks.concat())).expect("a run");
+                assert!(joined.index().expect("one").all() == packets.index().expect("one").all(), "by {each}");
+            }
+            let parts: Vec<&Index> = joined.iter().filter_map(|r| r.index()).collect();
+            assert!(Index::merge(&parts).expect("an index").all() == want.all(), "{} by {each}", segment.display());
+            merged += 1;
+            // What is no whole is not made.
+            if parts.len() > 2 {
+                assert!(Index::merge(&[parts[0], parts[2]]).is_err());
+            }
+        }
+    }
+    assert!(merged > 0 && several > 0, "{merged} merged, {several} of several blocks");
+}

@@ -5,6 +5,7 @@ use super::blocks::put_blocks;
 use super::community;
 use super::conns::{Before, Conn, GROUP, put_conn};
 use super::file::{About, VERSION};
+use super::keys::Keys;
 use super::list::put_list;
 use super::term::{KINDS, Term};
 use super::terms::terms;
@@ -12,9 +13,7 @@ use super::varint::put_wide;
 use super::{IndexError, TERMS_PER_GROUP, value_bytes};
 use crate::conn::verdict::Mark;
 use crate::packet::Parser;
-use crate::packet::key::Key;
 use crate::store::reader::{BlockTable, SegmentReader};
-use std::collections::HashMap;
 
 /// A connection as it is gathered.
 struct Gathered {
@@ -24,13 +23,39 @@ struct Gathered {
     icmp: Vec<(bool, u8, u8)>,
 }
 
+/// What an index is made of.
+pub struct Matter {
+    /// Its head; connections and blocks are counted when it is written.
+    pub about: About,
+    /// Connections in the order of their first packets' places.
+    pub conns: Vec<Conn>,
+    /// Sorted, each once.
+    pub postings: Vec<(Term, u32)>,
+    /// Hashes of community IDs and connections.
+    pub communities: Vec<(u32, u32)>,
+    /// Blocks.
+    pub table: BlockTable,
+}
+
+impl Matter {
+    /// The index's bytes.
+    pub fn bytes(self) -> Result<Vec<u8>, IndexError> {
+        let Matter { about, conns, postings, communities, table } = self;
+        let about = About { connections: conns.len() as u32, blocks: table.blocks.len() as u32, ..about };
+        let (groups, records) = records(&conns)?;
+        let (directory, dictionary) = dictionary(&postings, about.connections)?;
+        let (filter, communities) = (filter(&postings)?, community::put_table(communities));
+        let sections = [groups, records, directory, dictionary, filter, put_blocks(&table), communities];
+        Ok(super::file::assemble(&about, sections))
+    }
+}
+
 /// Reads a segment and makes the bytes of its index. Blocks that are damaged are left out: a query scans past them too.
 pub fn bytes_of(segment: &SegmentReader) -> Result<Vec<u8>, IndexError> {
     // The seed does not matter here, since keys are compared whole.
     let parser = Parser::new(0, true);
     let link_type = segment.link_type();
-    let mut conns: Vec<Gathered> = Vec::new();
-    let mut by_key: HashMap<Key, u32> = HashMap::new();
+    let (mut conns, mut keys): (Vec<Gathered>, Keys) = (Vec::new(), Keys::new());
     let (mut first, mut last, mut packets) = (u64::MAX, 0, 0u64);
     let (mut table, mut damaged) = (BlockTable::default(), 0);
     for at in segment.blocks() {
@@ -44,7 +69,7 @@ pub fn bytes_of(segment: &SegmentReader) -> Result<Vec<u8>, IndexError> {
             let Ok(p) = p else { break };
             let parsed = parser.parse(link_type, p.data);
             let key = parsed.key;
-            let id = *by_key.entry(key).or_insert(conns.len() as u32) as usize;
+            let id = keys.number(&key) as usize;
             if id == conns.len() {
                 let conn = Conn { key, first: p.time, last: p.time, bytes: 0, cut: false, offsets: Vec::new() };
                 conns.push(Gathered { conn, terms: Vec::new(), icmp: Vec::new() });
@@ -73,7 +98,7 @@ pub fn bytes_of(segment: &SegmentReader) -> Result<Vec<u8>, IndexError> {
     let h = segment.header();
     let about = About {
         version: VERSION,
-        connections: conns.len() as u32,
+        connections: 0,
         store: h.store,
         number: h.number,
         generation: h.generation,
@@ -82,40 +107,36 @@ pub fn bytes_of(segment: &SegmentReader) -> Result<Vec<u8>, IndexError> {
         last,
         packets,
         link_type,
-        blocks: table.blocks.len() as u32,
+        blocks: 0,
         bad: segment.bad().len() as u32 + damaged,
     };
     let mut postings: Vec<(Term, u32)> =
         conns.iter().enumerate().flat_map(|(id, c)| c.terms.iter().map(move |&t| (t, id as u32))).collect();
     postings.sort_unstable();
     let communities = communities(&conns);
-    let (groups, records) = records(conns.into_iter().map(|g| g.conn))?;
-    let (directory, dictionary) = dictionary(&postings, about.connections)?;
-    let filter = filter(&postings)?;
-    let sections = [groups, records, directory, dictionary, filter, put_blocks(&table), communities];
-    Ok(super::file::assemble(&about, sections))
+    Matter { about, conns: conns.into_iter().map(|g| g.conn).collect(), postings, communities, table }.bytes()
 }
 
-/// The table of community IDs.
-fn communities(conns: &[Gathered]) -> Vec<u8> {
+/// Community IDs by their hashes.
+fn communities(conns: &[Gathered]) -> Vec<(u32, u32)> {
     let mut entries = Vec::with_capacity(conns.len());
     for (id, c) in conns.iter().enumerate() {
         let mut put = |text: Option<String>| entries.extend(text.map(|t| (community::hash(&t), id as u32)));
         put(community::of_key(&c.conn.key));
         c.icmp.iter().for_each(|&kind| put(community::of_icmp(&c.conn.key, kind)));
     }
-    community::put_table(entries)
+    entries
 }
 
 /// The records, and where each group of them begins.
-fn records(conns: impl Iterator<Item = Conn>) -> Result<(Vec<u8>, Vec<u8>), IndexError> {
+fn records(conns: &[Conn]) -> Result<(Vec<u8>, Vec<u8>), IndexError> {
     let (mut groups, mut records, mut before) = (Vec::new(), Vec::new(), Before::default());
-    for (id, c) in conns.enumerate() {
+    for (id, c) in conns.iter().enumerate() {
         if id % GROUP == 0 {
             groups.extend(offset32(records.len())?);
             before = Before::default();
         }
-        put_conn(&mut records, &c, &mut before);
+        put_conn(&mut records, c, &mut before);
     }
     Ok((groups, records))
 }
@@ -127,7 +148,9 @@ fn dictionary(postings: &[(Term, u32)], of: u32) -> Result<(Vec<u8>, Vec<u8>), I
     for kind in 0..KINDS {
         let mut groups = Vec::new();
         let (mut count, mut value) = (0u32, 0u128);
-        let of_kind = postings.iter().filter(|(t, _)| t.kind() == kind).collect::<Vec<_>>();
+        let (from, to) =
+            (postings.partition_point(|(t, _)| t.kind() < kind), postings.partition_point(|(t, _)| t.kind() <= kind));
+        let of_kind = postings.get(from..to).unwrap_or_default();
         for (n, list) in of_kind.chunk_by(|a, b| a.0 == b.0).enumerate() {
             let Some((term, _)) = list.first() else { continue };
             if n % TERMS_PER_GROUP == 0 {

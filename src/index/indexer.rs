@@ -4,7 +4,8 @@
 
 use super::filters;
 use super::skip::Skip;
-use super::{Index, IndexError, build};
+use super::{Index, IndexError, Run, build, file};
+use crate::store::format::header_bytes;
 use crate::store::layout::{self, Layout};
 use crate::store::list::{SegmentRef, sealed};
 use std::collections::HashMap;
@@ -26,13 +27,23 @@ pub struct Indexer {
     /// When the look is to end, once that is known.
     stop: Arc<OnceLock<Instant>>,
     look: Mutex<Option<JoinHandle<()>>>,
+    memory: Option<Memory>,
 }
+
+/// Tells what is in memory of a segment of this number.
+pub type Memory = Box<dyn Fn(u64) -> Vec<Arc<Run>> + Send + Sync>;
 
 impl Indexer {
     /// For the store at this path.
     pub fn new(store: &Path) -> Indexer {
         let (layout, stop) = (Layout::new(store), Arc::default());
-        Indexer { layout, entries: Mutex::new(None), stop, look: Mutex::new(None) }
+        Indexer { layout, entries: Mutex::new(None), stop, look: Mutex::new(None), memory: None }
+    }
+
+    /// With what is in memory: where that is all of a segment, its index is made of the indexes there.
+    pub fn with_memory(mut self, memory: Memory) -> Indexer {
+        self.memory = Some(memory);
+        self
     }
 
     /// Begins the look at what is there, once the store is open for recording: on a thread that first calls `idle`, which lowers its
@@ -48,9 +59,29 @@ impl Indexer {
 
     /// Makes the index of a sealed segment and enters its filter.
     pub fn index(&self, segment: &Path) {
-        if let Err(e) = build(segment).and_then(|()| self.enter(segment)) {
+        let made = match self.from_memory(segment) {
+            Some(index) => file::write(&layout::index_of(segment), index.all()),
+            None => build(segment),
+        };
+        if let Err(e) = made.and_then(|()| self.enter(segment)) {
             tracing::warn!("{}: no index: {e}", segment.display());
         }
+    }
+
+    /// `None`: not all of its blocks are there.
+    fn from_memory(&self, segment: &Path) -> Option<Index> {
+        let (_, number) = layout::sealed_number(segment)?;
+        let runs = self.memory.as_ref()?(number);
+        let (first, last) = (runs.first()?.reader(), runs.last()?.reader());
+        let start = header_bytes(&first.header().interfaces) as u64;
+        if first.span().start != start || std::fs::metadata(segment).ok()?.len() != last.span().end {
+            return None;
+        }
+        // The last blocks have come a moment ago: some have no index yet.
+        let made: Vec<Option<Index>> =
+            runs.iter().map(|r| if r.index().is_none() { Index::make(r.reader()).ok() } else { None }).collect();
+        let indexes: Option<Vec<&Index>> = runs.iter().zip(&made).map(|(r, m)| r.index().or(m.as_ref())).collect();
+        Index::merge(&indexes?).ok()
     }
 
     fn enter(&self, segment: &Path) -> Result<(), IndexError> {

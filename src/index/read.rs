@@ -49,12 +49,18 @@ impl Index {
         Index::of(Bytes::Made(super::build::bytes_of(segment)?))
     }
 
+    /// One of neighbouring blocks of a segment, which these are the indexes of, in the order of their offsets.
+    pub fn merge(parts: &[&Index]) -> Result<Index, IndexError> {
+        Index::of(Bytes::Made(super::merge::bytes_of(parts)?))
+    }
+
     /// Its length.
     pub fn bytes(&self) -> usize {
         self.all().len()
     }
 
-    fn all(&self) -> &[u8] {
+    /// Its bytes, as a file has them.
+    pub fn all(&self) -> &[u8] {
         match &self.bytes {
             Bytes::Mapped(m) => m,
             Bytes::Made(v) => v,
@@ -233,6 +239,48 @@ impl Index {
                     skip_list(&mut c, self.about.connections).ok_or_else(broken)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with every term, sorted, and its connections, which ascend.
+    pub(super) fn each_term(
+        &self,
+        each: &mut impl FnMut(Term, &[u32]) -> Result<(), IndexError>,
+    ) -> Result<(), IndexError> {
+        let broken = || IndexError::Damaged("its dictionary");
+        let mut ids = Vec::new();
+        for kind in 0..KINDS {
+            let mut groups = Cursor(self.groups_of(kind)?);
+            let next = |groups: &mut Cursor<'_>| -> Option<(u128, usize)> {
+                let mut value = [0; 16];
+                value.iter_mut().zip(groups.bytes(value_bytes(kind))?).for_each(|(to, from)| *to = *from);
+                Some((u128::from_le_bytes(value), u32::from_le_bytes(groups.array()?) as usize))
+            };
+            let mut here = next(&mut groups);
+            while let Some((mut value, start)) = here {
+                here = next(&mut groups);
+                let end = here.map_or_else(|| self.end_of_kind(kind), |(_, end)| Ok(end))?;
+                let mut c = Cursor(self.part(Section::Dictionary, start..end)?);
+                while !c.0.is_empty() {
+                    value = value.checked_add(c.wide().ok_or_else(broken)?).ok_or_else(broken)?;
+                    ids.clear();
+                    take_list(&mut c, self.about.connections, &mut ids).ok_or_else(broken)?;
+                    each(Term::of(kind, value).ok_or_else(broken)?, &ids)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with the hash of every community ID and its connection.
+    pub(super) fn each_community(
+        &self,
+        each: &mut impl FnMut(u32, u32) -> Result<(), IndexError>,
+    ) -> Result<(), IndexError> {
+        for bytes in self.section(Section::Communities)?.chunks_exact(ENTRY_BYTES) {
+            let (hash, id) = community::entry(bytes).ok_or(IndexError::Damaged(Section::Communities.name()))?;
+            each(hash, id)?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use super::{Index, IndexError};
 use crate::store::reader::SegmentReader;
+use std::sync::Arc;
 
 /// Blocks in memory and what finds a packet in them.
 pub struct Run {
@@ -27,6 +28,15 @@ impl Run {
     pub fn indexed(reader: SegmentReader) -> Result<Run, IndexError> {
         let index = Index::make(&reader)?;
         Ok(Run { index: Some(index), ..Run::new(reader) })
+    }
+
+    /// Of runs that follow each other: from their indexes, without a look at a packet, where they have some.
+    pub fn joined(reader: SegmentReader, parts: &[Arc<Run>]) -> Result<Run, IndexError> {
+        let indexes: Option<Vec<&Index>> = parts.iter().map(|p| p.index()).collect();
+        match indexes.map(|i| Index::merge(&i)) {
+            Some(Ok(index)) => Ok(Run { index: Some(index), ..Run::new(reader) }),
+            _ => Run::indexed(reader),
+        }
     }
 
     /// The blocks.

@@ -50,6 +50,21 @@ impl Term {
         }
     }
 
+    /// The term of this kind with this value; `None`: there is none.
+    pub fn of(kind: usize, value: u128) -> Option<Term> {
+        let narrow = u32::try_from(value);
+        Some(match kind {
+            0 => Term::Addr4(narrow.ok()?),
+            1 => Term::Addr6(value),
+            2 => Term::Port(narrow.ok()?.try_into().ok()?),
+            3 => Term::Proto(narrow.ok()?.try_into().ok()?),
+            4 => Term::EtherType(narrow.ok()?.try_into().ok()?),
+            5 => Term::Vlan(narrow.ok()?.try_into().ok()?),
+            6 => Term::Mpls(narrow.ok()?),
+            _ => return None,
+        })
+    }
+
     /// The term of an address.
     pub fn addr(a: IpAddr) -> Term {
         match a {

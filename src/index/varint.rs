@@ -29,8 +29,23 @@ pub struct Cursor<'a>(pub &'a [u8]);
 
 impl<'a> Cursor<'a> {
     /// The next number.
+    #[inline]
     pub fn get(&mut self) -> Option<u64> {
-        u64::try_from(self.wide()?).ok()
+        let (mut v, mut shift) = (0u64, 0);
+        loop {
+            let (&b, rest) = self.0.split_first()?;
+            self.0 = rest;
+            let low = u64::from(b & 0x7f);
+            // Nothing may be shifted out.
+            if shift > 63 || low << shift >> shift != low {
+                return None;
+            }
+            v |= low << shift;
+            if b < 0x80 {
+                return Some(v);
+            }
+            shift += 7;
+        }
     }
 
     /// The next number, if it fits 32 bits.

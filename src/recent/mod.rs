@@ -78,6 +78,14 @@ impl Recent {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What is in memory of a segment, in the order of its offsets.
+    pub fn of_segment(&self, number: u64) -> Vec<Arc<Run>> {
+        let mut runs: Vec<Arc<Run>> =
+            self.shown().iter().filter(|r| r.reader().header().number == number).cloned().collect();
+        runs.sort_by_key(|r| r.reader().span().start);
+        runs
+    }
+
     /// Blocks that were taken in since the start, and blocks that are on disk only: too many waited, or readers left no room.
     pub fn counts(&self) -> (u64, u64) {
         (self.blocks.load(Ordering::Relaxed), self.inbox.missed())

@@ -40,13 +40,17 @@ pub struct Runs {
 pub struct Task {
     header: Arc<SegmentHeader>,
     blocks: Vec<MemoryBlock>,
+    /// The runs that they are in, where all of these have an index.
+    runs: Vec<Arc<Run>>,
     level: u8,
 }
 
 impl Task {
     /// Makes the run: takes a while, and no lock.
     pub fn make(&self) -> Result<Arc<Run>, IndexError> {
-        Run::indexed(SegmentReader::in_memory(self.header.clone(), self.blocks.clone())).map(Arc::new)
+        let reader = SegmentReader::in_memory(self.header.clone(), self.blocks.clone());
+        let run = if self.runs.is_empty() { Run::indexed(reader) } else { Run::joined(reader, &self.runs) };
+        run.map(Arc::new)
     }
 }
 
@@ -116,7 +120,7 @@ impl Runs {
             }
             blocks.push(b.clone());
         }
-        Task { header: e.header.clone(), blocks, level: 1 }
+        Task { header: e.header.clone(), blocks, runs: Vec::new(), level: 1 }
     }
 
     /// Neighbours that are to become one.
@@ -134,7 +138,8 @@ impl Runs {
                 let joined = some.windows(2).all(|w| matches!(w, [a, b] if end(&a.blocks) == start(&b.blocks)));
                 if alike && joined && some.iter().map(|e| e.bytes).sum::<usize>() <= self.run_bytes {
                     let blocks = some.iter().flat_map(|e| e.blocks.iter().cloned()).collect();
-                    return Some(Task { header: first.header.clone(), blocks, level: level + 1 });
+                    let runs = some.iter().map(|e| e.run.clone()).collect();
+                    return Some(Task { header: first.header.clone(), blocks, runs, level: level + 1 });
                 }
             }
         }

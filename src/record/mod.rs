@@ -136,7 +136,7 @@ impl<'a> Start<'a> {
         let endpoint = settings.metrics.as_ref().map(Endpoint::bind).transpose()?;
         let start = |bytes| Recent::start(bytes as usize).map_err(RecordError::system("the memory of recent packets"));
         let recent = (settings.memory > 0).then(|| start(settings.memory)).transpose()?;
-        let (store, store_events) = common.store(recent.as_ref().map(|r| &**r.recent()))?;
+        let (store, store_events) = common.store(recent.as_ref().map(Keeping::recent))?;
         let signals = Signals::new().map_err(RecordError::system("signals"))?;
         Ok(Start { settings, common, recent, store, store_events, signals, endpoint })
     }

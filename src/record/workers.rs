@@ -69,9 +69,13 @@ impl<'a> Common<'a> {
     }
 
     /// Opens the store, or makes it. Its events come out of the receiver.
-    pub fn store(&self, recent: Option<&Recent>) -> Result<(Store, Receiver<StoreEvent>), RecordError> {
+    pub fn store(&self, recent: Option<&Arc<Recent>>) -> Result<(Store, Receiver<StoreEvent>), RecordError> {
         let (tell, events) = channel();
-        let indexer = Arc::new(Indexer::new(&self.settings.store));
+        let mut indexer = Indexer::new(&self.settings.store);
+        if let Some(recent) = recent.cloned() {
+            indexer = indexer.with_memory(Box::new(move |segment| recent.of_segment(segment)));
+        }
+        let indexer = Arc::new(indexer);
         let indexing = indexer.clone();
         let options = Options {
             on_event: Box::new(move |e| {
