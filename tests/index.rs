@@ -92,9 +92,12 @@ fn indexes_of_blocks_make_the_index_of_their_segment() {
     use retrotap::store::reader::{MemoryBlock, SegmentReader};
     use std::sync::Arc;
     let r = Retrotap::default();
-    let captures: Vec<PathBuf> = (1..=40).map(|n| capture(r.dir(), &format!("{n}.pcap"), n)).chain(common::captures("index")).collect();
+    let captures: Vec<PathBuf> =
+        (1..=40).map(|n| capture(r.dir(), &format!("{n}.pcap"), n)).chain(common::captures("index")).collect();
     let all: Vec<&Path> = captures.iter().map(PathBuf::as_path).collect();
-    assert_eq!(r.record(&all, &["--cutoff", "none", "--segment-size", "8MiB"]).0.code, Some(0));
+    // Some captures are cut off, which ends with 1.
+    let ran = r.record(&all, &["--cutoff", "none", "--segment-size", "8MiB"]).0;
+    assert!(ran.code <= Some(1), "{}", ran.err);
     let (mut merged, mut several) = (0, 0);
     for index in indexes(&r.store()) {
         let segment = index.with_extension("pcapng");

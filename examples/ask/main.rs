@@ -1,5 +1,5 @@
-//! Many clients that ask a recorder's socket for one connection after another, and how long each answer took. Called by `cargo
-//! xtask bench query`; plain HTTP with blocking sockets, so that what is measured is the recorder. The connections are those
+//! Many clients that ask a recorder's socket for one connection after another, or look through its store, and how long each answer took.
+//! Called by `cargo xtask bench query`; plain HTTP with blocking sockets, so that what is measured is the recorder. The connections are those
 //! that it has in memory.
 
 use clap::Parser;
@@ -32,6 +32,9 @@ struct Options {
     /// Ask the whole store, not only what is in memory.
     #[arg(long)]
     disk: bool,
+    /// Ask for what does not occur, by a look at every packet of the store, and say how many that were.
+    #[arg(long, conflicts_with = "disk")]
+    scan: bool,
     /// Packets that the connections are taken from.
     #[arg(long, default_value_t = 50_000)]
     sample: u64,
@@ -40,17 +43,39 @@ struct Options {
     json: bool,
 }
 
-/// Times in ns, bytes of answers, answers without a packet.
-type Measured = (Histogram<u64>, u64, u64);
+/// What a client has measured.
+struct Measured {
+    /// Until the end of an answer, ns.
+    times: Histogram<u64>,
+    /// Until its first byte, ns.
+    firsts: Histogram<u64>,
+    /// Bytes of answers.
+    bytes: u64,
+    /// Answers without a packet.
+    empty: u64,
+    /// Of scans: packets and bytes that were looked at.
+    scanned: [u64; 2],
+}
+
+impl Measured {
+    fn none() -> Result<Measured, Error> {
+        let (times, firsts) = (Histogram::new(3)?, Histogram::new(3)?);
+        Ok(Measured { times, firsts, bytes: 0, empty: 0, scanned: [0; 2] })
+    }
+}
+
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Error> {
     let options = Options::parse();
-    let connections = connections(&options)?;
-    if connections.is_empty() {
+    let connections = if options.scan { Vec::new() } else { connections(&options)? };
+    if connections.is_empty() && !options.scan {
         return Err("the recorder has no TCP or UDP connection in memory".into());
     }
-    let requests: Vec<Vec<u8>> = connections.iter().map(|c| request(c, !options.disk)).collect();
+    let requests: Vec<Vec<u8>> = match options.scan {
+        true => vec![post("/v1/count", &serde_json::json!({ "filter": "host 203.0.113.77", "full_scan": true }))],
+        false => connections.iter().map(|c| request(c, !options.disk)).collect(),
+    };
     let started = Instant::now();
     let until = started + Duration::from_secs(options.seconds);
     let clients: Vec<Result<Measured, Error>> = std::thread::scope(|scope| {
@@ -60,20 +85,25 @@ fn main() -> Result<(), Error> {
         all.into_iter().map(|c| c.join().unwrap_or_else(|_| Err("a client panicked".into()))).collect()
     });
     let seconds = started.elapsed().as_secs_f64();
-    let (mut times, mut bytes, mut empty) = (Histogram::<u64>::new(3)?, 0, 0);
+    let mut all = Measured::none()?;
     for c in clients {
-        let (t, b, e) = c?;
-        times.add(t)?;
-        bytes += b;
-        empty += e;
+        let one = c?;
+        all.times.add(one.times)?;
+        all.firsts.add(one.firsts)?;
+        all.bytes += one.bytes;
+        all.empty += one.empty;
+        all.scanned = [0, 1].map(|i| all.scanned[i] + one.scanned[i]);
     }
+    let Measured { times, firsts, bytes, empty, scanned } = all;
     let us = |q: f64| times.value_at_quantile(q) as f64 / 1e3;
+    let first = |q: f64| firsts.value_at_quantile(q) as f64 / 1e3;
     let rate = times.len() as f64 / seconds;
     if options.json {
         let all = serde_json::json!({
             "clients": options.clients, "seconds": seconds, "connections": connections.len(), "queries": times.len(),
             "per_second": rate, "empty": empty, "bytes": bytes, "p50_us": us(0.5), "p90_us": us(0.9), "p99_us": us(0.99),
-            "max_us": us(1.0),
+            "max_us": us(1.0), "first_p50_us": first(0.5), "first_p99_us": first(0.99), "first_max_us": first(1.0),
+            "scanned_packets_per_second": scanned[0] as f64 / seconds, "scanned_bytes_per_second": scanned[1] as f64 / seconds,
         });
         println!("{all}");
     } else {
@@ -95,7 +125,7 @@ fn client(socket: &Path, requests: &[Vec<u8>], first: usize, until: Instant) -> 
     let mut to = UnixStream::connect(socket)?;
     to.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut from = BufReader::with_capacity(1 << 18, to.try_clone()?);
-    let (mut times, mut bytes, mut empty) = (Histogram::new(3)?, 0, 0);
+    let mut got = Measured::none()?;
     let mut body = Vec::new();
     for request in requests.iter().cycle().skip(first % requests.len()) {
         let start = Instant::now();
@@ -103,12 +133,20 @@ fn client(socket: &Path, requests: &[Vec<u8>], first: usize, until: Instant) -> 
             break;
         }
         to.write_all(request)?;
+        from.fill_buf()?;
+        got.firsts.record(u64::try_from(start.elapsed().as_nanos())?)?;
         let none = answer(&mut from, &mut body)?;
-        times.record(u64::try_from(start.elapsed().as_nanos())?)?;
-        bytes += body.len() as u64;
-        empty += u64::from(none);
+        got.times.record(u64::try_from(start.elapsed().as_nanos())?)?;
+        got.bytes += body.len() as u64;
+        got.empty += u64::from(none);
+        if body.first() == Some(&b'{') {
+            let pruning = &serde_json::from_slice::<serde_json::Value>(&body)?["pruning"];
+            for (sum, what) in got.scanned.iter_mut().zip(["candidates", "bytes_read"]) {
+                *sum += pruning[what].as_u64().ok_or("a count without its figures")?;
+            }
+        }
     }
-    Ok((times, bytes, empty))
+    Ok(got)
 }
 
 /// Reads one response; whether its summary says that it has no packet.
@@ -160,8 +198,12 @@ fn answer(from: &mut impl BufRead, body: &mut Vec<u8>) -> Result<bool, Error> {
 }
 
 fn request(conn: &str, memory_only: bool) -> Vec<u8> {
-    let body = serde_json::json!({ "conn": conn, "memory_only": memory_only }).to_string();
-    format!("POST /v1/query HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    post("/v1/query", &serde_json::json!({ "conn": conn, "memory_only": memory_only }))
+}
+
+fn post(path: &str, body: &serde_json::Value) -> Vec<u8> {
+    let body = body.to_string();
+    format!("POST {path} HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nContent-Length: {}\r\n\r\n{body}", body.len())
         .into_bytes()
 }
 

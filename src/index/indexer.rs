@@ -59,7 +59,7 @@ impl Indexer {
 
     /// Makes the index of a sealed segment and enters its filter.
     pub fn index(&self, segment: &Path) {
-        let made = match self.from_memory(segment) {
+        let made = match self.in_memory(segment) {
             Some(index) => file::write(&layout::index_of(segment), index.all()),
             None => build(segment),
         };
@@ -69,7 +69,7 @@ impl Indexer {
     }
 
     /// `None`: not all of its blocks are there.
-    fn from_memory(&self, segment: &Path) -> Option<Index> {
+    fn in_memory(&self, segment: &Path) -> Option<Index> {
         let (_, number) = layout::sealed_number(segment)?;
         let runs = self.memory.as_ref()?(number);
         let (first, last) = (runs.first()?.reader(), runs.last()?.reader());

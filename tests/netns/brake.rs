@@ -53,7 +53,7 @@ fn a_ring_fills(source: &str) {
         load.extend(["--pass", "tap0"]);
     }
     let few = world.load(&[&load[..], &["--packets", "20000"]].concat()).tally("offered").packets;
-    assert_eq!(brake(&world)["times"], 0, "{source}: nothing was full");
+    until("rest", || brake(&world)["on"] == false);
     run_worker(&recorder, &["--idle"]);
     let filled = || brake(&world)["on"] == true;
     let many = std::thread::scope(|scope| {

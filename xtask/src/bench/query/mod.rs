@@ -1,7 +1,11 @@
-//! `bench query`: answers. Its parts measure one setting each and append to the same results: `disk`, a store with a cold page cache.
+//! `bench query`: answers. Its parts measure one setting each and append to the same results: `disk`, a store with a cold page cache; `memory`, a recorder that has
+//! nothing else to do; `beside` and `scans`, one at 10 Gbit/s.
 //! Owns the list of parts; each part makes what it asks, cleans up after itself, and has its own table.
 
+mod beside;
 mod disk;
+mod live;
+mod memory;
 
 use super::Options;
 use super::results::Results;
@@ -17,7 +21,12 @@ struct Part {
     table: fn(&[Value]) -> String,
 }
 
-const PARTS: &[Part] = &[Part { name: "disk", measure: disk::measure, table: disk::table }];
+const PARTS: &[Part] = &[
+    Part { name: "disk", measure: disk::measure, table: disk::table },
+    Part { name: "memory", measure: memory::measure, table: memory::table },
+    Part { name: "beside", measure: beside::measure_connections, table: beside::table_connections },
+    Part { name: "scans", measure: beside::measure_scans, table: beside::table_scans },
+];
 
 /// Measures the parts that are asked for, and makes the tables of all that there are.
 pub fn run(options: &Options) -> Result<(), String> {
