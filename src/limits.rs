@@ -216,8 +216,8 @@ pub const AUDIT_ASK_BYTES: usize = 16 << 10;
 pub const CLIENTS_MAX: usize = 1024;
 /// The same over TCP.
 pub const CLIENTS_REMOTE_MAX: usize = 256;
-/// Threads that read for queries.
-pub const QUERY_THREADS: usize = 4;
+/// Threads that read for queries: a client that reads slowly holds one.
+pub const QUERY_THREADS: usize = 16;
 /// Queries that wait for one of them; who comes after is told to come again.
 pub const JOBS_WAITING: usize = 1024;
 /// Queries of one user at a time unless configured.

@@ -28,6 +28,9 @@ pub struct Args {
     /// The last 10s, 10m, 2h, 7d
     #[arg(long, value_name = "TIME", value_parser = crate::units::parse_duration, conflicts_with_all = ["since", "until"])]
     pub last: Option<u64>,
+    /// Of this class; what was lost before it had a class stays
+    #[arg(long, value_name = "NAME")]
+    pub class: Option<String>,
     /// As one JSON object
     #[arg(long)]
     pub json: bool,
@@ -40,6 +43,8 @@ struct Slice {
     t: u64,
     place: String,
     cause: String,
+    /// `None`: lost before they had one.
+    class: Option<String>,
     packets: u64,
 }
 
@@ -72,7 +77,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     // A store of another version, or none, is named as such.
     crate::store::list::unsealed(&Layout::new(&args.store)).map_err(Failure::cannot)?;
-    let losses = gather(&Layout::new(&args.store), since, until).map_err(Failure::cannot)?;
+    let losses = gather(&Layout::new(&args.store), since, until, args.class.as_deref()).map_err(Failure::cannot)?;
     if args.json {
         show::json_line(&losses);
     } else {
@@ -81,22 +86,29 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn gather(layout: &Layout, since: Option<u64>, until: u64) -> Result<Losses, crate::ledger::LedgerError> {
+fn gather(
+    layout: &Layout,
+    since: Option<u64>,
+    until: u64,
+    of: Option<&str>,
+) -> Result<Losses, crate::ledger::LedgerError> {
     let dir = layout.ledger();
     let from = since.unwrap_or(0);
     let imported = only_imported(&dir)?;
     let mut l = Losses { since, until, imported, ..Losses::default() };
     // A slice counts if its second overlaps the window.
-    let mut slices: BTreeMap<(u64, String, String), u64> = BTreeMap::new();
+    let mut slices: BTreeMap<(u64, String, String, Option<String>), u64> = BTreeMap::new();
     for e in entries(&dir, from.saturating_sub(999_999_999), until)? {
-        if let What::Loss { cause, place, packets } = e.what {
-            *slices.entry((e.t, place, cause)).or_default() += packets;
+        if let What::Loss { cause, place, class, packets } = e.what
+            && (of.is_none() || class.is_none() || class.as_deref() == of)
+        {
+            *slices.entry((e.t, place, cause, class)).or_default() += packets;
         }
     }
-    for ((t, place, cause), packets) in slices {
+    for ((t, place, cause, class), packets) in slices {
         l.packets += packets;
         *l.causes.entry(cause.clone()).or_default() += packets;
-        l.slices.push(Slice { t, place, cause, packets });
+        l.slices.push(Slice { t, place, cause, class, packets });
     }
     let Coverage { gaps, link_down, known_from, .. } = coverage(&dir, from, until)?;
     if !imported {
@@ -111,9 +123,10 @@ fn gather(layout: &Layout, since: Option<u64>, until: u64) -> Result<Losses, cra
 fn text(l: &Losses) -> String {
     let mut out = String::new();
     if !l.slices.is_empty() {
-        let mut t = Table::new(&["second", "place", "cause", ">packets"]);
+        let mut t = Table::new(&["second", "place", "cause", "class", ">packets"]);
         for s in &l.slices {
-            t.row([units::local_time(s.t), s.place.clone(), s.cause.clone(), units::count(s.packets)]);
+            let class = s.class.clone().unwrap_or_else(|| "-".into());
+            t.row([units::local_time(s.t), s.place.clone(), s.cause.clone(), class, units::count(s.packets)]);
         }
         out += &t.to_string();
     }
@@ -148,19 +161,24 @@ mod tests {
         let mut ledger = Ledger::open(&layout.ledger(), LEDGER_BYTES, 1000 * S).unwrap();
         let started = What::Started { version: "0".into(), source: "xdp".into(), config: serde_json::Value::Null };
         ledger.append(1000 * S, started).unwrap();
-        for (t, cause, place, packets) in
-            [(1010, "disk_stall", "worker 0", 5), (1010, "ring_full", "eth1", 7), (1020, "disk_stall", "worker 0", 1)]
-        {
-            ledger.append(t * S, What::Loss { cause: cause.into(), place: place.into(), packets }).unwrap();
+        for (t, cause, place, class, packets) in [
+            (1010, "disk_stall", "worker 0", Some("web"), 5),
+            (1010, "ring_full", "eth1", None, 7),
+            (1020, "disk_stall", "worker 0", Some("dns"), 1),
+        ] {
+            let class = class.map(str::to_owned);
+            ledger.append(t * S, What::Loss { cause: cause.into(), place: place.into(), class, packets }).unwrap();
         }
         ledger.append(1030 * S, What::Stopped).unwrap();
         ledger.beat(1030 * S).unwrap();
-        let all = gather(&layout, None, 1100 * S).unwrap();
+        let all = gather(&layout, None, 1100 * S, None).unwrap();
         assert_eq!((all.packets, all.slices.len(), all.causes.get("disk_stall")), (13, 3, Some(&6)));
         assert_eq!(all.not_recorded, [(1030 * S, 1100 * S)]);
         // A second that the window cuts counts.
-        let some = gather(&layout, Some(1010 * S + 5), 1015 * S).unwrap();
+        let some = gather(&layout, Some(1010 * S + 5), 1015 * S, None).unwrap();
         assert_eq!((some.packets, some.slices.len(), some.not_recorded.len()), (12, 2, 0));
+        let web = gather(&layout, None, 1100 * S, Some("web")).unwrap();
+        assert_eq!((web.packets, web.slices.len()), (12, 2), "its own, and what was lost before it had a class");
         assert!(text(&all).contains("13 packets lost: 6 by disk_stall, 7 by ring_full"), "{}", text(&all));
     }
 }

@@ -90,3 +90,44 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    /// A query that panics takes neither its thread with it nor those that wait.
+    #[test]
+    fn a_panic_ends_nothing_but_itself() {
+        let pool = Pool::start(1, 100).unwrap();
+        let (tell, told) = channel();
+        for n in 0..20 {
+            let tell = tell.clone();
+            assert!(pool.run(move || {
+                assert!(n % 2 == 0, "a bug in query {n}");
+                tell.send(n).unwrap();
+            }));
+        }
+        for n in (0..20).step_by(2) {
+            assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(n));
+        }
+    }
+
+    #[test]
+    fn only_so_many_wait() {
+        let mut pool = Pool::start(1, 3).unwrap();
+        let (begun, has_begun) = channel();
+        let (go_on, may_go_on) = channel::<()>();
+        assert!(pool.run(move || {
+            begun.send(()).unwrap();
+            let _ = may_go_on.recv_timeout(Duration::from_secs(60));
+        }));
+        has_begun.recv_timeout(Duration::from_secs(60)).unwrap();
+        let taken = (0..5).filter(|_| pool.run(|| ())).count();
+        go_on.send(()).unwrap();
+        assert_eq!(taken, 3);
+        pool.stop();
+        assert!(!pool.run(|| ()), "it has ended");
+    }
+}

@@ -92,7 +92,7 @@ impl Digest {
                 self.started.1 |= source != "file";
             }
             What::Expired { first } => self.expired = self.expired.min(*first),
-            What::Loss { cause, place, packets } => self.loss(e.t, cause, place, *packets),
+            What::Loss { cause, place, packets, .. } => self.loss(e.t, cause, place, *packets),
             _ => {}
         }
         self.ran.extend(self.state.step(e));

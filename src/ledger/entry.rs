@@ -50,6 +50,9 @@ pub enum What {
         cause: String,
         /// Where: an interface, a worker.
         place: String,
+        /// Of which class; `None`: they were lost before they had one, or it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        class: Option<String>,
         /// How many.
         packets: u64,
     },

@@ -237,6 +237,7 @@ mod tests {
             (0..3u64, 0..2u8).prop_map(|(packets, n)| What::Loss {
                 cause: "disk_stall".into(),
                 place: format!("worker-{n}"),
+                class: None,
                 packets
             }),
             (0..400 * S).prop_map(|first| What::Expired { first }),
@@ -331,7 +332,9 @@ mod tests {
             said(&it, 1, 2).unwrap();
         }
         for n in 0..crate::limits::LOSSES_HELD as u64 + 10 {
-            ledger.append(S + n, What::Loss { cause: "ring_full".into(), place: "eth0".into(), packets: 1 }).unwrap();
+            ledger
+                .append(S + n, What::Loss { cause: "ring_full".into(), place: "eth0".into(), class: None, packets: 1 })
+                .unwrap();
         }
         for from in [0, 1, S, 2 * S, 3 * S, 11 * S] {
             for to in [from + 5, from + S, u64::MAX] {

@@ -23,7 +23,8 @@ fn coverage_is_what_ran() {
     l.beat(150 * S).unwrap();
     l.append(160 * S, What::LinkDown { interface: "eth0".into() }).unwrap();
     l.append(170 * S, What::LinkUp { interface: "eth0".into() }).unwrap();
-    l.append(180 * S, What::Loss { cause: "disk_stall".into(), place: "worker 0".into(), packets: 7 }).unwrap();
+    l.append(180 * S, What::Loss { cause: "disk_stall".into(), place: "worker 0".into(), class: None, packets: 7 })
+        .unwrap();
     l.append(200 * S, What::Stopped).unwrap();
     // An import covers nothing.
     l.append(250 * S, started("file")).unwrap();

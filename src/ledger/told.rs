@@ -62,7 +62,7 @@ impl Told for Files {
     fn losses(&self, from: u64, to: u64) -> Result<Vec<LossSum>, LedgerError> {
         let mut sums = BTreeMap::new();
         for e in losses(&self.ledger, from, to)? {
-            if let What::Loss { cause, place, packets } = e.what {
+            if let What::Loss { cause, place, packets, .. } = e.what {
                 *sums.entry((cause, place)).or_insert(0) += packets;
             }
         }

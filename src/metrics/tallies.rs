@@ -105,6 +105,13 @@ impl Tallies {
         }
     }
 
+    /// Packets that the disk was too slow for, by class.
+    pub fn stalled(&self) -> Vec<u64> {
+        let of = |row: usize, class: usize| (row * self.classes + class) * FATES + Fate::DiskStall as usize;
+        let one = |row, class| self.fates.get(of(row, class)).map_or(0, |c| c.get().packets);
+        (0..self.classes).map(|class| (0..self.interfaces).map(|row| one(row, class)).sum()).collect()
+    }
+
     /// Counts a packet of a class.
     #[inline]
     pub fn fate(&self, interface: u16, class: u8, what: Fate, wire_len: u32) {

@@ -22,6 +22,8 @@ pub struct Counted {
     pub workers: Vec<WorkerTotals>,
     /// What each interface calls lost: name, cause, packets.
     pub nic: Vec<(String, &'static str, u64)>,
+    /// Names of the classes, by their ids.
+    pub classes: Vec<String>,
 }
 
 /// The ledger of a recording.
@@ -59,8 +61,8 @@ impl Books {
     /// Each second, and once at rest: losses since the last call, in the second that begins at `from`; a sign of life at
     /// `now`.
     pub fn second(&mut self, from: u64, now: u64, counted: Counted) {
-        for (cause, place, packets) in losses(&self.before, &counted) {
-            self.enter(from, What::Loss { cause: cause.to_owned(), place, packets });
+        for (cause, place, class, packets) in losses(&self.before, &counted) {
+            self.enter(from, What::Loss { cause: cause.to_owned(), place, class, packets });
         }
         for (n, w) in counted.workers.iter().enumerate() {
             let before = self.before.workers.get(n).map_or(0, |b| b.table_full);
@@ -134,7 +136,10 @@ impl Books {
             self.enter(now, What::Note { text });
         }
         if file.lost > 0 {
-            self.enter(now, What::Loss { cause: "lost".into(), place: path.to_string(), packets: file.lost });
+            self.enter(
+                now,
+                What::Loss { cause: "lost".into(), place: path.to_string(), class: None, packets: file.lost },
+            );
         }
     }
 
@@ -179,33 +184,37 @@ impl Books {
     }
 }
 
-/// Cause, place and number of packets of each counter of loss that has grown.
-fn losses(before: &Counted, now: &Counted) -> Vec<(&'static str, String, u64)> {
+/// Cause, place, class and number of packets of each counter of loss that has grown.
+fn losses(before: &Counted, now: &Counted) -> Vec<(&'static str, String, Option<String>, u64)> {
     let mut all = Vec::new();
     for (place, n) in &now.source {
         let b = before.source.iter().find(|(p, _)| p == place).map(|(_, b)| *b).unwrap_or_default();
         let (was, is) = (b.redirect_failed, n.redirect_failed);
-        all.push(("ring_full", place.clone(), was.ring_full, is.ring_full));
-        all.push(("no_frame", place.clone(), was.no_frame, is.no_frame));
-        all.push(("too_big", place.clone(), was.too_big, is.too_big));
-        all.push(("unbound", place.clone(), was.unbound, is.unbound));
-        all.push(("lost", place.clone(), b.lost, n.lost));
+        all.push(("ring_full", place.clone(), None, was.ring_full, is.ring_full));
+        all.push(("no_frame", place.clone(), None, was.no_frame, is.no_frame));
+        all.push(("too_big", place.clone(), None, was.too_big, is.too_big));
+        all.push(("unbound", place.clone(), None, was.unbound, is.unbound));
+        all.push(("lost", place.clone(), None, b.lost, n.lost));
     }
     for (i, w) in now.workers.iter().enumerate() {
-        let v = before.workers.get(i).copied().unwrap_or_default();
+        let v = before.workers.get(i).cloned().unwrap_or_default();
         let (d, e) = (&v.dropped, &w.dropped);
         let place = format!("worker-{i}");
-        all.push(("disk_stall", place.clone(), d.disk_stall.packets, e.disk_stall.packets));
-        all.push(("handoff_full", place.clone(), d.handoff_full.packets, e.handoff_full.packets));
-        all.push(("flood", place.clone(), d.flood.packets, e.flood.packets));
-        all.push(("write_failed", place, v.write_failed, w.write_failed));
+        for (id, &is) in w.stalled.iter().enumerate() {
+            let was = v.stalled.get(id).copied().unwrap_or(0);
+            all.push(("disk_stall", place.clone(), now.classes.get(id).cloned(), was, is));
+        }
+        all.push(("handoff_full", place.clone(), None, d.handoff_full.packets, e.handoff_full.packets));
+        all.push(("flood", place.clone(), None, d.flood.packets, e.flood.packets));
+        all.push(("write_failed", place, None, v.write_failed, w.write_failed));
     }
     for (interface, cause, packets) in &now.nic {
         let same = |(i, c, _): &&(String, &str, u64)| i == interface && c == cause;
         let was = before.nic.iter().find(same).map_or(0, |(_, _, n)| *n);
-        all.push((cause, interface.clone(), was, *packets));
+        all.push((cause, interface.clone(), None, was, *packets));
     }
-    all.into_iter().filter(|(.., was, is)| is > was).map(|(cause, place, was, is)| (cause, place, is - was)).collect()
+    let grown = all.into_iter().filter(|(.., was, is)| is > was);
+    grown.map(|(cause, place, class, was, is)| (cause, place, class, is - was)).collect()
 }
 
 enum Level {
@@ -290,7 +299,11 @@ mod tests {
         };
         let counted = Counted {
             source: vec![("eth1".into(), failed(0)), ("eth2:0".into(), failed(2)), ("eth2:3".into(), failed(7))],
-            workers: vec![WorkerTotals::default(), WorkerTotals { dropped, write_failed: 0, table_full: 3 }],
+            workers: vec![
+                WorkerTotals::default(),
+                WorkerTotals { dropped, stalled: vec![0, 5], write_failed: 0, table_full: 3 },
+            ],
+            classes: vec!["all".into(), "dns".into()],
             nic: vec![("eth2".into(), "rx_missed", 9)],
         };
         books.second(2_000, 3_000, counted.clone());
@@ -298,16 +311,17 @@ mod tests {
         books.event(4_500, Event::LinkDown("eth1".into()));
         books.close(5_000);
         let entries = crate::ledger::entries(dir.path(), 0, 10_000).unwrap();
-        let loss = |cause: &str, place: &str, packets| {
-            (2_000, What::Loss { cause: cause.into(), place: place.into(), packets })
+        let of_class = |cause: &str, place: &str, class: Option<&str>, packets| {
+            (2_000, What::Loss { cause: cause.into(), place: place.into(), class: class.map(str::to_owned), packets })
         };
+        let loss = |cause, place, packets| of_class(cause, place, None, packets);
         let got: Vec<_> = entries.into_iter().map(|e| (e.t, e.what)).skip(1).collect();
         assert_eq!(
             got,
             [
                 loss("no_frame", "eth2:0", 2),
                 loss("no_frame", "eth2:3", 7),
-                loss("disk_stall", "worker-1", 5),
+                of_class("disk_stall", "worker-1", Some("dns"), 5),
                 loss("rx_missed", "eth2", 9),
                 (2_000, What::Flood { worker: 1, packets: 3 }),
                 (4_500, What::LinkDown { interface: "eth1".into() }),

@@ -214,7 +214,8 @@ impl Control {
     /// The ledger's part of a second.
     fn enter(&mut self, now: &Sample) {
         let nic = now.detail.nic.iter().map(|n| (n.interface.clone(), n.cause, n.packets)).collect();
-        let counted = Counted { source: by_place(&now.detail.ports), workers: self.run.workers.each(), nic };
+        let classes = self.run.facts.classes.iter().map(|(name, _)| name.clone()).collect();
+        let counted = Counted { source: by_place(&now.detail.ports), workers: self.run.workers.each(), nic, classes };
         let reports = self.run.capture.reports();
         for file in reports.iter().skip(self.files) {
             self.run.books.file(now.unix_ns, file);

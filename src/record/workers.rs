@@ -121,9 +121,11 @@ pub struct Workers {
 }
 
 /// The losses of one worker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkerTotals {
     pub dropped: Dropped,
+    /// Of `dropped`, what the disk was too slow for, by class.
+    pub stalled: Vec<u64>,
     pub write_failed: u64,
     pub table_full: u64,
 }
@@ -252,6 +254,7 @@ impl Workers {
             let c = line.counts.get();
             WorkerTotals {
                 dropped: line.tallies.total().dropped,
+                stalled: line.tallies.stalled(),
                 write_failed: c.store.write_failed,
                 table_full: c.tracker.table_full,
             }

@@ -3,7 +3,7 @@
 use crate::control::ask::Ask;
 use crate::control::call::Call;
 use crate::control::stream::Refusal;
-use crate::ledger;
+use crate::ledger::{self, What};
 use crate::store::layout::Layout;
 use axum::body::Body;
 use axum::http::Response;
@@ -23,7 +23,11 @@ pub async fn losses(mut call: Call) -> Response<Body> {
         let from = query.last.map_or(query.since.unwrap_or(0), |last| now.saturating_sub(last));
         let dir = Layout::new(engine.store()).ledger();
         let until = query.until.unwrap_or(u64::MAX);
-        ledger::losses(&dir, from, until).map_err(|e| Refusal { status: 500, error: e.to_string() })
+        let mut all = ledger::losses(&dir, from, until).map_err(|e| Refusal { status: 500, error: e.to_string() })?;
+        // What was lost before it had a class may have been of any.
+        let wanted = |class: &String| query.classes.is_empty() || query.classes.contains(class);
+        all.retain(|e| !matches!(&e.what, What::Loss { class: Some(class), .. } if !wanted(class)));
+        Ok(all)
     })
     .await
 }

@@ -85,7 +85,7 @@ pub const ROWS: &[Row] = &[
         role: Role::Statistics,
         body: ASK_BYTES_MAX,
         handler: |call| Box::pin(losses::losses(call)),
-        summary: "packets lost in the window, by second, cause and place",
+        summary: "packets lost in the window, by second, cause, place and class",
     },
     Row {
         method: "POST",
