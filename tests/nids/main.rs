@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod coupling;
+mod feed;
 #[path = "../net/mod.rs"]
 mod net;
 #[allow(dead_code)] // what the tests of the API use besides
