@@ -210,6 +210,8 @@ pub const FOLLOW_NS: u64 = 20_000_000;
 pub const FOLLOWERS_MAX: usize = 64;
 /// Longest question that the API takes.
 pub const ASK_BYTES_MAX: usize = 256 << 10;
+/// Bytes of the audit log that wait for a disk that refuses them.
+pub const AUDIT_BYTES_WAITING: usize = 4 << 20;
 /// A longer question is entered in the audit log with its length and this much of its beginning.
 pub const AUDIT_ASK_BYTES: usize = 16 << 10;
 /// Connections to the API; who comes after waits.

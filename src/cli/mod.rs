@@ -5,6 +5,7 @@ mod account;
 mod api;
 mod configs;
 mod connections;
+mod console;
 mod doctor;
 mod exit;
 mod extras;
@@ -19,8 +20,10 @@ mod record;
 mod reload;
 mod say;
 mod show;
+mod status;
 mod table;
 mod token;
+mod top;
 mod verify;
 
 pub use exit::{Exit, Failure};
@@ -70,6 +73,14 @@ enum Command {
     Connections(connections::Args),
     /// Show what was lost when, where and why, and when nothing was recorded
     Losses(losses::Args),
+    /// Show how a recorder is doing: rates, what is kept and lost, and how many days each class holds
+    Status(status::Args),
+    /// Show the storage classes of a recorder: fill, age, days left
+    Classes(status::Args),
+    /// Show a recorder live
+    Top(top::Args),
+    /// Give commands one after the other, with history and completion
+    Console(console::Args),
     /// Show what a store holds
     Info(info::Args),
     /// Check every block, index and sum of a store and name what is broken
@@ -117,11 +128,26 @@ pub fn main() -> ExitCode {
         }
     };
     logging::start(cli.verbose, cli.quiet);
-    let done = match cli.command {
+    match dispatch(cli.command) {
+        Ok(exit) => said(exit).into(),
+        Err(failure) => {
+            logging::error(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+/// Does what a command says.
+fn dispatch(command: Command) -> Result<Exit, Failure> {
+    match command {
         Command::Record(args) => record::run(*args),
         Command::Query(args) => query::run(args),
         Command::Connections(args) => connections::run(args),
         Command::Losses(args) => losses::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Classes(args) => status::classes(args),
+        Command::Top(args) => top::run(args),
+        Command::Console(args) => console::run(args),
         Command::Info(args) => info::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Hold(args) => hold::hold(*args),
@@ -137,13 +163,6 @@ pub fn main() -> ExitCode {
         Command::ImportConfig(args) => configs::import(args),
         Command::Completions(args) => extras::completions(args),
         Command::Man(args) => extras::man(args),
-    };
-    match done {
-        Ok(exit) => said(exit).into(),
-        Err(failure) => {
-            logging::error(&failure);
-            failure.exit.into()
-        }
     }
 }
 

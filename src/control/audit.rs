@@ -1,14 +1,16 @@
 //! The audit log: one line of JSON for each request, refused ones too: who, what, what came of it, how much went out. Appended to
-//! `STORE/audit/<day>.jsonl` by a thread of its own, so that no request waits for the disk. What the disk refuses is counted and said.
+//! `STORE/audit/<day>.jsonl` by a thread of its own, so that no request waits for the disk; a day's file is only ever opened to append, and
+//! nothing here takes one away. What the disk refuses waits and is tried again; meanwhile nothing is answered but statistics.
 
 use super::caller::Caller;
-use crate::limits::{AUDIT_ASK_BYTES, AUDIT_WAITING};
+use crate::limits::{AUDIT_ASK_BYTES, AUDIT_BYTES_WAITING, AUDIT_WAITING};
 use axum::body::Bytes;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -66,31 +68,48 @@ impl Line {
 
 /// The log's side that everybody writes to.
 #[derive(Clone, Debug)]
-pub struct Audit(SyncSender<Line>);
+pub struct Audit {
+    to: SyncSender<Line>,
+    failing: Arc<Mutex<Option<String>>>,
+}
 
 impl Audit {
     /// Enters a request. Where more wait than the disk takes, whoever asks waits too: nothing is answered unseen.
     pub fn enter(&self, line: Line) {
-        let _ = self.0.send(line);
+        let _ = self.to.send(line);
+    }
+
+    /// Why the log can't be written just now.
+    pub fn failing(&self) -> Option<String> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// Starts the log in `dir`. It ends when the last [`Audit`] is dropped.
 pub fn start(dir: &Path) -> std::io::Result<(Audit, JoinHandle<()>)> {
     std::fs::create_dir_all(dir)?;
-    let (tell, lines) = sync_channel(AUDIT_WAITING);
-    let mut log = Log { dir: dir.to_owned(), file: None, failing: false };
+    let (to, lines) = sync_channel(AUDIT_WAITING);
+    let failing = Arc::default();
+    let mut log =
+        Log { dir: dir.to_owned(), file: None, waiting: Vec::new(), left_out: 0, failing: Arc::clone(&failing) };
     // The first file now: a log that cannot be written must show at the start.
     log.file_of(&day())?;
     let thread = std::thread::Builder::new().name("audit".into()).spawn(move || log.run(&lines))?;
-    Ok((Audit(tell), thread))
+    Ok((Audit { to, failing }, thread))
 }
 
 struct Log {
     dir: PathBuf,
     file: Option<(String, File)>,
-    failing: bool,
+    /// Lines that are not on the disk yet.
+    waiting: Vec<u8>,
+    /// Lines for which there was no room while the disk refused.
+    left_out: u64,
+    failing: Arc<Mutex<Option<String>>>,
 }
+
+/// How often a disk that refuses is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 fn day() -> String {
     crate::units::time(crate::units::now()).chars().take(10).collect()
@@ -98,24 +117,66 @@ fn day() -> String {
 
 impl Log {
     fn run(&mut self, lines: &Receiver<Line>) {
-        let mut text = Vec::new();
-        while let Ok(line) = lines.recv() {
-            text.clear();
-            for line in std::iter::once(line).chain(lines.try_iter().take(AUDIT_WAITING)) {
-                if serde_json::to_writer(&mut text, &line).is_ok() {
-                    text.push(b'\n');
+        loop {
+            match lines.recv_timeout(AGAIN) {
+                Ok(line) => {
+                    std::iter::once(line).chain(lines.try_iter().take(AUDIT_WAITING)).for_each(|l| self.take(&l))
                 }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.write(),
             }
-            let written = self.file_of(&day()).and_then(|f| f.write_all(&text));
-            match written {
-                Ok(()) => self.failing = false,
-                Err(e) if !std::mem::replace(&mut self.failing, true) => {
-                    tracing::warn!("the audit log cannot be written: {e}");
-                }
-                Err(_) => {}
+            if !self.waiting.is_empty() {
+                self.write();
             }
             // Lines gather while this one sleeps: a thousand requests are one write.
             std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn take(&mut self, line: &Line) {
+        if self.waiting.len() >= AUDIT_BYTES_WAITING {
+            self.left_out += 1;
+        } else if serde_json::to_writer(&mut self.waiting, line).is_ok() {
+            self.waiting.push(b'\n');
+        }
+    }
+
+    /// Writes what waits; what the disk refuses goes on waiting.
+    fn write(&mut self) {
+        if self.left_out > 0 && self.waiting.len() < AUDIT_BYTES_WAITING {
+            let time = crate::units::time(crate::units::now());
+            let text = serde_json::json!({ "time": time, "left_out": std::mem::take(&mut self.left_out) });
+            self.waiting.extend(format!("{text}\n").as_bytes());
+        }
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let mut result = Ok(());
+        while !waiting.is_empty() && result.is_ok() {
+            result = match self.file_of(&day()).and_then(|f| f.write(&waiting)) {
+                Ok(0) => Err(ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    waiting.drain(..n);
+                    Ok(())
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => Ok(()),
+                Err(e) => Err(e),
+            };
+        }
+        self.waiting = waiting;
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match (result, failing.is_some()) {
+            (Ok(()), true) => {
+                tracing::info!("the audit log is written again");
+                *failing = None;
+            }
+            (Ok(()), false) => {}
+            (Err(e), before) => {
+                if !before {
+                    tracing::warn!("the audit log cannot be written: {e}; until it can, only statistics are answered");
+                }
+                *failing = Some(e.to_string());
+                // Perhaps another file can.
+                self.file = None;
+            }
         }
     }
 

@@ -61,8 +61,13 @@ impl Call {
     }
 
     /// Answers with JSON and this status.
-    pub fn answer_as(mut self, status: u16, value: &impl Serialize) -> Response<Body> {
+    pub fn answer_as(self, status: u16, value: &impl Serialize) -> Response<Body> {
         let text = serde_json::to_string(value).unwrap_or_default() + "\n";
+        self.answer_text(status, text)
+    }
+
+    /// Answers with a text that is JSON.
+    pub fn answer_text(mut self, status: u16, text: String) -> Response<Body> {
         self.line.bytes = text.len() as u64;
         self.enter(status, None);
         let mut response = reply::json(text);

@@ -46,7 +46,10 @@ impl Engine {
 
     /// The connections.
     pub fn connections(&self, query: &Query, pace: &dyn Pace) -> Result<Found, QueryError> {
-        self.held.connections(query, &self.shown(), pace)
+        let shown = self.shown();
+        // Of segments that are not sealed only this process knows the class.
+        query::known_classes(query, &self.view(&shown, query, pace)?)?;
+        self.held.connections(query, &shown, pace)
     }
 
     /// Answers what memory alone answers at once: on the API's thread, which must never read from the disk. `None`: ask by

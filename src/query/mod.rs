@@ -28,7 +28,7 @@ pub use connections::{Connection, Found};
 pub use engine::{Engine, Sealed};
 pub use follow::Follower;
 pub use listed::{Listed, Sort, listed};
-pub use run::{run, run_with};
+pub use run::{known_classes, run, run_with};
 pub use summary::{Loss, Pruning, Summary};
 pub use words::text;
 

@@ -183,7 +183,7 @@ pub(super) fn answer(
 pub(super) const ETHERNET: u16 = 1;
 
 /// A class that nobody has heard of is a slip of the pen.
-pub(super) fn known_classes(query: &Query, view: &View<'_>) -> Result<(), QueryError> {
+pub fn known_classes(query: &Query, view: &View<'_>) -> Result<(), QueryError> {
     if query.classes.is_empty() {
         return Ok(());
     }

@@ -8,6 +8,7 @@ use super::reload::{self, Reader};
 use super::scrape::Board;
 use super::scribe::Scribe;
 use super::signals::Signals;
+use super::trend::Trend;
 use super::workers::Workers;
 use super::{Observer, Outcome};
 use crate::class::Roster;
@@ -70,6 +71,8 @@ pub struct Control {
     started: u64,
     /// The last sample of a whole second.
     second: Sample,
+    /// The last minute.
+    trend: Trend,
     /// The last that was shown.
     shown: Sample,
     /// Files that are entered in the ledger.
@@ -85,8 +88,17 @@ impl Control {
     pub fn new(run: Running, settings: Settings) -> Control {
         let started = monotonic();
         let none = Sample::none(started, units::now(), run.capture.kind());
-        let mut control =
-            Control { run, settings, started, second: none.clone(), shown: none, files: 0, gone: 0, refused: 0 };
+        let mut control = Control {
+            run,
+            settings,
+            started,
+            second: none.clone(),
+            shown: none,
+            trend: Trend::default(),
+            files: 0,
+            gone: 0,
+            refused: 0,
+        };
         // Every series is there from the start.
         control.second = control.sample();
         control.run.board.post(&control.run.facts, &control.second);
@@ -202,7 +214,8 @@ impl Control {
         self.run.board.post(&self.run.facts, &now);
         self.enter(&now);
         if let Some(api) = &self.run.api {
-            api.publish(serde_json::to_value(now.report("interval", self.started)).unwrap_or_default());
+            let state = self.trend.state(&self.run.facts, &self.second, &now);
+            api.publish(serde_json::json!({ "state": state, "recorder": now.report("interval", self.started) }));
         }
         if now.mono_ns.saturating_sub(self.shown.mono_ns) + SECOND / 20 >= observer.interval_ns() {
             observer.interval(&self.shown, &now, self.run.capture.progress());

@@ -14,6 +14,7 @@ mod scribe;
 mod signals;
 pub mod statistics;
 mod threads;
+mod trend;
 mod workers;
 
 pub use error::RecordError;

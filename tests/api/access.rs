@@ -7,17 +7,17 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-fn mode(path: &Path, mode: u32) {
+pub fn mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("rights");
 }
 
 /// A port that nobody has just now.
-fn port() -> u16 {
+pub fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
 }
 
 /// A certificate for 127.0.0.1 and its key; a configuration with them.
-fn certified(r: &Retrotap, port: u16, more: &str) -> (PathBuf, PathBuf) {
+pub fn certified(r: &Retrotap, port: u16, more: &str) -> (PathBuf, PathBuf) {
     let (cert, key) = (r.dir().join("api.crt"), r.dir().join("api.key"));
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])
         .expect("a certificate");
@@ -30,7 +30,7 @@ fn certified(r: &Retrotap, port: u16, more: &str) -> (PathBuf, PathBuf) {
     (config, cert)
 }
 
-fn text(path: &Path) -> String {
+pub fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 

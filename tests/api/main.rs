@@ -2,11 +2,14 @@
 //! come in thousands. Each recording ends with an exact account.
 
 mod access;
+mod audit;
 #[path = "../common/mod.rs"]
 mod common;
 mod follow;
 mod listing;
+mod openapi;
 mod rig;
+mod screens;
 
 use common::{Retrotap, libpcap};
 use rig::{Daemon, packet, request, sized, timed};

@@ -5,6 +5,7 @@
 mod connections;
 mod index;
 mod losses;
+mod openapi;
 mod query;
 mod reload;
 mod status;
@@ -56,6 +57,14 @@ pub const ROWS: &[Row] = &[
         summary: "what there is to ask, and what you may",
     },
     Row {
+        method: "GET",
+        path: "/v1/openapi.json",
+        role: Role::Statistics,
+        body: 0,
+        handler: |call| Box::pin(ready(openapi::openapi(call))),
+        summary: "the description of this API, OpenAPI 3.1",
+    },
+    Row {
         method: "POST",
         path: "/v1/query",
         role: Role::Packets,
@@ -101,7 +110,15 @@ pub const ROWS: &[Row] = &[
         role: Role::Statistics,
         body: 0,
         handler: |call| Box::pin(ready(status::status(call))),
-        summary: "the recorder: version, process, store, queries under way, counters as in record --json",
+        summary: "the recorder: rates, what is kept and lost, classes, queries under way, counters as in record --json",
+    },
+    Row {
+        method: "GET",
+        path: "/v1/classes",
+        role: Role::Statistics,
+        body: 0,
+        handler: |call| Box::pin(ready(status::classes(call))),
+        summary: "the storage classes: what each holds, and how long that lasts at the present rate",
     },
 ];
 
@@ -144,6 +161,10 @@ async fn enter(
         .with_params(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
     if let Err(why) = may {
         return close(call.refuse(why));
+    }
+    if let Some(why) = call.shared.audit.failing().filter(|_| row.role > Role::Statistics) {
+        let why = format!("the audit log cannot be written ({why}): until it can, only statistics are answered");
+        return close(call.refuse((503, why)));
     }
     match body(request, row.body).await {
         Ok(body) => call.body = body,
