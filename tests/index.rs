@@ -84,6 +84,22 @@ fn the_file_of_filters_is_kept_and_not_needed() {
     }
 }
 
+/// An index without its address filter, whose places that nobody looks at are filled at random, and without the sums over it.
+fn but_the_filter(index: &[u8]) -> Vec<u8> {
+    let (mut bytes, mut at) = (index.to_vec(), 256);
+    for (section, len) in index[96..160].chunks_exact(8).enumerate() {
+        let len = u64::from_le_bytes(len.try_into().expect("eight bytes")) as usize;
+        if matches!(section, 4 | 7) {
+            bytes[at..at + len].fill(0);
+        }
+        at += len;
+    }
+    assert_eq!(at, index.len());
+    bytes[160..164].fill(0);
+    bytes[252..256].fill(0);
+    bytes
+}
+
 /// Indexes of the blocks of a segment, however they are taken together, and then these indexes together, are to the byte the index
 /// that the segment alone gives.
 #[test]
@@ -102,13 +118,17 @@ fn indexes_of_blocks_make_the_index_of_their_segment() {
     for index in indexes(&r.store()) {
         let segment = index.with_extension("pcapng");
         let (bytes, reader) = (std::fs::read(&segment).expect("it"), SegmentReader::open(&segment).expect("a segment"));
-        let want = Index::make(&reader).expect("an index");
-        assert!(want.all() == std::fs::read(&index).expect("its index"), "{}", index.display());
+        let of = |index: &Index| but_the_filter(index.all());
+        let want = of(&Index::make(&reader).expect("an index"));
+        assert!(want == but_the_filter(&std::fs::read(&index).expect("its index")), "{}", index.display());
         let blocks: Vec<MemoryBlock> = reader
             .blocks()
             .iter()
             .map(|b| MemoryBlock::new(Arc::new(bytes[b.offset as usize..][..b.len].to_vec())).expect("a block"))
             .collect();
+        if blocks.is_empty() {
+            continue;
+        }
         several += usize::from(blocks.len() > 3);
         let run = |some: &[MemoryBlock]| SegmentReader::in_memory(reader.shared_header(), some.to_vec());
         for each in [1, 2, 3, 7] {
@@ -121,10 +141,10 @@ fn indexes_of_blocks_make_the_index_of_their_segment() {
                 .collect();
             for (joined, blocks) in joined.iter().zip(some.chunks(2)) {
                 let packets = Run::indexed(run(&blocks.concat())).expect("a run");
-                assert!(joined.index().expect("one").all() == packets.index().expect("one").all(), "by {each}");
+                assert!(of(joined.index().expect("one")) == of(packets.index().expect("one")), "by {each}");
             }
             let parts: Vec<&Index> = joined.iter().filter_map(|r| r.index()).collect();
-            assert!(Index::merge(&parts).expect("an index").all() == want.all(), "{} by {each}", segment.display());
+            assert!(of(&Index::merge(&parts).expect("an index")) == want, "{} by {each}", segment.display());
             merged += 1;
             // What is no whole is not made.
             if parts.len() > 2 {
