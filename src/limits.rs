@@ -110,6 +110,8 @@ pub const UNTRACKED_PER_SECOND: u32 = 20_000;
 pub const ORDERS_ADDRESSES: usize = 131_072;
 /// Connections for which something can be ordered at a time.
 pub const ORDERS_CONNECTIONS: usize = 16_384;
+/// Longest list of assignments in one request.
+pub const ORDERS_BYTES_MAX: usize = 32 << 20;
 /// Commands that wait for a worker, at most.
 pub const COMMANDS_WAITING: usize = 8192;
 /// Commands that a worker takes between two batches.

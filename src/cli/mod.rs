@@ -21,6 +21,7 @@ mod reload;
 mod say;
 mod show;
 mod status;
+mod steer;
 mod table;
 mod token;
 mod top;
@@ -95,6 +96,20 @@ enum Command {
     Export(hold::Export),
     /// Have a running recorder read its configuration again
     Reload(reload::Args),
+    /// Give the connections of an address a class for a time
+    Assign(Box<steer::Assign>),
+    /// List the addresses that have a class by assignment
+    Assignments(Box<steer::List>),
+    /// Take an address' assignment back
+    Unassign(Box<steer::Unassign>),
+    /// Store a connection, or all of an address, past its cutoff for a time
+    SuspendCutoff(Box<steer::Suspend>),
+    /// Keep a connection, or all of an address, from ending by being idle for a time
+    SuspendTimeout(Box<steer::Suspend>),
+    /// List what is suspended
+    Suspensions(Box<steer::List>),
+    /// Take a suspension back
+    Resume(Box<steer::Resume>),
     /// Let the alerts of a NIDS steer the recorder and hold packets
     Nids(nids::Args),
     /// Say what a range of cutoffs would keep of some traffic, and how many days fit a disk
@@ -155,6 +170,13 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Release(args) => hold::release(args),
         Command::Export(args) => hold::export(args),
         Command::Reload(args) => reload::run(args),
+        Command::Assign(args) => steer::assign(*args),
+        Command::Assignments(args) => steer::assignments(*args),
+        Command::Unassign(args) => steer::unassign(*args),
+        Command::SuspendCutoff(args) => steer::suspend_cutoff(*args),
+        Command::SuspendTimeout(args) => steer::suspend_timeout(*args),
+        Command::Suspensions(args) => steer::suspensions(*args),
+        Command::Resume(args) => steer::resume(*args),
         Command::Nids(args) => nids::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Token(args) => token::run(args),

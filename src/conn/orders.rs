@@ -112,7 +112,7 @@ pub struct ConnOrder {
 
 /// A connection whatever VLAN or tunnel it is in: its key without these. Where no port is given, every connection of the pair
 /// and protocol (ICMP: every echo id).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Plain(Key);
 
 impl Plain {

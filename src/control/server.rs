@@ -17,6 +17,7 @@ use super::tls;
 use super::tokens::Tokens;
 use super::{Limits, Place, SOCKET};
 use crate::limits::{CLIENTS_MAX, CLIENTS_REMOTE_MAX, FOLLOWERS_MAX, JOBS_WAITING, QUERY_THREADS};
+use crate::steer::Steering;
 use axum::Router;
 use axum::extract::Extension;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -51,6 +52,7 @@ impl Server {
         place: &Place,
         access: &Access,
         engine: Engine,
+        steering: Steering,
         limits: Limits,
     ) -> Result<Option<Server>, SocketError> {
         let path = match place {
@@ -58,7 +60,7 @@ impl Server {
             Place::Store => engine.store().join(SOCKET),
             Place::At(path) => path.clone(),
         };
-        match (Server::at(path, access, engine, limits), place) {
+        match (Server::at(path, access, engine, steering, limits), place) {
             (Err(e @ SocketError::Io { .. }), Place::Store) if access == &Access::default() => {
                 tracing::warn!("recording goes on without an API: {e}");
                 Ok(None)
@@ -67,7 +69,13 @@ impl Server {
         }
     }
 
-    fn at(path: PathBuf, access: &Access, engine: Engine, limits: Limits) -> Result<Server, SocketError> {
+    fn at(
+        path: PathBuf,
+        access: &Access,
+        engine: Engine,
+        steering: Steering,
+        limits: Limits,
+    ) -> Result<Server, SocketError> {
         let io = |source| SocketError::Io { path: path.clone(), source };
         raise_files();
         let rights = Rights::new(access).map_err(SocketError::Access)?;
@@ -78,6 +86,7 @@ impl Server {
         let shared = Arc::new(Shared {
             pool: Pool::start(QUERY_THREADS, JOBS_WAITING).map_err(io)?,
             engine: engine.into(),
+            steering,
             clients: Clients::new(limits.queries),
             rights,
             tokens: Tokens::new(&tokens),

@@ -10,6 +10,7 @@ use super::job::Cancel;
 use super::pool::Pool;
 use super::reload::Reloads;
 use super::tokens::Tokens;
+use crate::steer::Steering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 
@@ -27,6 +28,8 @@ pub struct Shared {
     pub clients: Clients,
     /// The audit log.
     pub audit: Audit,
+    /// What tells the workers what to do.
+    pub steering: Steering,
     /// What slows questions down.
     pub brake: Brake,
     /// Places for followers.

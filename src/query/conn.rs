@@ -94,6 +94,18 @@ impl ConnSpec {
         ConnSpec { ends, ..self.clone() }.to_string()
     }
 
+    /// Protocol and endpoints.
+    pub fn parts(&self) -> (u8, [(IpAddr, u16); 2]) {
+        (self.proto, self.ends)
+    }
+
+    /// Of these; without ports where there are none.
+    pub fn of(proto: u8, addrs: [IpAddr; 2], ports: [u16; 2]) -> ConnSpec {
+        let [a, b] = addrs;
+        let [p, q] = ports;
+        ConnSpec { proto, ends: [(a, p), (b, q)], ports: matches!(proto, 6 | 17 | 132) || ports != [0; 2] }
+    }
+
     /// What its packets have. Ports are not asked for: later fragments have none.
     pub fn plan(&self) -> Plan {
         let [a, b] = self.ends.map(|(a, _)| Plan::Range(Term::addr(a), Term::addr(a)));

@@ -18,7 +18,7 @@ use crate::metrics::account::{Account, SourceCounts};
 use crate::recent::Keeping;
 use crate::record::statistics::{Connections, Sample};
 use crate::source::clock::monotonic;
-use crate::steer::Steering;
+use crate::steer::{self, Steering};
 use crate::store::Store;
 use crate::store::event::StoreEvent;
 use crate::units;
@@ -45,6 +45,8 @@ pub struct Running {
     pub workers: Workers,
     /// What tells them what to do.
     pub steering: Steering,
+    /// What keeps that, and ends it.
+    pub orders: steer::Keeping,
     /// Receipts to the disk.
     pub scribe: Scribe,
     /// The store.
@@ -248,11 +250,12 @@ impl Control {
         let mut last = self.sample();
         self.enter(&last);
         let receipts_lost = self.run.scribe.finish() + self.run.workers.totals().tracker.receipts_lost;
-        let Running { api, recent, capture, store, store_events, mut books, .. } = self.run;
+        let Running { api, orders, recent, capture, store, store_events, mut books, .. } = self.run;
         if let Some(recent) = &recent {
             recent.recent().drain(DRAIN);
         }
         drop(api);
+        drop(orders);
         drop(recent);
         last.holdings = store.close();
         for event in store_events.try_iter() {

@@ -163,7 +163,9 @@ impl<'a> Start<'a> {
         let books = Books::open(&layout.ledger(), LEDGER_BYTES, units::now(), kind, settings.to_json())?;
         let receipts = Receipts::open(&layout.receipts(), RECEIPTS_BYTES)?.vlan_in_key(settings.vlan_in_key);
         let workers = Workers::start(&common, &store, sources)?;
-        let steering = workers.steering(common.parser);
+        let steering = workers.steering(&common);
+        let orders = crate::steer::Keeping::start(&steering, layout.root());
+        let orders = orders.map_err(RecordError::system("the thread of orders"))?;
         let written = receipts.pulse().clone();
         let scribe = Scribe::start(workers.posts().to_vec(), receipts)?;
         let board = Arc::new(Board::default());
@@ -174,13 +176,15 @@ impl<'a> Start<'a> {
         let facts = facts(settings, &common, kind, capture.shunt_slots());
         let engine =
             Engine::new(store.live(), recent.as_ref().map(|r| r.recent().clone())).with_books(books.pulse(), &written);
-        let api = Server::start(&settings.api, &settings.api_access, engine, settings.api_limits.clone())?;
+        let api =
+            Server::start(&settings.api, &settings.api_access, engine, steering.clone(), settings.api_limits.clone())?;
         let running = Running {
             api,
             recent,
             capture,
             workers,
             steering,
+            orders,
             scribe,
             store,
             store_events,

@@ -43,6 +43,9 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     let keep: Vec<_> = settings.classes.iter().map(|c| (id(&c.name), c.name.clone(), c.keep)).collect();
     run.store.keep(settings.segment_bytes, settings.disk, &keep).map_err(wrong)?;
     let told = run.steering.rules(made);
+    // Not before the workers have the new ones; what was assigned to one that is gone is taken back.
+    let names = roster.names().iter().enumerate();
+    run.steering.classes(names.map(|(id, n)| (roster.gone() >> id & 1 == 0).then(|| n.clone())).collect());
     run.roster = roster;
     run.facts.classes = class_facts(&run.roster, &settings);
     run.facts.budget = settings.disk;

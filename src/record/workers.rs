@@ -208,8 +208,9 @@ impl Workers {
     }
 
     /// What tells them what to do.
-    pub fn steering(&self, parser: Parser) -> Steering {
-        Steering::new(self.lines.clone(), parser)
+    pub fn steering(&self, common: &Common<'_>) -> Steering {
+        let classes = common.classes.iter().map(|c| c.name.clone()).collect();
+        Steering::new(self.lines.clone(), common.parser, classes)
     }
 
     /// The interfaces of all of them at the start; none for files.

@@ -1,7 +1,10 @@
 //! The handle: commands to all workers, new rules, look-ups. Owns the senders' side of every mailbox; any thread may use it. Small
 //! commands don't wait; what comes back in a box is waited for, on the caller's thread.
 
-use crate::conn::orders::{AddressOrder, ConnOrder, Plain, Prefix};
+use super::keep::Orders;
+use super::registry::{Assignment, Registry, RegistryError, Suspension, Target};
+use super::words::{self, Assigned, Suspended};
+use crate::conn::orders::Prefix;
 use crate::conn::receipt::Receipt;
 use crate::limits::{ANSWER_NS, COMMANDS_WAITING, TOTALS_MAX};
 use crate::packet::Parser;
@@ -9,7 +12,7 @@ use crate::packet::key::Key;
 use crate::worker::mailbox::{Command, Errand, Look, Rules};
 use crate::worker::run::Line;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a sender looks whether its box has come back.
@@ -21,6 +24,9 @@ pub enum SteerError {
     /// The mailbox is full.
     #[error("{COMMANDS_WAITING} commands wait for a worker, more than it takes: try again in a moment")]
     Full,
+    /// It makes no sense, or there is no room.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// No answer.
     #[error("worker {0} does not answer")]
     Silent(usize),
@@ -39,29 +45,130 @@ pub struct Steering {
 struct Workers {
     lines: Vec<Arc<Line>>,
     parser: Parser,
-    /// Held by who puts commands in, so that all workers get them or none, and in the same order.
-    commands: Mutex<()>,
+    /// What is in force. Held by who puts commands in, so that all workers get them or none, and in the same order.
+    registry: Mutex<Registry>,
     /// Held by who sends a box, until it is back.
     /// Its number is that of the last.
     boxes: Mutex<u64>,
 }
 
 impl Steering {
-    /// Of these workers, whose parser this is.
-    pub fn new(lines: Vec<Arc<Line>>, parser: Parser) -> Steering {
-        let workers = Workers { lines, parser, commands: Mutex::new(()), boxes: Mutex::new(0) };
+    /// Of these workers, whose parser this is; classes by id.
+    pub fn new(lines: Vec<Arc<Line>>, parser: Parser, classes: Vec<String>) -> Steering {
+        let registry = Mutex::new(Registry::new(classes.into_iter().map(Some).collect()));
+        let workers = Workers { lines, parser, registry, boxes: Mutex::new(0) };
         Steering { workers: Arc::new(workers) }
     }
 
-    /// What holds for an address or a net from now on.
-    pub fn address(&self, prefix: Prefix, order: AddressOrder) -> Result<(), SteerError> {
-        self.send(Command::Address { prefix, order })
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.workers.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What holds for a connection from now on.
-    pub fn connection(&self, name: Plain, order: ConnOrder) -> Result<(), SteerError> {
-        let hash = self.workers.parser.hash(&name.key());
-        self.send(Command::Connection { name, hash, order })
+    /// Gives an address or a net a class.
+    pub fn assign(&self, prefix: Prefix, assignment: Assignment) -> Result<(), SteerError> {
+        let mut registry = self.registry();
+        registry.class(&assignment.class)?;
+        self.room()?;
+        registry.assign(prefix, assignment)?;
+        self.tell(&registry, Target::Address(prefix));
+        Ok(())
+    }
+
+    /// Takes an assignment back. `None`: there was none.
+    pub fn unassign(&self, prefix: Prefix) -> Result<Option<Assigned>, SteerError> {
+        let mut registry = self.registry();
+        self.room()?;
+        let was = registry.unassign(&prefix);
+        self.tell(&registry, Target::Address(prefix));
+        Ok(was.map(|a| Assigned::of(&prefix, &a)))
+    }
+
+    /// Suspends cutoff and idle timeout until these Unix times, ns; 0 leaves what there is.
+    pub fn suspend(&self, target: Target, cutoff: u64, timeout: u64, by: &str) -> Result<(), SteerError> {
+        let mut registry = self.registry();
+        self.room()?;
+        registry.suspend(target, cutoff, timeout, by)?;
+        self.tell(&registry, target);
+        Ok(())
+    }
+
+    /// Takes back what is suspended. `None`: nothing was.
+    pub fn resume(&self, target: Target, cutoff: bool, timeout: bool) -> Result<Option<Suspended>, SteerError> {
+        let mut registry = self.registry();
+        self.room()?;
+        let was = registry.resume(&target, cutoff, timeout);
+        self.tell(&registry, target);
+        Ok(was.map(|s: Suspension| Suspended::of(&target, &s)))
+    }
+
+    /// Ends what is over. Where the workers have no room now, they are told a little later.
+    pub fn expire(&self, now: u64) {
+        let mut registry = self.registry();
+        let room = self.workers.lines.iter().map(|l| COMMANDS_WAITING - l.mail.commands.len()).min().unwrap_or(0);
+        for target in registry.expire(now, room / 2) {
+            self.tell(&registry, target);
+        }
+    }
+
+    /// All that is in force.
+    pub fn orders(&self) -> Orders {
+        let registry = self.registry();
+        Orders {
+            assignments: registry.assignments().map(|(p, a)| Assigned::of(p, a)).collect(),
+            suspensions: registry.suspensions().map(|(t, s)| Suspended::of(t, s)).collect(),
+        }
+    }
+
+    /// How many assignments and suspensions are in force.
+    pub fn count(&self) -> (usize, usize) {
+        let registry = self.registry();
+        (registry.assignments().count(), registry.suspensions().count())
+    }
+
+    /// Whether anything is other than when this was asked last.
+    pub fn changed(&self) -> bool {
+        self.registry().changed()
+    }
+
+    /// Other classes are in force: their names by id, `None` for those that are gone. To be called when [`rules`](Steering::rules) has put
+    /// them there. What was assigned to a class that is gone is taken back.
+    pub fn classes(&self, classes: Vec<Option<String>>) {
+        let mut registry = self.registry();
+        for target in registry.reload(classes) {
+            tracing::warn!("{}: its class is gone, and its assignment with it", target);
+            self.tell_patiently(&registry, target);
+        }
+    }
+
+    /// Puts in force what was kept; how much, and why the rest is not.
+    pub fn restore(&self, orders: &Orders, now: u64) -> (usize, Vec<String>) {
+        let (mut n, mut lost) = (0, Vec::new());
+        let mut registry = self.registry();
+        for a in orders.assignments.iter().filter(|a| a.until_ns > now) {
+            let put = words::prefix(&a.address).and_then(|prefix| {
+                let role = words::role(Some(&a.role))?;
+                let (class, by) = (a.class.clone(), a.by.clone());
+                let assignment = Assignment { class, role, until: a.until_ns, by };
+                registry.assign(prefix, assignment).map_err(|e| format!("{}: {e}", a.address))?;
+                self.tell_patiently(&registry, Target::Address(prefix));
+                Ok(())
+            });
+            put.map_or_else(|e| lost.push(e), |()| n += 1);
+        }
+        for s in &orders.suspensions {
+            let later = |until: u64| if until > now { until } else { 0 };
+            let (cutoff, timeout) = (later(s.cutoff_until_ns), later(s.timeout_until_ns));
+            if (cutoff, timeout) == (0, 0) {
+                continue;
+            }
+            let put = s.target().and_then(|target| {
+                registry.suspend(target, cutoff, timeout, &s.by).map_err(|e| e.to_string())?;
+                self.tell_patiently(&registry, target);
+                Ok(())
+            });
+            put.map_or_else(|e| lost.push(e), |()| n += 1);
+        }
+        (n, lost)
     }
 
     /// Orders for which a worker's tables had no room, so far; who gives orders keeps within them.
@@ -69,17 +176,36 @@ impl Steering {
         self.workers.lines.iter().map(|l| l.mail.refused.load(Relaxed)).sum()
     }
 
-    /// To every worker, or to none.
-    fn send(&self, command: Command) -> Result<(), SteerError> {
-        let _all = self.workers.commands.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.workers.lines.iter().any(|l| l.mail.commands.is_full()) {
-            return Err(SteerError::Full);
+    /// Whether every worker's mailbox takes a command: only who holds the registry fills it.
+    fn room(&self) -> Result<(), SteerError> {
+        match self.workers.lines.iter().any(|l| l.mail.commands.is_full()) {
+            true => Err(SteerError::Full),
+            false => Ok(()),
         }
+    }
+
+    /// Tells every worker what holds for a target now.
+    fn tell(&self, registry: &Registry, target: Target) {
+        let command = match target {
+            Target::Address(prefix) => Command::Address { prefix, order: registry.address(&prefix) },
+            Target::Connection(name) => {
+                let hash = self.workers.parser.hash(&name.key());
+                Command::Connection { name, hash, order: registry.connection(&name) }
+            }
+        };
         for line in &self.workers.lines {
-            // Nobody else puts anything in.
+            // There is room: that was looked at, or waited for.
             let _ = line.mail.commands.push(command);
         }
-        Ok(())
+    }
+
+    /// The same for many: waits for room, but not for a worker that is dead.
+    fn tell_patiently(&self, registry: &Registry, target: Target) {
+        let start = Instant::now();
+        while self.room().is_err() && start.elapsed() < Duration::from_nanos(ANSWER_NS) {
+            std::thread::sleep(LOOK);
+        }
+        self.tell(registry, target);
     }
 
     /// Puts rules in force, one for each worker in their order; in force when this returns. The error names the

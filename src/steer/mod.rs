@@ -4,5 +4,12 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod handle;
+mod keep;
+mod registry;
+mod words;
 
+pub use crate::conn::orders::{Prefix, Role};
 pub use handle::{SteerError, Steering};
+pub use keep::Keeping;
+pub use registry::{Assignment, RegistryError, Suspension, Target};
+pub use words::{Assigned, Suspended, connection, prefix, role, target};

@@ -6,6 +6,7 @@ mod connections;
 mod index;
 mod losses;
 mod openapi;
+mod orders;
 mod query;
 mod reload;
 mod status;
@@ -14,7 +15,7 @@ use super::call::Call;
 use super::caller::{Caller, From};
 use super::role::Role;
 use super::shared::Shared;
-use crate::limits::ASK_BYTES_MAX;
+use crate::limits::{ASK_BYTES_MAX, ORDERS_BYTES_MAX};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, RawPathParams, Request, State};
@@ -119,6 +120,54 @@ pub const ROWS: &[Row] = &[
         body: 0,
         handler: |call| Box::pin(ready(status::classes(call))),
         summary: "the storage classes: what each holds, and how long that lasts at the present rate",
+    },
+    Row {
+        method: "POST",
+        path: "/v1/assignments",
+        role: Role::Control,
+        body: ORDERS_BYTES_MAX,
+        handler: |call| Box::pin(orders::assign(call)),
+        summary: "give the connections of an address or net a class for a time; one, or a list",
+    },
+    Row {
+        method: "GET",
+        path: "/v1/assignments",
+        role: Role::Connections,
+        body: 0,
+        handler: |call| Box::pin(ready(orders::assignments(call))),
+        summary: "the assignments that are in force",
+    },
+    Row {
+        method: "DELETE",
+        path: "/v1/assignments",
+        role: Role::Control,
+        body: ASK_BYTES_MAX,
+        handler: |call| Box::pin(ready(orders::unassign(call))),
+        summary: "take the assignment of an address or net back",
+    },
+    Row {
+        method: "POST",
+        path: "/v1/suspensions",
+        role: Role::Control,
+        body: ASK_BYTES_MAX,
+        handler: |call| Box::pin(ready(orders::suspend(call))),
+        summary: "store a connection, or all of an address, past its cutoff for a time; or keep it from ending by being idle",
+    },
+    Row {
+        method: "GET",
+        path: "/v1/suspensions",
+        role: Role::Connections,
+        body: 0,
+        handler: |call| Box::pin(ready(orders::suspensions(call))),
+        summary: "the suspensions that are in force",
+    },
+    Row {
+        method: "DELETE",
+        path: "/v1/suspensions",
+        role: Role::Control,
+        body: ASK_BYTES_MAX,
+        handler: |call| Box::pin(ready(orders::resume(call))),
+        summary: "take a suspension back",
     },
 ];
 
