@@ -70,6 +70,8 @@ pub const DEDUP_NS: u64 = 10_000_000;
 pub const DEDUP_NS_MAX: u64 = 1_000_000_000;
 /// Frames that one worker remembers to find duplicates: 16 bytes each.
 pub const DEDUP_FRAMES: usize = 1 << 16;
+/// What the disk has must be this old before it says how much past a budget will hold.
+pub const OUTLOOK_NS: u64 = 60_000_000_000;
 /// The least `max_age` of a class: a segment is written for up to a minute.
 pub const MAX_AGE_NS_MIN: u64 = 120_000_000_000;
 /// The least `snaplen` of a class: link, IP and transport headers without options.

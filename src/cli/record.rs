@@ -106,6 +106,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let settings = settings(args)?;
     let plan = record::memory::plan(&settings).map_err(failure)?;
     if only_plan {
+        for why in record::ages::before(&settings) {
+            tracing::warn!("{why}");
+        }
         return print_plan(&plan, json);
     }
     tracing::debug!("memory: {}", units::size(plan.total()));

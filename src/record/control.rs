@@ -1,6 +1,7 @@
 //! The control loop: signals, the duration, samples each second, what changed. Runs on the thread that started the
 //! recording; everything slow is here, nothing waits for it.
 
+use super::ages::Watch;
 use super::books::{Books, Counted};
 use super::capture::Capture;
 use super::detail::{Detail, Facts, Memory, Port, Times};
@@ -83,6 +84,8 @@ pub struct Control {
     gone: usize,
     /// Orders for which a worker had no room.
     refused: u64,
+    /// What has been said of budgets that are too small.
+    ages: Watch,
 }
 
 impl Control {
@@ -100,6 +103,7 @@ impl Control {
             files: 0,
             gone: 0,
             refused: 0,
+            ages: Watch::default(),
         };
         // Every series is there from the start.
         control.second = control.sample();
@@ -214,6 +218,10 @@ impl Control {
         self.refusals();
         let now = self.sample();
         self.run.board.post(&self.run.facts, &now);
+        for news in self.ages.look(&now.holdings, &self.settings) {
+            tracing::warn!("{news}");
+            self.run.books.note(now.unix_ns, news);
+        }
         self.enter(&now);
         if let Some(api) = &self.run.api {
             let state = self.trend.state(&self.run.facts, &self.second, &now);

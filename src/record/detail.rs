@@ -121,6 +121,8 @@ pub struct Facts {
     pub started: u64,
     /// Classes by id, each with its disk budget.
     pub classes: Vec<(String, Option<u64>)>,
+    /// `min_age` of the classes that have one, ns.
+    pub min_ages: Vec<(String, u64)>,
     /// Disk budget of the store.
     pub budget: Option<u64>,
     /// Connections that the tables are made for: IPv4; IPv6 and others.

@@ -1,6 +1,7 @@
 //! A recording from start to end: makes the store, the source, the workers; watches them; stops them; adds up. Called by
 //! the command line with resolved settings. Nothing here is on the packet path: workers get everything they need at the start.
 
+pub mod ages;
 mod books;
 pub mod budgets;
 mod capture;
@@ -133,6 +134,9 @@ impl<'a> Start<'a> {
         if let Some(why) = budgets::too_large(settings).into_iter().next() {
             return Err(RecordError::Budget(why));
         }
+        for why in ages::before(settings) {
+            tracing::warn!("{why}");
+        }
         let common = Common::new(settings, sizes)?;
         let endpoint = settings.metrics.as_ref().map(Endpoint::bind).transpose()?;
         let start = |bytes| Recent::start(bytes as usize).map_err(RecordError::system("the memory of recent packets"));
@@ -205,6 +209,7 @@ fn facts(settings: &Settings, common: &Common<'_>, source: &'static str, shunt_s
         source,
         started: units::now(),
         classes: reload::class_facts(&common.roster, settings),
+        min_ages: reload::min_ages(settings),
         budget: settings.disk,
         connections: [sizes.tracker.connections_v4, sizes.tracker.connections_v6].map(|n| n as u64 * workers),
         shunt_slots,

@@ -48,6 +48,7 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     run.steering.classes(names.map(|(id, n)| (roster.gone() >> id & 1 == 0).then(|| n.clone())).collect());
     run.roster = roster;
     run.facts.classes = class_facts(&run.roster, &settings);
+    run.facts.min_ages = min_ages(&settings);
     run.facts.budget = settings.disk;
     if let Some(api) = &run.api {
         api.set_limits(settings.api_limits.clone());
@@ -62,4 +63,9 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
 pub fn class_facts(roster: &crate::class::Roster, settings: &Settings) -> Vec<(String, Option<u64>)> {
     let budget = |name: &String| settings.classes.iter().find(|c| c.name == *name).and_then(|c| c.keep.disk);
     roster.names().iter().map(|name| (name.clone(), budget(name))).collect()
+}
+
+/// What each class should hold at least, ns, where that is said.
+pub fn min_ages(settings: &Settings) -> Vec<(String, u64)> {
+    settings.classes.iter().filter_map(|c| Some((c.name.clone(), c.keep.min_age_ns?))).collect()
 }

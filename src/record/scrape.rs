@@ -252,6 +252,15 @@ fn store(page: &mut Page, facts: &Facts, s: &Sample) {
     page.family("retrotap_store_budget_bytes", Kind::Gauge, "Disk budget of the store.").add(&[], limit(facts.budget));
     let mut f = page.family("retrotap_class_budget_bytes", Kind::Gauge, "Disk budget of each class.");
     facts.classes.iter().for_each(|(class, b)| f.add(&[("class", class)], limit(*b)));
+    let mut f = page.family(
+        "retrotap_class_holds_seconds",
+        Kind::Gauge,
+        "How much past the budget of each class will hold at the rate of what it has; NaN where nothing tells it.",
+    );
+    s.holdings.iter().for_each(|h| f.add(&[("class", &h.class)], h.holds_ns.map_or(f64::NAN, seconds)));
+    let mut f =
+        page.family("retrotap_class_min_age_seconds", Kind::Gauge, "What it should hold at least, where that is said.");
+    facts.min_ages.iter().for_each(|(class, ns)| f.add(&[("class", class)], seconds(*ns)));
     if let Some((size, free)) = s.detail.filesystem {
         let mut one = |name, help, n| page.family(name, Kind::Gauge, help).add(&[], n);
         one("retrotap_filesystem_size_bytes", "Size of the filesystem of the store.", size);

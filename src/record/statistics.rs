@@ -186,7 +186,7 @@ mod tests {
                 segments: 3,
                 bytes: 3 << 30,
                 since: Some(1_700_000_000_000_000_000),
-                recorded: None,
+                ..Holding::default()
             }],
             nic_lost: 0,
             detail: Detail::default(),

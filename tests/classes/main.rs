@@ -205,3 +205,55 @@ fn budgets_that_cannot_be_are_refused_with_numbers() {
     }
     assert!(!r.store().join("all").exists());
 }
+
+/// Makes all segments of a class look as if they had been recorded so long ago.
+fn age(r: &Retrotap, class: &str, by: std::time::Duration) {
+    for entry in std::fs::read_dir(r.store().join(class)).expect("its folder").flatten() {
+        let file = std::fs::File::options().write(true).open(entry.path()).expect("a segment");
+        file.set_modified(std::time::SystemTime::now() - by).expect("its time");
+    }
+}
+
+const HOUR: std::time::Duration = std::time::Duration::from_secs(3600);
+
+#[test]
+fn what_is_too_old_goes_and_only_that() {
+    let r = Retrotap::default();
+    let file = r.dir().join("x.pcap");
+    pcap(&file, (0..300u32).map(|n| (START + u64::from(n), udp(7, [53, 80][n as usize % 2], n, 500))));
+    let config =
+        "[class.all]\ncutoff = \"none\"\n[class.dns]\nfilter = \"port 53\"\ncutoff = \"none\"\nmax_age = \"2h\"\n";
+    record(&r, config, &file);
+    age(&r, "dns", 3 * HOUR);
+    age(&r, "all", 3 * HOUR);
+    record(&r, config, &file);
+    assert_eq!((back(&r, "port 53").len(), back(&r, "port 80").len()), (150, 300));
+}
+
+#[test]
+fn a_budget_that_does_not_hold_min_age_is_told_before_the_start() {
+    let r = Retrotap::default();
+    let file = r.dir().join("x.pcap");
+    pcap(&file, (0..10_000u32).map(|n| (START + u64::from(n), udp(7, 53, n, 1000))));
+    // 10 MB in an hour: 100 MiB hold some ten hours.
+    let config = |min: &str| {
+        format!(
+            "store = \"{}\"\ndisk = \"100MiB\"\n[class.all]\ncutoff = \"none\"\nmin_age = \"{min}\"\n",
+            r.store().display()
+        )
+    };
+    record(&r, &config("1h"), &file);
+    age(&r, "all", HOUR);
+    let path = r.dir().join("retrotap.toml");
+    let path = path.to_string_lossy();
+    for (min, short) in [("1d", true), ("2h", false)] {
+        std::fs::write(&*path, config(min)).expect("a configuration");
+        let plan = r.run(&["record", "--plan", "-c", &path, "-r", &file.to_string_lossy()]);
+        let check = r.run(&["check-config", &path, "--json"]);
+        assert_eq!((plan.code, check.code), (Some(0), Some(0)), "{} {}", plan.err, check.err);
+        let notes = check.json()["notes"].to_string();
+        for said in [&plan.err, &notes] {
+            assert_eq!(said.contains("min_age is 1d") && said.contains("class all: its budget holds"), short, "{said}");
+        }
+    }
+}

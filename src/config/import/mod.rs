@@ -4,6 +4,7 @@
 mod grammar;
 
 use super::Config;
+use crate::limits::RECENT_BYTES_MIN;
 use grammar::{Item, Part, Value};
 use std::fmt::Write;
 use std::path::Path;
@@ -59,6 +60,8 @@ struct Main {
     log_interval: Option<u64>,
     timeout: u64,
     segment: Option<u64>,
+    /// Of all classes together.
+    memory: u64,
 }
 
 impl Main {
@@ -95,6 +98,9 @@ impl Main {
         }
         if let Some(bytes) = self.segment {
             line(format!("segment_size = {bytes}"));
+        }
+        if self.memory > 0 {
+            line(format!("memory = {}", self.memory.max(RECENT_BYTES_MIN)));
         }
         if let Some(seconds) = self.log_interval {
             line(format!("log_interval = \"{seconds}s\""));
@@ -170,11 +176,12 @@ fn class(
             ("disk", [Value::Word(w)]) if w == "unlimited" => class.disk = None,
             // One size for all classes here: the largest.
             ("filesize", [Value::Number(n, _)]) => main.segment = main.segment.max(Some((*n).max(8 << 20))),
-            ("filter" | "precedence" | "cutoff" | "disk" | "filesize", _) => return Err(bad(&item)),
-            ("mem", _) => notes.push(format!(
-                "line {}: mem of class {}: memory is one budget for all classes here",
-                item.line, class.name
-            )),
+            ("mem", [Value::Number(n, _)]) => {
+                main.memory = main.memory.saturating_add(*n);
+                let why = "memory is one budget for all classes here: their sum";
+                notes.push(format!("line {}: mem of class {}: {why}", item.line, class.name));
+            }
+            ("filter" | "precedence" | "cutoff" | "disk" | "filesize" | "mem", _) => return Err(bad(&item)),
             ("dyn_timeout", _) => notes.push(format!(
                 "line {}: dyn_timeout of class {}: said with each assignment here",
                 item.line, class.name

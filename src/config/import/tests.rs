@@ -31,6 +31,7 @@ fn a_sites_configuration_becomes_ours() {
     let settings = Settings::new(config).unwrap();
     assert!(matches!(settings.from, From::Interfaces { .. }));
     assert_eq!((settings.segment_bytes, settings.log_interval_ns), (100 << 20, 60_000_000_000));
+    assert_eq!(settings.memory, 750 << 20);
     assert_eq!(settings.filter.as_deref(), Some("not host 10.0.0.1"));
     let shown: Vec<_> = settings
         .classes

@@ -1,6 +1,7 @@
 //! The keeper: the thread that does all that writers must not wait for. Makes segments ahead, syncs them, seals them, has them
 //! indexed, keeps the disk budget, publishes the catalog. One for each open store; started and stopped by it.
 
+pub mod outlook;
 pub mod roll;
 pub mod shelf;
 pub mod sizes;
@@ -201,7 +202,8 @@ impl Keeper {
         self.told_holdings = Some(Instant::now());
         let open: Vec<_> = self.open.iter().filter(|s| s.stage() != Stage::Spare).cloned().collect();
         let spare = (self.open.len() - open.len()) as u64;
-        let holdings = self.shelf.holdings(self.supply.classes(), &open);
+        let mut holdings = self.shelf.holdings(self.supply.classes(), &open);
+        outlook::fill(&mut holdings, &self.plan.keep, unix_now());
         let unindexed = self.unindexed.len() as u64;
         let index_lag_ns = self.unindexed.values().map(|t| t.elapsed().as_nanos() as u64).max().unwrap_or(0);
         self.supply.publish(holdings, KeeperCounts { spare, unindexed, index_lag_ns, ..self.counts });

@@ -6,6 +6,7 @@ mod disk;
 mod facts;
 mod line;
 mod query;
+mod reload;
 mod results;
 mod step;
 mod table;
@@ -24,6 +25,12 @@ pub const BENCHES: &[Bench] = &[
         root: true,
         what: "loss and cost of recorders at rates from 1 Gbit/s to as fast as it goes",
         run: line::run,
+    },
+    Bench {
+        name: "reload",
+        root: true,
+        what: "another configuration every two seconds under 10 Gbit/s: what is lost, when it holds",
+        run: reload::run,
     },
     Bench {
         name: "disk",

@@ -26,6 +26,9 @@ pub struct Holding {
     /// When the oldest sealed one was recorded (its end), Unix ns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded: Option<u64>,
+    /// How much past its budget will hold at the rate of what it has, ns; none where there is no budget, or nothing to tell it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holds_ns: Option<u64>,
 }
 
 /// A sealed segment on the shelf.
