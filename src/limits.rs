@@ -184,6 +184,23 @@ pub const CONNECTIONS_LISTED_MAX: usize = 2_000_000;
 /// Brackets within brackets that the planner follows; an expression with more is not pruned.
 pub const FILTER_DEPTH_MAX: usize = 100;
 
+/// Damaged places that a summary names; more are only counted.
+pub const DAMAGE_NAMED: usize = 16;
+/// Segments whose indexes a query looks into at a time, on as many threads: each is a chain of small reads.
+pub const LOOKS: usize = 8;
+/// Segments that are looked at together.
+pub const LOOKS_AT_ONCE: usize = 16;
+/// So many candidates of a segment are read with the look.
+pub const GATHERED_PACKETS: usize = 256;
+/// Of these not much more bytes.
+pub const GATHERED_BYTES: usize = 1 << 20;
+/// Blocks of one segment that are read before they are needed ...
+pub const BLOCKS_AHEAD: usize = 4;
+/// ... and of all segments of a query ...
+pub const BLOCKS_AHEAD_MAX: usize = 16;
+/// ... by so many threads.
+pub const AHEAD_THREADS: usize = 3;
+
 /// Memory of recent packets unless configured: of interfaces; files are read from the disk again.
 pub const RECENT_BYTES: u64 = 512 << 20;
 /// The least that is worth it.

@@ -96,6 +96,9 @@ pub struct Args {
     /// The summary as one JSON object
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+    /// Say also how the answer was found: the plan, what was skipped by class, time, filter and index, what was read (--json always says it)
+    #[arg(long, help_heading = "Output")]
+    pub explain: bool,
     /// Only count: no packets are written
     #[arg(long, conflicts_with = "write", help_heading = "Output")]
     pub count: bool,
@@ -159,6 +162,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         }
     };
     let Some(summary) = gone(summary)? else { return Ok(Exit::Done) };
+    if args.explain && !args.json {
+        // Beside the answer, which may be on standard output.
+        eprint!("{}", query::explained(&summary));
+    }
     match (args.json, args.count, to_stdout) {
         (true, _, false) => show::json_line(&summary),
         (true, _, true) => eprintln!("{}", serde_json::to_string(&summary).unwrap_or_default()),

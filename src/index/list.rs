@@ -53,6 +53,13 @@ pub fn take_list(from: &mut Cursor<'_>, of: u32, ids: &mut Vec<u32>) -> Option<(
     Some(())
 }
 
+/// Skips a list; its length.
+pub fn count_list(from: &mut Cursor<'_>, of: u32) -> Option<usize> {
+    let head = Cursor(from.0).get()?;
+    skip_list(from, of)?;
+    usize::try_from(head >> 1).ok()
+}
+
 /// Skips a list.
 pub fn skip_list(from: &mut Cursor<'_>, of: u32) -> Option<()> {
     let head = from.get()?;

@@ -5,7 +5,7 @@ use super::blocks::take_blocks;
 use super::community::{self, ENTRY_BYTES};
 use super::conns::{Before, Conn, GROUP, take_conn};
 use super::file::{self, About, PAGE_BYTES, Place, Section};
-use super::list::{skip_list, take_list};
+use super::list::{count_list, skip_list, take_list};
 use super::skip;
 use super::term::{KINDS, Term};
 use super::varint::Cursor;
@@ -41,7 +41,7 @@ impl Index {
     pub fn open(path: &Path) -> Result<Index, IndexError> {
         let io = |source| IndexError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(io)?;
-        Index::of(Bytes::Mapped(Mapped::map(&file).map_err(io)?))
+        Index::of(Bytes::Mapped(Mapped::scattered(&file).map_err(io)?))
     }
 
     /// Makes the index of a segment that has none, or a damaged one.
@@ -132,10 +132,14 @@ impl Index {
         let [first, .., sums] = &self.places;
         let (start, end) = (first.start, sums.start);
         let body = self.all().get(start..end).unwrap_or_default();
+        let mut asked = to - from <= PAGE_BYTES;
         for page in (from - start) / PAGE_BYTES..(to - start).div_ceil(PAGE_BYTES) {
             let (word, bit) = (self.pages.get(page / 64), 1u64 << (page % 64));
             if word.is_some_and(|w| w.load(Relaxed) & bit != 0) {
                 continue;
+            }
+            if !std::mem::replace(&mut asked, true) {
+                self.will_need(from..to);
             }
             let at = page * PAGE_BYTES;
             let bytes = body.get(at..(at + PAGE_BYTES).min(body.len())).unwrap_or_default();
@@ -148,6 +152,22 @@ impl Index {
             }
         }
         Ok(true)
+    }
+
+    /// Has a part of the file read at once, where each page would be waited for.
+    fn will_need(&self, part: Range<usize>) {
+        if let Bytes::Mapped(map) = &self.bytes {
+            map.will_need(part);
+        }
+    }
+
+    /// Has the connections read that are going to be taken apart: `count` of them, if they are many.
+    fn will_need_conns(&self, count: usize) {
+        let [groups, records, ..] = &self.places;
+        if count >= records.len / PAGE_BYTES {
+            self.will_need(groups.start..groups.start + groups.len);
+            self.will_need(records.start..records.start + records.len);
+        }
     }
 
     /// The segment's blocks; `None`: this version does not know them.
@@ -201,6 +221,25 @@ impl Index {
 
     /// Appends the connections that have a term from `lo` to `hi` (of one kind), neither sorted nor without repetition.
     pub fn list(&self, lo: Term, hi: Term, ids: &mut Vec<u32>) -> Result<(), IndexError> {
+        self.terms(lo, hi, &mut |c| take_list(c, self.about.connections, ids))
+    }
+
+    /// How many [`list`](Index::list) would append: of one term exactly, of a range about. Less than the list is read for it.
+    pub fn weight(&self, lo: Term, hi: Term) -> Result<usize, IndexError> {
+        if lo != hi {
+            let values = usize::try_from(hi.value().saturating_sub(lo.value())).unwrap_or(usize::MAX);
+            return Ok(values.min(self.about.connections as usize));
+        }
+        let mut count = 0;
+        self.terms(lo, hi, &mut |c| {
+            count += count_list(c, self.about.connections)?;
+            Some(())
+        })?;
+        Ok(count)
+    }
+
+    /// Gives `each` the lists of the terms from `lo` to `hi`.
+    fn terms(&self, lo: Term, hi: Term, each: &mut dyn FnMut(&mut Cursor<'_>) -> Option<()>) -> Result<(), IndexError> {
         let broken = || IndexError::Damaged("its dictionary");
         let groups = self.groups_of(lo.kind())?;
         let width = value_bytes(lo.kind());
@@ -234,7 +273,7 @@ impl Index {
                     break;
                 }
                 if value >= lo.value() {
-                    take_list(&mut c, self.about.connections, ids).ok_or_else(broken)?;
+                    each(&mut c).ok_or_else(broken)?;
                 } else {
                     skip_list(&mut c, self.about.connections).ok_or_else(broken)?;
                 }
@@ -313,6 +352,7 @@ impl Index {
 
     /// Calls `each` with the connections of `ids`, which ascend.
     pub fn conns(&self, ids: &[u32], each: &mut impl FnMut(Conn)) -> Result<(), IndexError> {
+        self.will_need_conns(ids.len());
         let mut ids = ids;
         while let Some(&next) = ids.first() {
             let group = next as usize / GROUP;
@@ -334,6 +374,7 @@ impl Index {
 
     /// Calls `each` with every connection from `from` on.
     pub fn each_conn(&self, from: u32, each: &mut impl FnMut(u32, Conn)) -> Result<(), IndexError> {
+        self.will_need_conns(self.about.connections as usize);
         for group in from as usize / GROUP..(self.about.connections as usize).div_ceil(GROUP) {
             self.group(group, &mut |id, conn| {
                 if id >= from {

@@ -26,6 +26,20 @@ pub enum Term {
 /// Kinds of terms: sections of the dictionary.
 pub const KINDS: usize = 7;
 
+impl std::fmt::Display for Term {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Term::Addr4(a) => write!(f, "address {}", Ipv4Addr::from_bits(*a)),
+            Term::Addr6(a) => write!(f, "address {}", std::net::Ipv6Addr::from_bits(*a)),
+            Term::Port(p) => write!(f, "port {p}"),
+            Term::Proto(p) => write!(f, "protocol {p}"),
+            Term::EtherType(t) => write!(f, "ethertype {t:#06x}"),
+            Term::Vlan(v) => write!(f, "vlan {v}"),
+            Term::Mpls(l) => write!(f, "mpls {l}"),
+        }
+    }
+}
+
 impl Term {
     /// Section of the dictionary.
     pub fn kind(self) -> usize {

@@ -99,7 +99,7 @@ pub struct Side {
 impl Side {
     /// Opens the side file of a file of receipts that is `len` long. `None`: it has none that is its own.
     pub fn open(receipts: &Path, len: u64) -> Option<Side> {
-        let bytes = Mapped::map(&File::open(side_of(receipts)).ok()?).ok()?;
+        let bytes = Mapped::scattered(&File::open(side_of(receipts)).ok()?).ok()?;
         let head = bytes.get(..HEAD_BYTES)?;
         let u32_at = |at: usize| head.get(at..)?.first_chunk().map(|b| u32::from_le_bytes(*b));
         let u64_at = |at: usize| head.get(at..)?.first_chunk().map(|b| u64::from_le_bytes(*b));
@@ -110,6 +110,7 @@ impl Side {
         let [frames, entries, filter] = [u32_at(12)? as usize, u32_at(16)? as usize, u32_at(20)? as usize];
         let side = Side { frames, entries, filter, first: u64_at(32)?, last: u64_at(40)?, bytes };
         let sums = side.bytes.get(HEAD_BYTES + side.body()..)?;
+        side.bytes.will_need(HEAD_BYTES + side.body()..side.bytes.len());
         let whole = sums.len() == side.body().div_ceil(PAGE) * 4 && u32_at_of(&side.bytes, 48)? == crc32c::crc32c(sums);
         whole.then_some(side)
     }
@@ -122,6 +123,9 @@ impl Side {
     fn part(&self, from: usize, len: usize) -> Option<&[u8]> {
         let body = self.bytes.get(HEAD_BYTES..HEAD_BYTES + self.body())?;
         let sums = self.bytes.get(HEAD_BYTES + self.body()..)?;
+        if len > PAGE {
+            self.bytes.will_need(HEAD_BYTES + from..HEAD_BYTES + from + len);
+        }
         for page in from / PAGE..(from + len).div_ceil(PAGE) {
             let bytes = body.get(page * PAGE..((page + 1) * PAGE).min(body.len()))?;
             if u32_at_of(sums, page * 4)? != crc32c::crc32c(bytes) {
@@ -157,6 +161,21 @@ impl Side {
             .collect()
     }
 
+    /// Where the entries of this sum are, to within a page or so: sums are spread evenly.
+    fn guess(&self, sum: u32) -> usize {
+        ((u64::from(sum) * self.entries as u64) >> 32) as usize
+    }
+
+    /// These keys are going to be looked for: their pages are read together, not one after another.
+    pub fn expect<'a>(&self, keys: impl Iterator<Item = &'a Key>) {
+        let start = HEAD_BYTES + self.frames * FRAME_BYTES;
+        for key in keys {
+            let at = start + self.guess(sum_of(key)) * ENTRY_BYTES;
+            let end = start + self.entries * ENTRY_BYTES;
+            self.bytes.will_need(at.saturating_sub(PAGE)..(at + PAGE).min(end));
+        }
+    }
+
     /// Adds the numbers of the frames that may have receipts of a key. `None`: damaged.
     pub fn find(&self, key: &Key, found: &mut HashSet<u16>) -> Option<()> {
         let (wanted, start) = (sum_of(key), self.frames * FRAME_BYTES);
@@ -164,7 +183,14 @@ impl Side {
             let (sum, frame) = self.part(start + i * ENTRY_BYTES, ENTRY_BYTES)?.split_first_chunk()?;
             Some((u32::from_le_bytes(*sum), u16::from_le_bytes(*frame.first_chunk()?)))
         };
-        let (mut low, mut high) = (0, self.entries);
+        // From the guess in growing steps to both sides of it, then between.
+        let (mut low, mut high, mut step) = (self.guess(wanted), self.guess(wanted), PAGE / ENTRY_BYTES / 2);
+        while low > 0 && at(low)?.0 >= wanted {
+            (low, step) = (low.saturating_sub(step), step * 2);
+        }
+        while high < self.entries && at(high)?.0 < wanted {
+            (high, step) = ((high + step).min(self.entries), step * 2);
+        }
         while low < high {
             let mid = low + (high - low) / 2;
             if at(mid)?.0 < wanted { low = mid + 1 } else { high = mid }

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 const HOUR_NS: u64 = 3_600_000_000_000;
+/// At the end of a recording the last file gets a side file if it is this long; less is read as fast.
+const SIDE_BYTES_MIN: u64 = 1 << 20;
 /// A file is rolled at this length.
 const FILE_BYTES: u64 = 64 << 20;
 
@@ -149,6 +151,13 @@ impl Drop for Receipts {
         if let Some(helper) = self.helper.take() {
             let _ = helper.join();
         }
+        // The last file is finished too.
+        if let Some(open) = self.file.take()
+            && open.bytes >= SIDE_BYTES_MIN
+            && let Err(e) = lookup::make(&open.path)
+        {
+            tracing::debug!("{}: no side file: {e}", open.path.display());
+        }
     }
 }
 
@@ -202,6 +211,8 @@ impl Wanted<'_> {
     }
 }
 
+/// Most frames are no longer: so much of each is read at once.
+const FRAME_AHEAD: usize = 64 << 10;
 /// So many keys are looked for in the filters of frames and in side files; for more all frames of the window are read.
 const FILTERED_KEYS: usize = 256;
 
@@ -235,7 +246,9 @@ pub fn search(
             }
         }
         // Mapped, so that of skipped frames little more than the head is read.
-        let bytes = Mapped::map(&file).map_err(at(&path))?;
+        let named = side.as_ref().and_then(|s| Some((s, frames_of(s, wanted, &untagged)?)));
+        let map = if named.is_some() { Mapped::scattered } else { Mapped::map };
+        let bytes = map(&file).map_err(at(&path))?;
         let mut bad = 0;
         let mut take = |head: FrameHead, frame: &[u8]| {
             if head.first >= to || head.last < from {
@@ -263,7 +276,13 @@ pub fn search(
                 }
             }
         };
-        let named = side.as_ref().and_then(|s| Some((s, frames_of(s, wanted, &untagged)?)));
+        if let Some((_, frames)) = &named {
+            let place = |f: &FrameAt| usize::try_from(f.offset).unwrap_or(usize::MAX);
+            frames
+                .iter()
+                .map(place)
+                .for_each(|at| bytes.will_need(at..at.saturating_add(FRAME_AHEAD).min(bytes.len())));
+        }
         match named {
             Some((side, frames)) => frames.iter().filter_map(|f| side.frame(&bytes, f)).for_each(|(h, f)| take(h, f)),
             None => bad += each_frame(&bytes, &mut |_, head, frame| take(head, frame)),
@@ -277,6 +296,7 @@ pub fn search(
 fn frames_of(side: &Side, wanted: &Wanted<'_>, untagged: &HashSet<Key>) -> Option<Vec<FrameAt>> {
     let keys = wanted.keys().filter(|k| k.len() <= FILTERED_KEYS)?;
     let mut numbers = HashSet::new();
+    side.expect(keys.union(untagged));
     for key in keys.union(untagged) {
         side.find(key, &mut numbers)?;
     }

@@ -1,11 +1,13 @@
-//! Packets of many segments in one time order: (time, worker, segment, offset). A segment is opened only when the merge
-//! reaches its first packet, looked at block by block, and let go when it is empty, so that memory goes with how many overlap, not with
-//! the answer.
+//! Packets of many segments in one time order: (time, worker, segment, offset). A segment is opened only when the merge comes near
+//! its first packet, with some others, looked at block by block, and let go when it is empty, so that memory goes with how many
+//! overlap, not with the answer.
 
 use super::QueryError;
+use super::ahead::Readers;
 use super::judge::Judge;
-use super::part::{Part, Question};
+use super::part::{self, Part, Question};
 use super::summary::Summary;
+use crate::limits::LOOKS_AT_ONCE;
 use crate::store::reader::{FoundPacket, SegmentReader};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -20,13 +22,23 @@ pub struct Merge {
     open: HashMap<usize, Part>,
     heap: BinaryHeap<Reverse<(Place, usize)>>,
     opened: usize,
+    /// So many are looked at next: few at first, since the first may be enough.
+    looks: usize,
+    readers: Readers,
 }
 
 impl Merge {
     /// Of these parts.
     pub fn new(mut parts: Vec<Part>) -> Merge {
         parts.sort_by_key(|p| Reverse(p.first));
-        Merge { waiting: parts, open: HashMap::new(), heap: BinaryHeap::new(), opened: 0 }
+        Merge {
+            waiting: parts,
+            open: HashMap::new(),
+            heap: BinaryHeap::new(),
+            opened: 0,
+            looks: 2,
+            readers: Readers::default(),
+        }
     }
 
     /// Hands the next packet to `each`; `None` at the end. A packet that can't be read is counted and left out.
@@ -44,8 +56,9 @@ impl Merge {
                 if self.heap.peek().is_some_and(|Reverse(((time, ..), _))| *time < next.first) {
                     break;
                 }
-                if let Some(mut part) = self.waiting.pop() {
-                    part.look(q, judge, summary)?;
+                if next.is_new() {
+                    self.look(q, judge, summary)?;
+                } else if let Some(part) = self.waiting.pop() {
                     self.put(part, q, judge, summary);
                 }
             }
@@ -61,8 +74,32 @@ impl Merge {
         }
     }
 
+    /// Looks at the next parts; those that have something wait on, now with a better idea of their first packet.
+    fn look(&mut self, q: &Question<'_>, judge: &mut Judge, summary: &mut Summary) -> Result<(), QueryError> {
+        if !q.pace.go_on() {
+            self.waiting.clear();
+            return Ok(());
+        }
+        let mut next: Vec<Part> = Vec::new();
+        while next.len() < self.looks
+            && let Some(part) = self.waiting.pop_if(|p| p.is_new() && (p.in_file() || next.is_empty()))
+        {
+            let alone = !part.in_file();
+            next.push(part);
+            if alone {
+                break;
+            }
+        }
+        self.looks = (self.looks * 4).min(LOOKS_AT_ONCE);
+        part::look(&mut next, q, summary)?;
+        next.retain(|p| p.link_type().is_some_and(|l| judge.prepare(l)));
+        self.waiting.append(&mut next);
+        self.waiting.sort_by_key(|p| Reverse(p.first));
+        Ok(())
+    }
+
     fn put(&mut self, mut part: Part, q: &Question<'_>, judge: &mut Judge, summary: &mut Summary) {
-        if part.find(q, judge, summary)
+        if part.find(q, judge, &self.readers, summary)
             && let Some(order) = part.order()
         {
             let id = self.opened;

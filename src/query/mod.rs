@@ -3,6 +3,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod ahead;
 mod community;
 mod conn;
 mod connections;
@@ -29,8 +30,8 @@ pub use engine::{Engine, Sealed};
 pub use follow::Follower;
 pub use listed::{Listed, Sort, listed};
 pub use run::{known_classes, run, run_with};
-pub use summary::{Loss, Pruning, Summary};
-pub use words::text;
+pub use summary::{Loss, Place, Pruning, Summary};
+pub use words::{explained, text};
 
 /// Whether an index finds what answers this expression, or everything has to be looked at.
 pub fn prunes(filter: &str) -> bool {

@@ -123,6 +123,7 @@ pub(super) fn answer(
     if query.full_scan {
         plan = Plan::All;
     }
+    summary.plan = plan.to_string();
     let question =
         Question { plan: &plan, from, to, classes: &query.classes, full_scan: query.full_scan, pace: view.pace };
     if means.at_hand && !(query.filter.trim().is_empty() || means.compiled.has(query.filter.trim())) {

@@ -62,6 +62,22 @@ pub fn candidates(plan: &Plan, index: &Index, from: u64, to: u64) -> Result<Cand
     Ok(Candidates::At(offsets))
 }
 
+/// So few connections are looked at without being intersected ...
+const FEW: usize = 8;
+/// ... with lists of so many.
+const MANY: usize = 4096;
+
+/// About how many connections a plan leaves.
+fn weight(plan: &Plan, index: &Index) -> Result<usize, IndexError> {
+    let of = |of: &[Plan]| of.iter().map(|p| weight(p, index)).collect::<Result<Vec<_>, _>>();
+    Ok(match plan {
+        Plan::All => usize::MAX,
+        Plan::Range(lo, hi) => index.weight(*lo, *hi)?,
+        Plan::And(all) => of(all)?.into_iter().min().unwrap_or(usize::MAX),
+        Plan::Or(any) => of(any)?.into_iter().fold(0, usize::saturating_add),
+    })
+}
+
 fn evaluate(plan: &Plan, index: &Index) -> Result<Set, IndexError> {
     match plan {
         Plan::All => Ok(Set::All),
@@ -73,8 +89,15 @@ fn evaluate(plan: &Plan, index: &Index) -> Result<Set, IndexError> {
             Ok(Set::Some(ids))
         }
         Plan::And(of) => {
+            // The rarest first: it bounds what the others can leave.
+            let mut of = of.iter().map(|p| Ok((weight(p, index)?, p))).collect::<Result<Vec<_>, IndexError>>()?;
+            of.sort_by_key(|(weight, _)| *weight);
             let mut all = Set::All;
-            for p in of {
+            for (weight, p) in of {
+                if matches!(&all, Set::Some(few) if few.len() <= FEW && weight >= MANY) {
+                    // To look at these few costs less than to read what might rule some of them out.
+                    break;
+                }
                 all = match (all, evaluate(p, index)?) {
                     (Set::All, s) | (s, Set::All) => s,
                     (Set::Some(a), Set::Some(b)) => Set::Some(intersection(a, &b)),

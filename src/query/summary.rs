@@ -2,9 +2,11 @@
 //! figures; made by the executor from packets, receipts and ledger, shown by the CLI.
 
 use crate::ledger::{LedgerError, LossSum, Told};
+use crate::limits::DAMAGE_NAMED;
 use crate::packet::key::Key;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 /// How the answer was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,15 @@ pub struct Loss {
     pub place: String,
     /// How many.
     pub packets: u64,
+}
+
+/// Where a segment can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The file.
+    pub segment: String,
+    /// Offset of the damaged block, or of the packet.
+    pub offset: u64,
 }
 
 /// An answer's figures. Times are Unix ns, bytes are lengths on the wire.
@@ -87,8 +98,13 @@ pub struct Summary {
     pub damaged_packets: u64,
     /// Indexes; their segments were scanned.
     pub damaged_indexes: u64,
+    /// Where blocks and packets are damaged: the first that were met.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damage: Vec<Place>,
     /// The answer is empty, but inside tags or tunnels there are packets that match: ask with `--any-layer`.
     pub try_any_layer: bool,
+    /// What of the question segments were ruled out by, as the planner understands it.
+    pub plan: String,
     /// How it was found.
     pub pruning: Pruning,
     /// Time it took, ns.
@@ -108,6 +124,29 @@ impl Summary {
             self.store_first = Some(self.store_first.map_or(first, |t| t.min(first)));
             self.store_last = Some(self.store_last.map_or(last, |t| t.max(last)));
         }
+    }
+
+    /// Names a place that can't be read.
+    pub(super) fn damaged_at(&mut self, segment: &Path, offset: u64) {
+        if self.damage.len() < DAMAGE_NAMED {
+            self.damage.push(Place { segment: segment.display().to_string(), offset });
+        }
+    }
+
+    /// Takes in what was found beside this one: pruning and damage.
+    pub(super) fn absorb(&mut self, other: Summary) {
+        self.expired_segments += other.expired_segments;
+        self.damaged_segments += other.damaged_segments;
+        self.damaged_blocks += other.damaged_blocks;
+        self.damaged_packets += other.damaged_packets;
+        self.damaged_indexes += other.damaged_indexes;
+        let room = DAMAGE_NAMED.saturating_sub(self.damage.len());
+        self.damage.extend(other.damage.into_iter().take(room));
+        let (own, other) = (&mut self.pruning, other.pruning);
+        own.by_filter += other.by_filter;
+        own.by_index += other.by_index;
+        own.candidates += other.candidates;
+        own.bytes_read += other.bytes_read;
     }
 
     /// Nothing that was seen in the window is missing but by the cutoff.
@@ -143,6 +182,9 @@ impl Met {
     /// Fills in connections and what was cut of them, from the receipts.
     pub fn settle(&self, told: &dyn Told, summary: &mut Summary) -> Result<(), LedgerError> {
         summary.connections = self.0.len() as u64;
+        if self.0.is_empty() {
+            return Ok(());
+        }
         // Where VLAN ids do not tell connections apart, one receipt is of all that differ in nothing else.
         let mut untagged: HashMap<Key, (u64, u64)> = HashMap::new();
         for (key, &(first, last)) in &self.0 {

@@ -60,6 +60,9 @@ pub fn text(s: &Summary) -> String {
             line(format!("  damaged:      {} (retrotap verify names them)", count(n, what)));
         }
     }
+    for place in &s.damage {
+        line(format!("                {} at offset {}", place.segment, place.offset));
+    }
     if s.try_any_layer {
         line("  hint:         inside VLAN tags or tunnels there are packets that match: ask with --any-layer".into());
     }
@@ -71,6 +74,33 @@ pub fn text(s: &Summary) -> String {
         count(p.candidates, "candidate"),
         units::size(p.bytes_read)
     ));
+    t
+}
+
+/// How the answer was found: the plan, and what it ruled out.
+pub fn explained(s: &Summary) -> String {
+    let p = &s.pruning;
+    let ruled_out = p.by_class + p.by_time + p.by_filter + p.by_index;
+    let mut t = String::from("plan: a packet of the answer has\n");
+    for line in s.plan.lines() {
+        let _ = writeln!(t, "  {line}");
+    }
+    let _ = writeln!(t, "the rest of the expression rules out nothing: libpcap decides each candidate");
+    for (n, what) in [
+        (p.segments, "segments"),
+        (p.by_class, "  skipped by class"),
+        (p.by_time, "  skipped by time"),
+        (p.by_filter, "  skipped by address filter"),
+        (p.by_index, "  skipped by index"),
+        (p.segments.saturating_sub(ruled_out), "  looked at"),
+        (p.without_index, "    of these without an index, scanned"),
+        (p.runs, "runs of blocks in memory"),
+        (p.candidates, "candidates"),
+        (s.packets, "packets that match"),
+    ] {
+        let _ = writeln!(t, "{:>14}  {what}", units::count(n));
+    }
+    let _ = writeln!(t, "{:>14}  read of segments", units::size(p.bytes_read));
     t
 }
 

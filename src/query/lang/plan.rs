@@ -84,6 +84,26 @@ impl Plan {
     }
 }
 
+impl std::fmt::Display for Plan {
+    /// A line a term, terms of a part under their part.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        fn tree(plan: &Plan, depth: usize, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "{:1$}", "", depth * 2)?;
+            match plan {
+                Plan::All => writeln!(f, "anything: only time and class rule segments out"),
+                Plan::Range(lo, hi) if lo == hi => writeln!(f, "{lo}"),
+                Plan::Range(lo, hi) => writeln!(f, "{lo} to {hi}"),
+                Plan::And(of) | Plan::Or(of) => {
+                    let all = matches!(plan, Plan::And(_));
+                    writeln!(f, "{}", if all { "all of, the rarest in a segment first" } else { "any of" })?;
+                    of.iter().try_for_each(|p| tree(p, depth + 1, f))
+                }
+            }
+        }
+        tree(self, 0, f)
+    }
+}
+
 /// Plans `e`. `given` are shifts (bits, in order of the text) whose headers are there if this part of the expression
 /// matters at all; returned with the plan are those whose headers are there whenever it matches.
 fn plan(e: &Expr, given: u64) -> (Plan, u64) {

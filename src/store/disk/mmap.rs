@@ -20,6 +20,21 @@ impl Mapped {
         // are appended to behind what is mapped, and expiry unlinks without truncating. Whoever changes one by hand while it is mapped breaks this, as for every mapped file.
         Ok(Mapped(unsafe { Mmap::map(file) }?))
     }
+
+    /// The same for a file of which little is needed, here and there: no page is read but those that are touched.
+    pub fn scattered(file: &File) -> io::Result<Mapped> {
+        let mapped = Mapped::map(file)?;
+        // Advice only: what comes of it is the kernel's.
+        let _ = mapped.0.advise(memmap2::Advice::Random);
+        Ok(mapped)
+    }
+
+    /// Has a part of it read, if it is not in memory.
+    pub fn will_need(&self, part: std::ops::Range<usize>) {
+        if part.end <= self.0.len() && part.start < part.end {
+            let _ = self.0.advise_range(memmap2::Advice::WillNeed, part.start, part.len());
+        }
+    }
 }
 
 impl Deref for Mapped {

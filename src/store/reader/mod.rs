@@ -1,9 +1,10 @@
 //! Reading a segment. Called by queries, the indexer, `verify` and `info`; takes no lock and trusts no byte: a packet is given
-//! out only after the checksum of the stripes that it lies in. A sealed segment is mapped; an unsealed one is read past the
-//! page cache, up to what its recorder has published, or, when the recorder is dead, to what holds; of one that this process
+//! out only after the checksum of the stripes that it lies in. A sealed segment is mapped where all of it is read, and where its index
+//! says what is needed that is read past the page cache (`fetch`); an unsealed one is read past it too, up to what its recorder has published, or, when the recorder is dead, to what holds; of one that this process
 //! records the latest blocks are read where they lie in memory.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod fetch;
 mod memory;
 mod packet;
 mod table;
@@ -51,6 +52,8 @@ pub enum ReadError {
 
 enum Bytes {
     Mapped(Mapped),
+    /// The file of a sealed segment of which an index knows the stripes' sums.
+    Sparse(File),
     /// The file, and the block that was read last with its offset, whole and checked.
     Direct(File, Mutex<Option<(u64, Aligned)>>),
     /// Blocks of this process's own, as many as there are `blocks`: they are not summed again.
@@ -202,12 +205,12 @@ impl SegmentReader {
 
     /// Whether the segment is sealed.
     pub fn sealed(&self) -> bool {
-        matches!(self.bytes, Bytes::Mapped(_))
+        matches!(self.bytes, Bytes::Mapped(_) | Bytes::Sparse(_))
     }
 
     /// Whether reading a packet again may cost the reading of its block.
     pub fn costly(&self) -> bool {
-        matches!(self.bytes, Bytes::Direct(..))
+        matches!(self.bytes, Bytes::Direct(..) | Bytes::Sparse(_))
     }
 
     /// Length of the header: where the first block begins.
@@ -248,6 +251,11 @@ impl SegmentReader {
                 Cow::Borrowed(bytes)
             }
             Bytes::Direct(file, _) => Cow::Owned(self.read_direct(file, block)?.to_vec()),
+            Bytes::Sparse(_) => {
+                let mut buf = Aligned::new(block.len).map_err(|source| self.io(source))?;
+                self.fetch(block, u32::MAX, &mut buf)?;
+                return Ok(Block { reader: self, block: *block, bytes: Cow::Owned(buf.to_vec()) });
+            }
             Bytes::Memory(all) => {
                 let at = all.partition_point(|b| b.at.offset < block.offset);
                 let held =
@@ -256,11 +264,6 @@ impl SegmentReader {
             }
         };
         let at = self.blocks.partition_point(|b| b.offset < block.offset);
-        if self.sums.is_some() {
-            let last = block.trailer_at.div_ceil(STRIPE_BYTES).saturating_sub(1);
-            self.check_stripes(at, block, &bytes, 0, last)?;
-            return Ok(Block { reader: self, block: *block, bytes });
-        }
         let frame = Frame::decode_head(&bytes).map_err(|why| self.damaged(block.offset, why))?;
         let h = &self.header;
         frame
@@ -277,10 +280,14 @@ impl SegmentReader {
     }
 
     fn read_direct(&self, file: &File, block: &BlockRef) -> Result<Aligned, ReadError> {
-        let io = |source| ReadError::Io { path: self.path.clone(), source };
+        let io = |source| self.io(source);
         let mut buf = Aligned::new(block.len).map_err(io)?;
         scan::read_at(file, &mut buf, block.offset).map_err(io)?;
         Ok(buf)
+    }
+
+    fn io(&self, source: io::Error) -> ReadError {
+        ReadError::Io { path: self.path.clone(), source }
     }
 
     /// The packet whose EPB begins at `offset` of the file, as an index names it. Only the stripes that it lies in are read
@@ -301,6 +308,11 @@ impl SegmentReader {
                 self.check_stripes(index, block, bytes, inner / STRIPE_BYTES, last / STRIPE_BYTES)?;
                 self.packet_in(bytes, block, offset)
             }
+            Bytes::Sparse(_) => {
+                let mut buf = Aligned::new(block.len).map_err(|source| self.io(source))?;
+                self.fetch_at(block, &[offset], &mut buf)?;
+                self.packet_in(&buf, block, offset).map(FoundPacket::into_owned)
+            }
             Bytes::Memory(all) => {
                 let bytes = all.get(index).map(MemoryBlock::bytes).unwrap_or_default();
                 self.packet_in(bytes, block, offset)
@@ -319,8 +331,8 @@ impl SegmentReader {
         }
     }
 
-    /// The packet at `offset` of the file in the bytes of its block.
-    fn packet_in<'a>(&self, bytes: &'a [u8], block: &BlockRef, offset: u64) -> Result<FoundPacket<'a>, ReadError> {
+    /// The packet at `offset` of the file in the bytes of its block, which have been checked.
+    pub fn packet_in<'a>(&self, bytes: &'a [u8], block: &BlockRef, offset: u64) -> Result<FoundPacket<'a>, ReadError> {
         let contents = bytes.get(..block.trailer_at).unwrap_or_default();
         let inner = (offset - block.offset) as usize;
         let (p, _) = format::packet_at(contents, inner).map_err(|why| self.damaged(offset, why))?;
@@ -348,19 +360,6 @@ impl SegmentReader {
         let Some(done) = self.checked.get(index) else { return Err(self.damaged(block.offset, Damage::Short)) };
         let wanted = (from..=to).fold(0u32, |bits, i| bits | 1 << i.min(31));
         if done.load(Relaxed) & wanted == wanted {
-            return Ok(());
-        }
-        if let Some((sums, starts)) = &self.sums {
-            let sums = starts.get(index).and_then(|&s| sums.get(s..)).unwrap_or_default();
-            for i in from..=to {
-                let end = ((i + 1) * STRIPE_BYTES).min(block.trailer_at);
-                let stripe = bytes.get(i * STRIPE_BYTES..end).unwrap_or_default();
-                if sums.get(i) != Some(&crc32c::crc32c(stripe)) {
-                    let why = Damage::Checksum("a stripe");
-                    return Err(self.damaged(block.offset + (i * STRIPE_BYTES) as u64, why));
-                }
-            }
-            done.fetch_or(wanted, Relaxed);
             return Ok(());
         }
         let frame = Frame::decode_head(bytes).map_err(|why| self.damaged(block.offset, why))?;

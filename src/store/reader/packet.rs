@@ -37,6 +37,32 @@ impl Block<'_> {
     }
 }
 
+impl Block<'_> {
+    /// The same, as they are got by their offsets.
+    pub fn found(&self) -> impl Iterator<Item = Result<FoundPacket<'_>, ReadError>> {
+        self.reader.packets_in(&self.bytes, &self.block)
+    }
+}
+
+impl SegmentReader {
+    /// The packets of a block from its bytes, which have been checked.
+    pub fn packets_in<'a>(
+        &'a self,
+        bytes: &'a [u8],
+        block: &BlockRef,
+    ) -> impl Iterator<Item = Result<FoundPacket<'a>, ReadError>> {
+        let start = block.offset;
+        format::walk(bytes, HEAD_BYTES, block.trailer_at).filter_map(move |item| match item {
+            Ok(Item::Packet(p)) => {
+                let checked = self.checked_packet(StoredPacket { offset: start + p.offset, ..p });
+                Some(checked.map(|p| FoundPacket { data: Cow::Borrowed(p.data), ..FoundPacket::from(&p) }))
+            }
+            Ok(Item::Statistics { .. }) => None,
+            Err(why) => Some(Err(self.damaged(start, why))),
+        })
+    }
+}
+
 /// A packet that was fetched by its offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundPacket<'a> {

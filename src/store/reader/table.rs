@@ -1,12 +1,12 @@
-//! Opening a sealed segment by what its index knows of its blocks: nothing is read but the header. Called by queries; the table was
-//! checked by the index.
+//! Opening a sealed segment by what its index knows of its blocks: nothing is read but the header, and later the stripes that are asked
+//! for (`fetch`). Called by queries; the table was checked by the index.
 
 use super::{Bytes, ReadError, SegmentReader};
 use crate::limits::STRIPE_BYTES;
-use crate::store::disk::mmap::Mapped;
-use crate::store::format::{Damage, SegmentHeader};
-use crate::store::scan::BlockRef;
-use std::fs::File;
+use crate::store::disk::buffers::Aligned;
+use crate::store::disk::files;
+use crate::store::format::{self, Damage};
+use crate::store::scan::{self, BlockRef};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,20 +44,23 @@ impl SegmentReader {
     pub fn open_by(path: &Path, end: u64, table: BlockTable) -> Result<SegmentReader, ReadError> {
         let io = |source| ReadError::Io { path: path.to_owned(), source };
         let damaged = |offset, why| ReadError::Damaged { path: path.to_owned(), offset, why };
-        let map = Mapped::map(&File::open(path).map_err(io)?).map_err(io)?;
-        let (header, header_len) = SegmentHeader::decode(&map).map_err(|why| damaged(0, why))?;
-        if map.len() as u64 != end {
-            return Err(damaged(map.len() as u64, Damage::Short));
+        let file = files::read_direct(path).map_err(io)?;
+        let len = file.metadata().map_err(io)?.len();
+        if len != end {
+            return Err(damaged(len, Damage::Short));
         }
+        let mut buf = Aligned::new(format::HEADER_BYTES_MAX).map_err(io)?;
+        let (header, header_len) =
+            scan::read_header(&file, &mut buf, len).map_err(io)?.map_err(|why| damaged(0, why))?;
         let BlockTable { blocks, stripes, starts } = table;
         Ok(SegmentReader {
             path: path.to_owned(),
             header: Arc::new(header),
             header_len: header_len as u64,
             end,
-            checked: blocks.iter().map(|_| 0.into()).collect(),
+            checked: Vec::new(),
             blocks,
-            bytes: Bytes::Mapped(map),
+            bytes: Bytes::Sparse(file),
             bad: Vec::new(),
             sums: Some((stripes, starts)),
         })

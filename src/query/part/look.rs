@@ -1,0 +1,173 @@
+//! The look: which blocks of a part can have packets of the answer, by its index; and where the candidates are few, their bytes as well.
+//! Works on many parts at a time, each on a thread of its own, because one part's look is a chain of reads that wait for each
+//! other. Called by the merge; asks no filter.
+
+use super::{Part, Place, Question};
+use crate::index::Index;
+use crate::limits::{BLOCK_BYTES, GATHERED_BYTES, GATHERED_PACKETS, LOOKS};
+use crate::query::QueryError;
+use crate::query::lang::plan::Plan;
+use crate::query::select::{Candidates, candidates};
+use crate::query::summary::Summary;
+use crate::store::disk::buffers::Aligned;
+use crate::store::list::SegmentRef;
+use crate::store::reader::{ReadError, SegmentReader};
+use crate::store::scan::BlockRef;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+/// What of a question a look needs; shared among threads.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    plan: &'a Plan,
+    from: u64,
+    to: u64,
+    full_scan: bool,
+}
+
+/// Looks at parts, several at a time. Those that turn out to have nothing have no blocks then.
+pub fn look(parts: &mut [Part], q: &Question<'_>, summary: &mut Summary) -> Result<(), QueryError> {
+    let asked = Asked { plan: q.plan, from: q.from, to: q.to, full_scan: q.full_scan };
+    let threads = LOOKS.min(parts.iter().filter(|p| p.in_file()).count());
+    if threads < 2 {
+        let mut scratch = None;
+        return parts.iter_mut().try_for_each(|p| p.look(asked, &mut scratch, summary));
+    }
+    let (next, todo) = (AtomicUsize::new(0), parts.iter_mut().map(Mutex::new).collect::<Vec<_>>());
+    let work = || {
+        let (mut own, mut scratch) = (Summary::default(), None);
+        while let Some(part) = todo.get(next.fetch_add(1, Relaxed)) {
+            part.lock().unwrap_or_else(PoisonError::into_inner).look(asked, &mut scratch, &mut own)?;
+        }
+        Ok(own)
+    };
+    std::thread::scope(|scope| {
+        // Where no more threads are to be had fewer do the same.
+        let spawn = |_| std::thread::Builder::new().name("look".into()).spawn_scoped(scope, work).ok();
+        let others: Vec<_> = (1..threads).filter_map(spawn).collect();
+        let mut all = vec![work()];
+        all.extend(others.into_iter().filter_map(|t| t.join().ok()));
+        all.into_iter().try_for_each(|own| own.map(|own| summary.absorb(own)))
+    })
+}
+
+impl Part {
+    fn look(&mut self, q: Asked<'_>, scratch: &mut Option<Aligned>, summary: &mut Summary) -> Result<(), QueryError> {
+        self.looked = true;
+        if let Place::File(f) = &mut self.place
+            && f.indexed
+        {
+            f.index = Index::open(&f.segment.index()).ok().filter(|i| i.about().number == f.segment.number);
+            if f.index.is_none() && f.segment.path.exists() {
+                summary.damaged_indexes += 1;
+            }
+        }
+        let wanted = match self.place.index().filter(|_| !q.full_scan) {
+            Some(index) => candidates(q.plan, index, q.from, q.to).unwrap_or_else(|_| {
+                summary.damaged_indexes += 1;
+                Candidates::All
+            }),
+            None => Candidates::All,
+        };
+        match &wanted {
+            Candidates::Filtered => {
+                summary.pruning.by_filter += 1;
+                return Ok(());
+            }
+            Candidates::At(offsets) if offsets.is_empty() => {
+                summary.pruning.by_index += 1;
+                return Ok(());
+            }
+            _ => {}
+        }
+        if let Place::File(f) = &mut self.place
+            && f.reader.is_none()
+        {
+            f.reader = open(&f.segment, f.index.as_ref(), summary)?.map(Into::into);
+        }
+        let Some(reader) = self.place.reader() else { return Ok(()) };
+        // An index of another state of the segment proves nothing.
+        let stale = self.place.index().is_some_and(|i| !i.belongs_to(reader.header(), reader.end()));
+        summary.damaged_indexes += u64::from(stale);
+        // By its index it is opened without a look at each block: what was bad when the index was made is known there.
+        let known = self.place.index().filter(|_| !stale).map_or(0, |i| u64::from(i.about().bad));
+        summary.damaged_blocks += known.max(reader.bad().len() as u64);
+        reader.bad().iter().for_each(|bad| summary.damaged_at(reader.path(), bad.offset));
+        let few = self.place.index().map_or(0, |i| i.about().packets / 2);
+        self.at = match wanted {
+            Candidates::At(offsets) if !stale && offsets.len() as u64 <= few => Some(offsets),
+            _ => None,
+        };
+        let overlaps = |b: &BlockRef| b.totals.first < q.to && b.totals.last >= q.from;
+        let mut blocks: Vec<BlockRef> = reader.blocks().to_vec();
+        blocks.retain(|b| {
+            let elsewhere = self.elsewhere.iter().any(|e| e.contains(&b.offset));
+            !elsewhere && overlaps(b) && !within(self.at.as_deref(), b).is_some_and(<[_]>::is_empty)
+        });
+        blocks.sort_by_key(|b| std::cmp::Reverse((b.totals.first, b.offset)));
+        self.first = blocks.last().map_or(self.first, |b| b.totals.first.max(self.first));
+        self.blocks = blocks;
+        if let Place::File(f) = &mut self.place {
+            // It has said what it knows.
+            f.index = None;
+        }
+        self.gather(scratch, summary);
+        Ok(())
+    }
+
+    /// Reads few candidates at once; what can't be read is left for later.
+    fn gather(&mut self, scratch: &mut Option<Aligned>, summary: &mut Summary) {
+        let few = self.at.as_ref().is_some_and(|at| at.len() <= GATHERED_PACKETS);
+        let Some(reader) = self.place.reader().filter(|r| few && r.sparse()) else { return };
+        let Some(mut buffer) = scratch.take().or_else(|| Aligned::new(BLOCK_BYTES).ok()) else { return };
+        let mut bytes = 0;
+        for block in &self.blocks {
+            let at = within(self.at.as_deref(), block).unwrap_or_default();
+            let Ok(read) = reader.fetch_at(block, at, &mut buffer) else { continue };
+            let packets = at.iter().map(|&o| reader.packet_in(&buffer, block, o).map(|p| p.into_owned()));
+            let Ok(packets) = packets.collect::<Result<Vec<_>, ReadError>>() else { continue };
+            summary.pruning.bytes_read += read;
+            bytes += packets.iter().map(|p| p.data.len()).sum::<usize>();
+            self.gathered.insert(block.offset, packets);
+            if bytes > GATHERED_BYTES {
+                break;
+            }
+        }
+        *scratch = Some(buffer);
+    }
+}
+
+/// The candidates of a block; `None`: all of its packets.
+pub(super) fn within<'a>(at: Option<&'a [u64]>, block: &BlockRef) -> Option<&'a [u64]> {
+    let at = at?;
+    let from = at.partition_point(|&o| o < block.offset);
+    let to = at.partition_point(|&o| o < block.offset + block.len as u64);
+    Some(at.get(from..to).unwrap_or_default())
+}
+
+pub(super) fn open(
+    segment: &SegmentRef,
+    index: Option<&Index>,
+    summary: &mut Summary,
+) -> Result<Option<SegmentReader>, QueryError> {
+    // By its index, so that no block is touched that is not needed. Where that fails the long way tells why.
+    if let Some(index) = index
+        && let Ok(Some(table)) = index.blocks()
+        && let Ok(reader) = SegmentReader::open_by(&segment.path, index.about().end, table)
+        && index.belongs_to(reader.header(), reader.end())
+    {
+        return Ok(Some(reader));
+    }
+    match segment.open() {
+        Ok(Some(reader)) => Ok(Some(reader)),
+        Ok(None) => {
+            summary.expired_segments += u64::from(segment.sealed);
+            Ok(None)
+        }
+        Err(ReadError::Damaged { .. }) => {
+            summary.damaged_segments += 1;
+            Ok(None)
+        }
+        Err(e) => Err(e.into()),
+    }
+}
