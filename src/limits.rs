@@ -265,6 +265,8 @@ pub const OPEN_SEGMENTS_MAX: usize = 2 * STREAMS_MAX;
 pub const WRITE_RETRY_NS: u64 = 250_000_000;
 /// A block that could not be written for this long is given up, so that its memory holds newer packets.
 pub const WRITE_GIVE_UP_NS: u64 = 60_000_000_000;
+/// Longest note for the audit log.
+pub const NOTE_BYTES_MAX: usize = 4096;
 /// Longest record of a NIDS; payloads are in it.
 pub const NIDS_LINE_MAX: usize = 1 << 20;
 /// Connections of NIDSs at a time: each has a thread.

@@ -181,7 +181,8 @@ impl Hub {
     fn tell(&self, what: Trouble, count: u64, why: &str) {
         self.shared.events.event(&Event::Trouble { what, count, why });
         let name = serde_json::to_value(what).unwrap_or_default();
-        let note = format!("nids: {} times {}: {why}", count, name.as_str().unwrap_or_default());
+        let why: String = why.chars().take(1000).collect();
+        let note = format!("nids: {count} times {}: {why}", name.as_str().unwrap_or_default());
         let _ = self.work.try_send(Work::Note(note));
     }
 

@@ -40,6 +40,14 @@ fn record_of(r: &Retrotap, hold: &str) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
+/// Lines of the audit log about this request.
+fn audited(r: &Retrotap, path: &str) -> Vec<Value> {
+    let days = std::fs::read_dir(r.store().join("audit")).expect("the audit log");
+    let text: String = days.flatten().map(|d| std::fs::read_to_string(d.path()).expect("a day")).collect();
+    let lines = text.lines().map(|l| serde_json::from_str::<Value>(l).expect("JSON"));
+    lines.filter(|l| l["request"].to_string().contains(path)).collect()
+}
+
 /// What a query of the same gives.
 fn queried(r: &Retrotap, how: &[&str]) -> Vec<common::Seen> {
     let file = r.dir().join("queried.pcapng");
@@ -162,6 +170,12 @@ fn a_nids_that_floods_is_limited_and_told() {
     assert_eq!(counts["limited"].as_u64(), Some(100_000 - acted));
     assert!(log.lines().count() < 20, "told in few words: {log}");
     assert_eq!(daemon.stop()["stored"]["packets"], 4000);
+    // The recorder's audit log has it, in few words too.
+    let notes = audited(&r, "/v1/notes");
+    for what in ["limited", "malformed", "too_long"] {
+        assert!(notes.iter().any(|n| n["ask"]["text"].to_string().contains(what)), "{what}: {notes:?}");
+    }
+    assert!(notes.len() < 20, "{notes:?}");
 }
 
 #[test]

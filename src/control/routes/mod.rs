@@ -5,6 +5,7 @@
 mod connections;
 mod index;
 mod losses;
+mod notes;
 mod openapi;
 mod orders;
 mod query;
@@ -15,7 +16,7 @@ use super::call::Call;
 use super::caller::{Caller, From};
 use super::role::Role;
 use super::shared::Shared;
-use crate::limits::{ASK_BYTES_MAX, ORDERS_BYTES_MAX};
+use crate::limits::{ASK_BYTES_MAX, NOTE_BYTES_MAX, ORDERS_BYTES_MAX};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Extension, RawPathParams, Request, State};
@@ -96,6 +97,14 @@ pub const ROWS: &[Row] = &[
         body: ASK_BYTES_MAX,
         handler: |call| Box::pin(losses::losses(call)),
         summary: "packets lost in the window, by second, cause, place and class",
+    },
+    Row {
+        method: "POST",
+        path: "/v1/notes",
+        role: Role::Control,
+        body: NOTE_BYTES_MAX,
+        handler: |call| Box::pin(ready(notes::note(call))),
+        summary: "a word in the audit log",
     },
     Row {
         method: "POST",
