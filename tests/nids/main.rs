@@ -106,6 +106,39 @@ fn an_alert_becomes_holds_with_the_alert_in_them() {
     assert_eq!(daemon.stop()["stored"]["packets"], 2000);
 }
 
+/// The recorder is stopped and started anew while the coupling runs: an order that comes in between is carried out afterwards.
+#[test]
+fn a_recorder_that_was_started_anew_is_found_again() {
+    let r = Retrotap::default();
+    let daemon = recorded(&r);
+    let rules = "[[rule]]\nname = \"x\"\nsuspend_cutoff = \"1h\"\nassign = { class = \"all\", for = \"1h\" }\nhold = [\"connection\"]\n";
+    let coupling = Coupling::listen(&r, rules, &[]);
+    let mut suricata = coupling.connect();
+    writeln!(suricata, "{}", eve(7, 1, 1)).expect("it reads");
+    let actions = coupling.until_actions(3);
+    assert!(actions.iter().all(|a| a["error"].is_null()), "{actions:?}");
+    assert_eq!(daemon.stop()["stored"]["packets"], 2000);
+    writeln!(suricata, "{}", eve(8, 1, 1)).expect("it reads");
+    coupling.until("that it has gone", |lines| lines.iter().any(|l| l["peer"] == "recorder" && l["there"] == false));
+    let daemon = Daemon::start(&r, &["--memory", "16MiB"]);
+    let actions = coupling.until_actions(6);
+    assert!(actions.iter().all(|a| a["error"].is_null()), "{actions:?}");
+    let did: Vec<_> = actions[3..].iter().map(|a| a["action"].as_str().expect("a name")).collect();
+    assert_eq!(did, ["suspend_cutoff", "assign", "hold_connection"]);
+    coupling.until("that it is there", |lines| lines.iter().any(|l| l["peer"] == "recorder" && l["there"] == true));
+    let (code, counts, log) = coupling.stop();
+    assert_eq!(
+        (code, &counts["failed"], &counts["suspended"], &counts["assigned"]),
+        (Some(0), &0.into(), &2.into(), &2.into()),
+        "{log}"
+    );
+    for (path, n) in [("/v1/suspensions", 2), ("/v1/assignments", 2)] {
+        let done = audited(&r, path);
+        assert_eq!(done.iter().filter(|l| l["status"] == 200).count(), n, "{done:?}");
+    }
+    daemon.stop();
+}
+
 /// An alert about a connection without a packet: said, not fatal, and asked for again it is looked for again.
 #[test]
 fn a_connection_that_was_not_recorded_is_said_to_be_none() {

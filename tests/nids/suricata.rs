@@ -179,6 +179,72 @@ fn alert_to_held() {
     assert!(!segments(&r.store()).is_empty());
 }
 
+/// The evil comes when the kernel cuts the connection already: its cutoff is lifted, and what follows is stored; another offender's new
+/// connections get a class without a cutoff.
+#[test]
+fn an_alert_of_a_real_suricata_lifts_the_cutoff_and_assigns() {
+    let name = "an_alert_of_a_real_suricata_lifts_the_cutoff_and_assigns";
+    if there(name) {
+        in_namespace(name, alert_to_stored);
+    }
+}
+
+fn alert_to_stored() {
+    veth("gen0", "tap0", 1, 1500);
+    let r = Retrotap::default();
+    let config = r.dir().join("retrotap.toml");
+    let classes = "[class.all]\ncutoff = \"2KiB\"\n[class.suspects]\nfilter = \"host 203.0.113.1\"\nprecedence = 5\ncutoff = \"none\"\n";
+    std::fs::write(&config, classes).expect("a configuration");
+    let options = ["-i", "tap0", "--source", "xdp", "--memory", "16MiB", "--log-interval", "100ms", "-c"];
+    let mut record = r.command(&[&["record", "--json"], &options[..], &[&config.to_string_lossy()]].concat());
+    let mut recorder = Running::start(r.dir(), "record", &mut record);
+    recorder.until("the recorder", |said| said.contains("\"interval\""));
+    let rules = "[[rule]]\nname = \"evil\"\nsid = [9000001]\nsuspend_cutoff = \"1h\"\n\
+                 [[rule]]\nname = \"bad\"\nsid = [9000003]\nassign = { class = \"suspects\", for = \"1h\" }\n";
+    let coupling = Coupling::listen(&r, rules, &[]);
+    let bad = "alert udp any any -> any 53 (msg:\"bad\"; content:\"BAD\"; sid:9000003; rev:1;)\n";
+    let more =
+        "af-packet:\n  - interface: gen0\n    cluster-id: 99\n    cluster-type: cluster_flow\nrunmode: workers\n";
+    let (yaml, signatures) = configure(&r, more, &[EVIL, bad].concat());
+    let mut suricata = Command::new("suricata");
+    suricata.args(["-c", &yaml, "-S", &signatures, "--af-packet=gen0", "-k", "none"]);
+    let mut suricata = Running::start(r.dir(), "suricata", &mut suricata);
+    suricata.until("Suricata", |said| said.contains("Engine started"));
+
+    let sender = Sender::new("gen0");
+    let burst = |host: u8, port: u16| (0..30).for_each(|n| sender.send(&frame(host, port, &[n; 200])));
+    let count = |of: &[&str]| {
+        let ran = r.run(&[&["query", "--count"], of].concat());
+        ran.text().trim().parse::<u64>().unwrap_or_else(|_| panic!("{}", ran.err))
+    };
+    // 242 bytes each: of the first 30 the nine that begin below 2 KiB are stored, and nothing of the evil.
+    burst(3, 42000);
+    sender.send(&frame(3, 42000, b"this is EVIL"));
+    sender.send(&frame(4, 42000, b"this is BAD"));
+    let actions = coupling.until_actions(2);
+    assert!(actions.iter().all(|a| a["error"].is_null()), "{actions:?}");
+    for a in &actions {
+        let ms = |key: &str| a[key].as_f64().expect("a time") / 1e6;
+        eprintln!("{}: took {:.1} ms, {:.1} ms after its packet", a["action"], ms("took_ns"), ms("since_packet_ns"));
+    }
+    // Orders are in force a few milliseconds after they were taken.
+    std::thread::sleep(Duration::from_millis(200));
+    burst(3, 42000);
+    burst(4, 43000);
+    burst(5, 44000);
+    suricata.stop(Signal::INT);
+    let (code, counts, log) = coupling.stop();
+    assert_eq!((code, &counts["suspended"], &counts["assigned"]), (Some(0), &1.into(), &1.into()), "{log}");
+    recorder.stop(Signal::INT);
+    let said = std::fs::read_to_string(&recorder.out).expect("its account");
+    let account: Value = serde_json::from_str(said.lines().last().expect("a last line")).expect("JSON");
+    check_account(&account);
+    assert!(account["shunted"]["packets"].as_u64() > Some(0), "the kernel cut nothing: {account}");
+    assert_eq!(count(&["host 10.0.0.3"]), 9 + 30, "the suspended connection: {account}");
+    assert_eq!(count(&["port 43000", "--class", "suspects"]), 30, "the assigned offender: {account}");
+    assert_eq!(count(&["host 10.0.0.5"]), 9, "nobody else: {account}");
+}
+
 /// A hold goes back to a Suricata in unix-socket mode, which finds in it what another rule of its asks for; that its alerts come back to us
 /// through the same socket (it connects anew for each capture) starts nothing.
 #[test]
