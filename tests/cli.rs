@@ -49,7 +49,7 @@ fn wrong_usage_is_2_and_says_the_way_out() {
         (&["record", "-i", "eth0", "--source", "file", "--store", "/tmp/x"], "-r"),
         (&["record", "-i", "eth0", "--pace", "1", "--store", "/tmp/x"], "--read"),
         (&["record", "-r", "a.pcap", "--cutoff", "15 apples", "--store", "/tmp/x"], "15KiB"),
-        (&["record", "-r", "a.pcap", "--cutoff", "0", "--store", "/tmp/x"], "record = false"),
+        (&["record", "-r", "a.pcap", "--cutoff", "0", "--store", "/tmp/x"], "record = \"none\""),
         (&["record", "-r", "a.pcap", "--filter", "prot tcp", "--store", "/tmp/x"], "filter"),
         (&["record", "-r", "a.pcap", "--workers", "3", "--store", "/tmp/x"], "files are read by one"),
         (&["query", "--store", "/tmp/x", "--last", "10m", "--since", "13:15"], "cannot be used with"),

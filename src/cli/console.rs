@@ -164,6 +164,6 @@ mod tests {
         let at = At { store: Some("/s".into()), api: None, token_file: None, ca: None };
         let of = |line: &str| place(line.split(' ').next().unwrap(), &shlex::split(line).unwrap(), &at);
         assert_eq!(of("status"), ["--store=/s"]);
-        assert!(of("status --store /x").is_empty() && of("doctor").is_empty() && of("nothing").is_empty());
+        assert!(of("status --store /x").is_empty() && of("completions").is_empty() && of("nothing").is_empty());
     }
 }
