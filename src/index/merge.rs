@@ -1,5 +1,6 @@
 //! Indexes of neighbouring blocks as one, without a look at a packet: so that a block is parsed once, soon after it came, and the indexes
-//! of runs in memory and that of its segment are made of what was found then. To the byte what the packets would give.
+//! of runs in memory and that of its segment are made of what was found then. They are
+//! what the packets would give, but for the unused places of the address filter, which are random.
 
 use super::build::Matter;
 use super::file::{About, VERSION};
