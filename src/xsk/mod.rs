@@ -3,8 +3,8 @@
 //! packet format and never looks at what a frame holds.
 //!
 //! A frame is in one of two hands: the kernel's (in its pool, the FILL or the RX ring) or, while it lives, the
-//! [`Batch`](socket::Batch)'s, which gives all its frames back when it ends. Since the FILL ring has a place for every
-//! frame there is, giving back never fails, and no frame is ever leaked or handed out twice.
+//! [`Batch`](socket::Batch)'s, which gives all its frames back when it ends. Since the FILL ring has two
+//! places for every frame there is, giving back never fails, and no frame is ever leaked or handed out twice.
 //!
 //! Layouts and protocol: Documentation/networking/af_xdp.rst and include/uapi/linux/if_xdp.h of Linux.
 #![allow(unsafe_code)]

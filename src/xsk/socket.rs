@@ -92,7 +92,16 @@ pub struct Config {
 impl Config {
     /// Bytes of memory that one socket takes: frames, FILL and RX ring.
     pub fn bytes(&self) -> u64 {
-        u64::from(self.frames) * (u64::from(self.frame_size) + 8) + u64::from(self.rx_entries) * 16
+        u64::from(self.frames) * u64::from(self.frame_size)
+            + u64::from(self.fill_entries()) * 8
+            + u64::from(self.rx_entries) * 16
+    }
+
+    /// Places of the FILL ring: two for each frame. The kernel shows packets in the RX ring before it moves its cursor
+    /// in FILL past their frames (xsk_flush: xskq_prod_submit, then __xskq_cons_release), so that for a moment a frame
+    /// counts in both.
+    fn fill_entries(&self) -> u32 {
+        self.frames * 2
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -145,7 +154,7 @@ impl Socket {
             (Errno::NOBUFS, Some(limit)) => Error::Memlock { bytes: umem.bytes(), limit },
             _ => at("registering the frames")(source),
         })?;
-        sockopt::set_xdp_umem_fill_ring_size(&fd, config.frames).map_err(at("FILL ring"))?;
+        sockopt::set_xdp_umem_fill_ring_size(&fd, config.fill_entries()).map_err(at("FILL ring"))?;
         // Nothing is ever sent; the kernel wants the ring all the same.
         sockopt::set_xdp_umem_completion_ring_size(&fd, 64).map_err(at("COMPLETION ring"))?;
         sockopt::set_xdp_rx_ring_size(&fd, config.rx_entries).map_err(at("RX ring"))?;
@@ -154,7 +163,7 @@ impl Socket {
         // other end of both. The COMPLETION ring is never mapped: the kernel never writes it without a TX ring.
         let (fill, rx) = unsafe {
             (
-                map_ring::<u64>(fd.as_fd(), &offsets.fr, config.frames, XDP_UMEM_PGOFF_FILL_RING),
+                map_ring::<u64>(fd.as_fd(), &offsets.fr, config.fill_entries(), XDP_UMEM_PGOFF_FILL_RING),
                 map_ring::<XdpDesc>(fd.as_fd(), &offsets.rx, config.rx_entries, XDP_PGOFF_RX_RING),
             )
         };
