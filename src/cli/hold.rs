@@ -1,24 +1,27 @@
 //! `retrotap hold`, `holds`, `release` and `export`: packets kept beyond every budget.
 
+use super::api::{At, refused};
 use super::table::Table;
 use super::{Exit, Failure, say, show};
+use crate::control::{Client, ClientError, HoldAsk, Long, When};
 use crate::hold::{Held, Hold, HoldError, Who, Why};
-use crate::query::{ConnSpec, Query, QueryError, priority};
+use crate::query::{ConnSpec, Query, QueryError, Summary, priority};
 use crate::units;
+use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// What `hold` takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:
-  retrotap hold 'host 10.1.2.3' --since 13:00 --until 14:00 --name case-17 --reason 'alert 2024897'")]
+#[command(after_help = "Examples:
+  retrotap hold 'host 10.1.2.3' --since 13:00 --until 14:00 --name case-17 --reason 'alert 2024897'
+  retrotap hold 'host 10.1.2.3' --last 1h --follow --for 2d --name case-18 --reason 'alert 2024897'")]
 pub struct Args {
     /// Which packets: a pcap-filter expression, as for query; all of the window without
     #[arg(value_name = "FILTER")]
     pub filter: Option<String>,
-    /// The store
-    #[arg(long, value_name = "DIR", env = "RETROTAP_STORE")]
-    pub store: PathBuf,
+    #[command(flatten)]
+    pub at: At,
     /// What the hold is called
     #[arg(long, value_name = "CASE")]
     pub name: String,
@@ -43,6 +46,12 @@ pub struct Args {
     /// Apply the filter also inside VLAN tags, MPLS and tunnels
     #[arg(long)]
     pub any_layer: bool,
+    /// Keep what comes, too: for the time of --for, up to --until, or until it is released
+    #[arg(long)]
+    pub follow: bool,
+    /// Follow for so long
+    #[arg(long = "for", value_name = "TIME", value_parser = units::parse_duration, requires = "follow", conflicts_with = "until")]
+    pub lasting: Option<u64>,
     /// The hold as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -51,9 +60,8 @@ pub struct Args {
 /// What `holds` takes.
 #[derive(Debug, clap::Args)]
 pub struct List {
-    /// The store
-    #[arg(long, value_name = "DIR", env = "RETROTAP_STORE")]
-    pub store: PathBuf,
+    #[command(flatten)]
+    pub at: At,
     /// Compare every hold with its SHA-256
     #[arg(long)]
     pub verify: bool,
@@ -71,9 +79,8 @@ pub struct Release {
     /// Which hold
     #[arg(value_name = "CASE")]
     pub name: String,
-    /// The store
-    #[arg(long, value_name = "DIR", env = "RETROTAP_STORE")]
-    pub store: PathBuf,
+    #[command(flatten)]
+    pub at: At,
     /// Why it need not be kept any longer
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
@@ -85,9 +92,8 @@ pub struct Export {
     /// Which hold
     #[arg(value_name = "CASE")]
     pub name: String,
-    /// The store
-    #[arg(long, value_name = "DIR", env = "RETROTAP_STORE")]
-    pub store: PathBuf,
+    #[command(flatten)]
+    pub at: At,
     /// Write the packets to this file, which must not exist; - is standard output
     #[arg(short, long, value_name = "FILE")]
     pub write: PathBuf,
@@ -106,46 +112,137 @@ fn failure(e: HoldError) -> Failure {
 pub fn hold(args: Args) -> Result<Exit, Failure> {
     let now = units::now();
     let time = |word: &Option<String>| word.as_deref().map(|w| units::parse_time(w, now)).transpose();
+    if args.reason.trim().is_empty() {
+        return Err(Failure::usage("--reason is empty: whoever finds the hold later wants to know why it is kept"));
+    }
+    let (since, until) = (time(&args.since).map_err(Failure::usage)?, time(&args.until).map_err(Failure::usage)?);
+    if let Some(mut daemon) = args.at.daemon()? {
+        let ask = HoldAsk {
+            name: args.name,
+            reason: args.reason,
+            filter: args.filter.unwrap_or_default(),
+            any_layer: args.any_layer,
+            conn: args.conn.as_ref().map(ToString::to_string),
+            classes: args.class,
+            since: since.map(When::Ns),
+            until: until.map(When::Ns),
+            last: args.last.map(Long::Ns),
+            follow: args.follow,
+            lasting: args.lasting.map(Long::Ns),
+            ..HoldAsk::default()
+        };
+        let hold: Hold = daemon.ask_long("POST", "/v1/holds", &ask).map_err(|e| match e {
+            ClientError::Refused(404, why) => Failure::incomplete(why),
+            e => refused(e),
+        })?;
+        return Ok(made(&hold, args.json));
+    }
+    if args.follow {
+        return Err(Failure::cannot(
+            "no recorder answers: a hold that follows is its work (retrotap record, or name it with --api)",
+        ));
+    }
+    let store = args.at.store()?;
     let query = Query {
-        store: args.store.clone(),
+        store: store.to_owned(),
         filter: args.filter.unwrap_or_default(),
         any_layer: args.any_layer,
         conn: args.conn,
         classes: args.class,
-        since: time(&args.since).map_err(Failure::usage)?,
-        until: time(&args.until).map_err(Failure::usage)?,
+        since,
+        until,
         last: args.last,
         ..Query::default()
     };
-    if args.reason.trim().is_empty() {
-        return Err(Failure::usage("--reason is empty: whoever finds the hold later wants to know why it is kept"));
-    }
-    let held = Held::open(&args.store).map_err(failure)?;
+    let held = Held::open(store).map_err(failure)?;
     priority::idle();
     let text = |s: &_| crate::query::text(s).trim_end().to_owned();
-    let (hold, summary) = held
+    let (hold, _) = held
         .hold(&query, &args.name, Why { reason: &args.reason, who: &Who::me(), about: None }, text)
         .map_err(failure)?;
-    if args.json {
-        show::json_line(&hold);
+    Ok(made(&hold, args.json))
+}
+
+/// Shows a hold that was made.
+fn made(hold: &Hold, json: bool) -> Exit {
+    let summary: Summary = serde_json::from_value(hold.summary.clone()).unwrap_or_default();
+    if json {
+        show::json_line(hold);
     } else {
         let mut out = say::out();
-        let _ = writeln!(
-            out,
-            "hold {}: {}\nsha256 {}\n{}",
-            hold.name,
-            units::size(hold.bytes),
-            hold.sha256,
-            text(&summary)
-        );
+        let _ = match &hold.follow {
+            Some(_) => writeln!(out, "hold {}: follows {}", hold.name, state(hold)),
+            None => writeln!(
+                out,
+                "hold {}: {}\nsha256 {}\n{}",
+                hold.name,
+                units::size(hold.bytes),
+                hold.sha256,
+                crate::query::text(&summary).trim_end()
+            ),
+        };
     }
     let damaged = summary.damaged_segments + summary.damaged_blocks + summary.damaged_packets;
-    Ok(if damaged + summary.expired_segments > 0 { Exit::Incomplete } else { Exit::Done })
+    if damaged + summary.expired_segments > 0 { Exit::Incomplete } else { Exit::Done }
+}
+
+/// Who made it.
+fn by(h: &Hold) -> String {
+    match (h.who.user.as_str(), h.who.uid) {
+        ("", Some(uid)) => uid.to_string(),
+        ("", None) => "-".into(),
+        (user, _) => user.to_owned(),
+    }
+}
+
+/// Whether it grows.
+fn state(hold: &Hold) -> String {
+    match &hold.follow {
+        None => "whole".into(),
+        Some(f) => match (&f.ended, f.until) {
+            (Some(why), _) => format!("ended: {why}"),
+            (None, Some(until)) => format!("until {}", units::local_time(until)),
+            (None, None) => "until released".into(),
+        },
+    }
 }
 
 /// Lists them, checks them, sets their limit.
 pub fn list(args: List) -> Result<Exit, Failure> {
-    let held = Held::open(&args.store).map_err(failure)?;
+    let All { limit, holds, mut damaged } = match args.at.daemon()? {
+        Some(daemon) => told(&args, daemon)?,
+        None => read(&args)?,
+    };
+    damaged.sort();
+    damaged.iter().for_each(|why| tracing::error!("{why}"));
+    match args.json {
+        true => holds.iter().for_each(show::json_line),
+        false => table(&holds, limit, args.verify && damaged.is_empty()),
+    }
+    Ok(if damaged.is_empty() { Exit::Done } else { Exit::Incomplete })
+}
+
+/// By the recorder.
+fn told(args: &List, mut daemon: Client) -> Result<All, Failure> {
+    let mut all: All = match args.limit {
+        Some(limit) => daemon.ask("PUT", "/v1/holds", &serde_json::json!({ "limit": limit })),
+        None => daemon.get("/v1/holds"),
+    }
+    .map_err(refused)?;
+    for hold in all.holds.iter().filter(|_| args.verify) {
+        match daemon.ask_long("POST", &format!("/v1/holds/{}/check", hold.name), &serde_json::json!({})) {
+            Ok(Checked { damaged }) => all.damaged.extend(damaged),
+            // Released meanwhile.
+            Err(ClientError::Refused(404, _)) => {}
+            Err(e) => return Err(refused(e)),
+        }
+    }
+    Ok(all)
+}
+
+/// From the store's files.
+fn read(args: &List) -> Result<All, Failure> {
+    let held = Held::open(args.at.store()?).map_err(failure)?;
     if let Some(limit) = args.limit {
         held.set_limit(limit, &Who::me()).map_err(failure)?;
     }
@@ -154,25 +251,33 @@ pub fn list(args: List) -> Result<Exit, Failure> {
         priority::idle();
         bad.extend(holds.iter().filter_map(|h| held.check(h).err()));
     }
-    for e in &bad {
-        tracing::error!("{e}");
-    }
-    match args.json {
-        true => holds.iter().for_each(show::json_line),
-        false => table(&holds, held.limit(), args.verify && bad.is_empty()),
-    }
-    Ok(if bad.is_empty() { Exit::Done } else { Exit::Incomplete })
+    Ok(All { limit: held.limit(), holds, damaged: bad.iter().map(ToString::to_string).collect() })
+}
+
+/// What a recorder says of a hold's packets.
+#[derive(serde::Deserialize)]
+struct Checked {
+    damaged: Option<String>,
+}
+
+/// What a recorder says of its holds.
+#[derive(serde::Deserialize)]
+struct All {
+    limit: u64,
+    holds: Vec<Hold>,
+    damaged: Vec<String>,
 }
 
 fn table(holds: &[Hold], limit: u64, verified: bool) {
-    let mut t = Table::new(&["hold", ">packets", ">size", "made", "by", "filter", "reason"]);
+    let mut t = Table::new(&["hold", ">packets", ">size", "made", "by", "follows", "filter", "reason"]);
     for h in holds {
         t.row([
             h.name.clone(),
             units::count(h.packets),
             units::size(h.bytes),
             h.made.clone(),
-            if h.who.user.is_empty() { h.who.uid.to_string() } else { h.who.user.clone() },
+            by(h),
+            if h.follow.is_some() { state(h) } else { "-".into() },
             h.filter.clone(),
             h.reason.clone(),
         ]);
@@ -186,7 +291,13 @@ fn table(holds: &[Hold], limit: u64, verified: bool) {
 
 /// Releases one.
 pub fn release(args: Release) -> Result<Exit, Failure> {
-    let held = Held::open(&args.store).map_err(failure)?;
+    if let Some(mut daemon) = args.at.daemon()? {
+        let ask = serde_json::json!({ "reason": args.reason });
+        let hold: Hold = daemon.ask("DELETE", &format!("/v1/holds/{}", args.name), &ask).map_err(refused)?;
+        tracing::info!("hold {} released: {}", hold.name, units::size(hold.bytes));
+        return Ok(Exit::Done);
+    }
+    let held = Held::open(args.at.store()?).map_err(failure)?;
     let hold = held.release(&args.name, &args.reason, &Who::me()).map_err(failure)?;
     tracing::info!("hold {} released: {}", hold.name, units::size(hold.bytes));
     Ok(Exit::Done)
@@ -194,22 +305,56 @@ pub fn release(args: Release) -> Result<Exit, Failure> {
 
 /// Copies the packets of one.
 pub fn export(args: Export) -> Result<Exit, Failure> {
-    let held = Held::open(&args.store).map_err(failure)?;
-    let (hold, path) = held.packets(&args.name).map_err(failure)?;
-    held.check(&hold).map_err(failure)?;
     let cannot = |path: &Path, e: std::io::Error| Failure::cannot(format!("{}: {e}", path.display()));
-    let mut from = std::fs::File::open(&path).map_err(|e| cannot(&path, e))?;
     if args.write.as_os_str() == "-" {
-        let mut out = std::io::stdout();
+        let out = std::io::stdout();
         if out.is_terminal() {
             return Err(Failure::usage("packets are binary and standard output is a terminal: name a file (-w FILE)"));
         }
-        return match std::io::copy(&mut from, &mut out) {
-            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(cannot(Path::new("standard output"), e)),
-            _ => Ok(Exit::Done),
+        return match copy(&args, &mut out.lock()) {
+            Err(Copying::Write(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::Done),
+            Err(Copying::Write(e)) => Err(cannot(Path::new("standard output"), e)),
+            Err(Copying::Failed(e)) => Err(e),
+            Ok(()) => Ok(Exit::Done),
         };
     }
-    let mut to = std::fs::File::create_new(&args.write).map_err(|e| cannot(&args.write, e))?;
-    std::io::copy(&mut from, &mut to).and_then(|_| to.sync_all()).map_err(|e| cannot(&args.write, e))?;
-    Ok(Exit::Done)
+    let mut to = File::create_new(&args.write).map_err(|e| cannot(&args.write, e))?;
+    let done = copy(&args, &mut to).and_then(|()| to.sync_all().map_err(Copying::Write));
+    if done.is_err() {
+        // Half a hold, or one that is damaged, is none.
+        let _ = std::fs::remove_file(&args.write);
+    }
+    done.map(|()| Exit::Done).map_err(|e| match e {
+        Copying::Write(e) => cannot(&args.write, e),
+        Copying::Failed(e) => e,
+    })
+}
+
+/// Why there is no copy.
+enum Copying {
+    Write(std::io::Error),
+    Failed(Failure),
+}
+
+/// From the recorder, or from the store's files; packets that are not those that were held are an error.
+fn copy(args: &Export, to: &mut dyn Write) -> Result<(), Copying> {
+    if let Some(mut daemon) = args.at.daemon().map_err(Copying::Failed)? {
+        return match daemon.file(&format!("/v1/holds/{}/packets", args.name), to) {
+            Ok(_) => Ok(()),
+            Err(ClientError::Write(e)) => Err(Copying::Write(e)),
+            Err(e) => Err(Copying::Failed(refused(e))),
+        };
+    }
+    let failed = |e| Copying::Failed(failure(e));
+    let held = Held::open(args.at.store().map_err(Copying::Failed)?).map_err(failed)?;
+    let (hold, path) = held.packets(&args.name).map_err(failed)?;
+    let mut wrong = None;
+    let done = held.read_out(&hold, &path, &mut |bytes| {
+        wrong = to.write_all(bytes).err();
+        wrong.is_none()
+    });
+    match wrong {
+        Some(e) => Err(Copying::Write(e)),
+        None => done.map_err(failed),
+    }
 }

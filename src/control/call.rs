@@ -42,7 +42,6 @@ impl Call {
     }
 
     /// The part of the path that the table calls `{name}`.
-    #[allow(dead_code, reason = "the next rows have such parts")]
     pub fn param(&self, name: &str) -> &str {
         self.params.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
     }
@@ -82,7 +81,7 @@ impl Call {
         response
     }
 
-    /// Answers with what a query thread makes: for all that reads files.
+    /// Answers with what a query thread makes: for all that reads files. It is done, and entered in the log, also if the client goes.
     pub async fn work<T: Serialize + Send + 'static>(
         self,
         job: impl FnOnce(&Engine) -> Result<T, Refusal> + Send + 'static,
@@ -93,12 +92,15 @@ impl Call {
         if !self.shared.pool.run(move || drop(tell.send(job(&engine)))) {
             return self.refuse((503, reply::BUSY.into()));
         }
-        match told.await {
-            Ok(Ok(value)) => self.answer(&value),
-            Ok(Err(Refusal { status, error })) => self.refuse((status, error)),
-            // Only what panicked says nothing.
-            Err(_) => self.refuse((500, reply::BROKE.into())),
-        }
+        let answered = tokio::spawn(async move {
+            match told.await {
+                Ok(Ok(value)) => self.answer(&value),
+                Ok(Err(Refusal { status, error })) => self.refuse((status, error)),
+                // Only what panicked says nothing.
+                Err(_) => self.refuse((500, reply::BROKE.into())),
+            }
+        });
+        answered.await.unwrap_or_else(|_| reply::refuse(500, reply::BROKE))
     }
 
     /// Enters what came of a query that ends later than its handler: its packets, and the bytes that were sent.

@@ -121,6 +121,12 @@ impl Client {
         self.summary(&said)
     }
 
+    /// A file: its bytes go to `out`. Its summary.
+    pub fn file(&mut self, path: &str, out: &mut dyn Write) -> Result<Summary, ClientError> {
+        let said = self.send("GET", path, &[], out, &|| false)?;
+        self.summary(&said)
+    }
+
     /// Only the summary.
     pub fn count(&mut self, ask: &Ask) -> Result<Summary, ClientError> {
         let mut text = Vec::new();
@@ -141,6 +147,18 @@ impl Client {
         ask: &impl Serialize,
     ) -> Result<T, ClientError> {
         self.text(method, path, &json(ask))
+    }
+
+    /// The same for what may take as long as it takes.
+    pub fn ask_long<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        path: &str,
+        ask: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let mut text = Vec::new();
+        self.send(method, path, &json(ask), &mut text, &|| false)?;
+        serde_json::from_slice(&text).map_err(|e| self.wrong(format!("its answer is no JSON of ours: {e}")))
     }
 
     /// JSON for nothing.

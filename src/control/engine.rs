@@ -44,6 +44,11 @@ impl Engine {
         self.held.answer_live(query, &shown, self.live.unsealed(), pace, out)
     }
 
+    /// All packets before this time, Unix ns, can be found. To be asked before they are.
+    pub fn complete_before(&self) -> u64 {
+        self.live.complete_before()
+    }
+
     /// The connections.
     pub fn connections(&self, query: &Query, pace: &dyn Pace) -> Result<Found, QueryError> {
         let shown = self.shown();

@@ -6,6 +6,7 @@
 
 mod access;
 mod ask;
+mod ask_hold;
 mod audit;
 mod brake;
 mod call;
@@ -13,6 +14,7 @@ mod caller;
 mod client;
 mod clients;
 mod engine;
+mod holding;
 mod job;
 mod pool;
 mod reload;
@@ -28,6 +30,7 @@ mod tokens;
 
 pub use access::{Access, TOKENS, Tcp};
 pub use ask::{Ask, Form, Long, When};
+pub use ask_hold::HoldAsk;
 pub use brake::Load;
 pub use client::{Address, Client, ClientError};
 pub use engine::Engine;

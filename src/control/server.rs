@@ -7,6 +7,7 @@ use super::brake::{Brake, Load};
 use super::caller::{Caller, From, Peer};
 use super::clients::Clients;
 use super::engine::Engine;
+use super::holding;
 use super::job::Cancel;
 use super::pool::Pool;
 use super::reload::{Asked, Refused, Reloads};
@@ -111,7 +112,8 @@ impl Server {
             });
             tracing::debug!("the API has ended");
         });
-        let threads = vec![thread.map_err(io)?, audit_thread];
+        let holds = holding::start(shared.engine.clone(), shared.brake.clone(), shared.ending.clone()).map_err(io)?;
+        let threads = vec![thread.map_err(io)?, holds, audit_thread];
         Ok(Server { path, tcp, shared, stop: Some(stop), threads })
     }
 
@@ -165,9 +167,8 @@ impl Server {
         self.shared.brake.press(Load::default());
         let _ = stop.send(());
         // The audit's thread ends with the last request; a job that hangs on a disk must not hold up the recorder's end.
-        let api = self.threads.drain(..).next();
-        if let Some(api) = api {
-            let _ = api.join();
+        for thread in self.threads.drain(..).take(2) {
+            let _ = thread.join();
         }
     }
 }

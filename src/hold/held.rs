@@ -1,10 +1,11 @@
 //! The holds of one store: made, listed, checked, released. Owns the files; whatever interrupts it, a hold is there whole or
 //! not at all (it is made in a hidden folder and renamed).
 
+use super::follow::{Answers, Follows};
 use super::record::{Line, time};
-use super::sum::{Summed, of_file};
+use super::sum::{Summed, sum_upto};
 use super::{Hold, HoldError, NAME_MAX, Who, Why, at};
-use crate::limits::HELD_BYTES;
+use crate::limits::{HELD_BYTES, HOLD_TURN};
 use crate::query::output::{Format, Writer};
 use crate::query::{OutputError, Query, QueryError, Summary, run};
 use crate::store::layout::Layout;
@@ -12,6 +13,7 @@ use crate::units;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
 
 const PACKETS: &str = "packets.pcapng";
 const RECORD: &str = "hold.json";
@@ -72,31 +74,50 @@ impl Held {
         why: Why<'_>,
         comment: impl Fn(&Summary) -> String,
     ) -> Result<(Hold, Summary), HoldError> {
-        if !valid(name) {
-            return Err(HoldError::Name(name.to_owned()));
-        }
+        self.hold_by(query, name, why, comment, &mut |query, out| run(query, out))
+    }
+
+    /// The same; `answers` finds the packets.
+    pub fn hold_by(
+        &self,
+        query: &Query,
+        name: &str,
+        why: Why<'_>,
+        comment: impl Fn(&Summary) -> String,
+        answers: &mut Answers<'_>,
+    ) -> Result<(Hold, Summary), HoldError> {
+        self.make(query, name, why, comment, None, answers)
+    }
+
+    /// Makes a hold of what the query finds; `follow`: and of what comes later.
+    pub(super) fn make(
+        &self,
+        query: &Query,
+        name: &str,
+        why: Why<'_>,
+        comment: impl Fn(&Summary) -> String,
+        follow: Option<Follows>,
+        answers: &mut Answers<'_>,
+    ) -> Result<(Hold, Summary), HoldError> {
         let _lock = self.lock()?;
-        if self.dir.join(name).exists() {
-            return Err(HoldError::Exists(name.to_owned()));
-        }
-        let (limit, held) = (self.limit(), self.bytes()?);
-        let new = self.dir.join(".new");
-        // What an interrupted one left.
-        if new.exists() {
-            fs::remove_dir_all(&new).map_err(at(&new))?;
-        }
-        fs::create_dir(&new).map_err(at(&new))?;
-        let done = self.fill(&new, query, name, why, limit.saturating_sub(held), comment);
-        let done = done.and_then(|(hold, summary)| {
-            let place = self.dir.join(name);
-            fs::rename(&new, &place).map_err(at(&place))?;
-            File::open(&self.dir).and_then(|d| d.sync_all()).map_err(at(&self.dir))?;
-            self.log("hold", name, why.who, why.reason, hold.bytes, &hold.sha256)?;
+        let (limit, held) = self.room_for(name)?;
+        let kind = if follow.is_some() { "follow" } else { "hold" };
+        let done = self.place(name, |folder| {
+            if follow.is_some() {
+                self.may_follow()?;
+            }
+            let (sums, summary) = packets(folder, query, limit.saturating_sub(held), comment, answers)?;
+            if summary.packets == 0 && follow.is_none() {
+                return Err(HoldError::Empty);
+            }
+            let hold = entered(query, name, why, follow, &summary, sums);
+            self.record(folder, &hold)?;
             Ok((hold, summary))
         });
-        if done.is_err() {
-            let _ = fs::remove_dir_all(&new);
-        }
+        let done = done.and_then(|(hold, summary)| {
+            self.log(kind, name, why.who, why.reason, hold.bytes, &hold.sha256)?;
+            Ok((hold, summary))
+        });
         done.map_err(|e| match e {
             HoldError::Query(QueryError::Output(OutputError::Io { source, .. }))
                 if source.kind() == io::ErrorKind::QuotaExceeded =>
@@ -107,47 +128,44 @@ impl Held {
         })
     }
 
-    fn fill(
-        &self,
-        folder: &Path,
-        query: &Query,
-        name: &str,
-        why: Why<'_>,
-        room: u64,
-        comment: impl Fn(&Summary) -> String,
-    ) -> Result<(Hold, Summary), HoldError> {
-        let path = folder.join(PACKETS);
-        let file = File::create_new(&path).map_err(at(&path))?;
-        let mut writer = Writer::new(Summed::new(file, room), &path.to_string_lossy(), Format::Pcapng);
-        let summary = run(query, &mut writer)?;
-        if summary.packets == 0 {
-            return Err(HoldError::Empty);
+    /// That the name is free; the limit, and what is held of it.
+    fn room_for(&self, name: &str) -> Result<(u64, u64), HoldError> {
+        if !valid(name) {
+            return Err(HoldError::Name(name.to_owned()));
         }
-        let out = writer.finish(&comment(&summary)).map_err(QueryError::Output)?;
-        let (bytes, sha256) = out.close().map_err(at(&path))?;
-        let hold = Hold {
-            version: 1,
-            name: name.to_owned(),
-            reason: why.reason.to_owned(),
-            who: why.who.clone(),
-            made: time(units::now()),
-            filter: query.filter.clone(),
-            since: summary.since.map(time),
-            until: summary.until.map(time),
-            packets: summary.packets,
-            wire_bytes: summary.bytes,
-            bytes,
-            sha256,
-            summary: serde_json::to_value(&summary).unwrap_or_default(),
-            about: why.about.cloned(),
-        };
-        let record = folder.join(RECORD);
-        let text = serde_json::to_string_pretty(&hold).unwrap_or_default();
-        File::create_new(&record)
-            .and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_all()))
-            .map_err(at(&record))?;
-        File::open(folder).and_then(|d| d.sync_all()).map_err(at(folder))?;
-        Ok((hold, summary))
+        if self.dir.join(name).exists() {
+            return Err(HoldError::Exists(name.to_owned()));
+        }
+        Ok((self.limit(), self.bytes()?))
+    }
+
+    /// Makes the folder of a hold: whole, or not at all.
+    fn place<T>(&self, name: &str, fill: impl FnOnce(&Path) -> Result<T, HoldError>) -> Result<T, HoldError> {
+        let new = self.dir.join(".new");
+        // What an interrupted one left.
+        if new.exists() {
+            fs::remove_dir_all(&new).map_err(at(&new))?;
+        }
+        fs::create_dir(&new).map_err(at(&new))?;
+        let done = fill(&new).and_then(|made| {
+            let place = self.dir.join(name);
+            fs::rename(&new, &place).map_err(at(&place))?;
+            File::open(&self.dir).and_then(|d| d.sync_all()).map_err(at(&self.dir))?;
+            Ok(made)
+        });
+        if done.is_err() {
+            let _ = fs::remove_dir_all(&new);
+        }
+        done
+    }
+
+    /// Replaces the record of a hold.
+    pub(super) fn record(&self, folder: &Path, hold: &Hold) -> Result<(), HoldError> {
+        let (path, new) = (folder.join(RECORD), folder.join("hold.json.new"));
+        let text = serde_json::to_string_pretty(hold).unwrap_or_default();
+        fs::write(&new, text).and_then(|()| File::open(&new)?.sync_all()).map_err(at(&new))?;
+        fs::rename(&new, &path).map_err(at(&path))?;
+        File::open(folder).and_then(|d| d.sync_all()).map_err(at(folder))
     }
 
     /// The packets of a hold.
@@ -159,7 +177,15 @@ impl Held {
     /// Whether the packets are those that were held.
     pub fn check(&self, hold: &Hold) -> Result<(), HoldError> {
         let path = self.dir.join(&hold.name).join(PACKETS);
-        let (bytes, sha256) = of_file(&path).map_err(at(&path))?;
+        self.read_out(hold, &path, &mut |_| true)
+    }
+
+    /// Gives its packets, as the file has them, to `each` until it says false; an error at the end where they are not those that were held.
+    pub fn read_out(&self, hold: &Hold, path: &Path, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<(), HoldError> {
+        // One that follows grows: what its record tells is what is looked at.
+        let most = if hold.follow.is_some() { hold.bytes } else { u64::MAX };
+        let (bytes, sum) = sum_upto(path, most, each).map_err(at(path))?.ok_or(HoldError::Interrupted)?;
+        let sha256 = Summed::hex(&sum);
         if (bytes, &sha256) == (hold.bytes, &hold.sha256) {
             return Ok(());
         }
@@ -200,26 +226,104 @@ impl Held {
     }
 
     /// Bytes of all holds, also of those that can't be read.
-    fn bytes(&self) -> Result<u64, HoldError> {
+    pub fn bytes(&self) -> Result<u64, HoldError> {
         let entries = fs::read_dir(&self.dir).map_err(at(&self.dir))?;
         let folders = entries.flatten().filter(|e| e.file_name() != ".new").map(|e| e.path().join(PACKETS));
         Ok(folders.filter_map(|p| p.metadata().ok()).map(|m| m.len()).sum())
     }
 
-    /// One hold or release at a time, so that the limit holds.
+    /// One hold or release at a time, so that the limit holds. Whoever waits too long is told to come again: threads are few.
     fn lock(&self) -> Result<File, HoldError> {
-        let path = self.dir.join("lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
-        file.lock().map_err(at(&path))?;
-        Ok(file)
+        let over = Instant::now() + HOLD_TURN;
+        loop {
+            match self.try_lock()? {
+                Some(lock) => return Ok(lock),
+                None if Instant::now() >= over => return Err(HoldError::Busy),
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
     }
 
-    fn log(&self, what: &str, name: &str, who: &Who, reason: &str, bytes: u64, sha256: &str) -> Result<(), HoldError> {
+    /// The same at once; `None`: somebody makes a hold.
+    pub(super) fn try_lock(&self) -> Result<Option<File>, HoldError> {
+        let path = self.dir.join("lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(e)) => Err(at(&path)(e)),
+        }
+    }
+
+    /// The folder of all.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn log(
+        &self,
+        what: &str,
+        name: &str,
+        who: &Who,
+        reason: &str,
+        bytes: u64,
+        sha256: &str,
+    ) -> Result<(), HoldError> {
         let path = self.dir.join("log.jsonl");
         let line = Line { time: time(units::now()), what, name, who, reason, bytes, sha256 };
         let text = serde_json::to_string(&line).unwrap_or_default() + "\n";
         let file = OpenOptions::new().append(true).create(true).open(&path);
         file.and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_data())).map_err(at(&path))
+    }
+}
+
+/// When something was added to a folder or taken out of it.
+pub(super) fn changed_at(folder: &Path) -> Option<SystemTime> {
+    fs::metadata(folder).and_then(|m| m.modified()).ok()
+}
+
+/// Writes what the query finds; length and sum.
+fn packets(
+    folder: &Path,
+    query: &Query,
+    room: u64,
+    comment: impl Fn(&Summary) -> String,
+    answers: &mut Answers<'_>,
+) -> Result<((u64, String), Summary), HoldError> {
+    let path = folder.join(PACKETS);
+    let file = File::create_new(&path).map_err(at(&path))?;
+    let mut writer = Writer::new(Summed::new(file, room), &path.to_string_lossy(), Format::Pcapng);
+    let summary = answers(query, &mut writer)?;
+    let out = writer.finish(&comment(&summary)).map_err(QueryError::Output)?;
+    Ok((out.close().map_err(at(&path))?, summary))
+}
+
+/// What is to be known of a hold.
+fn entered(
+    query: &Query,
+    name: &str,
+    why: Why<'_>,
+    follow: Option<Follows>,
+    summary: &Summary,
+    (bytes, sha256): (u64, String),
+) -> Hold {
+    let until = follow.as_ref().map_or(summary.until, |f| f.until);
+    Hold {
+        version: 1,
+        name: name.to_owned(),
+        reason: why.reason.to_owned(),
+        who: why.who.clone(),
+        made: time(units::now()),
+        filter: query.filter.clone(),
+        since: query.since.or(summary.since).map(time),
+        until: until.map(time),
+        packets: summary.packets,
+        wire_bytes: summary.bytes,
+        bytes,
+        sha256,
+        summary: serde_json::to_value(summary).unwrap_or_default(),
+        about: why.about.cloned(),
+        follow,
     }
 }
 

@@ -4,23 +4,28 @@
 //!
 //! ```text
 //! held/  limit        bytes that all holds together may take, in decimal; none: HELD_BYTES
-//!        log.jsonl    one line for each hold and release
+//!        log.jsonl    one line for each hold, end of following, release and limit
 //!        lock         held while a hold is made or released
-//!        NAME/  packets.pcapng   the packets, the query's summary as the comment at their end
-//!               hold.json        what, who, when, why, SHA-256 of packets.pcapng; the alert that it was made for
+//!        NAME/  packets.pcapng   the packets, the query's summary as the comment at their end; a section for each slice of one that follows
+//!               hold.json        what, who, when, why, SHA-256 of packets.pcapng (of its first `bytes`, while it follows); the
+//!                                alert that it was made for; how far it has followed
 //! ```
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod follow;
 mod held;
 mod record;
+mod slice;
 mod sum;
 #[cfg(test)]
 mod tests;
 
+pub use follow::{Following, Follows, Means};
 pub use held::Held;
 pub use record::{Hold, Who, Why};
 
+use crate::limits::HOLDS_FOLLOWING_MAX;
 use crate::query::QueryError;
 use crate::units;
 use std::path::PathBuf;
@@ -72,6 +77,15 @@ pub enum HoldError {
         /// The limit.
         limit: u64,
     },
+    /// No more may follow.
+    #[error("{HOLDS_FOLLOWING_MAX} holds follow already: release one, or wait for one to end")]
+    Following,
+    /// Another one is being made.
+    #[error("another hold is being made, and that takes long: try again later")]
+    Busy,
+    /// The recorder ends: it goes on with the next.
+    #[error("the recorder ends")]
+    Interrupted,
     /// Nothing matches, so that nothing would be kept.
     #[error("no packet matches: nothing is held")]
     Empty,

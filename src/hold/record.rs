@@ -1,16 +1,18 @@
 //! What is known of a hold: hold.json, and a line of the log. Written once, read for ever.
 
+use super::Follows;
 use crate::units;
 use serde::{Deserialize, Serialize};
 
 /// Who did something.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Who {
-    /// Effective user id.
-    pub uid: u32,
-    /// Name of the user, the one behind sudo where that is known.
+    /// Effective user id; none: it came over TCP, with a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// Name of the user, the one behind sudo where that is known; or of the token.
     pub user: String,
-    /// Name of the machine.
+    /// Name of the machine, or its address.
     pub host: String,
 }
 
@@ -19,7 +21,7 @@ impl Who {
     pub fn me() -> Who {
         let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|v| std::env::var(v).ok());
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-        Who { uid: rustix::process::geteuid().as_raw(), user: user.unwrap_or_default(), host }
+        Who { uid: Some(rustix::process::geteuid().as_raw()), user: user.unwrap_or_default(), host }
     }
 }
 
@@ -55,6 +57,9 @@ pub struct Hold {
     /// What it is about, as a program had it: an alert of a NIDS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<serde_json::Value>,
+    /// What it follows, and how far it is; none: all that it was made of was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<Follows>,
 }
 
 /// Why a hold is made, and by whom.
@@ -73,7 +78,7 @@ pub struct Why<'a> {
 pub(super) struct Line<'a> {
     /// When, RFC 3339.
     pub time: String,
-    /// `hold`, `release` or `limit`.
+    /// `hold`, `follow`, `ended`, `release` or `limit`.
     pub what: &'a str,
     /// Which hold; empty for a limit.
     pub name: &'a str,
@@ -90,4 +95,9 @@ pub(super) struct Line<'a> {
 /// A time as it stands in a hold.
 pub(super) fn time(ns: u64) -> String {
     units::time(ns)
+}
+
+/// The same, read.
+pub(super) fn moment(text: &str) -> Option<u64> {
+    units::parse_time(text, 0).ok()
 }

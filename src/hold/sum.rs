@@ -3,7 +3,7 @@
 use crate::query::output::Output;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// The file, its sum so far, and what it may still take.
@@ -18,6 +18,23 @@ impl Summed {
     /// `room`: bytes that it may take.
     pub fn new(file: File, room: u64) -> Summed {
         Summed { file, sum: Sha256::new(), written: 0, room }
+    }
+
+    /// Goes on behind the first `written` bytes, which have this sum; `room`: bytes that it may still take.
+    pub fn resume(mut file: File, room: u64, sum: Sha256, written: u64) -> io::Result<Summed> {
+        file.seek(SeekFrom::Start(written))?;
+        Ok(Summed { file, sum, written: 0, room })
+    }
+
+    /// Brings it to the disk; the bytes since it went on, and the sum of all.
+    pub fn pause(self) -> io::Result<(u64, Sha256)> {
+        self.file.sync_all()?;
+        Ok((self.written, self.sum))
+    }
+
+    /// A sum so far.
+    pub fn hex(sum: &Sha256) -> String {
+        hex(&sum.clone().finalize())
     }
 
     /// Brings it to the disk; its length and sum.
@@ -49,17 +66,20 @@ impl Output for Summed {
     }
 }
 
-/// Length and sum of a file.
-pub fn of_file(path: &Path) -> io::Result<(u64, String)> {
-    let (mut file, mut sum, mut buffer, mut len) = (File::open(path)?, Sha256::new(), vec![0; 1 << 18], 0);
+/// Length and sum of a file, up to so many bytes, which are given to `each`; `None`: it said no.
+pub fn sum_upto(path: &Path, most: u64, each: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<Option<(u64, Sha256)>> {
+    let (mut file, mut sum, mut buffer, mut len) = (File::open(path)?.take(most), Sha256::new(), vec![0; 1 << 18], 0);
     loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok((len, hex(&sum.finalize()))),
-            n => {
-                sum.update(buffer.get(..n).unwrap_or_default());
-                len += n as u64;
-            }
+        let n = file.read(&mut buffer)?;
+        let bytes = buffer.get(..n).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(Some((len, sum)));
         }
+        if !each(bytes) {
+            return Ok(None);
+        }
+        sum.update(bytes);
+        len += n as u64;
     }
 }
 

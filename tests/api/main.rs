@@ -6,6 +6,7 @@ mod audit;
 #[path = "../common/mod.rs"]
 mod common;
 mod follow;
+mod holds;
 mod listing;
 mod openapi;
 mod rig;

@@ -3,6 +3,8 @@
 //! ([`Call::work`]).
 
 mod connections;
+mod held;
+mod holds;
 mod index;
 mod losses;
 mod notes;
@@ -89,6 +91,54 @@ pub const ROWS: &[Row] = &[
         body: ASK_BYTES_MAX,
         handler: |call| Box::pin(connections::connections(call)),
         summary: "the connections themselves, JSON lines, sorted and limited",
+    },
+    Row {
+        method: "POST",
+        path: "/v1/holds",
+        role: Role::Control,
+        body: ASK_BYTES_MAX,
+        handler: |call| Box::pin(holds::make(call)),
+        summary: "keeps packets beyond every budget, those that come too if it follows",
+    },
+    Row {
+        method: "GET",
+        path: "/v1/holds",
+        role: Role::Connections,
+        body: 0,
+        handler: |call| Box::pin(holds::list(call)),
+        summary: "what is held, by whom, since when and why",
+    },
+    Row {
+        method: "PUT",
+        path: "/v1/holds",
+        role: Role::Control,
+        body: ASK_BYTES_MAX,
+        handler: |call| Box::pin(holds::limit(call)),
+        summary: "how much all holds may take together, from now on",
+    },
+    Row {
+        method: "GET",
+        path: "/v1/holds/{name}/packets",
+        role: Role::Packets,
+        body: 2,
+        handler: |call| Box::pin(held::packets(call)),
+        summary: "the packets of a hold, pcapng, as they were held",
+    },
+    Row {
+        method: "POST",
+        path: "/v1/holds/{name}/check",
+        role: Role::Connections,
+        body: 2,
+        handler: |call| Box::pin(holds::check(call)),
+        summary: "whether the packets of a hold are those that were held, by their SHA-256",
+    },
+    Row {
+        method: "DELETE",
+        path: "/v1/holds/{name}",
+        role: Role::Control,
+        body: ASK_BYTES_MAX,
+        handler: |call| Box::pin(holds::release(call)),
+        summary: "lets go of a hold",
     },
     Row {
         method: "POST",

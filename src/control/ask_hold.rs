@@ -1,0 +1,82 @@
+//! What is to be held, as it comes over the socket: the question of [`Ask`], and name, reason and what it is about. The command line and the
+//! NIDSs' hand make one, the daemon takes it apart.
+
+use super::ask::{Ask, Long, When};
+use crate::query::Query;
+use crate::units;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// What is to be held, and why.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HoldAsk {
+    /// What it is called.
+    pub name: String,
+    /// Why it is kept.
+    pub reason: String,
+    /// What it is about, for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<serde_json::Value>,
+    /// pcap-filter expression.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub filter: String,
+    /// Also inside tags and tunnels.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub any_layer: bool,
+    /// One connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conn: Option<String>,
+    /// The connection with this community ID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub community_id: Option<String>,
+    /// Only these classes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// From this time on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<When>,
+    /// Before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<When>,
+    /// The last so long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Long>,
+    /// What comes, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub follow: bool,
+    /// So long.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasting: Option<Long>,
+}
+
+impl HoldAsk {
+    /// The query that it is, and until when it follows, Unix ns; the error is for whoever asked.
+    pub fn query(&self, store: &Path) -> Result<(Query, Option<u64>), String> {
+        if self.reason.trim().is_empty() {
+            return Err("reason is empty: whoever finds the hold later wants to know why it is kept".into());
+        }
+        let ask = Ask {
+            filter: self.filter.clone(),
+            any_layer: self.any_layer,
+            conn: self.conn.clone(),
+            community_id: self.community_id.clone(),
+            classes: self.classes.clone(),
+            since: self.since.clone(),
+            until: self.until.clone(),
+            last: self.last.clone(),
+            follow: self.follow,
+            lasting: self.lasting.clone(),
+            ..Ask::default()
+        };
+        let (query, lasting, now) = (ask.query(store)?, ask.lasting()?, units::now());
+        if lasting.is_some() && query.until.is_some() {
+            return Err("for and until say the same: how long to follow".into());
+        }
+        let until = lasting.map(|ns| now.saturating_add(ns)).or(query.until);
+        match until {
+            Some(until) if self.follow && until <= now => Err("until is past: there is nothing to follow".into()),
+            _ => Ok((query, until)),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The packets of a hold, as its file has them. A query thread reads it and sums it on the way: a file that is not what was held ends with an
+//! error.
+
+use super::holds::refused;
+use crate::control::call::Call;
+use crate::control::job::{Cancel, Measure, refusal};
+use crate::control::reply::{self, CancelOnDrop};
+use crate::control::stream::{Message, Refusal};
+use crate::hold::{Held, HoldError};
+use crate::query::pace::{Pace, Stopped};
+use crate::query::{QueryError, Summary};
+use axum::body::{Body, Bytes};
+use axum::http::Response;
+use std::path::Path;
+use tokio::sync::mpsc::{Sender, channel};
+
+/// Chunks of an answer that wait for a slow client, at most.
+const CHUNKS_WAITING: usize = 4;
+
+/// `GET /v1/holds/{name}/packets`.
+pub async fn packets(call: Call) -> Response<Body> {
+    let shared = call.shared.clone();
+    let Some(place) = shared.clients.enter(&call.caller.name) else {
+        let why = shared.clients.full(&call.caller.name);
+        return call.refuse((429, why));
+    };
+    let (cancel, name) = (Cancel::default(), call.param("name").to_owned());
+    let guard = CancelOnDrop::new(cancel.clone());
+    // What is held is given out whole, however long it takes whoever asked.
+    let measure = Measure::new(cancel, shared.ending.clone(), None, shared.brake.clone());
+    let (to, mut from) = channel(CHUNKS_WAITING);
+    let (engine, ended) = (shared.engine.clone(), call.later());
+    let begun = shared.pool.run(move || {
+        let mut sent = 0;
+        let answer = send(engine.store(), &name, &measure, &to, &mut sent);
+        let last = match &answer {
+            Ok(summary) => Message::End(Bytes::new(), summary.clone().into()),
+            Err(refusal) => Message::Failed(Bytes::new(), refusal.clone()),
+        };
+        let _ = to.blocking_send(last);
+        drop(place);
+        ended(answer.map(|s| s.packets), sent);
+    });
+    if !begun {
+        return call.refuse((503, reply::BUSY.into()));
+    }
+    match from.recv().await {
+        // Only what panicked says nothing.
+        None => reply::refuse(500, reply::BROKE),
+        Some(first) => reply::answer("application/x-pcapng", first, from, guard),
+    }
+}
+
+fn send(store: &Path, name: &str, measure: &Measure, to: &Sender<Message>, sent: &mut u64) -> Result<Summary, Refusal> {
+    let held = Held::open(store).map_err(refused)?;
+    let (hold, path) = held.packets(name).map_err(refused)?;
+    let stopped = |why| refusal(&QueryError::Stopped(why));
+    let mut gone = None;
+    let each = &mut |bytes: &[u8]| {
+        if !measure.go_on() {
+            gone = measure.stopped();
+        } else if to.blocking_send(Message::Chunk(Bytes::copy_from_slice(bytes))).is_err() {
+            gone = Some(Stopped::Gone);
+        } else {
+            *sent += bytes.len() as u64;
+        }
+        gone.is_none()
+    };
+    match held.read_out(&hold, &path, each) {
+        Err(HoldError::Interrupted) => Err(stopped(gone.unwrap_or(Stopped::Gone))),
+        Err(e) => Err(refused(e)),
+        Ok(()) => Ok(serde_json::from_value(hold.summary).unwrap_or_default()),
+    }
+}

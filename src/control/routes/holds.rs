@@ -1,0 +1,157 @@
+//! Holds: made, listed, looked at, checked, released, limited. Query threads read the packets; those of holds that follow a thread of its own
+//! ([`crate::control::holding`]).
+
+use crate::control::ask_hold::HoldAsk;
+use crate::control::call::Call;
+use crate::control::caller::Caller;
+use crate::control::holding::settled;
+use crate::control::job::{Cancel, Measure, refusal};
+use crate::control::stream::Refusal;
+use crate::hold::{Held, Hold, HoldError, Who, Why};
+use crate::query::text;
+use crate::units;
+use axum::body::Body;
+use axum::http::Response;
+use serde::{Deserialize, Serialize};
+
+/// All of them.
+#[derive(Serialize)]
+struct All {
+    /// Bytes that all may take together.
+    limit: u64,
+    /// Bytes that they take.
+    held: u64,
+    holds: Vec<Hold>,
+    /// What can't be read.
+    damaged: Vec<String>,
+}
+
+fn all(held: &Held) -> Result<All, Refusal> {
+    let (holds, bad) = held.list().map_err(refused)?;
+    let damaged = bad.iter().map(ToString::to_string).collect();
+    Ok(All { limit: held.limit(), held: held.bytes().map_err(refused)?, holds, damaged })
+}
+
+/// `GET /v1/holds`.
+pub async fn list(call: Call) -> Response<Body> {
+    call.work(|engine| all(&Held::open(engine.store()).map_err(refused)?)).await
+}
+
+/// `POST /v1/holds`.
+pub async fn make(mut call: Call) -> Response<Body> {
+    let asked = call.json::<HoldAsk>().and_then(|ask| {
+        let (query, until) = ask.query(call.shared.engine.store()).map_err(|why| (400, why))?;
+        Ok((ask, query, until))
+    });
+    let (ask, query, until) = match asked {
+        Ok(asked) => asked,
+        Err(why) => return call.refuse(why),
+    };
+    let (who, shared) = (who(&call.caller), &call.shared);
+    let time = Some(shared.limits().time_ns);
+    let measure = Measure::new(Cancel::default(), shared.ending.clone(), time, shared.brake.clone());
+    call.work(move |engine| {
+        let held = Held::open(engine.store()).map_err(refused)?;
+        let why = Why { reason: &ask.reason, who: &who, about: ask.about.as_ref() };
+        let answers = &mut |query: &_, out: &mut dyn crate::query::PacketSink| engine.answer(query, &measure, out);
+        if ask.follow {
+            // What makes no sense is said now, not found out by the thread that follows.
+            engine.follow(&query).map_err(|e| refusal(&e))?;
+            let before = engine.complete_before().min(units::now()).max(settled(engine));
+            return held.follow(&query, &ask.name, why, (before, until), answers).map_err(refused);
+        }
+        let text = |s: &_| text(s).trim_end().to_owned();
+        held.hold_by(&query, &ask.name, why, text, answers).map(|(hold, _)| hold).map_err(refused)
+    })
+    .await
+}
+
+/// How much all holds may take together.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limit {
+    limit: u64,
+}
+
+/// `PUT /v1/holds`.
+pub async fn limit(mut call: Call) -> Response<Body> {
+    let limit = match call.json::<Limit>() {
+        Ok(Limit { limit }) => limit,
+        Err(why) => return call.refuse(why),
+    };
+    let who = who(&call.caller);
+    call.work(move |engine| {
+        let held = Held::open(engine.store()).map_err(refused)?;
+        held.set_limit(limit, &who).map_err(refused)?;
+        all(&held)
+    })
+    .await
+}
+
+/// What a look at a hold's packets has found.
+#[derive(Serialize)]
+struct Checked {
+    hold: Hold,
+    /// Why they are not those that were held; none: they are.
+    damaged: Option<String>,
+}
+
+/// `POST /v1/holds/{name}/check`.
+pub async fn check(call: Call) -> Response<Body> {
+    let name = call.param("name").to_owned();
+    call.work(move |engine| {
+        let held = Held::open(engine.store()).map_err(refused)?;
+        let (hold, _) = held.packets(&name).map_err(refused)?;
+        let damaged = match held.check(&hold) {
+            Ok(()) => None,
+            Err(e @ HoldError::Damaged { .. }) => Some(e.to_string()),
+            Err(e) => return Err(refused(e)),
+        };
+        Ok(Checked { hold, damaged })
+    })
+    .await
+}
+
+/// Why a hold is let go.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Release {
+    reason: String,
+}
+
+/// `DELETE /v1/holds/{name}`.
+pub async fn release(mut call: Call) -> Response<Body> {
+    let release = match call.json::<Release>() {
+        Ok(release) if release.reason.trim().is_empty() => {
+            return call.refuse((400, "reason is empty: whoever misses the hold later wants to know why".into()));
+        }
+        Ok(release) => release,
+        Err(why) => return call.refuse(why),
+    };
+    let (name, who) = (call.param("name").to_owned(), who(&call.caller));
+    call.work(move |engine| {
+        let held = Held::open(engine.store()).map_err(refused)?;
+        held.release(&name, &release.reason, &who).map_err(refused)
+    })
+    .await
+}
+
+/// As a hold has it: the kernel's word, or the token's name.
+fn who(caller: &Caller) -> Who {
+    let host = caller.address.map_or_else(|| Who::me().host, |a| a.ip().to_string());
+    Who { uid: caller.peer.map(|p| p.uid), user: caller.name.clone(), host }
+}
+
+/// What an error is in HTTP.
+pub fn refused(e: HoldError) -> Refusal {
+    let status = match &e {
+        HoldError::Query(e) => return refusal(e),
+        HoldError::Name(_) => 400,
+        HoldError::Empty | HoldError::Unknown { .. } => 404,
+        HoldError::Exists(_) => 409,
+        HoldError::Full { .. } | HoldError::Following => 507,
+        HoldError::Busy | HoldError::Interrupted => 503,
+        HoldError::Io { .. } | HoldError::Store(_) | HoldError::Damaged { .. } => 500,
+    };
+    Refusal { status, error: e.to_string() }
+}

@@ -1,0 +1,248 @@
+//! Holds that follow: what comes is kept too, slice by slice, until their time is over, their limit reached, or they are released. Owns who
+//! is given a slice and when; a hold goes on where it stood, whoever stopped. Called by the recorder's thread of holds.
+
+use super::held::{Held, changed_at};
+use super::slice::{add, known_until, slice};
+use super::sum::{Summed, sum_upto};
+use super::{Hold, HoldError, Why, at};
+use crate::limits::{HOLDS_FOLLOWING_MAX, STAMP_GRAIN};
+use crate::query::{ConnSpec, OutputError, PacketSink, Query, QueryError, Summary};
+use crate::units;
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// What a hold follows, besides its filter, and how far it is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Follows {
+    /// Also inside tags and tunnels.
+    pub any_layer: bool,
+    /// One connection.
+    pub conn: Option<String>,
+    /// The connection with this community ID.
+    pub community_id: Option<String>,
+    /// Only these classes.
+    pub classes: Vec<String>,
+    /// Packets before this time, Unix ns; none: until it is released.
+    pub until: Option<u64>,
+    /// All packets before this time are in it, Unix ns.
+    pub done: u64,
+    /// Why it follows no more; none: it does.
+    pub ended: Option<String>,
+}
+
+/// Answers a query.
+pub type Answers<'a> = dyn FnMut(&Query, &mut dyn PacketSink) -> Result<Summary, QueryError> + 'a;
+
+/// What a round has to do with.
+pub struct Means<'a> {
+    /// All packets before this time, Unix ns, are found.
+    pub before: u64,
+    /// Finds them.
+    pub answers: &'a mut Answers<'a>,
+    /// False: the recorder ends, and what takes long is left.
+    pub go_on: &'a dyn Fn() -> bool,
+}
+
+/// The holds of a store that follow, and what is known of each between its slices.
+#[derive(Debug)]
+pub struct Following {
+    held: Held,
+    known: HashMap<String, Known>,
+    names: Vec<String>,
+    /// When the folder had changed last, as of the names.
+    stamp: Option<SystemTime>,
+}
+
+/// What is known of a hold's file.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// Of the first so many bytes of the file.
+    pub sum: Sha256,
+    pub bytes: u64,
+    /// Further than the record says: nothing came meanwhile.
+    pub done: u64,
+}
+
+/// A record is written anew after this time also where nothing came, so that a restart need not look at all of it again.
+const WRITTEN_NS: u64 = 30_000_000_000;
+
+impl Held {
+    /// Makes a hold that follows: its past at once, up to `before`, and what comes later in rounds, until this time.
+    pub fn follow(
+        &self,
+        query: &Query,
+        name: &str,
+        why: Why<'_>,
+        (before, until): (u64, Option<u64>),
+        answers: &mut Answers<'_>,
+    ) -> Result<Hold, HoldError> {
+        let since = query.last.map(|l| units::now().saturating_sub(l)).or(query.since);
+        let done = until.map_or(before, |u| u.min(before)).max(since.unwrap_or(0));
+        let past = Query { last: None, since, until: Some(done), ..query.clone() };
+        let follows = Follows {
+            any_layer: query.any_layer,
+            conn: query.conn.as_ref().map(ToString::to_string),
+            community_id: query.community.as_ref().map(ToString::to_string),
+            classes: query.classes.clone(),
+            until,
+            done,
+            ended: None,
+        };
+        let text = |s: &_| crate::query::text(s).trim_end().to_owned();
+        let (hold, _) = self.make(&past, name, why, text, Some(follows), &mut |query, out| {
+            // A hold of what is to come has no past.
+            if query.since >= query.until { Ok(Summary::default()) } else { answers(query, out) }
+        })?;
+        Ok(hold)
+    }
+
+    /// That one more may follow.
+    pub(super) fn may_follow(&self) -> Result<(), HoldError> {
+        match self.list()?.0.iter().filter(|h| follows(h)).count() {
+            HOLDS_FOLLOWING_MAX.. => Err(HoldError::Following),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn follows(hold: &Hold) -> bool {
+    hold.follow.as_ref().is_some_and(|f| f.ended.is_none())
+}
+
+impl Following {
+    /// Of this store.
+    pub fn new(store: &Path) -> Result<Following, HoldError> {
+        Ok(Following { held: Held::open(store)?, known: HashMap::new(), names: Vec::new(), stamp: None })
+    }
+
+    /// Adds to each hold that follows what has come. What is wrong with one does not hold up the others.
+    pub fn round(&mut self, means: &mut Means<'_>) -> Vec<HoldError> {
+        let mut begun = || {
+            // Somebody makes a hold: what comes meanwhile is in the next round's slice.
+            let Some(lock) = self.held.try_lock()? else { return Ok(None) };
+            self.names = self.following()?;
+            Ok(Some(lock))
+        };
+        let _lock = match begun() {
+            Ok(Some(lock)) if !self.names.is_empty() => lock,
+            Ok(_) => return Vec::new(),
+            Err(e) => return vec![e],
+        };
+        self.known.retain(|name, _| self.names.contains(name));
+        let limit = self.held.limit();
+        let mut room = match self.held.bytes() {
+            Ok(held) => limit.saturating_sub(held),
+            Err(e) => return vec![e],
+        };
+        let mut wrong = Vec::new();
+        for name in self.names.clone().iter().take_while(|_| (means.go_on)()) {
+            match self.step(name, (limit, &mut room), means) {
+                Ok(true) => {}
+                Ok(false) => self.names.retain(|n| n != name),
+                Err(HoldError::Query(QueryError::Stopped(_)) | HoldError::Interrupted) => {}
+                Err(e) => wrong.push(e),
+            }
+        }
+        wrong
+    }
+
+    /// The names of those that follow; looked for only when the folder has changed.
+    fn following(&mut self) -> Result<Vec<String>, HoldError> {
+        let stamp = changed_at(self.held.dir());
+        if stamp.is_some() && stamp == self.stamp {
+            return Ok(std::mem::take(&mut self.names));
+        }
+        // What changed just now may change again without its time showing it.
+        self.stamp = stamp.filter(|&t| t + STAMP_GRAIN < SystemTime::now());
+        let holds = self.held.list()?.0;
+        Ok(holds.into_iter().filter(follows).map(|h| h.name).collect())
+    }
+
+    /// One hold's slice; false: it follows no more.
+    fn step(&mut self, name: &str, (limit, room): (u64, &mut u64), means: &mut Means<'_>) -> Result<bool, HoldError> {
+        // Released meanwhile.
+        let Ok((mut hold, path)) = self.held.packets(name) else { return Ok(false) };
+        let Some(mut follows) = hold.follow.take().filter(|f| f.ended.is_none()) else { return Ok(false) };
+        let right = |known: &&Known| known.bytes == hold.bytes && Summed::hex(&known.sum) == hold.sha256;
+        let mut known = match self.known.get(name).filter(right) {
+            Some(known) => known.clone(),
+            None => {
+                let summed = sum_upto(&path, hold.bytes, &mut |_| (means.go_on)()).map_err(at(&path))?;
+                let (bytes, sum) = summed.ok_or(HoldError::Interrupted)?;
+                if bytes != hold.bytes || Summed::hex(&sum) != hold.sha256 {
+                    let why = "its packets are not those that were held: nothing is added to them".to_owned();
+                    return Err(HoldError::Damaged { name: name.to_owned(), why });
+                }
+                Known { sum, bytes: hold.bytes, done: follows.done }
+            }
+        };
+        // Also where the slice is not made: a file is not summed twice.
+        self.known.insert(name.to_owned(), known.clone());
+        let (written, from) = (follows.done, known.done.max(follows.done));
+        let to = follows.until.map_or(means.before, |u| u.min(means.before));
+        known.done = from;
+        let mut changed = false;
+        if to > from {
+            let query = query_of(&hold, &follows, from, to)?;
+            match slice(&path, &known, *room, &query, means.answers) {
+                Ok((summary, bytes, sum)) => {
+                    (known.sum, known.done) = (sum, to);
+                    changed = bytes > 0 || summary.expired_before.is_some() || summary.expired_segments > 0;
+                    add(&mut hold, &summary, bytes, &known.sum);
+                    known.bytes = hold.bytes;
+                    *room = room.saturating_sub(bytes);
+                }
+                Err(HoldError::Query(QueryError::Output(OutputError::Io { source, .. })))
+                    if source.kind() == io::ErrorKind::QuotaExceeded =>
+                {
+                    changed = true;
+                    follows.ended = Some(format!(
+                        "all holds together have reached their limit of {}: what came after {} is not in it",
+                        units::size(limit),
+                        units::time(from)
+                    ));
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        if follows.ended.is_none() && follows.until.is_some_and(|u| known.done >= u) {
+            changed = true;
+            follows.ended = Some("its time is over".into());
+        }
+        follows.done = known.done;
+        let goes_on = follows.ended.is_none();
+        if changed || follows.done.saturating_sub(written) >= WRITTEN_NS {
+            known_until(&mut hold, follows.done, goes_on, means.answers)?;
+            let ended = follows.ended.clone();
+            hold.follow = Some(follows);
+            let folder = path.parent().unwrap_or(&path);
+            self.held.record(folder, &hold)?;
+            if let Some(why) = ended {
+                self.held.log("ended", name, &hold.who, &why, hold.bytes, &hold.sha256)?;
+            }
+        }
+        self.known.insert(name.to_owned(), known);
+        Ok(goes_on)
+    }
+}
+
+fn query_of(hold: &Hold, f: &Follows, from: u64, to: u64) -> Result<Query, HoldError> {
+    let damaged = |why: String| HoldError::Damaged { name: hold.name.clone(), why };
+    let conn = f.conn.as_deref().map(str::parse::<ConnSpec>).transpose().map_err(|e| damaged(e.to_string()))?;
+    let community = f.community_id.as_deref().map(str::parse).transpose();
+    Ok(Query {
+        filter: hold.filter.clone(),
+        any_layer: f.any_layer,
+        conn,
+        community: community.map_err(|e: crate::query::CommunityIdError| damaged(e.to_string()))?,
+        classes: f.classes.clone(),
+        since: Some(from),
+        until: Some(to),
+        ..Query::default()
+    })
+}

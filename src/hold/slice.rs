@@ -1,0 +1,81 @@
+//! A slice of a hold that follows: a section of packets.pcapng that is on the disk before hold.json says so. What is behind that is cut off
+//! when the hold goes on. Called by [`follow`](super::follow).
+
+use super::follow::{Answers, Known};
+use super::record::moment;
+use super::sum::Summed;
+use super::{Hold, HoldError, at};
+use crate::query::output::{Format, Nothing, Writer};
+use crate::query::{Query, QueryError, Summary};
+use sha2::Sha256;
+use std::fs::File;
+use std::path::Path;
+
+/// Times without a recording, and losses, that a record lists: a hold may follow for weeks.
+const LISTED_MAX: usize = 1000;
+
+/// A section with what the query finds, behind what is known; nothing where it finds nothing. Bytes, and the sum of all.
+pub fn slice(
+    path: &Path,
+    known: &Known,
+    room: u64,
+    query: &Query,
+    answers: &mut Answers<'_>,
+) -> Result<(Summary, u64, Sha256), HoldError> {
+    let file = File::options().write(true).open(path).map_err(at(path))?;
+    // What an interrupted one left behind.
+    file.set_len(known.bytes).map_err(at(path))?;
+    let undo = file.try_clone().map_err(at(path))?;
+    let done = (|| {
+        let sums = Summed::resume(file, room, known.sum.clone(), known.bytes).map_err(at(path))?;
+        let mut writer = Writer::new(sums, &path.to_string_lossy(), Format::Pcapng);
+        let summary = answers(query, &mut writer)?;
+        if summary.packets == 0 {
+            return Ok((summary, 0, known.sum.clone()));
+        }
+        let out = writer.finish(crate::query::text(&summary).trim_end()).map_err(QueryError::Output)?;
+        let (bytes, sum) = out.pause().map_err(at(path))?;
+        Ok((summary, bytes, sum))
+    })();
+    if !matches!(&done, Ok((_, 1.., _))) {
+        undo.set_len(known.bytes).map_err(at(path))?;
+    }
+    done
+}
+
+/// Takes a slice into the record. Connections and what was cut of them are not summed: the same one is in many slices.
+pub fn add(hold: &mut Hold, s: &Summary, bytes: u64, sum: &Sha256) {
+    let mut all: Summary = serde_json::from_value(hold.summary.clone()).unwrap_or_default();
+    all.packets += s.packets;
+    all.bytes += s.bytes;
+    all.first = [all.first, s.first].into_iter().flatten().min();
+    all.last = all.last.max(s.last);
+    all.expired_before = all.expired_before.max(s.expired_before);
+    all.expired_segments += s.expired_segments;
+    all.damaged_segments += s.damaged_segments;
+    all.damaged_blocks += s.damaged_blocks;
+    all.damaged_packets += s.damaged_packets;
+    hold.packets += s.packets;
+    hold.wire_bytes += s.bytes;
+    hold.bytes += bytes;
+    hold.sha256 = Summed::hex(sum);
+    hold.summary = serde_json::to_value(&all).unwrap_or_default();
+}
+
+/// What the ledger has of the whole time of the hold by now: entries come later than packets, and one may be of two slices.
+pub fn known_until(hold: &mut Hold, done: u64, goes_on: bool, answers: &mut Answers<'_>) -> Result<(), HoldError> {
+    let mut all: Summary = serde_json::from_value(hold.summary.clone()).unwrap_or_default();
+    let since = hold.since.as_deref().and_then(moment).or(all.first).unwrap_or(done);
+    if since >= done {
+        return Ok(());
+    }
+    let window = Query { memory_only: true, limit: Some(0), since: Some(since), until: Some(done), ..Query::default() };
+    let now = answers(&window, &mut Nothing)?;
+    (all.lost, all.not_recorded) = (now.lost, now.not_recorded);
+    all.lost.truncate(LISTED_MAX);
+    // What ends now may be recorded, without a sign of it in the ledger yet.
+    all.not_recorded.retain(|(_, end)| !goes_on || *end < done);
+    all.not_recorded.truncate(LISTED_MAX);
+    hold.summary = serde_json::to_value(&all).unwrap_or_default();
+    Ok(())
+}
