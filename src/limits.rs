@@ -291,6 +291,10 @@ pub const NIDS_REMEMBERED: usize = 65_536;
 pub const NIDS_TELL_NS: u64 = 10_000_000_000;
 /// An order of a NIDS is tried again for this long while the recorder is away.
 pub const NIDS_PATIENCE_NS: u64 = 120_000_000_000;
+/// What a NIDS' orders have left when their coupling is ended: what is not done by then is counted and told.
+pub const NIDS_DRAIN: std::time::Duration = std::time::Duration::from_secs(2);
+/// A note for the audit log takes no longer.
+pub const NIDS_NOTE: std::time::Duration = std::time::Duration::from_secs(1);
 /// A packet can be read this long after its arrival: its block is closed and written.
 pub const NIDS_SETTLE_NS: u64 = 250_000_000;
 /// A Zeek that says nothing for this long is asked whether it is there; twice as long, and it is not.

@@ -58,6 +58,15 @@ impl At {
         self.daemon()?.ok_or_else(|| Failure::cannot("no recorder answers"))
     }
 
+    /// Where the recorder answers, or will.
+    pub fn place(&self) -> Result<Address, Failure> {
+        match (&self.api, &self.store) {
+            (Some(at), _) => self.address(at),
+            (None, Some(store)) => Ok(Address::Socket(store.join(SOCKET))),
+            (None, None) => self.store().map(|store| Address::Socket(store.join(SOCKET))),
+        }
+    }
+
     /// The store, where its files are read.
     pub fn store(&self) -> Result<&Path, Failure> {
         self.store.as_deref().ok_or_else(|| Failure::usage("name the store: --store DIR, or RETROTAP_STORE"))

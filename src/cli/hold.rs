@@ -131,7 +131,7 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
             lasting: args.lasting.map(Long::Ns),
             ..HoldAsk::default()
         };
-        let hold: Hold = daemon.ask_long("POST", "/v1/holds", &ask).map_err(|e| match e {
+        let hold: Hold = daemon.ask_until("POST", "/v1/holds", &ask, &|| false).map_err(|e| match e {
             ClientError::Refused(404, why) => Failure::incomplete(why),
             e => refused(e),
         })?;
@@ -230,7 +230,7 @@ fn told(args: &List, mut daemon: Client) -> Result<All, Failure> {
     }
     .map_err(refused)?;
     for hold in all.holds.iter().filter(|_| args.verify) {
-        match daemon.ask_long("POST", &format!("/v1/holds/{}/check", hold.name), &serde_json::json!({})) {
+        match daemon.ask_until("POST", &format!("/v1/holds/{}/check", hold.name), &serde_json::json!({}), &|| false) {
             Ok(Checked { damaged }) => all.damaged.extend(damaged),
             // Released meanwhile.
             Err(ClientError::Refused(404, _)) => {}
@@ -339,7 +339,7 @@ enum Copying {
 /// From the recorder, or from the store's files; packets that are not those that were held are an error.
 fn copy(args: &Export, to: &mut dyn Write) -> Result<(), Copying> {
     if let Some(mut daemon) = args.at.daemon().map_err(Copying::Failed)? {
-        return match daemon.file(&format!("/v1/holds/{}/packets", args.name), to) {
+        return match daemon.file(&format!("/v1/holds/{}/packets", args.name), to, &|| false) {
             Ok(_) => Ok(()),
             Err(ClientError::Write(e)) => Err(Copying::Write(e)),
             Err(e) => Err(Copying::Failed(refused(e))),

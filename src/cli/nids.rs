@@ -1,7 +1,7 @@
 //! `retrotap nids`: a NIDS at the wheel, beside the recorder.
 
+use super::api::At;
 use super::{Exit, Failure, say, show};
-use crate::control::SOCKET;
 use crate::nids::{Answers, Counts, Daemon, Event, Events, Feed, Hub, Listener, Rules, Stop, Tail, Zeek};
 use crate::units;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -32,20 +32,16 @@ const EXAMPLES: &str = "Examples:
   retrotap nids check /etc/retrotap-nids.toml
 
 The rules say which alerts do what: tuning/nids.toml.sample tells every key. integrations/README.md says how Suricata is set up.
-It runs until SIGINT or SIGTERM, and looks for the recorder again whenever that was restarted.";
+It runs until SIGINT or SIGTERM (what is not carried out two seconds later is counted and told), and looks for the recorder again whenever that was restarted.";
 
 /// What every coupling takes.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// The store
-    #[arg(long, value_name = "DIR", env = "RETROTAP_STORE")]
-    store: PathBuf,
+    #[command(flatten)]
+    at: At,
     /// Which alerts do what
     #[arg(long, value_name = "FILE")]
     rules: PathBuf,
-    /// Socket of the recorder [default: api.sock in the store]
-    #[arg(long, value_name = "PATH")]
-    api: Option<PathBuf>,
     /// Each alert and action as a JSON object a line
     #[arg(long)]
     json: bool,
@@ -155,17 +151,20 @@ impl Common {
                 "a rule says feed_back: name the Suricata that takes packets (--feed PATH --feed-output DIR)",
             ));
         }
-        if !self.store.is_dir() {
-            return Err(Failure::cannot(format_args!("{}: there is no store", self.store.display())));
+        if let Some(store) = self.at.store.as_ref().filter(|s| !s.is_dir()) {
+            return Err(Failure::cannot(format_args!("{}: there is no store", store.display())));
         }
-        let api = self.api.clone().unwrap_or_else(|| self.store.join(SOCKET));
-        let daemon = Daemon::new(&self.store, &api);
-        if !daemon.is_there() {
-            tracing::warn!("{}: no recorder answers there yet", api.display());
+        if let Some(feed) = &feed {
+            let spool = |e| Failure::cannot(format_args!("{}: {e}", feed.spool().display()));
+            feed.prepare().map_err(spool)?;
         }
         let stop = Stop::default();
+        let daemon = Daemon::new(self.at.place()?, self.at.store.clone(), stop.clone());
+        if !daemon.is_there() {
+            tracing::warn!("{}: no recorder answers there yet", daemon.address());
+        }
         for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, stop.0.clone()).map_err(Failure::cannot)?;
+            signal_hook::flag::register(signal, stop.flag.clone()).map_err(Failure::cannot)?;
         }
         Hub::start(rules, daemon, feed, events, stop).map_err(Failure::cannot)
     }
@@ -173,8 +172,8 @@ impl Common {
 
 /// What was not done is told by the exit code.
 fn end(hub: Hub) -> Exit {
-    let Counts { failed, waiting, .. } = hub.finish();
-    if failed + waiting > 0 { Exit::Incomplete } else { Exit::Done }
+    let Counts { failed, waiting, left, .. } = hub.finish();
+    if failed + waiting + left > 0 { Exit::Incomplete } else { Exit::Done }
 }
 
 struct Json;
@@ -216,7 +215,7 @@ impl Events for Lines {
                 let _ = writeln!(
                     say::out(),
                     "{} records, {} malformed; {} alerts: {} acted on, {} without rule, {} repeated, {} limited, {} refused, {} echoes\n\
-                     {} cutoffs lifted, {} offenders assigned, {} holds, {} fed back, {} failed",
+                     {} cutoffs lifted, {} offenders assigned, {} holds, {} fed back, {} failed, {} left",
                     c.records,
                     c.malformed,
                     c.alerts,
@@ -230,7 +229,8 @@ impl Events for Lines {
                     c.assigned,
                     c.held,
                     c.fed_back,
-                    c.failed
+                    c.failed,
+                    c.left
                 );
             }
         }

@@ -121,9 +121,9 @@ impl Client {
         self.summary(&said)
     }
 
-    /// A file: its bytes go to `out`. Its summary.
-    pub fn file(&mut self, path: &str, out: &mut dyn Write) -> Result<Summary, ClientError> {
-        let said = self.send("GET", path, &[], out, &|| false)?;
+    /// A file: its bytes go to `out`, until it ends or `enough` says so. Its summary.
+    pub fn file(&mut self, path: &str, out: &mut dyn Write, enough: &dyn Fn() -> bool) -> Result<Summary, ClientError> {
+        let said = self.send("GET", path, &[], out, enough)?;
         self.summary(&said)
     }
 
@@ -149,15 +149,16 @@ impl Client {
         self.text(method, path, &json(ask))
     }
 
-    /// The same for what may take as long as it takes.
-    pub fn ask_long<T: DeserializeOwned>(
+    /// The same for what may take long: until `enough` says so.
+    pub fn ask_until<T: DeserializeOwned>(
         &mut self,
         method: &str,
         path: &str,
         ask: &impl Serialize,
+        enough: &dyn Fn() -> bool,
     ) -> Result<T, ClientError> {
         let mut text = Vec::new();
-        self.send(method, path, &json(ask), &mut text, &|| false)?;
+        self.send(method, path, &json(ask), &mut text, enough)?;
         serde_json::from_slice(&text).map_err(|e| self.wrong(format!("its answer is no JSON of ours: {e}")))
     }
 

@@ -327,6 +327,11 @@ fn entered(
     }
 }
 
+/// Where the packets of a hold of this store are, if there is one.
+pub fn packets_of(store: &Path, name: &str) -> PathBuf {
+    Layout::new(store).held().join(name).join(PACKETS)
+}
+
 fn valid(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     name.len() <= NAME_MAX

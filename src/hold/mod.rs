@@ -22,7 +22,7 @@ mod sum;
 mod tests;
 
 pub use follow::{Following, Follows, Means};
-pub use held::Held;
+pub use held::{Held, packets_of};
 pub use record::{Hold, Who, Why};
 
 use crate::limits::HOLDS_FOLLOWING_MAX;

@@ -1,13 +1,18 @@
-//! The recorder as a NIDS' hand reaches it: lift a cutoff, assign an offender, hold packets, leave a word in the audit log. The one place
-//! that knows requests and paths; each call is a connection of its own, so that a recorder that was started anew is found again.
+//! The recorder as a NIDS' hand reaches it: lift a cutoff, assign an offender, hold packets and fetch them, leave a word in the audit log. The
+//! one place that knows requests; each is a connection of its own, so that a recorder that was started anew is found again.
 
-use crate::control::{Client, ClientError};
-use crate::hold::{Held, Hold, HoldError, Who, Why};
-use crate::query::{CommunityId, ConnSpec, Query};
-use crate::store::layout::Layout;
+use super::Stop;
+use crate::control::{Address, Client, ClientError, HoldAsk, Long, When};
+use crate::hold::{self, Hold};
+use crate::limits::NIDS_NOTE;
+use crate::query::{CommunityId, ConnSpec, Summary};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Why something was not done.
 #[derive(Debug)]
@@ -30,11 +35,13 @@ impl Refusal {
     }
 }
 
-/// The recorder of a store.
+/// The recorder.
 #[derive(Clone, Debug)]
 pub struct Daemon {
-    store: PathBuf,
-    api: PathBuf,
+    api: Address,
+    /// Its store, where that is at hand: for people and scripts, who are told where packets are.
+    store: Option<PathBuf>,
+    stop: Stop,
 }
 
 /// Packets to be held.
@@ -48,81 +55,134 @@ pub enum Wanted {
     Host(IpAddr),
 }
 
+/// Why packets are held.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The hold's name.
+    pub name: &'a str,
+    /// For people.
+    pub reason: &'a str,
+    /// The alert.
+    pub about: &'a Value,
+    /// What comes is held, too, for so many ns.
+    pub follow: Option<u64>,
+}
+
 impl Daemon {
-    /// Of this store; its socket.
-    pub fn new(store: &Path, api: &Path) -> Daemon {
-        Daemon { store: store.to_owned(), api: api.to_owned() }
+    /// Where it answers; its store, where that is on this machine. No call lasts past the end of what `stop` allows.
+    pub fn new(api: Address, store: Option<PathBuf>, stop: Stop) -> Daemon {
+        Daemon { api, store, stop }
     }
 
     /// From now on, for so many ns, the connection is stored past its cutoff.
     pub fn suspend(&self, conn: &ConnSpec, lasting: u64) -> Result<(), Refusal> {
-        self.post("/v1/suspensions", &json!({ "conn": conn.to_string(), "for": lasting })).map(|_| ())
+        self.ask::<Value>("/v1/suspensions", &json!({ "conn": conn.to_string(), "for": lasting })).map(drop)
     }
 
     /// The address' connections get this class, for so many ns.
     pub fn assign(&self, address: IpAddr, class: &str, lasting: u64) -> Result<(), Refusal> {
         let body = json!({ "address": address.to_string(), "class": class, "for": lasting });
-        self.post("/v1/assignments", &body).map(|_| ())
+        self.ask::<Value>("/v1/assignments", &body).map(drop)
+    }
+
+    /// Whether a packet is there from `since` on.
+    pub fn has(&self, what: &Wanted, since: u64) -> Result<bool, Refusal> {
+        let HoldAsk { conn, community_id, filter, since, .. } = asked(what, since);
+        let mut ask = json!({ "filter": filter, "since": since, "limit": 1 });
+        if let (Some(ask), Some((key, value))) =
+            (ask.as_object_mut(), conn.map(|c| ("conn", c)).or(community_id.map(|c| ("community_id", c))))
+        {
+            ask.insert(key.to_owned(), value.into());
+        }
+        self.ask::<Summary>("/v1/count", &ask).map(|s| s.packets > 0)
     }
 
     /// Holds packets from `since` on, under this name, or with a number behind it where there is one of that name.
-    pub fn hold(&self, what: &Wanted, since: u64, name: &str, reason: &str, about: &Value) -> Result<Hold, Refusal> {
-        let mut query = Query { store: self.store.clone(), since: Some(since), ..Query::default() };
-        match what {
-            Wanted::Conn(conn) => query.conn = Some(conn.clone()),
-            Wanted::Community(id) => query.community = Some(id.clone()),
-            Wanted::Host(address) => query.filter = format!("host {address}"),
-        }
-        let held = Held::open(&self.store).map_err(refused)?;
-        let who = Who::me();
-        let text = |s: &_| crate::query::text(s).trim_end().to_owned();
-        let names = std::iter::once(name.to_owned()).chain((2..100).map(|n| format!("{name}-{n}")));
+    pub fn hold(&self, what: &Wanted, since: u64, case: Case<'_>) -> Result<Hold, Refusal> {
+        let names = std::iter::once(case.name.to_owned()).chain((2..100).map(|n| format!("{}-{n}", case.name)));
         for name in names {
-            match held.hold(&query, &name, Why { reason, who: &who, about: Some(about) }, text) {
-                Err(HoldError::Exists(_)) => {}
-                done => return done.map(|(hold, _)| hold).map_err(refused),
+            let ask = HoldAsk {
+                name,
+                reason: case.reason.to_owned(),
+                about: Some(case.about.clone()),
+                follow: case.follow.is_some(),
+                lasting: case.follow.map(Long::Ns),
+                ..asked(what, since)
+            };
+            match self.call("/v1/holds", &ask) {
+                // There is one of that name.
+                Err(ClientError::Refused(409, _)) => {}
+                // No packet matches.
+                Err(ClientError::Refused(404, _)) => return Err(Refusal::Nothing),
+                done => return done.map_err(refused),
             }
         }
-        Err(Refusal::No(format!("there are a hundred holds {name} already")))
+        Err(Refusal::No(format!("there are a hundred holds {} already", case.name)))
     }
 
-    /// Where a hold's packets are.
-    pub fn packets(&self, name: &str) -> Option<PathBuf> {
-        Held::open(&self.store).ok()?.packets(name).ok().map(|(_, path)| path)
+    /// Copies a hold's packets to a file of this name.
+    pub fn export(&self, name: &str, to: &Path) -> Result<(), Refusal> {
+        let wrong = |e: std::io::Error| Refusal::No(format!("{}: {e}", to.display()));
+        let mut file = File::create(to).map_err(wrong)?;
+        let mut client = self.client().map_err(refused)?;
+        client.file(&format!("/v1/holds/{name}/packets"), &mut file, &|| self.stop.is_over()).map_err(refused).map(drop)
     }
 
-    /// The folder of all holds.
-    pub fn held(&self) -> PathBuf {
-        let folder = Layout::new(&self.store).held();
-        folder.canonicalize().unwrap_or(folder)
+    /// Where a hold's packets are, if the store is at hand.
+    pub fn place(&self, hold: &str) -> Option<PathBuf> {
+        let path = hold::packets_of(self.store.as_deref()?, hold);
+        path.exists().then_some(path)
     }
 
-    /// A line in the audit log.
+    /// A line in the audit log; in a moment, or not at all.
     pub fn note(&self, text: &str) -> Result<(), Refusal> {
-        self.post("/v1/notes", &json!({ "text": text })).map(|_| ())
+        let until = Instant::now() + NIDS_NOTE;
+        let mut client = self.client().map_err(refused)?;
+        let done = client.ask_until("POST", "/v1/notes", &json!({ "text": text }), &|| Instant::now() >= until);
+        done.map_err(refused).map(|_: Value| ())
     }
 
     /// Whether a recorder answers.
     pub fn is_there(&self) -> bool {
-        std::os::unix::net::UnixStream::connect(&self.api).is_ok()
+        self.client().is_ok()
     }
 
-    fn post(&self, path: &str, body: &Value) -> Result<Value, Refusal> {
-        let client = Client::connect(&self.api).map_err(|e| Refusal::Later(e.to_string()))?;
-        let Some(mut client) = client else {
-            return Err(Refusal::Later(format!("{}: no recorder answers there", self.api.display())));
-        };
-        client.post_json(path, body).map_err(|e| match e {
-            ClientError::Refused(429 | 503, why) => Refusal::Later(why),
-            ClientError::Refused(_, why) => Refusal::No(why),
-            e => Refusal::Later(e.to_string()),
-        })
+    /// Where.
+    pub fn address(&self) -> &Address {
+        &self.api
+    }
+
+    fn ask<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Refusal> {
+        self.call(path, body).map_err(refused)
+    }
+
+    fn call<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        self.client()?.ask_until("POST", path, body, &|| self.stop.is_over())
+    }
+
+    fn client(&self) -> Result<Client, ClientError> {
+        let at = self.api.to_string();
+        let nobody = || ClientError::Connection { at, why: "no recorder answers there".into() };
+        Client::at(&self.api)?.ok_or_else(nobody)
     }
 }
 
-fn refused(e: HoldError) -> Refusal {
+fn asked(what: &Wanted, since: u64) -> HoldAsk {
+    let mut ask = HoldAsk { since: Some(When::Ns(since)), ..HoldAsk::default() };
+    match what {
+        Wanted::Conn(conn) => ask.conn = Some(conn.to_string()),
+        Wanted::Community(id) => ask.community_id = Some(id.to_string()),
+        Wanted::Host(address) => ask.filter = format!("host {address}"),
+    }
+    ask
+}
+
+fn refused(e: ClientError) -> Refusal {
     match e {
-        HoldError::Empty => Refusal::Nothing,
-        e => Refusal::No(e.to_string()),
+        ClientError::Refused(429 | 503, why) => Refusal::Later(why),
+        ClientError::Refused(_, why) | ClientError::Broken(why) => Refusal::No(why),
+        ClientError::Interrupted => Refusal::No("it was under way when all ended".into()),
+        e @ ClientError::Write(_) => Refusal::No(e.to_string()),
+        e @ ClientError::Connection { .. } => Refusal::Later(e.to_string()),
     }
 }

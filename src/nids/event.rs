@@ -92,12 +92,14 @@ pub enum Trouble {
     Waiting,
     /// More connections than are taken.
     Crowded,
+    /// Orders that were not carried out because all ended.
+    Left,
 }
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Trouble; 5] =
-        [Trouble::Malformed, Trouble::TooLong, Trouble::Limited, Trouble::Waiting, Trouble::Crowded];
+    pub const ALL: [Trouble; 6] =
+        [Trouble::Malformed, Trouble::TooLong, Trouble::Limited, Trouble::Waiting, Trouble::Crowded, Trouble::Left];
 }
 
 /// How often what.
@@ -131,6 +133,8 @@ pub struct Counts {
     pub fed_back: u64,
     /// Actions that could not be done.
     pub failed: u64,
+    /// Orders, of those acted on, that were not carried out because all ended, or not wholly.
+    pub left: u64,
 }
 
 impl Counts {

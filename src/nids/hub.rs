@@ -70,7 +70,7 @@ impl Hub {
         stop: Stop,
     ) -> std::io::Result<Hub> {
         let shared = Arc::new(Shared {
-            echoes: feed.is_some().then(|| daemon.held()),
+            echoes: feed.as_ref().map(Feed::spool),
             daemon,
             stop,
             started: Instant::now(),
@@ -108,13 +108,15 @@ impl Hub {
     pub fn alert(&self, alert: Alert) -> Taken {
         let received = Instant::now();
         let echo = alert.record.get("pcap_filename").and_then(|f| f.as_str()).is_some_and(|file| {
-            self.shared.echoes.as_ref().is_some_and(|held| std::path::Path::new(file).starts_with(held))
+            self.shared.echoes.as_ref().is_some_and(|spool| std::path::Path::new(file).starts_with(spool))
         });
         if echo {
             self.count(|c| c.echoes += 1);
             return Taken::No("its packets were fed back by retrotap".into());
         }
-        match self.shared.judge().judge(alert, received, self.shared.now()) {
+        // The judge is let go before its verdict is acted on: what finds no place is told to it again.
+        let verdict = self.shared.judge().judge(alert, received, self.shared.now());
+        match verdict {
             Verdict::Nothing => {
                 self.count(|c| c.unmatched += 1);
                 Taken::No("no rule acts on it".into())
@@ -196,8 +198,9 @@ impl Hub {
         &self.shared.stop
     }
 
-    /// Works off what waits; no reader may be left. What was counted.
+    /// Works off what waits, for a time; no reader may be left. What was counted.
     pub fn finish(self) -> Counts {
+        self.shared.stop.set();
         for what in Trouble::ALL {
             let left =
                 self.shared.inner().untold.get_mut(what as usize).map(|(_, n, why)| (std::mem::take(n), why.clone()));
@@ -210,6 +213,11 @@ impl Hub {
             let _ = thread.join();
         }
         let counts = self.shared.inner().counts;
+        if counts.left > 0 {
+            let why = format!("it ended, and {} orders were not carried out, or not wholly", counts.left);
+            self.shared.events.event(&Event::Trouble { what: Trouble::Left, count: counts.left, why: &why });
+            let _ = self.shared.daemon.note(&format!("nids: {why}"));
+        }
         self.shared.events.event(&Event::Final(counts));
         counts
     }
@@ -263,6 +271,11 @@ impl Shared {
         }
     }
 
+    /// An order was not carried out: all has ended.
+    pub fn left(&self) {
+        self.inner().counts.left += 1;
+    }
+
     /// An action is over: told and counted; what failed may be asked for again.
     pub fn acted(&self, order: &Order, mut action: Action<'_>, deed: Option<Deed>, count: fn(&mut Counts)) {
         let now = units::now();
@@ -289,7 +302,10 @@ impl Commands {
     fn run(&self, todo: &Receiver<Work>) {
         while let Ok(work) = todo.recv() {
             match work {
-                Work::Note(text) => drop(self.shared.daemon.note(&text)),
+                // The last word is the hub's.
+                Work::Note(text) if !self.shared.stop.is_over() => drop(self.shared.daemon.note(&text)),
+                Work::Note(_) => {}
+                Work::Order(_) if self.shared.stop.is_over() => self.shared.left(),
                 Work::Order(order) => {
                     self.suspend(&order);
                     self.assign(&order);

@@ -25,6 +25,8 @@ pub struct Order {
     pub assign: Option<(String, u64)>,
     /// Hold the connection.
     pub hold_connection: bool,
+    /// And what comes of it, for so many ns.
+    pub follow: Option<u64>,
     /// Hold the offender's packets, so many ns back.
     pub hold_offender: Option<u64>,
     /// Give the connection's packets back to the NIDS.
@@ -90,12 +92,14 @@ impl Judge {
         let again = self.rules.again;
         // Before half of what was asked for is over it is asked for anew.
         let soon = |lasting: u64| now.saturating_add(again.min(lasting / 2));
+        // A hold that follows has all of its time: the next one begins after it.
+        let held_until = |follows: u64| now.saturating_add(again.max(follows));
         let conn = alert.conn.as_ref().map(|c| c.name());
         let asked = [
             conn.clone().zip(rule.suspend_cutoff).map(|(c, d)| (Deed::Suspend(c), soon(d.0))),
             offender.zip(rule.assign.as_ref()).map(|(o, a)| (Deed::Assign(o, a.class.clone()), soon(a.lasting.0))),
             conn.filter(|_| rule.hold.contains(&Kept::Connection))
-                .map(|c| (Deed::HoldConnection(c), now.saturating_add(again))),
+                .map(|c| (Deed::HoldConnection(c), rule.follow.map_or(now.saturating_add(again), |f| held_until(f.0)))),
             offender
                 .filter(|_| rule.hold.contains(&Kept::Offender))
                 .map(|o| (Deed::HoldOffender(o), now.saturating_add(again))),
@@ -132,6 +136,7 @@ impl Judge {
                 .map(|a| (a.class.clone(), a.lasting.0))
                 .filter(|_| has(|d| matches!(d, Deed::Assign(..)))),
             hold_connection,
+            follow: rule.follow.map(|s| s.0).filter(|_| hold_connection),
             hold_offender: has(|d| matches!(d, Deed::HoldOffender(_))).then(|| rule.history()),
             feed_back: rule.feed_back && hold_connection,
             alert,

@@ -1,14 +1,13 @@
 //! The thread of holds: waits until the alert's packets can be read, finds the connection, holds it, then the offender's past, and feeds the
-//! connection back. Owns the holds' names. Reads at idle priority, since it shares the machine with a recorder.
+//! connection back. Owns the holds' names. The recorder reads the packets.
 
-use super::daemon::{Refusal, Wanted};
+use super::daemon::{Case, Refusal, Wanted};
 use super::event::Action;
 use super::hub::{Shared, action};
 use super::judge::{Deed, Order};
 use super::suricata::Feed;
 use crate::hold::Hold;
 use crate::limits::{NIDS_FIND_NS, NIDS_SETTLE_NS};
-use crate::query::priority;
 use crate::units;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,15 +28,20 @@ impl Keeper {
 
     /// Until nothing comes any more.
     pub fn run(&self, orders: &Receiver<Box<Order>>) {
-        priority::idle();
         while let Ok(order) = orders.recv() {
+            if self.shared.stop.is_over() {
+                self.shared.left();
+                continue;
+            }
             settle(&order);
             let held = order.hold_connection.then(|| self.connection(&order)).flatten();
             if let (Some(feed), Some(hold), true) = (&self.feed, held, order.feed_back) {
                 self.feed_back(feed, &order, &hold);
             }
-            if let Some(history) = order.hold_offender {
-                self.offender(&order, history);
+            match order.hold_offender {
+                Some(_) if self.shared.stop.is_over() => self.shared.left(),
+                Some(history) => self.offender(&order, history),
+                None => {}
             }
         }
     }
@@ -49,22 +53,36 @@ impl Keeper {
         let begun = Instant::now();
         let since = a.began.unwrap_or(a.time.saturating_sub(HOUR)).saturating_sub(SECOND);
         let name = name(order, None);
+        let ways = [Some(Wanted::Conn(conn.clone())), a.community.clone().map(Wanted::Community)];
+        let ways: Vec<Wanted> = ways.into_iter().flatten().collect();
         let done = loop {
-            let ways = [Some(Wanted::Conn(conn.clone())), a.community.clone().map(Wanted::Community)];
             let mut done = Err(Refusal::Nothing);
-            for what in ways.iter().flatten() {
-                done = self.hold(order, what, since, &name);
+            for what in &ways {
+                done = self.find(order, what, since, &name);
                 if !matches!(done, Err(Refusal::Nothing)) {
                     break;
                 }
             }
             let late = begun.elapsed() > Duration::from_nanos(NIDS_FIND_NS) || self.shared.stop.is_set();
-            if late || !matches!(done, Err(Refusal::Nothing)) {
-                break done;
+            match (done, late, ways.first()) {
+                // Nothing of it yet: what comes is held.
+                (Err(Refusal::Nothing), true, Some(what)) if order.follow.is_some() => {
+                    break self.hold(order, what, since, &name, order.follow);
+                }
+                (done @ Err(Refusal::Nothing), true, _) => break done,
+                (Err(Refusal::Nothing), false, _) => self.shared.stop.wait(Duration::from_millis(100)),
+                (done, ..) => break done,
             }
-            self.shared.stop.wait(Duration::from_millis(100));
         };
         self.told("hold_connection", order, conn.to_string(), begun, done, Deed::HoldConnection(conn.name()))
+    }
+
+    /// Holds a connection that there is. A hold that follows is made of nothing as well, so it is looked for first.
+    fn find(&self, order: &Order, what: &Wanted, since: u64, name: &str) -> Result<Hold, Refusal> {
+        if order.follow.is_some() && !self.shared.insist(order, || self.shared.daemon.has(what, since))? {
+            return Err(Refusal::Nothing);
+        }
+        self.hold(order, what, since, name, order.follow)
     }
 
     fn offender(&self, order: &Order, history: u64) {
@@ -72,15 +90,16 @@ impl Keeper {
         let begun = Instant::now();
         let since = order.alert.time.saturating_sub(history);
         let name = name(order, Some(address));
-        let done = self.hold(order, &Wanted::Host(address), since, &name);
+        let done = self.hold(order, &Wanted::Host(address), since, &name, None);
         self.told("hold_offender", order, address.to_string(), begun, done, Deed::HoldOffender(address));
     }
 
-    fn hold(&self, order: &Order, what: &Wanted, since: u64, name: &str) -> Result<Hold, Refusal> {
+    fn hold(&self, order: &Order, what: &Wanted, since: u64, name: &str, follow: Option<u64>) -> Result<Hold, Refusal> {
         let a = &order.alert;
         let text = a.signature.as_deref().unwrap_or_default();
         let reason = format!("nids rule {}: {} {text}", order.rule, a.what());
-        self.shared.insist(order, || self.shared.daemon.hold(what, since, name, reason.trim_end(), &a.record))
+        let case = Case { name, reason: reason.trim_end(), about: &a.record, follow };
+        self.shared.insist(order, || self.shared.daemon.hold(what, since, case))
     }
 
     fn told(
@@ -99,7 +118,7 @@ impl Keeper {
         let of = |f: fn(&Hold) -> String| hold.as_ref().map(f);
         let action = Action {
             hold: of(|h| h.name.clone()),
-            file: hold.as_ref().and_then(|h| self.shared.daemon.packets(&h.name)).map(|p| p.display().to_string()),
+            file: hold.as_ref().and_then(|h| self.shared.daemon.place(&h.name)).map(|p| p.display().to_string()),
             packets: hold.as_ref().map(|h| h.packets),
             bytes: hold.as_ref().map(|h| h.bytes),
             sha256: of(|h| h.sha256.clone()),
@@ -111,14 +130,15 @@ impl Keeper {
 
     fn feed_back(&self, feed: &Feed, order: &Order, hold: &Hold) {
         let begun = Instant::now();
-        let done = match self.shared.daemon.packets(&hold.name) {
-            Some(path) => feed.give(&path),
-            None => Err(format!("hold {} has gone", hold.name)),
-        };
+        let file = feed.spool().join(format!("{}.pcapng", hold.name));
+        let done = self.shared.daemon.export(&hold.name, &file).and_then(|()| feed.give(&file).map_err(Refusal::No));
+        if done.is_err() {
+            let _ = std::fs::remove_file(&file);
+        }
         let action = Action {
             hold: Some(hold.name.clone()),
             packets: Some(hold.packets),
-            ..action("feed_back", order, feed.place(), begun, done.err().map(Refusal::No))
+            ..action("feed_back", order, feed.place(), begun, done.err())
         };
         self.shared.acted(order, action, None, |c| c.fed_back += 1);
     }

@@ -36,22 +36,34 @@ pub use suricata::Feed;
 pub use tail::Tail;
 pub use zeek::{Answers, Zeek};
 
-use std::sync::Arc;
+use crate::limits::NIDS_DRAIN;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 /// Set once: everything ends.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(pub Arc<AtomicBool>);
+pub struct Stop {
+    /// What a signal sets.
+    pub flag: Arc<AtomicBool>,
+    over: Arc<OnceLock<Instant>>,
+}
 
 impl Stop {
     /// Whether it is set.
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.flag.load(Ordering::Relaxed)
     }
 
-    /// Sets it.
+    /// Sets it; what is under way and what waits has the rest of [`NIDS_DRAIN`] from the first time.
     pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.flag.store(true, Ordering::Relaxed);
+        let _ = self.over.set(Instant::now() + NIDS_DRAIN);
+    }
+
+    /// Whether what is not done by now is left.
+    pub fn is_over(&self) -> bool {
+        self.over.get().is_some_and(|over| Instant::now() >= *over)
     }
 
     /// Waits, at most so long, and not past the end.

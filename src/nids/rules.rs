@@ -111,6 +111,8 @@ pub struct Rule {
     pub assign: Option<Assign>,
     /// What is kept beyond every budget.
     pub hold: Vec<Kept>,
+    /// What comes of the held connection is held, too, so long.
+    pub follow: Option<Span>,
     /// How far back the offender's packets are held.
     pub history: Option<Span>,
     /// The held packets of the connection are given back to the NIDS.
@@ -217,7 +219,11 @@ impl Rule {
     /// What makes no sense though every value does.
     fn nonsense(&self) -> Option<String> {
         let least = 1_000_000_000;
-        let short = [("suspend_cutoff", self.suspend_cutoff), ("assign.for", self.assign.as_ref().map(|a| a.lasting))];
+        let short = [
+            ("suspend_cutoff", self.suspend_cutoff),
+            ("follow", self.follow),
+            ("assign.for", self.assign.as_ref().map(|a| a.lasting)),
+        ];
         if self.name.trim().is_empty() {
             return Some("it has no name: write name = \"...\"".into());
         }
@@ -229,6 +235,9 @@ impl Rule {
         }
         if self.feed_back && !self.hold.contains(&Kept::Connection) {
             return Some("feed_back gives held packets back: write hold = [\"connection\"] too".into());
+        }
+        if self.follow.is_some() && !self.hold.contains(&Kept::Connection) {
+            return Some("follow goes on with a held connection: write hold = [\"connection\"] too".into());
         }
         if self.history.is_some() && !self.hold.contains(&Kept::Offender) {
             return Some("history says how far back the offender is held: write hold = [\"offender\"] too".into());
@@ -292,6 +301,8 @@ mod tests {
             (rule("sid = [-5]\nhold = []"), ["line 4", "-5"]),
             (rule("ignore = true\nhold = [\"offender\"]"), ["line 2", "one of them"]),
             (rule("hold = [\"offender\"]\nfeed_back = true"), ["line 2", "feed_back"]),
+            (rule("hold = [\"offender\"]\nfollow = \"10m\""), ["line 2", "follow"]),
+            (rule("hold = [\"connection\"]\nfollow = \"10ms\""), ["follow", "least"]),
             (rule("hold = [\"offender\"]\n[[rule]]\nname = \"x\"\nignore = true"), ["line 5", "same name"]),
             (rule("assign = { class = \"a\" }"), ["line 4", "for"]),
             ("again = \"1m\"".into(), ["[[rule]]", "no alert"]),

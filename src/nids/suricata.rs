@@ -27,7 +27,25 @@ impl Feed {
         self.socket.display().to_string()
     }
 
-    /// Has it read this file. The error says what went wrong.
+    /// Where packets wait for it; it takes them away when it has read them.
+    pub fn spool(&self) -> PathBuf {
+        let output = self.output.canonicalize().unwrap_or_else(|_| self.output.clone());
+        output.join("retrotap-packets")
+    }
+
+    /// Makes the spool, and empties it of what a Suricata that has gone did not read.
+    pub fn prepare(&self) -> std::io::Result<()> {
+        let spool = self.spool();
+        std::fs::create_dir_all(&spool)?;
+        for file in std::fs::read_dir(&spool)?.flatten() {
+            if file.path().extension().is_some_and(|e| e == "pcapng") {
+                std::fs::remove_file(file.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has it read this file, and take it away then. The error says what went wrong.
     pub fn give(&self, file: &Path) -> Result<(), String> {
         let wrong = |what: &str, e: &dyn std::fmt::Display| format!("{}: {what}: {e}", self.socket.display());
         let file = file.canonicalize().map_err(|e| format!("{}: {e}", file.display()))?;
@@ -46,7 +64,9 @@ impl Feed {
             }
         };
         ask(json!({ "version": "0.2" }))?;
-        ask(json!({ "command": "pcap-file", "arguments": { "filename": file, "output-dir": self.output } }))
+        ask(
+            json!({ "command": "pcap-file", "arguments": { "filename": file, "output-dir": self.output, "delete-when-done": true } }),
+        )
     }
 }
 

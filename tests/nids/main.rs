@@ -139,6 +139,72 @@ fn a_recorder_that_was_started_anew_is_found_again() {
     daemon.stop();
 }
 
+/// A rule says `follow`: what comes of the connection is held, too; one of which there is nothing yet, from its first packet on.
+#[test]
+fn a_hold_of_an_alert_follows_its_connection() {
+    let r = Retrotap::default();
+    let mut daemon = recorded(&r);
+    let rules = "[[rule]]\nname = \"x\"\nhold = [\"connection\"]\nfollow = \"1h\"\n";
+    let coupling = Coupling::listen(&r, rules, &[]);
+    let mut suricata = coupling.connect();
+    writeln!(suricata, "{}", eve(7, 1, 1)).expect("it reads");
+    let stray = eve(8, 1, 1).replace("12345", "999");
+    writeln!(suricata, "{stray}").expect("it reads");
+    let actions = coupling.until_actions(2);
+    let n = queried(&r, &["host 10.0.0.7"]).len();
+    assert_eq!(
+        (actions[0]["packets"].as_u64(), actions[1]["packets"].as_u64()),
+        (Some(n as u64), Some(0)),
+        "{actions:?}"
+    );
+    let now = |n: u32, port: u16| {
+        let (mut record, now) = (packet(n), retrotap::units::now());
+        record[..4].copy_from_slice(&((now / 1_000_000_000) as u32).to_le_bytes());
+        record[4..8].copy_from_slice(&((now % 1_000_000_000) as u32).to_le_bytes());
+        record[16 + 34..16 + 36].copy_from_slice(&port.to_be_bytes());
+        record
+    };
+    daemon.feed((2000..4000).map(|n| now(n, 12345)));
+    daemon.feed((4000..6000).map(|n| now(n, 999)));
+    for (action, host, port) in [(&actions[0], 7, 12345), (&actions[1], 8, 999)] {
+        let name = action["hold"].as_str().expect("a name");
+        let all = if port == 999 { 4000..6000 } else { 0..4000 };
+        let there = all.filter(|n: &u32| (n & 0xff) == host).count() as u64;
+        daemon.until("what came", || (record_of(&r, name)["packets"] == there).then_some(()));
+        let conn = format!("udp 10.0.0.{host}:{port} 10.9.9.9:53");
+        let (held, error) = libpcap(Path::new(action["file"].as_str().expect("a path")));
+        assert_eq!((held, error), (queried(&r, &["--conn", &conn]), None));
+    }
+    all_sums_are_right(&r);
+    let (code, counts, log) = coupling.stop();
+    assert_eq!((code, &counts["held"], &counts["left"]), (Some(0), &2.into(), &0.into()), "{log}");
+    assert_eq!(daemon.stop()["stored"]["packets"], 6000);
+}
+
+/// More than a thousand orders wait, each for seconds, when it is told to end: it ends soon, and what it left is counted and told.
+#[test]
+fn what_waits_does_not_hold_up_the_end() {
+    let r = Retrotap::default();
+    let daemon = recorded(&r);
+    let rules =
+        "per_offender = \"100000/1s\"\n[[rule]]\nname = \"x\"\nlimit = \"100000/1s\"\nhold = [\"connection\"]\n";
+    let coupling = Coupling::listen(&r, rules, &[]);
+    let mut suricata = coupling.connect();
+    // No packet of them is there: each is looked for for three seconds.
+    let all: String = (1..=4_000).map(|n| eve(7, 1, 1).replace("12345", &n.to_string()) + "\n").collect();
+    suricata.write_all(all.as_bytes()).expect("it reads");
+    coupling.until("every place taken", |lines| lines.iter().any(|l| l["what"] == "waiting"));
+    let start = std::time::Instant::now();
+    let (code, counts, _) = coupling.stop();
+    eprintln!("ended after {:.1} s: {counts}", start.elapsed().as_secs_f64());
+    let n = |what: &str| counts[what].as_u64().expect("a count");
+    assert!(code == Some(1) && n("left") > 1_000, "{counts}");
+    assert_eq!(n("acted"), n("left") + n("failed") + n("held"), "{counts}");
+    let notes = audited(&r, "/v1/notes");
+    assert!(notes.iter().any(|l| l["ask"]["text"].to_string().contains("not carried out")), "{notes:?}");
+    assert_eq!(daemon.stop()["stored"]["packets"], 2000);
+}
+
 /// An alert about a connection without a packet: said, not fatal, and asked for again it is looked for again.
 #[test]
 fn a_connection_that_was_not_recorded_is_said_to_be_none() {
