@@ -88,3 +88,23 @@ fn segments_open_everywhere() {
         }
     }
 }
+
+/// The units that are shipped, as systemd reads them; only the program's place is another, and its pages are not installed.
+#[test]
+fn the_units_are_what_systemd_takes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for name in ["retrotap.service", "retrotap-nids.service"] {
+        let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("tuning").join(name);
+        let text = std::fs::read_to_string(&unit).expect("the unit");
+        assert!(text.contains("ExecStart=/usr/local/bin/retrotap "), "{name}");
+        let here = dir.path().join(name);
+        std::fs::write(&here, text.replace("/usr/local/bin/retrotap", env!("CARGO_BIN_EXE_retrotap"))).expect("writes");
+        let Ok(o) = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&here).output() else {
+            eprintln!("skipped: the_units_are_what_systemd_takes: there is no systemd-analyze (cargo xtask setup)");
+            return;
+        };
+        let said = String::from_utf8_lossy(&o.stderr);
+        let ours: Vec<&str> = said.lines().filter(|l| l.contains("retrotap")).collect();
+        assert!(o.status.success() && ours.is_empty(), "{name}: {said}");
+    }
+}

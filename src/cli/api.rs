@@ -11,6 +11,13 @@ pub struct At {
     /// The store
     #[arg(long, value_name = "DIR", env = "RETROTAP_STORE")]
     pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub far: Far,
+}
+
+/// Which recorder.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Far {
     /// The recorder that answers: its socket, or https://HOST:PORT [default: api.sock in the store, if a recorder is there]
     #[arg(long, visible_alias = "daemon", value_name = "WHERE", env = "RETROTAP_API", help_heading = "Recorder")]
     pub api: Option<String>,
@@ -25,7 +32,7 @@ pub struct At {
 impl At {
     /// The recorder that holds the store, if one answers; one that was named must.
     pub fn daemon(&self) -> Result<Option<Client>, Failure> {
-        match (&self.api, &self.store) {
+        match (self.far.named()?, &self.store) {
             (None, None) => Err(Failure::usage(
                 "name the store (--store DIR, or RETROTAP_STORE) or its recorder (--api SOCKET or https://HOST:PORT)",
             )),
@@ -33,18 +40,13 @@ impl At {
                 tracing::info!("the store's files are read, since its recorder cannot be asked: {e}");
                 None
             })),
-            (Some(at), _) => match Client::at(&self.address(at)?).map_err(refused)? {
-                Some(daemon) => Ok(Some(daemon)),
-                None => Err(Failure::cannot(format_args!(
-                    "{at}: no recorder answers there; leave --api out to read the store's files"
-                ))),
-            },
+            (Some(daemon), _) => Ok(Some(daemon)),
         }
     }
 
     /// The recorder, for what only it can tell or do.
     pub fn recorder(&self) -> Result<Client, Failure> {
-        if let (None, Some(store)) = (&self.api, &self.store) {
+        if let (None, Some(store)) = (&self.far.api, &self.store) {
             // Said as it is: there are no files to fall back to.
             let path = store.join(SOCKET);
             return match Client::connect(&path).map_err(refused)? {
@@ -60,8 +62,8 @@ impl At {
 
     /// Where the recorder answers, or will.
     pub fn place(&self) -> Result<Address, Failure> {
-        match (&self.api, &self.store) {
-            (Some(at), _) => self.address(at),
+        match (&self.far.api, &self.store) {
+            (Some(at), _) => self.far.address(at),
             (None, Some(store)) => Ok(Address::Socket(store.join(SOCKET))),
             (None, None) => self.store().map(|store| Address::Socket(store.join(SOCKET))),
         }
@@ -70,6 +72,19 @@ impl At {
     /// The store, where its files are read.
     pub fn store(&self) -> Result<&Path, Failure> {
         self.store.as_deref().ok_or_else(|| Failure::usage("name the store: --store DIR, or RETROTAP_STORE"))
+    }
+}
+
+impl Far {
+    /// The recorder that is named, if one is; it must answer.
+    pub fn named(&self) -> Result<Option<Client>, Failure> {
+        let Some(at) = &self.api else { return Ok(None) };
+        match Client::at(&self.address(at)?).map_err(refused)? {
+            Some(daemon) => Ok(Some(daemon)),
+            None => Err(Failure::cannot(format_args!(
+                "{at}: no recorder answers there; leave --api out to read the store's files"
+            ))),
+        }
     }
 
     fn address(&self, at: &str) -> Result<Address, Failure> {

@@ -93,9 +93,9 @@ fn place(command: &str, words: &[String], at: &At) -> Vec<String> {
     let text = |p: &Option<PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
     let known = [
         ("store", text(&at.store)),
-        ("api", at.api.clone()),
-        ("token-file", text(&at.token_file)),
-        ("ca", text(&at.ca)),
+        ("api", at.far.api.clone()),
+        ("token-file", text(&at.far.token_file)),
+        ("ca", text(&at.far.ca)),
     ];
     let takes = |long: &str| of.get_arguments().any(|a| a.get_long() == Some(long));
     let named = |long: &str| words.iter().any(|w| w == &format!("--{long}") || w.starts_with(&format!("--{long}=")));
@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn a_command_gets_the_consoles_store_unless_it_names_one() {
-        let at = At { store: Some("/s".into()), api: None, token_file: None, ca: None };
+        let far = crate::cli::api::Far { api: None, token_file: None, ca: None };
+        let at = At { store: Some("/s".into()), far };
         let of = |line: &str| place(line.split(' ').next().unwrap(), &shlex::split(line).unwrap(), &at);
         assert_eq!(of("status"), ["--store=/s"]);
         assert!(of("status --store /x").is_empty() && of("completions").is_empty() && of("nothing").is_empty());

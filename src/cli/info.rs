@@ -1,21 +1,25 @@
 //! `retrotap info`: what a store holds.
 
+use super::api::{Far, refused};
 use super::table::Table;
 use super::{Exit, Failure, say, show};
 use crate::index;
-use crate::store::info::{self, Holding};
+use crate::store::info::{self, Holding, Info};
 use crate::units;
 use std::io::Write;
 use std::path::PathBuf;
 
 /// What `info` takes.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:
-  retrotap info /var/lib/retrotap")]
+#[command(after_help = "Examples:
+  retrotap info /var/lib/retrotap
+  retrotap info --api https://tap1:7443 --token-file token --ca api.crt")]
 pub struct Args {
     /// The store
-    #[arg(value_name = "STORE", env = "RETROTAP_STORE")]
-    pub store: PathBuf,
+    #[arg(value_name = "STORE", env = "RETROTAP_STORE", required_unless_present = "api")]
+    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub far: Far,
     /// As one JSON object
     #[arg(long)]
     pub json: bool,
@@ -23,7 +27,13 @@ pub struct Args {
 
 /// Shows it.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let info = info::info(&args.store, &index::connections).map_err(Failure::cannot)?;
+    let (place, info) = match (args.far.named()?, args.store) {
+        (Some(mut daemon), _) => (daemon.address().to_string(), daemon.get::<Info>("/v1/info").map_err(refused)?),
+        (None, Some(store)) => {
+            (store.display().to_string(), info::info(&store, &index::connections).map_err(Failure::cannot)?)
+        }
+        (None, None) => return Err(Failure::usage("name the store, or its recorder (--api)")),
+    };
     let exit = if info.unreadable.is_empty() { Exit::Done } else { Exit::Incomplete };
     for why in &info.unreadable {
         tracing::warn!("{why}");
@@ -69,8 +79,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let age = info.oldest_age.map_or("no packet yet".into(), |a| format!("oldest packet {} old", units::duration(a)));
     let _ = writeln!(
         say::out(),
-        "{}: store {}, made {}, {state}, {age}\n{t}ledger {}, receipts {}",
-        args.store.display(),
+        "{place}: store {}, made {}, {state}, {age}\n{t}ledger {}, receipts {}",
         info.id,
         info.created,
         units::size(info.ledger_bytes),

@@ -1,8 +1,9 @@
 //! `retrotap verify`: whether a store is what it was written as.
 
+use super::api::{Far, refused};
 use super::{Exit, Failure, say, show};
 use crate::index;
-use crate::store::verify;
+use crate::store::verify::{self, Report};
 use crate::units;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,11 +11,15 @@ use std::path::{Path, PathBuf};
 /// What `verify` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  retrotap verify /var/lib/retrotap || echo broken")]
+  retrotap verify /var/lib/retrotap || echo broken
+
+With --api the recorder reads its store itself, whenever it has time to; it stops when you do.")]
 pub struct Args {
     /// The store
-    #[arg(value_name = "STORE", env = "RETROTAP_STORE")]
-    pub store: PathBuf,
+    #[arg(value_name = "STORE", env = "RETROTAP_STORE", required_unless_present = "api")]
+    pub store: Option<PathBuf>,
+    #[command(flatten)]
+    pub far: Far,
     /// As one JSON object
     #[arg(long)]
     pub json: bool,
@@ -22,9 +27,18 @@ pub struct Args {
 
 /// Checks it.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    crate::query::priority::idle();
-    let check = |segment: &Path, path: &Path| index::verify(segment, path).map_err(|e| e.to_string());
-    let report = verify::verify(&args.store, &check).map_err(Failure::cannot)?;
+    let report: Report = match (args.far.named()?, &args.store) {
+        (Some(mut daemon), _) => {
+            let all = daemon.ask_until("POST", "/v1/verify", &serde_json::json!({}), &|| false);
+            all.map_err(refused)?
+        }
+        (None, Some(store)) => {
+            crate::query::priority::idle();
+            let check = |segment: &Path, path: &Path| index::verify(segment, path).map_err(|e| e.to_string());
+            verify::verify(store, &check).map_err(Failure::cannot)?
+        }
+        (None, None) => return Err(Failure::usage("name the store, or its recorder (--api)")),
+    };
     let exit = if report.problems.is_empty() { Exit::Done } else { Exit::Incomplete };
     if args.json {
         show::json_line(&report);

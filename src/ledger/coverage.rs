@@ -2,13 +2,13 @@
 //! recorder writes. Lines that can't be read (cut off by a kill, or of a newer version) are skipped.
 
 use super::{Entry, LedgerError, What, at, days};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// An interface without link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkDown {
     /// Its name.
     pub interface: String,

@@ -13,6 +13,7 @@ mod fresh;
 mod held;
 mod journal;
 mod lookup;
+mod missed;
 mod pulse;
 pub mod receipts;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use coverage::{Coverage, LinkDown, coverage, entries, latest, losses, only_i
 pub use entry::{Entry, What};
 pub use held::Held;
 pub use journal::Ledger;
+pub use missed::{Losses, Slice, missed};
 pub use pulse::Pulse;
 pub use receipts::{Receipts, ReceiptsReport, lookup};
 pub use told::{Covered, Files, LossSum, Told};

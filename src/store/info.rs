@@ -1,4 +1,4 @@
-//! `info`: what a store holds, from headers and trailers alone. Called by the CLI; takes no lock.
+//! `info`: what a store holds, from headers and trailers alone. Called by the CLI and the API; takes no lock.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::StoreError;
@@ -8,11 +8,11 @@ use super::layout::Layout;
 use super::list::segments;
 use super::open::Identity;
 use super::reader::SegmentReader;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// What a class, or the whole store, holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holding {
     /// Segments with packets in them.
     pub segments: u64,
@@ -39,7 +39,7 @@ pub struct Holding {
 }
 
 /// What a store holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Info {
     /// Identity.
     pub id: String,

@@ -1,4 +1,4 @@
-//! `verify`: reads everything that a store holds and names what is broken. Called by the CLI; takes no lock, changes nothing.
+//! `verify`: reads everything that a store holds and names what is broken. Called by the CLI and the API; takes no lock, changes nothing.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::StoreError;
@@ -7,12 +7,12 @@ use super::list::segments;
 use super::reader::{ReadError, SegmentReader};
 use super::scan::BlockRef;
 use crate::ledger;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Something that is broken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The file.
     pub file: PathBuf,
@@ -23,7 +23,7 @@ pub struct Problem {
 }
 
 /// What was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Segments read.
     pub segments: u64,
@@ -54,12 +54,27 @@ impl Report {
     }
 }
 
-/// Checks a store. `index`: says what is wrong with the index (second path) of a segment (first path), if anything is.
-pub fn verify(store: &Path, index: &dyn Fn(&Path, &Path) -> Result<(), String>) -> Result<Report, StoreError> {
+/// Says what is wrong with the index (second path) of a segment (first path), if anything is.
+type IndexCheck<'a> = dyn Fn(&Path, &Path) -> Result<(), String> + 'a;
+
+/// Checks a store.
+pub fn verify(store: &Path, index: &IndexCheck<'_>) -> Result<Report, StoreError> {
+    verify_while(store, index, &|| true).map(Option::unwrap_or_default)
+}
+
+/// The same; asked before each segment, `go_on` may end it: then there is no report.
+pub fn verify_while(
+    store: &Path,
+    index: &IndexCheck<'_>,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Option<Report>, StoreError> {
     let mut r = Report::default();
     let layout = Layout::new(store);
     let mut known = BTreeSet::new();
     for s in segments(store)? {
+        if !go_on() {
+            return Ok(None);
+        }
         known.insert(s.path.clone());
         let reader = match s.open() {
             // Expired meanwhile, or an unused spare.
@@ -86,7 +101,7 @@ pub fn verify(store: &Path, index: &dyn Fn(&Path, &Path) -> Result<(), String>) 
         Ok(_) => {}
         Err(e) => r.problem(&e.path, 0, e.source),
     }
-    Ok(r)
+    Ok(Some(r))
 }
 
 fn check_segment(reader: &SegmentReader, r: &mut Report) {
@@ -126,7 +141,7 @@ fn check_block(reader: &SegmentReader, block: &BlockRef) -> Result<(), ReadError
     Err(ReadError::Damaged { path: reader.path().to_owned(), offset: block.offset, why })
 }
 
-fn check_index(reader: &SegmentReader, index: &dyn Fn(&Path, &Path) -> Result<(), String>, r: &mut Report) {
+fn check_index(reader: &SegmentReader, index: &IndexCheck<'_>, r: &mut Report) {
     let path = reader.index();
     if !path.exists() {
         // Expired meanwhile, or not yet built.

@@ -104,6 +104,65 @@ fn a_token_opens_over_tls_what_its_role_may() {
 }
 
 #[test]
+fn every_command_that_asks_takes_the_way_over_tls() {
+    let r = Retrotap::default();
+    let port = port();
+    let (config, cert) = certified(&r, port, "");
+    let mut daemon = Daemon::start(&r, &["-c", &text(&config)]);
+    let token = |name: &str, more: &[&str]| {
+        let ran = r.run(&[&["token", "new", "--name", name], more].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let file = r.dir().join(name);
+        std::fs::write(&file, ran.out).expect("writes");
+        text(&file)
+    };
+    let (operator, analyst) = (token("operator", &["--role", "control"]), token("analyst", &["--role", "packets"]));
+    daemon.feed((0..500).map(packet));
+    daemon.until_count(500);
+    let url = format!("https://127.0.0.1:{port}");
+    let ask = |token: &str, args: &[&str]| {
+        // Without the store: nothing is read from its files.
+        let far = ["--api", &url, "--token-file", token, "--ca", &text(&cert)];
+        let mut command = r.command(&[args, &far].concat());
+        let ran = command.env_remove("RETROTAP_STORE").output().expect("the binary runs");
+        let said = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        (ran.status.code(), said(ran.stdout), said(ran.stderr))
+    };
+    let good = |token: &str, args: &[&str]| {
+        let (code, out, err) = ask(token, args);
+        assert_eq!(code, Some(0), "{args:?}: {err}");
+        out
+    };
+    let json = |text: String| serde_json::from_str::<serde_json::Value>(&text).expect("JSON");
+    assert_eq!(json(good(&analyst, &["info", "--json"]))["total"]["packets"], 500);
+    assert_eq!(json(good(&analyst, &["losses", "--json"]))["packets"], 0);
+    assert_eq!(json(good(&analyst, &["verify", "--json"]))["problems"], serde_json::json!([]));
+    // Who made a hold is whose token it was; without the role there is none.
+    let hold = ["hold", "host 10.0.0.7", "--name", "far", "--reason", "why", "--json"];
+    let (code, _, err) = ask(&analyst, &hold);
+    assert!(code == Some(3) && err.contains("takes the role control"), "{code:?} {err}");
+    let made = json(good(&operator, &hold));
+    assert_eq!(made["who"], serde_json::json!({ "user": "token operator", "host": "127.0.0.1" }));
+    assert!(good(&analyst, &["holds", "--verify"]).contains("every sum is right"));
+    let copy = r.dir().join("far.pcapng");
+    good(&analyst, &["export", "far", "-w", &text(&copy)]);
+    assert_eq!(std::fs::read(&copy).ok(), std::fs::read(r.store().join("held/far/packets.pcapng")).ok());
+    let (code, _, err) = ask(&analyst, &["release", "far", "--reason", "over"]);
+    assert!(code == Some(3) && err.contains("takes the role control"), "{code:?} {err}");
+    good(&operator, &["release", "far", "--reason", "over"]);
+    // A token that ends: good until then, and said to have ended afterwards.
+    let short = token("short", &["--role", "statistics", "--for", "10s"]);
+    good(&short, &["status", "--json"]);
+    let over = daemon.until("its end", || {
+        let (code, _, err) = ask(&short, &["status", "--json"]);
+        (code != Some(0)).then_some((code, err))
+    });
+    assert!(over.0 == Some(3) && over.1.contains("short") && over.1.contains("end"), "{over:?}");
+    daemon.audit(|l| l.iter().any(|l| l["status"] == 401 && l["error"].to_string().contains("short")));
+    daemon.stop();
+}
+
+#[test]
 fn an_api_over_tcp_that_would_not_be_safe_does_not_start() {
     let r = Retrotap::default();
     let (config, _) = certified(&r, port(), "");

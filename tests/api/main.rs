@@ -9,6 +9,7 @@ mod follow;
 mod holds;
 mod listing;
 mod openapi;
+mod refusals;
 mod rig;
 mod screens;
 

@@ -76,6 +76,7 @@ const NEEDS: &[Need] = &[
         optional: true,
         ..need(Program("promtool"), "prometheus", Scope::Test, "scrapes the metrics; checks rules")
     },
+    Need { optional: true, ..need(Program("systemd-analyze"), "systemd", Scope::Test, "reads the units of tuning/") },
     Need { optional: true, ..need(Program("shellcheck"), "shellcheck", Scope::Test, "reads the scripts of tuning/") },
     need(Component("fmt"), "rustfmt", Scope::Test, "the format of Rust files"),
     need(Component("clippy"), "clippy", Scope::Test, "the lint wall"),

@@ -1,10 +1,11 @@
-//! Losses of a window: the ledger's entries.
+//! What a window lacks: the ledger's losses, and times without a recording or a link.
 
 use crate::control::ask::Ask;
 use crate::control::call::Call;
 use crate::control::stream::Refusal;
-use crate::ledger::{self, What};
+use crate::ledger::missed;
 use crate::store::layout::Layout;
+use crate::units;
 use axum::body::Body;
 use axum::http::Response;
 
@@ -19,15 +20,11 @@ pub async fn losses(mut call: Call) -> Response<Body> {
         Err(why) => return call.refuse((400, why)),
     };
     call.work(move |engine| {
-        let now = crate::units::now();
-        let from = query.last.map_or(query.since.unwrap_or(0), |last| now.saturating_sub(last));
+        let now = units::now();
+        let since = query.last.map(|last| now.saturating_sub(last)).or(query.since);
         let dir = Layout::new(engine.store()).ledger();
-        let until = query.until.unwrap_or(u64::MAX);
-        let mut all = ledger::losses(&dir, from, until).map_err(|e| Refusal { status: 500, error: e.to_string() })?;
-        // What was lost before it had a class may have been of any.
-        let wanted = |class: &String| query.classes.is_empty() || query.classes.contains(class);
-        all.retain(|e| !matches!(&e.what, What::Loss { class: Some(class), .. } if !wanted(class)));
-        Ok(all)
+        missed(&dir, since, query.until.unwrap_or(now), &query.classes)
+            .map_err(|e| Refusal { status: 500, error: e.to_string() })
     })
     .await
 }

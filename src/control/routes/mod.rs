@@ -13,6 +13,7 @@ mod orders;
 mod query;
 mod reload;
 mod status;
+mod store;
 
 use super::call::Call;
 use super::caller::{Caller, From};
@@ -146,7 +147,23 @@ pub const ROWS: &[Row] = &[
         role: Role::Statistics,
         body: ASK_BYTES_MAX,
         handler: |call| Box::pin(losses::losses(call)),
-        summary: "packets lost in the window, by second, cause, place and class",
+        summary: "what the window lacks: packets lost, by second, cause, place and class; times without a recording or a link",
+    },
+    Row {
+        method: "GET",
+        path: "/v1/info",
+        role: Role::Statistics,
+        body: 0,
+        handler: |call| Box::pin(store::info(call)),
+        summary: "what the store holds, by class",
+    },
+    Row {
+        method: "POST",
+        path: "/v1/verify",
+        role: Role::Packets,
+        body: 2,
+        handler: |call| Box::pin(store::verify(call)),
+        summary: "reads all of the store and names what is broken; it takes its time, and ends when you go",
     },
     Row {
         method: "POST",

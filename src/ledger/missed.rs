@@ -1,0 +1,108 @@
+//! What a window lacks, as people and programs are told it: losses by second, place, cause and class, times without a recording or a link.
+//! Called by the CLI and the API.
+
+use super::{Coverage, LedgerError, LinkDown, What, coverage, entries, only_imported};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Packets lost in one second.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// When the second begins, Unix ns.
+    pub t: u64,
+    /// Where: an interface, a worker.
+    pub place: String,
+    /// Why, as the account calls it.
+    pub cause: String,
+    /// `None`: lost before they had one.
+    pub class: Option<String>,
+    /// How many.
+    pub packets: u64,
+}
+
+/// What a window lacks. Times are Unix ns.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Losses {
+    /// Its begin; `None`: as far back as the ledger goes.
+    pub since: Option<u64>,
+    /// Its end.
+    pub until: u64,
+    /// Packets of all slices.
+    pub packets: u64,
+    /// By cause.
+    pub causes: BTreeMap<String, u64>,
+    /// One for each second, place, cause and class.
+    pub slices: Vec<Slice>,
+    /// From, to.
+    pub not_recorded: Vec<(u64, u64)>,
+    /// When an interface had no link.
+    pub link_down: Vec<LinkDown>,
+    /// The store holds imported traces: no recorder covers their times.
+    pub imported: bool,
+}
+
+/// Reads the ledger in this folder. `classes`: only what was lost of these; empty: all.
+pub fn missed(dir: &Path, since: Option<u64>, until: u64, classes: &[String]) -> Result<Losses, LedgerError> {
+    let from = since.unwrap_or(0);
+    let imported = only_imported(dir)?;
+    let mut l = Losses { since, until, imported, ..Losses::default() };
+    // What was lost before it had a class may have been of any.
+    let wanted = |class: &Option<String>| classes.is_empty() || class.as_ref().is_none_or(|c| classes.contains(c));
+    // A slice counts if its second overlaps the window.
+    let mut slices: BTreeMap<(u64, String, String, Option<String>), u64> = BTreeMap::new();
+    for e in entries(dir, from.saturating_sub(999_999_999), until)? {
+        if let What::Loss { cause, place, class, packets } = e.what
+            && wanted(&class)
+        {
+            *slices.entry((e.t, place, cause, class)).or_default() += packets;
+        }
+    }
+    for ((t, place, cause, class), packets) in slices {
+        l.packets += packets;
+        *l.causes.entry(cause.clone()).or_default() += packets;
+        l.slices.push(Slice { t, place, cause, class, packets });
+    }
+    let Coverage { gaps, link_down, known_from, .. } = coverage(dir, from, until)?;
+    if !imported {
+        // What was before the ledger began is not known, and no gap.
+        let known = known_from.filter(|_| since.is_none()).unwrap_or(from);
+        l.not_recorded = gaps.into_iter().map(|(a, b)| (a.max(known), b)).filter(|(a, b)| a < b).collect();
+    }
+    l.link_down = link_down;
+    Ok(l)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{LEDGER_BYTES, Ledger};
+
+    const S: u64 = 1_000_000_000;
+
+    #[test]
+    fn slices_by_second_place_and_cause() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), LEDGER_BYTES, 1000 * S).unwrap();
+        let started = What::Started { version: "0".into(), source: "xdp".into(), config: serde_json::Value::Null };
+        ledger.append(1000 * S, started).unwrap();
+        for (t, cause, place, class, packets) in [
+            (1010, "disk_stall", "worker 0", Some("web"), 5),
+            (1010, "ring_full", "eth1", None, 7),
+            (1020, "disk_stall", "worker 0", Some("dns"), 1),
+        ] {
+            let class = class.map(str::to_owned);
+            ledger.append(t * S, What::Loss { cause: cause.into(), place: place.into(), class, packets }).unwrap();
+        }
+        ledger.append(1030 * S, What::Stopped).unwrap();
+        ledger.beat(1030 * S).unwrap();
+        let all = missed(dir.path(), None, 1100 * S, &[]).unwrap();
+        assert_eq!((all.packets, all.slices.len(), all.causes.get("disk_stall")), (13, 3, Some(&6)));
+        assert_eq!(all.not_recorded, [(1030 * S, 1100 * S)]);
+        // A second that the window cuts counts.
+        let some = missed(dir.path(), Some(1010 * S + 5), 1015 * S, &[]).unwrap();
+        assert_eq!((some.packets, some.slices.len(), some.not_recorded.len()), (12, 2, 0));
+        let web = missed(dir.path(), None, 1100 * S, &["web".to_owned()]).unwrap();
+        assert_eq!((web.packets, web.slices.len()), (12, 2), "its own, and what was lost before it had a class");
+    }
+}
