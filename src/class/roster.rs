@@ -1,5 +1,5 @@
-//! Ids of classes in the life of a recorder: a name has the same id from its first appearance on, whatever is reloaded, so that what is
-//! counted and stored under an id stays true. Asked at the start and by a reload.
+//! Ids of classes in the life of a store: a name has the same id from its first appearance on, whatever is reloaded or started anew, so that
+//! what is counted and stored under an id stays true. Asked at the start and by a reload; the store keeps the names.
 
 use super::{Class, ClassError, ClassId, ClassSet};
 use crate::limits::CLASSES_MAX;
@@ -14,6 +14,15 @@ pub struct Roster {
 const _: () = assert!(CLASSES_MAX <= 64, "a bit for each class");
 
 impl Roster {
+    /// Of names that were kept; none of them is in force yet. `None`: they can't be.
+    pub fn kept(names: Vec<String>) -> Option<Roster> {
+        let twice = |(n, name): (usize, &String)| names.iter().skip(n + 1).any(|other| other == name);
+        if names.len() > CLASSES_MAX || names.iter().enumerate().any(twice) {
+            return None;
+        }
+        Roster { names, gone: 0 }.with([]).ok()
+    }
+
     /// With these classes in force: those that are new get the next ids. Fails where there were too many.
     pub fn with<'a>(&self, in_force: impl IntoIterator<Item = &'a str>) -> Result<Roster, ClassError> {
         let mut next = Roster { names: self.names.clone(), gone: u64::MAX };
@@ -35,6 +44,12 @@ impl Roster {
     /// Names by id, those that are gone too.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The same, `None` in the place of those that are gone.
+    pub fn in_force(&self) -> Vec<Option<String>> {
+        let names = self.names.iter().enumerate();
+        names.map(|(id, name)| (self.gone >> id & 1 == 0).then(|| name.clone())).collect()
     }
 
     /// Id of a name.
@@ -78,6 +93,9 @@ mod tests {
         let third = second.with(["all", "dns"]).unwrap();
         assert_eq!((third.id("dns"), third.gone()), (Some(1), 0b1100));
         let names: Vec<String> = (0..CLASSES_MAX).map(|n| format!("c{n}")).collect();
+        let kept = Roster::kept(third.names().to_vec()).unwrap();
+        assert_eq!((kept.gone(), kept.with(["all", "web"]).unwrap().id("web")), (0b1111, Some(2)));
+        assert_eq!(Roster::kept(vec!["all".into(), "dns".into(), "all".into()]), None);
         let full = Roster::default().with(names.iter().map(String::as_str)).unwrap();
         assert_eq!(full.gone(), 0);
         assert_eq!(full.with(["c0"]).unwrap().gone(), u64::MAX - 1);

@@ -34,9 +34,10 @@ pub enum ClassError {
     /// None, or too many.
     #[error("{0} classes; there must be `all` and at most {CLASSES_MAX}")]
     Count(usize),
-    /// Too many in the life of one recorder.
+    /// Too many in the life of one store.
     #[error(
-        "{0} names of classes since the recording began; {CLASSES_MAX} at most: restart it, or use names that there were"
+        "{0} names of classes since the store was made; {CLASSES_MAX} at most: use names that there were (they are in its classes.json; \
+         without that file names begin anew, and older receipts may be told under wrong ones)"
     )]
     Names(usize),
 }

@@ -27,11 +27,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         ClientError::Refused(422, why) => Failure::usage(format!("refused, all is as it was: {why}")),
         e => refused(e),
     })?;
+    let list = |key: &str| done.get(key).and_then(|l| l.as_array()).cloned().unwrap_or_default();
+    let exit = if list("waiting_workers").is_empty() { Exit::Done } else { Exit::Incomplete };
     if args.json {
         show::json_line(&done);
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
-    let list = |key: &str| done.get(key).and_then(|l| l.as_array()).cloned().unwrap_or_default();
     let mut out = say::out();
     for c in list("changed") {
         let _ = writeln!(out, "{}: {} instead of {}", c["key"].as_str().unwrap_or("?"), c["to"], c["from"]);
@@ -43,5 +44,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if list("changed").is_empty() {
         let _ = writeln!(out, "nothing has changed");
     }
-    Ok(Exit::Done)
+    for n in list("waiting_workers") {
+        let _ = writeln!(out, "worker {n} does not answer: it has the old rules until it does, and then the new ones");
+    }
+    Ok(exit)
 }

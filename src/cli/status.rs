@@ -97,6 +97,16 @@ pub fn screen(s: &Value) -> String {
     let pending = units::count(n("/recorder/pending"));
     let _ =
         writeln!(out, "memory       {}, {pending} packets on their way to the disk", units::size(n("/resident_bytes")));
+    let parts = s.pointer("/state/memory").and_then(Value::as_object).into_iter().flatten();
+    let mut parts: Vec<(&String, u64)> = parts.map(|(part, n)| (part, n.as_u64().unwrap_or(0))).collect();
+    parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    // The small ones are together less than what one of the large ones is off by.
+    let parts =
+        parts.iter().filter(|(_, bytes)| *bytes >= 1 << 20).map(|(part, n)| format!("{part} {}", units::size(*n)));
+    let parts = parts.collect::<Vec<_>>().join(", ");
+    if !parts.is_empty() {
+        let _ = writeln!(out, "             set aside: {parts}");
+    }
     let brake = if s.pointer("/brake/on").and_then(Value::as_bool).unwrap_or(false) { "on" } else { "off" };
     let _ = writeln!(
         out,

@@ -24,6 +24,8 @@ pub struct Changes {
     pub changed: Vec<Change>,
     /// What the file says and only a restart brings.
     pub needs_restart: Vec<Change>,
+    /// Workers that did not answer: they have what was in force until they do, and then this.
+    pub waiting_workers: Vec<usize>,
 }
 
 impl Settings {
@@ -60,6 +62,7 @@ impl Settings {
         let changes = Changes {
             changed: differences(&self.live(), &new.live()),
             needs_restart: differences(&self.fixed(), &new.fixed()),
+            waiting_workers: Vec::new(),
         };
         let settings = Settings {
             filter: new.filter,

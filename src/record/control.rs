@@ -170,10 +170,10 @@ impl Control {
                 if changes.changed.is_empty() {
                     tracing::info!("reload: nothing has changed");
                 }
-                let mut config = self.settings.to_json();
-                if let Some(config) = config.as_object_mut() {
-                    config.insert("ids".into(), serde_json::json!(self.run.roster.names()));
+                for n in &changes.waiting_workers {
+                    tracing::warn!("reload: worker {n} does not answer: it has the old rules until it does");
                 }
+                let config = reload::in_force(&self.settings, &self.run.roster);
                 self.run.books.configuration(units::now(), config);
                 self.run.board.post(&self.run.facts, &self.second);
                 Ok(serde_json::to_value(changes).unwrap_or_default())
@@ -193,6 +193,15 @@ impl Control {
             tracing::error!("{text}");
             self.run.books.note(units::now(), text);
             self.gone = gone;
+        }
+    }
+
+    /// Says which workers have got rules that they were given before.
+    fn caught_up(&mut self) {
+        for n in self.run.steering.caught_up() {
+            let text = format!("reload: worker {n} answers again, and has the new rules");
+            tracing::info!("{text}");
+            self.run.books.note(units::now(), text);
         }
     }
 
@@ -216,6 +225,7 @@ impl Control {
             self.run.books.event(units::now(), event);
         }
         self.refusals();
+        self.caught_up();
         let now = self.sample();
         self.run.board.post(&self.run.facts, &now);
         for news in self.ages.look(&now.holdings, &self.settings) {

@@ -129,4 +129,6 @@ pub struct Facts {
     pub connections: [u64; 2],
     /// Places of the shunt.
     pub shunt_slots: u64,
+    /// Memory that was set aside at the start, by part, bytes.
+    pub memory: Vec<(&'static str, u64)>,
 }

@@ -9,6 +9,7 @@ mod control;
 pub mod detail;
 mod error;
 pub mod memory;
+mod names;
 mod reload;
 pub mod scrape;
 mod scribe;
@@ -164,7 +165,13 @@ impl<'a> Start<'a> {
             SourceKind::File => "file",
         };
         let layout = store.layout();
-        let books = Books::open(&layout.ledger(), LEDGER_BYTES, units::now(), kind, settings.to_json())?;
+        let books = Books::open(
+            &layout.ledger(),
+            LEDGER_BYTES,
+            units::now(),
+            kind,
+            reload::in_force(settings, &common.roster),
+        )?;
         let receipts = Receipts::open(&layout.receipts(), RECEIPTS_BYTES)?.vlan_in_key(settings.vlan_in_key);
         let workers = Workers::start(&common, &store, sources)?;
         let steering = workers.steering(&common);
@@ -205,7 +212,10 @@ impl<'a> Start<'a> {
 fn facts(settings: &Settings, common: &Common<'_>, source: &'static str, shunt_slots: u64) -> Facts {
     let sizes = &common.sizes;
     let workers = sizes.workers as u64;
+    // What it says of interfaces is of now; they are there, or the recording had not begun.
+    let plan = memory::plan(settings).unwrap_or_default();
     Facts {
+        memory: plan.parts.iter().map(|p| (p.part, p.bytes)).collect(),
         source,
         started: units::now(),
         classes: reload::class_facts(&common.roster, settings),

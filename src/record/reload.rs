@@ -1,9 +1,10 @@
 //! Another configuration while recording: read anew, checked as at a start, then put in force part by part, without a packet lost. Owns
-//! the order: first the store learns of new classes, then the workers, then who shows and answers. What is refused leaves all as it was.
+//! the order: first the store learns of new classes, then the workers, then who shows and answers. What is refused leaves all as it was; what
+//! is accepted comes to be in force everywhere, also in a worker that does not answer now.
 //! Done on the control thread.
 
 use super::control::Running;
-use super::{budgets, workers};
+use super::{budgets, names, workers};
 use crate::config::{Changes, Settings};
 use crate::conn::expressible;
 use crate::control::Refused;
@@ -20,7 +21,7 @@ fn wrong(why: impl ToString) -> Refused {
 
 /// Puts `new` in force, as far as that is possible while recording. Returns what is in force now and what changed.
 pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settings, Changes), Refused> {
-    let (settings, changes) = old.adopt(new);
+    let (settings, mut changes) = old.adopt(new);
     if let Some(why) = budgets::too_large(&settings).into_iter().next() {
         return Err(wrong(why));
     }
@@ -42,10 +43,11 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     let id = |name: &str| roster.id(name).unwrap_or_default();
     let keep: Vec<_> = settings.classes.iter().map(|c| (id(&c.name), c.name.clone(), c.keep)).collect();
     run.store.keep(settings.segment_bytes, settings.disk, &keep).map_err(wrong)?;
-    let told = run.steering.rules(made);
+    names::save(&settings.store, &run.roster, &roster);
+    // All that is left: what a worker does not take now it takes when it answers again.
+    changes.waiting_workers = run.steering.rules(made);
     // Not before the workers have the new ones; what was assigned to one that is gone is taken back.
-    let names = roster.names().iter().enumerate();
-    run.steering.classes(names.map(|(id, n)| (roster.gone() >> id & 1 == 0).then(|| n.clone())).collect());
+    run.steering.classes(roster.in_force());
     run.roster = roster;
     run.facts.classes = class_facts(&run.roster, &settings);
     run.facts.min_ages = min_ages(&settings);
@@ -53,10 +55,16 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     if let Some(api) = &run.api {
         api.set_limits(settings.api_limits.clone());
     }
-    told.map_err(|e| {
-        (500, format!("{e}: workers before it have the new classes, it and those after it the old ones"))
-    })?;
     Ok((settings, changes))
+}
+
+/// What the ledger has of what is in force: the settings, and the names of the classes by id.
+pub fn in_force(settings: &Settings, roster: &crate::class::Roster) -> serde_json::Value {
+    let mut config = settings.to_json();
+    if let Some(config) = config.as_object_mut() {
+        config.insert("ids".into(), serde_json::json!(roster.names()));
+    }
+    config
 }
 
 /// The classes by id, each with its disk budget; those that are gone have none.

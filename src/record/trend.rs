@@ -75,6 +75,8 @@ pub struct State {
     pub lost: BTreeMap<&'static str, u64>,
     /// The classes.
     pub classes: Vec<ClassState>,
+    /// Memory that was set aside at the start, bytes by part: it is in use as far as it has been needed.
+    pub memory: BTreeMap<&'static str, u64>,
 }
 
 /// The last minute.
@@ -125,6 +127,7 @@ impl Trend {
             kept_packets: share(a.worker.stored.packets, a.from.seen.packets),
             lost: causes.into_iter().filter(|(_, n)| *n > 0).collect(),
             classes: self.classes(facts, now),
+            memory: facts.memory.iter().copied().collect(),
         }
     }
 

@@ -3,8 +3,8 @@
 
 use super::detail::WorkerDetail;
 use super::memory::Sizes;
-use super::{RecordError, threads};
-use crate::class::{Class, ClassSet, Roster};
+use super::{RecordError, names, threads};
+use crate::class::{Class, Roster};
 use crate::config::{ClassSettings, Settings};
 use crate::conn::shunt::Shunt;
 use crate::conn::{Secret, Tracker, TrackerStats};
@@ -41,6 +41,8 @@ pub struct Common<'a> {
     /// The parser, whose seed the kernel's programs share.
     pub parser: Parser,
     secret: Secret,
+    /// Names that the store had before.
+    known: Roster,
     /// Ids of the classes.
     pub roster: Roster,
     classes: Vec<Class>,
@@ -50,8 +52,9 @@ impl<'a> Common<'a> {
     /// Draws the secrets and compiles the filters once, so that an error shows before anything is touched.
     pub fn new(settings: &'a Settings, sizes: Sizes) -> Result<Common<'a>, RecordError> {
         let classes = classes(settings);
-        let roster = Roster::default().with(classes.iter().map(|c| c.name.as_str()))?;
-        ClassSet::new(classes.clone())?;
+        let known = names::load(&settings.store);
+        let roster = known.with(classes.iter().map(|c| c.name.as_str()))?;
+        roster.set(&classes)?;
         Filters::new(settings.filter.as_deref(), &[])?;
         let mut secret = Secret::default();
         let mut seed = [0; 8];
@@ -63,6 +66,7 @@ impl<'a> Common<'a> {
             sizes,
             parser: Parser::new(u64::from_le_bytes(seed), settings.vlan_in_key),
             secret,
+            known,
             roster,
             classes,
         })
@@ -85,12 +89,14 @@ impl<'a> Common<'a> {
             segment_bytes: self.settings.segment_bytes,
             budget: self.settings.disk,
             classes: self.settings.classes.iter().map(|c| (c.name.clone(), c.keep)).collect(),
+            names: self.roster.names().to_vec(),
             workers: self.sizes.workers,
             sync: Duration::from_nanos(SYNC_NS),
             inbox: recent.map(|r| r.inbox().clone()),
             index: Box::new(move |segment| indexing.index(segment)),
         };
         let store = Store::create_or_open(&self.settings.store, options)?;
+        names::save(&self.settings.store, &self.known, &self.roster);
         indexer.look(crate::query::priority::idle);
         Ok((store, events))
     }
@@ -158,7 +164,7 @@ impl Workers {
         let interfaces = sources.iter().flat_map(|(s, _)| s.interfaces().to_vec()).collect();
         let cpus = threads::cpus(sources.len(), &common.settings.worker_cpus);
         for ((n, (source, shunt)), cpu) in sources.into_iter().enumerate().zip(&cpus) {
-            let classes = ClassSet::new(common.classes.clone())?;
+            let classes = common.roster.set(&common.classes)?;
             let mut tracker = near(*cpu, || Tracker::new(&common.sizes.tracker, classes, common.secret))?;
             for interface in source.interfaces() {
                 tracker.prepare(interface.link_type);
@@ -209,7 +215,7 @@ impl Workers {
 
     /// What tells them what to do.
     pub fn steering(&self, common: &Common<'_>) -> Steering {
-        let classes = common.classes.iter().map(|c| c.name.clone()).collect();
+        let classes = common.roster.in_force();
         Steering::new(self.lines.clone(), common.parser, classes)
     }
 

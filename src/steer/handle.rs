@@ -48,15 +48,25 @@ struct Workers {
     /// What is in force. Held by who puts commands in, so that all workers get them or none, and in the same order.
     registry: Mutex<Registry>,
     /// Held by who sends a box, until it is back.
-    /// Its number is that of the last.
-    boxes: Mutex<u64>,
+    boxes: Mutex<Boxes>,
+}
+
+/// What is known of boxes.
+#[derive(Debug, Default)]
+struct Boxes {
+    /// Number of the last.
+    number: u64,
+    /// Rules that a worker was given and has not answered for: worker and number.
+    late: Vec<(usize, u64)>,
+    /// Workers that have answered for them since.
+    caught_up: Vec<usize>,
 }
 
 impl Steering {
-    /// Of these workers, whose parser this is; classes by id.
-    pub fn new(lines: Vec<Arc<Line>>, parser: Parser, classes: Vec<String>) -> Steering {
-        let registry = Mutex::new(Registry::new(classes.into_iter().map(Some).collect()));
-        let workers = Workers { lines, parser, registry, boxes: Mutex::new(0) };
+    /// Of these workers, whose parser this is; classes by id, `None` for those that are gone.
+    pub fn new(lines: Vec<Arc<Line>>, parser: Parser, classes: Vec<Option<String>>) -> Steering {
+        let registry = Mutex::new(Registry::new(classes));
+        let workers = Workers { lines, parser, registry, boxes: Mutex::default() };
         Steering { workers: Arc::new(workers) }
     }
 
@@ -208,17 +218,40 @@ impl Steering {
         self.tell(registry, target);
     }
 
-    /// Puts rules in force, one for each worker in their order; in force when this returns. The error names the
-    /// worker that did not answer: those before it have the new ones.
-    pub fn rules(&self, rules: impl IntoIterator<Item = Rules>) -> Result<(), SteerError> {
-        let mut number = self.workers.boxes.lock().unwrap_or_else(PoisonError::into_inner);
-        for (n, rules) in rules.into_iter().enumerate().take(self.workers.lines.len()) {
-            *number += 1;
-            self.post(n, *number, Errand::Rules(Box::new(rules)))?;
-            // What the worker had is freed here.
-            drop(self.back(n, *number)?);
+    /// Puts rules in force, one for each worker in their order, in all of them together: in force when this returns, but in the workers that it
+    /// names. These did not answer; their rules wait for them, and [`caught_up`](Steering::caught_up) tells when they have them.
+    pub fn rules(&self, rules: impl IntoIterator<Item = Rules>) -> Vec<usize> {
+        let mut boxes = self.boxes();
+        boxes.number += 1;
+        let number = boxes.number;
+        for (line, rules) in self.workers.lines.iter().zip(rules) {
+            // Rules that were not taken yet are those of before.
+            drop(line.mail.errands.pop());
+            let _ = line.mail.errands.push((number, Errand::Rules(Box::new(rules))));
         }
-        Ok(())
+        boxes.late.clear();
+        let until = Instant::now() + Duration::from_nanos(ANSWER_NS);
+        for n in 0..self.workers.lines.len() {
+            // What the worker had is freed here.
+            match self.answer(&mut boxes, n, number, until) {
+                Some(had) => drop(had),
+                None => boxes.late.push((n, number)),
+            }
+        }
+        boxes.late.iter().map(|(n, _)| *n).collect()
+    }
+
+    /// Workers that have got by now the rules that they had not answered for; each is told once.
+    pub fn caught_up(&self) -> Vec<usize> {
+        let mut boxes = self.boxes();
+        for (n, number) in boxes.late.clone() {
+            let _ = self.answer(&mut boxes, n, number, Instant::now());
+        }
+        std::mem::take(&mut boxes.caught_up)
+    }
+
+    fn boxes(&self) -> MutexGuard<'_, Boxes> {
+        self.workers.boxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The true totals of connections that run, counts of the kernel included, as a receipt would have them now; `None` for one that
@@ -237,15 +270,16 @@ impl Steering {
                 look.push((*key, hash));
             }
         }
-        let mut number = self.workers.boxes.lock().unwrap_or_else(PoisonError::into_inner);
-        *number += 1;
+        let mut boxes = self.boxes();
+        boxes.number += 1;
+        let number = boxes.number;
         for (n, (_, keys)) in asked.iter_mut().enumerate().filter(|(_, (_, keys))| !keys.is_empty()) {
             let look = Look { found: vec![None; keys.len()], keys: std::mem::take(keys), next: 0 };
-            self.post(n, *number, Errand::Look(Box::new(look)))?;
+            self.post(n, number, Errand::Look(Box::new(look)))?;
         }
         let mut found = vec![None; keys.len()];
         for (n, (places, _)) in asked.iter().enumerate().filter(|(_, (places, _))| !places.is_empty()) {
-            let Errand::Look(look) = self.back(n, *number)? else { return Err(SteerError::Silent(n)) };
+            let Errand::Look(look) = self.back(&mut boxes, n, number)? else { return Err(SteerError::Silent(n)) };
             for (place, one) in places.iter().zip(look.found) {
                 if let Some(to) = found.get_mut(*place) {
                     *to = one;
@@ -260,19 +294,37 @@ impl Steering {
         line.mail.errands.push((number, errand)).map_err(|_| SteerError::Silent(n))
     }
 
-    fn back(&self, n: usize, number: u64) -> Result<Errand, SteerError> {
-        let line = self.workers.lines.get(n).ok_or(SteerError::Silent(n))?;
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_nanos(ANSWER_NS) {
+    /// A look-up that comes back; one that does not is taken out again.
+    fn back(&self, boxes: &mut Boxes, n: usize, number: u64) -> Result<Errand, SteerError> {
+        let until = Instant::now() + Duration::from_nanos(ANSWER_NS);
+        if let Some(errand) = self.answer(boxes, n, number, until) {
+            return Ok(errand);
+        }
+        // Not taken yet: then it never is.
+        if let Some(line) = self.workers.lines.get(n) {
+            drop(line.mail.errands.pop());
+        }
+        Err(SteerError::Silent(n))
+    }
+
+    /// The box of this number, if it comes until then.
+    fn answer(&self, boxes: &mut Boxes, n: usize, number: u64, until: Instant) -> Option<Errand> {
+        let line = self.workers.lines.get(n)?;
+        loop {
             match line.mail.done.pop() {
-                Some((of, errand)) if of == number => return Ok(errand),
-                // What an earlier sender has not waited for.
-                Some(_) => {}
+                Some((of, errand)) => {
+                    if let Some(at) = boxes.late.iter().position(|late| *late == (n, of)) {
+                        boxes.late.remove(at);
+                        boxes.caught_up.push(n);
+                    }
+                    if of == number {
+                        return Some(errand);
+                    }
+                    // Else it is what an earlier sender has not waited for.
+                }
+                None if Instant::now() >= until => return None,
                 None => std::thread::sleep(LOOK),
             }
         }
-        // Not taken yet: then it never is.
-        drop(line.mail.errands.pop());
-        Err(SteerError::Silent(n))
     }
 }

@@ -6,6 +6,8 @@
 mod handle;
 mod keep;
 mod registry;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use crate::conn::orders::{Prefix, Role};

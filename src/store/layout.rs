@@ -1,7 +1,7 @@
 //! Names in a store's directory. Owns every path; used by all parts of the store and by readers.
 //!
 //! ```text
-//! STORE/  store.toml  lock  catalog  filters
+//! STORE/  store.toml  lock  catalog  filters  classes.json
 //!         open/<n>.open                            unsealed segments: preallocated, being written, or left by a killed recorder
 //!         <class>/<first-time>-<worker>-<n>.pcapng sealed ones, and .idx beside each
 //!         ledger/  receipts/  held/
@@ -48,6 +48,10 @@ impl Layout {
     /// Times and address filters of all sealed segments.
     pub fn filters(&self) -> PathBuf {
         self.0.join("filters")
+    }
+    /// Names of the classes, by id.
+    pub fn class_names(&self) -> PathBuf {
+        self.0.join("classes.json")
     }
     /// Unsealed segments.
     pub fn open(&self) -> PathBuf {

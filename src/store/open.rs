@@ -31,8 +31,10 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Disk budget of all segments together.
     pub budget: Option<u64>,
-    /// Names of the classes, by id, and how long each is kept.
+    /// The classes, and how long each is kept.
     pub classes: Vec<(String, Keep)>,
+    /// Names by id, also of classes that are there no more; empty: the classes in their order.
+    pub names: Vec<String>,
     /// How many writers there will be.
     pub workers: usize,
     /// fdatasync at least this often.
@@ -51,6 +53,7 @@ impl Default for Options {
             segment_bytes: SEGMENT_BYTES,
             budget: None,
             classes: vec![("all".to_owned(), Keep::default())],
+            names: Vec::new(),
             workers: 1,
             sync: Duration::from_nanos(SYNC_NS),
             inbox: None,
@@ -157,8 +160,13 @@ impl Store {
         let catalog = Publisher::create(&layout, &id).map_err(at(&layout.catalog()))?;
         let found = recover::recover(&layout, &id, &|e: StoreEvent| (options.on_event)(e))?;
         let roll = Roll::default();
-        for (id, ((name, _), bytes)) in keep.classes.iter().zip(&sizes.classes).enumerate() {
-            roll.set(id as ClassId, name, *bytes);
+        let in_order = || keep.classes.iter().map(|(name, _)| name.clone()).collect();
+        let names = if options.names.is_empty() { in_order() } else { options.names };
+        for (id, name) in names.iter().enumerate() {
+            // One that is there no more gets no segment.
+            let place = keep.classes.iter().position(|(n, _)| n == name);
+            let bytes = place.and_then(|at| sizes.classes.get(at)).copied().unwrap_or(sizes.made);
+            roll.set(id as ClassId, name, bytes);
         }
         let supply = Arc::new(Supply::new(id, roll, spares, options.inbox));
         let plan = Plan {

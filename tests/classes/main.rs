@@ -135,6 +135,67 @@ fn a_class_may_keep_headers_only_or_nothing() {
     assert_eq!(lens("port 80"), []);
 }
 
+/// Receipts have ids of classes: the store knows their names, whatever configurations came after.
+#[test]
+fn a_receipt_keeps_its_class_over_restarts_with_other_classes() {
+    let r = Retrotap::default();
+    let none = |name: &str, port: u16| format!("[class.{name}]\nfilter = \"port {port}\"\nrecord = \"none\"\n");
+    let run = |minute: u64, ports: &[u16], config: &str| {
+        let file = r.dir().join("x.pcap");
+        let packets = ports.iter().flat_map(|port| {
+            (0..5u32).map(|n| (START + minute * 60 * S + u64::from(n) * MS, udp(1000 + minute as u16, *port, n, 100)))
+        });
+        pcap(&file, packets);
+        record(&r, config, &file);
+    };
+    run(0, &[53, 80], &[none("dns", 53), none("web", 80)].concat());
+    run(1, &[25, 80], &[none("mail", 25), none("web", 80)].concat());
+    run(2, &[53], &none("names", 53));
+    run(3, &[53], &none("dns", 53));
+    let ran = r.run(&["connections", "--json", "--sort", "first"]);
+    let all: Vec<Value> = ran.text().lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    let mut classes: Vec<(String, String)> = all
+        .iter()
+        .map(|c| (format!("{} {}", c["a"], c["b"]), c["class"].as_str().expect("a class").to_owned()))
+        .collect();
+    classes.sort();
+    let one = |minute: u16, port: u16, class: &str| {
+        (format!("\"10.0.0.1:{}\" \"10.0.0.2:{port}\"", 1000 + minute), class.to_owned())
+    };
+    let expected = [
+        one(0, 53, "dns"),
+        one(0, 80, "web"),
+        one(1, 25, "mail"),
+        one(1, 80, "web"),
+        one(2, 53, "names"),
+        one(3, 53, "dns"),
+    ];
+    assert_eq!(classes, expected, "{}", ran.text());
+    let kept = r.store().join("classes.json");
+    let names = |path: &Path| serde_json::from_slice::<Value>(&std::fs::read(path).expect("the names")).expect("JSON");
+    assert_eq!(names(&kept), serde_json::json!({"version": 1, "names": ["all", "dns", "web", "mail", "names"]}));
+    // There is no room for another name: said, with the way out.
+    let full: Vec<String> = ["all".to_owned()].into_iter().chain((1..64).map(|n| format!("c{n}"))).collect();
+    std::fs::write(&kept, serde_json::json!({"version": 1, "names": full}).to_string()).expect("writes");
+    let (config, file) = (r.dir().join("retrotap.toml"), r.dir().join("x.pcap").to_string_lossy().into_owned());
+    let args = ["record", "-r", &file, "-c", &config.to_string_lossy()];
+    let ran = r.run(&args);
+    assert!(
+        ran.code != Some(0) && ran.err.contains("classes.json") && ran.err.contains("64"),
+        "{:?} {}",
+        ran.code,
+        ran.err
+    );
+    std::fs::write(&config, none("c63", 53)).expect("a configuration");
+    let ran = r.run(&args);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    // What can't be read is said, and no reason not to record.
+    std::fs::write(&kept, "{\"version\": 1, \"names\": [\"all\", \"all\"]}").expect("writes");
+    let ran = r.run(&args);
+    assert!(ran.code == Some(0) && ran.err.contains("other classes"), "{}", ran.err);
+    assert_eq!(names(&kept)["names"], serde_json::json!(["all", "c63"]));
+}
+
 /// Twenty classes in use at once: every packet in its own, whole segments.
 #[test]
 fn twenty_classes_at_once_lose_nothing_and_do_not_thrash() {
