@@ -4,10 +4,11 @@
 use super::brake::Brake;
 use super::engine::Engine;
 use super::job::{Cancel, Measure};
-use crate::hold::{Following, HoldError, Means};
+use crate::hold::{Following, Held, HoldError, Means};
 use crate::limits::{HOLD_FOLLOW, HOLD_LAST_NS, HOLD_LATE_NS};
 use crate::query::priority;
 use crate::units;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,6 +22,17 @@ pub fn start(engine: Arc<Engine>, brake: Brake, ending: Cancel) -> std::io::Resu
             Err(e) => tracing::warn!("holds are not followed: {e}"),
         }
     })
+}
+
+/// Says which holds wait: without an API nothing is given to them.
+pub fn warn(store: &Path) {
+    let names = Held::open(store).and_then(|held| held.following()).unwrap_or_default();
+    if !names.is_empty() {
+        let names = names.join(", ");
+        tracing::warn!(
+            "without an API holds do not follow: {names} wait, while the store keeps what comes within its budget"
+        );
+    }
 }
 
 /// All packets before this time can be found, and none of them is late any more.

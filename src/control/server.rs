@@ -56,14 +56,19 @@ impl Server {
         steering: Steering,
         limits: Limits,
     ) -> Result<Option<Server>, SocketError> {
+        let store = engine.store().to_owned();
         let path = match place {
-            Place::Off => return Ok(None),
+            Place::Off => {
+                holding::warn(&store);
+                return Ok(None);
+            }
             Place::Store => engine.store().join(SOCKET),
             Place::At(path) => path.clone(),
         };
         match (Server::at(path, access, engine, steering, limits), place) {
             (Err(e @ SocketError::Io { .. }), Place::Store) if access == &Access::default() => {
                 tracing::warn!("recording goes on without an API: {e}");
+                holding::warn(&store);
                 Ok(None)
             }
             (other, _) => other.map(Some),

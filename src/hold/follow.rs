@@ -103,10 +103,15 @@ impl Held {
 
     /// That one more may follow.
     pub(super) fn may_follow(&self) -> Result<(), HoldError> {
-        match self.list()?.0.iter().filter(|h| follows(h)).count() {
+        match self.following()?.len() {
             HOLDS_FOLLOWING_MAX.. => Err(HoldError::Following),
             _ => Ok(()),
         }
+    }
+
+    /// Names of those that follow.
+    pub fn following(&self) -> Result<Vec<String>, HoldError> {
+        Ok(self.list()?.0.into_iter().filter(follows).map(|h| h.name).collect())
     }
 }
 
@@ -159,8 +164,7 @@ impl Following {
         }
         // What changed just now may change again without its time showing it.
         self.stamp = stamp.filter(|&t| t + STAMP_GRAIN < SystemTime::now());
-        let holds = self.held.list()?.0;
-        Ok(holds.into_iter().filter(follows).map(|h| h.name).collect())
+        self.held.following()
     }
 
     /// One hold's slice; false: it follows no more.

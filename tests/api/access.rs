@@ -134,7 +134,10 @@ fn every_command_that_asks_takes_the_way_over_tls() {
         out
     };
     let json = |text: String| serde_json::from_str::<serde_json::Value>(&text).expect("JSON");
-    assert_eq!(json(good(&analyst, &["info", "--json"]))["total"]["packets"], 500);
+    // What is published of segments that are being written lags behind memory.
+    daemon.until("all of the store", || {
+        (json(good(&analyst, &["info", "--json"]))["total"]["packets"] == 500).then_some(())
+    });
     assert_eq!(json(good(&analyst, &["losses", "--json"]))["packets"], 0);
     assert_eq!(json(good(&analyst, &["verify", "--json"]))["problems"], serde_json::json!([]));
     // Who made a hold is whose token it was; without the role there is none.

@@ -135,7 +135,14 @@ fn a_hold_that_follows_goes_on_where_it_stood() {
     good(&r, &["holds", "--verify"]);
     good(&r, &["release", "f", "--reason", "over"]);
     assert!(!file.exists());
+    // Without an API nothing is given to one that follows: said at the start.
+    good(&r, &["hold", "host 10.3.3.3", "--name", "g", "--reason", "why", "--follow"]);
     daemon.stop();
+    let empty = r.dir().join("empty.pcap");
+    std::fs::write(&empty, [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0])
+        .expect("writes");
+    let ran = r.run(&["record", "-r", &empty.to_string_lossy(), "--api", "off"]);
+    assert!(ran.code == Some(0) && ran.err.contains("g wait"), "{:?} {}", ran.code, ran.err);
 }
 
 #[test]

@@ -6,8 +6,11 @@ mod audit;
 #[path = "../common/mod.rs"]
 mod common;
 mod follow;
+mod gap;
 mod holds;
 mod listing;
+#[path = "../net/mod.rs"]
+mod net;
 mod openapi;
 mod refusals;
 mod rig;
