@@ -1,21 +1,17 @@
-//! The holds of one store: made, listed, checked, released. Owns the files; whatever interrupts it, a hold is there whole or
-//! not at all (it is made in a hidden folder and renamed).
+//! The holds of one store: listed, checked, released. Owns the files, the lock, the limit and the log.
 
-use super::follow::{Answers, Follows};
 use super::record::{Line, time};
 use super::sum::{Summed, sum_upto};
-use super::{Hold, HoldError, NAME_MAX, Who, Why, at};
+use super::{Hold, HoldError, NAME_MAX, Who, at};
 use crate::limits::{HELD_BYTES, HOLD_TURN};
-use crate::query::output::{Format, Writer};
-use crate::query::{OutputError, Query, QueryError, Summary, run};
 use crate::store::layout::Layout;
 use crate::units;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-const PACKETS: &str = "packets.pcapng";
+pub(super) const PACKETS: &str = "packets.pcapng";
 const RECORD: &str = "hold.json";
 
 /// The holds of a store.
@@ -64,99 +60,6 @@ impl Held {
         fs::write(&new, format!("{bytes}\n")).map_err(at(&new))?;
         fs::rename(&new, &path).map_err(at(&path))?;
         self.log("limit", "", who, "", bytes, "")
-    }
-
-    /// Holds what `query` finds. `comment` makes the text at the packets' end of the summary.
-    pub fn hold(
-        &self,
-        query: &Query,
-        name: &str,
-        why: Why<'_>,
-        comment: impl Fn(&Summary) -> String,
-    ) -> Result<(Hold, Summary), HoldError> {
-        self.hold_by(query, name, why, comment, &mut |query, out| run(query, out))
-    }
-
-    /// The same; `answers` finds the packets.
-    pub fn hold_by(
-        &self,
-        query: &Query,
-        name: &str,
-        why: Why<'_>,
-        comment: impl Fn(&Summary) -> String,
-        answers: &mut Answers<'_>,
-    ) -> Result<(Hold, Summary), HoldError> {
-        self.make(query, name, why, comment, None, answers)
-    }
-
-    /// Makes a hold of what the query finds; `follow`: and of what comes later.
-    pub(super) fn make(
-        &self,
-        query: &Query,
-        name: &str,
-        why: Why<'_>,
-        comment: impl Fn(&Summary) -> String,
-        follow: Option<Follows>,
-        answers: &mut Answers<'_>,
-    ) -> Result<(Hold, Summary), HoldError> {
-        let _lock = self.lock()?;
-        let (limit, held) = self.room_for(name)?;
-        let kind = if follow.is_some() { "follow" } else { "hold" };
-        let done = self.place(name, |folder| {
-            if follow.is_some() {
-                self.may_follow()?;
-            }
-            let (sums, summary) = packets(folder, query, limit.saturating_sub(held), comment, answers)?;
-            if summary.packets == 0 && follow.is_none() {
-                return Err(HoldError::Empty);
-            }
-            let hold = entered(query, name, why, follow, &summary, sums);
-            self.record(folder, &hold)?;
-            Ok((hold, summary))
-        });
-        let done = done.and_then(|(hold, summary)| {
-            self.log(kind, name, why.who, why.reason, hold.bytes, &hold.sha256)?;
-            Ok((hold, summary))
-        });
-        done.map_err(|e| match e {
-            HoldError::Query(QueryError::Output(OutputError::Io { source, .. }))
-                if source.kind() == io::ErrorKind::QuotaExceeded =>
-            {
-                HoldError::Full { held, limit }
-            }
-            e => e,
-        })
-    }
-
-    /// That the name is free; the limit, and what is held of it.
-    fn room_for(&self, name: &str) -> Result<(u64, u64), HoldError> {
-        if !valid(name) {
-            return Err(HoldError::Name(name.to_owned()));
-        }
-        if self.dir.join(name).exists() {
-            return Err(HoldError::Exists(name.to_owned()));
-        }
-        Ok((self.limit(), self.bytes()?))
-    }
-
-    /// Makes the folder of a hold: whole, or not at all.
-    fn place<T>(&self, name: &str, fill: impl FnOnce(&Path) -> Result<T, HoldError>) -> Result<T, HoldError> {
-        let new = self.dir.join(".new");
-        // What an interrupted one left.
-        if new.exists() {
-            fs::remove_dir_all(&new).map_err(at(&new))?;
-        }
-        fs::create_dir(&new).map_err(at(&new))?;
-        let done = fill(&new).and_then(|made| {
-            let place = self.dir.join(name);
-            fs::rename(&new, &place).map_err(at(&place))?;
-            File::open(&self.dir).and_then(|d| d.sync_all()).map_err(at(&self.dir))?;
-            Ok(made)
-        });
-        if done.is_err() {
-            let _ = fs::remove_dir_all(&new);
-        }
-        done
     }
 
     /// Replaces the record of a hold.
@@ -233,7 +136,7 @@ impl Held {
     }
 
     /// One hold or release at a time, so that the limit holds. Whoever waits too long is told to come again: threads are few.
-    fn lock(&self) -> Result<File, HoldError> {
+    pub(super) fn lock(&self) -> Result<File, HoldError> {
         let over = Instant::now() + HOLD_TURN;
         loop {
             match self.try_lock()? {
@@ -282,57 +185,12 @@ pub(super) fn changed_at(folder: &Path) -> Option<SystemTime> {
     fs::metadata(folder).and_then(|m| m.modified()).ok()
 }
 
-/// Writes what the query finds; length and sum.
-fn packets(
-    folder: &Path,
-    query: &Query,
-    room: u64,
-    comment: impl Fn(&Summary) -> String,
-    answers: &mut Answers<'_>,
-) -> Result<((u64, String), Summary), HoldError> {
-    let path = folder.join(PACKETS);
-    let file = File::create_new(&path).map_err(at(&path))?;
-    let mut writer = Writer::new(Summed::new(file, room), &path.to_string_lossy(), Format::Pcapng);
-    let summary = answers(query, &mut writer)?;
-    let out = writer.finish(&comment(&summary)).map_err(QueryError::Output)?;
-    Ok((out.close().map_err(at(&path))?, summary))
-}
-
-/// What is to be known of a hold.
-fn entered(
-    query: &Query,
-    name: &str,
-    why: Why<'_>,
-    follow: Option<Follows>,
-    summary: &Summary,
-    (bytes, sha256): (u64, String),
-) -> Hold {
-    let until = follow.as_ref().map_or(summary.until, |f| f.until);
-    Hold {
-        version: 1,
-        name: name.to_owned(),
-        reason: why.reason.to_owned(),
-        who: why.who.clone(),
-        made: time(units::now()),
-        filter: query.filter.clone(),
-        since: query.since.or(summary.since).map(time),
-        until: until.map(time),
-        packets: summary.packets,
-        wire_bytes: summary.bytes,
-        bytes,
-        sha256,
-        summary: serde_json::to_value(summary).unwrap_or_default(),
-        about: why.about.cloned(),
-        follow,
-    }
-}
-
 /// Where the packets of a hold of this store are, if there is one.
 pub fn packets_of(store: &Path, name: &str) -> PathBuf {
     Layout::new(store).held().join(name).join(PACKETS)
 }
 
-fn valid(name: &str) -> bool {
+pub(super) fn valid(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     name.len() <= NAME_MAX
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())

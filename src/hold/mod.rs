@@ -15,6 +15,7 @@
 
 mod follow;
 mod held;
+mod make;
 mod record;
 mod slice;
 mod sum;

@@ -3,6 +3,7 @@
 //! whatever a NIDS sends. Readers call it from their threads; it never makes them wait.
 
 use super::alert::Alert;
+use super::commands::{Commands, Work};
 use super::daemon::{Daemon, Refusal};
 use super::event::{Action, Counts, Event, Events, Trouble};
 use super::judge::{Deed, Judge, Limited, Order, Verdict};
@@ -12,7 +13,7 @@ use super::{Feed, Stop};
 use crate::limits::{NIDS_ORDERS_WAITING, NIDS_PATIENCE_NS, NIDS_TELL_NS};
 use crate::units;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -37,11 +38,6 @@ struct Inner {
     /// By kind: when it was last told, how many since, about the last of them.
     untold: [(Option<Instant>, u64, String); Trouble::ALL.len()],
     away: bool,
-}
-
-enum Work {
-    Order(Box<Order>),
-    Note(String),
 }
 
 /// What became of an alert at once.
@@ -289,68 +285,5 @@ impl Shared {
             }
         }
         self.events.event(&Event::Action(action));
-    }
-}
-
-/// The thread of commands.
-struct Commands {
-    shared: Arc<Shared>,
-    keep: SyncSender<Box<Order>>,
-}
-
-impl Commands {
-    fn run(&self, todo: &Receiver<Work>) {
-        while let Ok(work) = todo.recv() {
-            match work {
-                // The last word is the hub's.
-                Work::Note(text) if !self.shared.stop.is_over() => drop(self.shared.daemon.note(&text)),
-                Work::Note(_) => {}
-                Work::Order(_) if self.shared.stop.is_over() => self.shared.left(),
-                Work::Order(order) => {
-                    self.suspend(&order);
-                    self.assign(&order);
-                    if order.hold_connection || order.hold_offender.is_some() {
-                        // Full: the holds' thread is behind, and this one waits for it; the queue before it is bounded.
-                        let _ = self.keep.send(order);
-                    }
-                }
-            }
-        }
-    }
-
-    fn suspend(&self, order: &Order) {
-        let (Some(lasting), Some(conn)) = (order.suspend, &order.alert.conn) else { return };
-        let begun = Instant::now();
-        let done = self.shared.insist(order, || self.shared.daemon.suspend(conn, lasting));
-        let action = action("suspend_cutoff", order, conn.to_string(), begun, done.err());
-        self.shared.acted(order, action, Some(Deed::Suspend(conn.name())), |c| c.suspended += 1);
-    }
-
-    fn assign(&self, order: &Order) {
-        let (Some((class, lasting)), Some(address)) = (&order.assign, order.offender) else { return };
-        let begun = Instant::now();
-        let done = self.shared.insist(order, || self.shared.daemon.assign(address, class, *lasting));
-        let action = action("assign", order, format!("{address} to {class}"), begun, done.err());
-        self.shared.acted(order, action, Some(Deed::Assign(address, class.clone())), |c| c.assigned += 1);
-    }
-}
-
-/// An action of an order that has ended now.
-pub fn action<'a>(
-    name: &'static str,
-    order: &'a Order,
-    to: String,
-    begun: Instant,
-    error: Option<Refusal>,
-) -> Action<'a> {
-    Action {
-        action: name,
-        rule: &order.rule,
-        what: order.alert.what(),
-        to,
-        error: error.map(Refusal::text),
-        took_ns: u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX),
-        request: order.alert.request.clone(),
-        ..Action::default()
     }
 }

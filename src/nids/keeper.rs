@@ -1,9 +1,10 @@
 //! The thread of holds: waits until the alert's packets can be read, finds the connection, holds it, then the offender's past, and feeds the
 //! connection back. Owns the holds' names. The recorder reads the packets.
 
+use super::commands::action;
 use super::daemon::{Case, Refusal, Wanted};
 use super::event::Action;
-use super::hub::{Shared, action};
+use super::hub::Shared;
 use super::judge::{Deed, Order};
 use super::suricata::Feed;
 use crate::hold::Hold;

@@ -12,6 +12,7 @@
 
 mod alert;
 mod bucket;
+mod commands;
 mod daemon;
 mod eve;
 mod event;

@@ -1,6 +1,7 @@
 //! The handle: commands to all workers, new rules, look-ups. Owns the senders' side of every mailbox; any thread may use it. Small
 //! commands don't wait; what comes back in a box is waited for, on the caller's thread.
 
+use super::boxes::Boxes;
 use super::keep::Orders;
 use super::registry::{Assignment, Registry, RegistryError, Suspension, Target};
 use super::words::{self, Assigned, Suspended};
@@ -9,14 +10,14 @@ use crate::conn::receipt::Receipt;
 use crate::limits::{ANSWER_NS, COMMANDS_WAITING, TOTALS_MAX};
 use crate::packet::Parser;
 use crate::packet::key::Key;
-use crate::worker::mailbox::{Command, Errand, Look, Rules};
+use crate::worker::mailbox::{Command, Errand, Look};
 use crate::worker::run::Line;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a sender looks whether its box has come back.
-const LOOK: Duration = Duration::from_micros(300);
+pub(super) const LOOK: Duration = Duration::from_micros(300);
 
 /// Why a worker was not told, or did not answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,28 +39,17 @@ pub enum SteerError {
 /// The workers of a recording.
 #[derive(Clone, Debug)]
 pub struct Steering {
-    workers: Arc<Workers>,
+    pub(super) workers: Arc<Workers>,
 }
 
 #[derive(Debug)]
-struct Workers {
-    lines: Vec<Arc<Line>>,
+pub(super) struct Workers {
+    pub lines: Vec<Arc<Line>>,
     parser: Parser,
     /// What is in force. Held by who puts commands in, so that all workers get them or none, and in the same order.
     registry: Mutex<Registry>,
     /// Held by who sends a box, until it is back.
-    boxes: Mutex<Boxes>,
-}
-
-/// What is known of boxes.
-#[derive(Debug, Default)]
-struct Boxes {
-    /// Number of the last.
-    number: u64,
-    /// Rules that a worker was given and has not answered for: worker and number.
-    late: Vec<(usize, u64)>,
-    /// Workers that have answered for them since.
-    caught_up: Vec<usize>,
+    pub boxes: Mutex<Boxes>,
 }
 
 impl Steering {
@@ -218,42 +208,6 @@ impl Steering {
         self.tell(registry, target);
     }
 
-    /// Puts rules in force, one for each worker in their order, in all of them together: in force when this returns, but in the workers that it
-    /// names. These did not answer; their rules wait for them, and [`caught_up`](Steering::caught_up) tells when they have them.
-    pub fn rules(&self, rules: impl IntoIterator<Item = Rules>) -> Vec<usize> {
-        let mut boxes = self.boxes();
-        boxes.number += 1;
-        let number = boxes.number;
-        for (line, rules) in self.workers.lines.iter().zip(rules) {
-            // Rules that were not taken yet are those of before.
-            drop(line.mail.errands.pop());
-            let _ = line.mail.errands.push((number, Errand::Rules(Box::new(rules))));
-        }
-        boxes.late.clear();
-        let until = Instant::now() + Duration::from_nanos(ANSWER_NS);
-        for n in 0..self.workers.lines.len() {
-            // What the worker had is freed here.
-            match self.answer(&mut boxes, n, number, until) {
-                Some(had) => drop(had),
-                None => boxes.late.push((n, number)),
-            }
-        }
-        boxes.late.iter().map(|(n, _)| *n).collect()
-    }
-
-    /// Workers that have got by now the rules that they had not answered for; each is told once.
-    pub fn caught_up(&self) -> Vec<usize> {
-        let mut boxes = self.boxes();
-        for (n, number) in boxes.late.clone() {
-            let _ = self.answer(&mut boxes, n, number, Instant::now());
-        }
-        std::mem::take(&mut boxes.caught_up)
-    }
-
-    fn boxes(&self) -> MutexGuard<'_, Boxes> {
-        self.workers.boxes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The true totals of connections that run, counts of the kernel included, as a receipt would have them now; `None` for one that
     /// is not there. In the order of `keys`.
     pub fn totals(&self, keys: &[Key]) -> Result<Vec<Option<Receipt>>, SteerError> {
@@ -287,44 +241,5 @@ impl Steering {
             }
         }
         Ok(found)
-    }
-
-    fn post(&self, n: usize, number: u64, errand: Errand) -> Result<(), SteerError> {
-        let line = self.workers.lines.get(n).ok_or(SteerError::Silent(n))?;
-        line.mail.errands.push((number, errand)).map_err(|_| SteerError::Silent(n))
-    }
-
-    /// A look-up that comes back; one that does not is taken out again.
-    fn back(&self, boxes: &mut Boxes, n: usize, number: u64) -> Result<Errand, SteerError> {
-        let until = Instant::now() + Duration::from_nanos(ANSWER_NS);
-        if let Some(errand) = self.answer(boxes, n, number, until) {
-            return Ok(errand);
-        }
-        // Not taken yet: then it never is.
-        if let Some(line) = self.workers.lines.get(n) {
-            drop(line.mail.errands.pop());
-        }
-        Err(SteerError::Silent(n))
-    }
-
-    /// The box of this number, if it comes until then.
-    fn answer(&self, boxes: &mut Boxes, n: usize, number: u64, until: Instant) -> Option<Errand> {
-        let line = self.workers.lines.get(n)?;
-        loop {
-            match line.mail.done.pop() {
-                Some((of, errand)) => {
-                    if let Some(at) = boxes.late.iter().position(|late| *late == (n, of)) {
-                        boxes.late.remove(at);
-                        boxes.caught_up.push(n);
-                    }
-                    if of == number {
-                        return Some(errand);
-                    }
-                    // Else it is what an earlier sender has not waited for.
-                }
-                None if Instant::now() >= until => return None,
-                None => std::thread::sleep(LOOK),
-            }
-        }
     }
 }

@@ -1,0 +1,84 @@
+//! The thread of commands: cutoffs and assignments, at once and one after the other, and words for the audit log; what is to be held goes on to the
+//! keeper. Started by the hub.
+
+use super::daemon::Refusal;
+use super::event::Action;
+use super::hub::Shared;
+use super::judge::{Deed, Order};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Instant;
+
+/// What waits for it.
+pub enum Work {
+    /// An order.
+    Order(Box<Order>),
+    /// A word for the audit log.
+    Note(String),
+}
+
+/// The thread of commands.
+pub struct Commands {
+    /// What the threads share.
+    pub shared: Arc<Shared>,
+    /// Where holds go.
+    pub keep: SyncSender<Box<Order>>,
+}
+
+impl Commands {
+    /// Until nothing comes any more.
+    pub fn run(&self, todo: &Receiver<Work>) {
+        while let Ok(work) = todo.recv() {
+            match work {
+                // The last word is the hub's.
+                Work::Note(text) if !self.shared.stop.is_over() => drop(self.shared.daemon.note(&text)),
+                Work::Note(_) => {}
+                Work::Order(_) if self.shared.stop.is_over() => self.shared.left(),
+                Work::Order(order) => {
+                    self.suspend(&order);
+                    self.assign(&order);
+                    if order.hold_connection || order.hold_offender.is_some() {
+                        // Full: the holds' thread is behind, and this one waits for it; the queue before it is bounded.
+                        let _ = self.keep.send(order);
+                    }
+                }
+            }
+        }
+    }
+
+    fn suspend(&self, order: &Order) {
+        let (Some(lasting), Some(conn)) = (order.suspend, &order.alert.conn) else { return };
+        let begun = Instant::now();
+        let done = self.shared.insist(order, || self.shared.daemon.suspend(conn, lasting));
+        let action = action("suspend_cutoff", order, conn.to_string(), begun, done.err());
+        self.shared.acted(order, action, Some(Deed::Suspend(conn.name())), |c| c.suspended += 1);
+    }
+
+    fn assign(&self, order: &Order) {
+        let (Some((class, lasting)), Some(address)) = (&order.assign, order.offender) else { return };
+        let begun = Instant::now();
+        let done = self.shared.insist(order, || self.shared.daemon.assign(address, class, *lasting));
+        let action = action("assign", order, format!("{address} to {class}"), begun, done.err());
+        self.shared.acted(order, action, Some(Deed::Assign(address, class.clone())), |c| c.assigned += 1);
+    }
+}
+
+/// An action of an order that has ended now.
+pub fn action<'a>(
+    name: &'static str,
+    order: &'a Order,
+    to: String,
+    begun: Instant,
+    error: Option<Refusal>,
+) -> Action<'a> {
+    Action {
+        action: name,
+        rule: &order.rule,
+        what: order.alert.what(),
+        to,
+        error: error.map(Refusal::text),
+        took_ns: u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX),
+        request: order.alert.request.clone(),
+        ..Action::default()
+    }
+}
