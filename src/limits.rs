@@ -187,9 +187,9 @@ pub const FILTER_DEPTH_MAX: usize = 100;
 /// Damaged places that a summary names; more are only counted.
 pub const DAMAGE_NAMED: usize = 16;
 /// Segments whose indexes a query looks into at a time, on as many threads: each is a chain of small reads.
-pub const LOOKS: usize = 8;
+pub const LOOKS: usize = 16;
 /// Segments that are looked at together.
-pub const LOOKS_AT_ONCE: usize = 16;
+pub const LOOKS_AT_ONCE: usize = 32;
 /// So many candidates of a segment are read with the look.
 pub const GATHERED_PACKETS: usize = 256;
 /// Of these not much more bytes.
@@ -221,7 +221,7 @@ pub const RECEIPTS_HELD_BYTES: usize = 32 << 20;
 pub const LATE_NS: u64 = 100_000_000;
 /// A chunk of an answer goes over the socket after this time, however small it is.
 pub const FIRST_CHUNK_NS: u64 = 2_000_000;
-/// An answer that memory has is made at once, on the API's own thread, if that takes no longer than this,
+/// An answer that memory has is made at once, on the API's own threads, if that takes no longer than this,
 pub const AT_ONCE_NS: u64 = 1_000_000;
 /// and has no more bytes than this.
 pub const AT_ONCE_BYTES: usize = 256 << 10;
@@ -251,6 +251,8 @@ pub const AUDIT_ASK_BYTES: usize = 16 << 10;
 pub const CLIENTS_MAX: usize = 1024;
 /// The same over TCP.
 pub const CLIENTS_REMOTE_MAX: usize = 256;
+/// Threads that speak to the API's clients, and answer at once what memory has.
+pub const API_THREADS: usize = 2;
 /// Threads that read for queries: a client that reads slowly holds one.
 pub const QUERY_THREADS: usize = 16;
 /// Queries that wait for one of them; who comes after is told to come again.

@@ -401,5 +401,6 @@ fn the_plan_says_all_memory_and_touches_nothing() {
     }
     let json = r.run(&["record", "-r", &path.to_string_lossy(), "--plan", "--json"]).json();
     assert!(json["parts"].as_array().is_some_and(|p| p.len() > 4), "{json}");
+    assert_eq!(json["questions"].as_array().map(Vec::len), Some(3), "{json}");
     assert!(!r.store().exists());
 }

@@ -86,7 +86,7 @@ pub fn questions(
     let absent = (0..count).map(|n| IpAddr::from(Ipv4Addr::from_bits(0xcb00_7100 + n as u32)));
     Ok(vec![
         ("connection", connections),
-        ("host, 10 minutes", hosts),
+        ("host in 10 minutes", hosts),
         ("absent host", absent.map(Question::Anywhere).collect()),
         ("net", (0..rounds).map(|_| Question::Net(net.to_owned())).collect()),
     ])

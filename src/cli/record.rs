@@ -173,7 +173,11 @@ fn print_plan(plan: &Plan, json: bool) -> Result<Exit, Failure> {
     for part in &plan.parts {
         table.row([part.part.to_owned(), units::size(part.bytes), part.of.clone()]);
     }
-    table.row(["in all".into(), units::size(plan.total()), "nothing grows afterwards".into()]);
+    table.row(["in all".into(), units::size(plan.total()), "taken at the start; capture takes no more".into()]);
+    for part in &plan.questions {
+        let of = format!("{}; only as questions need it", part.of);
+        table.row([part.part.to_owned(), units::size(part.bytes), of]);
+    }
     let _ = write!(say::out(), "{table}");
     Ok(Exit::Done)
 }

@@ -18,8 +18,10 @@ pub struct Part {
 /// All parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Plan {
-    /// In the order of the packet's way.
+    /// In the order of the packet's way; taken at the start.
     pub parts: Vec<Part>,
+    /// At most, and only where questions are asked.
+    pub questions: Vec<Part>,
 }
 
 impl Plan {
@@ -34,7 +36,13 @@ impl Plan {
         self.parts.push(Part { part, of: String::new(), bytes });
     }
 
-    /// Bytes of all parts.
+    /// Adds what questions take, at most: `count` things of `each` bytes.
+    pub fn add_for_questions(&mut self, part: &'static str, count: u64, what: &str, each: u64) {
+        let of = format!("{} {what} of {}", units::count(count), units::size(each));
+        self.questions.push(Part { part, of, bytes: count.saturating_mul(each) });
+    }
+
+    /// Bytes of all parts that are taken at the start.
     pub fn total(&self) -> u64 {
         self.parts.iter().map(|p| p.bytes).sum()
     }

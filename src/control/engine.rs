@@ -57,7 +57,7 @@ impl Engine {
         self.held.connections(query, &shown, pace)
     }
 
-    /// Answers what memory alone answers at once: on the API's thread, which must never read from the disk. `None`: ask by
+    /// Answers what memory alone answers at once: on one of the API's threads, which must never read from the disk. `None`: ask by
     /// [`answer`](Engine::answer).
     pub fn at_once(&self, query: &Query, pace: &dyn Pace, out: &mut dyn PacketSink) -> Option<Summary> {
         self.held.answer_at_hand(query, &self.shown(), pace, out).ok()

@@ -8,7 +8,8 @@ use super::stream::{Message, Refusal, Stream};
 use crate::limits::{AT_ONCE_BYTES, AT_ONCE_NS, FOLLOW_NS};
 use crate::query::output::{Format, Nothing, Output, Writer};
 use crate::query::pace::{Pace, Stopped};
-use crate::query::{Found, OutputError, Query, QueryError, Sort, Summary, listed, prunes, text};
+use crate::query::{Found, OutputError, Query, QueryError, Sort, Summary, listed, prunes, running, text};
+use crate::steer::Steering;
 use axum::body::Bytes;
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -69,7 +70,7 @@ impl Pace for Measure {
     }
 }
 
-/// Of an answer that is made at once, on the API's thread: it looks at a few blocks, or another thread does it.
+/// Of an answer that is made at once, on one of the API's threads: it looks at a few blocks, or another thread does it.
 pub struct Brief {
     until: Instant,
     over: Cell<bool>,
@@ -180,6 +181,8 @@ pub struct Listing {
     pub sort: Sort,
     /// Only so many.
     pub top: Option<usize>,
+    /// Who knows of those that run.
+    pub steering: Steering,
     /// Its pace.
     pub measure: Measure,
     /// Bytes that the answer may have.
@@ -202,7 +205,8 @@ impl Listing {
     }
 
     fn list(&self, engine: &Engine, sent: &mut u64) -> Result<(Bytes, Summary), QueryError> {
-        let Found { connections, mut summary, .. } = engine.connections(&self.query, &self.measure)?;
+        let Found { mut connections, mut summary, .. } = engine.connections(&self.query, &self.measure)?;
+        running(&mut connections, |keys| self.steering.totals(keys).ok());
         summary.connections = connections.len() as u64;
         summary.limited = self.top.is_some_and(|top| top < connections.len());
         let mut text = Vec::new();

@@ -1,4 +1,4 @@
-//! The server: accepts, asks the kernel who it is, speaks HTTP. Owns the API's thread (one, which never reads a packet), the
+//! The server: accepts, asks the kernel who it is, speaks HTTP. Owns the API's threads (which never read a packet that comes in), the
 //! query threads and the audit log. Started and stopped by `record`.
 
 use super::access::{Access, Rights, TOKENS, Tcp};
@@ -17,7 +17,7 @@ use super::socket::{self, SocketError};
 use super::tls;
 use super::tokens::Tokens;
 use super::{Limits, Place, SOCKET};
-use crate::limits::{CLIENTS_MAX, CLIENTS_REMOTE_MAX, FOLLOWERS_MAX, JOBS_WAITING, QUERY_THREADS};
+use crate::limits::{API_THREADS, CLIENTS_MAX, CLIENTS_REMOTE_MAX, FOLLOWERS_MAX, JOBS_WAITING, QUERY_THREADS};
 use crate::steer::Steering;
 use axum::Router;
 use axum::extract::Extension;
@@ -105,7 +105,8 @@ impl Server {
             status: Default::default(),
         });
         let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io)?;
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(API_THREADS).thread_name("api").enable_all().build().map_err(io)?;
         let app = router(shared.clone());
         let tcp = remote.as_ref().map(|r| r.address);
         let all = shared.clone();

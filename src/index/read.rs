@@ -41,7 +41,10 @@ impl Index {
     pub fn open(path: &Path) -> Result<Index, IndexError> {
         let io = |source| IndexError::Io { path: path.to_owned(), source };
         let file = File::open(path).map_err(io)?;
-        Index::of(Bytes::Mapped(Mapped::scattered(&file).map_err(io)?))
+        let map = Mapped::scattered(&file).map_err(io)?;
+        // The sums, which lie at the end, are on their way while the head is waited for.
+        map.will_need(map.len().saturating_sub(map.len() / PAGE_BYTES * 4 + 4)..map.len());
+        Index::of(Bytes::Mapped(map))
     }
 
     /// Makes the index of a segment that has none, or a damaged one.
@@ -73,10 +76,8 @@ impl Index {
             Bytes::Made(v) => v,
         };
         let (about, places) = file::head(all)?;
-        // What this process has just made and holds needs no summing.
-        let summed = if matches!(bytes, Bytes::Made(_)) { u64::MAX } else { 0 };
-        let pages = all.len().div_ceil(PAGE_BYTES).div_ceil(64);
-        let pages = (0..pages).map(|_| AtomicU64::new(summed)).collect();
+        let pages = if matches!(bytes, Bytes::Made(_)) { 0 } else { all.len().div_ceil(PAGE_BYTES).div_ceil(64) };
+        let pages = (0..pages).map(|_| AtomicU64::new(0)).collect();
         Ok(Index { bytes, about, places, sound: Default::default(), pages })
     }
 
@@ -115,6 +116,8 @@ impl Index {
         let whole = self.all().get(place.start..).and_then(|b| b.get(..place.len)).ok_or_else(broken)?;
         let part = whole.get(range.clone()).ok_or_else(broken)?;
         let sound = match self.about.version {
+            // What this process has just made and holds needs no summing.
+            _ if matches!(self.bytes, Bytes::Made(_)) => true,
             1 => self.sums_to(which, whole, place.crc),
             _ if which == Section::Sums => self.sums_to(which, whole, place.crc),
             _ => self.pages_hold(place.start + range.start, place.start + range.end)?,

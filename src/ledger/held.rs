@@ -9,13 +9,20 @@ use crate::conn::receipt::Receipt;
 use crate::packet::key::Key;
 use std::collections::HashSet;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, TryLockError};
 
 /// So many connections of one answer are looked up one by one; for more the files are read through.
 const KEYS_MAX: usize = 4096;
 
-/// What is held.
+/// What is held, as one way of asking sees it.
+#[derive(Clone)]
 pub struct Held {
+    all: Arc<All>,
+    /// What is not held is read from the files; else it is an error.
+    may_read: bool,
+}
+
+struct All {
     files: Files,
     ledger: One<Digest>,
     receipts: One<Fresh>,
@@ -24,20 +31,35 @@ pub struct Held {
 /// One thing that is held, and how often had been written what it was read from.
 struct One<T> {
     pulse: Arc<Pulse>,
-    it: Mutex<(Option<u64>, T)>,
+    it: RwLock<(Option<u64>, T)>,
 }
+
+type Reading<'a, T> = RwLockReadGuard<'a, (Option<u64>, T)>;
 
 impl<T> One<T> {
     fn new(pulse: Arc<Pulse>, it: T) -> One<T> {
-        One { pulse, it: Mutex::new((None, it)) }
+        One { pulse, it: RwLock::new((None, it)) }
     }
 
-    /// It, up to date.
+    /// It, if it is up to date and nobody reads on.
+    fn at_hand(&self) -> Option<Reading<'_, T>> {
+        let held = match self.it.try_read() {
+            Err(TryLockError::WouldBlock) => return None,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Ok(held) => held,
+        };
+        (held.0 == Some(self.pulse.writes())).then_some(held)
+    }
+
+    /// It, up to date; `read_on` brings it there.
     fn now(
         &self,
         read_on: impl FnOnce(&mut T, &Pulse) -> Result<(), LedgerError>,
-    ) -> Result<MutexGuard<'_, (Option<u64>, T)>, LedgerError> {
-        let mut held = self.it.lock().unwrap_or_else(PoisonError::into_inner);
+    ) -> Result<Reading<'_, T>, LedgerError> {
+        if let Some(held) = self.at_hand() {
+            return Ok(held);
+        }
+        let mut held = self.it.write().unwrap_or_else(PoisonError::into_inner);
         let writes = self.pulse.writes();
         if held.0 != Some(writes) {
             // Not up to date until it has succeeded.
@@ -45,40 +67,54 @@ impl<T> One<T> {
             read_on(&mut held.1, &self.pulse)?;
             held.0 = Some(writes);
         }
-        Ok(held)
-    }
-
-    /// It, if it is up to date and nobody reads it.
-    fn at_hand(&self) -> Option<MutexGuard<'_, (Option<u64>, T)>> {
-        let held = match self.it.try_lock() {
-            Err(TryLockError::WouldBlock) => return None,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Ok(held) => held,
-        };
-        (held.0 == Some(self.pulse.writes())).then_some(held)
+        drop(held);
+        // What another has read meanwhile is later still.
+        Ok(self.it.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Held {
     /// Nothing is read yet. `ledger`, `receipts`: the pulses of their writers.
     pub fn new(files: Files, ledger: Arc<Pulse>, receipts: Arc<Pulse>) -> Held {
-        Held { files, ledger: One::new(ledger, Digest::new()), receipts: One::new(receipts, Fresh::default()) }
+        let (ledger, receipts) = (One::new(ledger, Digest::new()), One::new(receipts, Fresh::default()));
+        Held { all: Arc::new(All { files, ledger, receipts }), may_read: true }
     }
 
-    /// The same as far as it is at hand: what would take a look at a file is an error instead.
-    pub fn at_hand(&self) -> AtHand<'_> {
-        AtHand(self)
+    /// The same for whoever must not wait for the disk: what would take a look at a file is an error instead.
+    pub fn at_hand(&self) -> Held {
+        Held { all: self.all.clone(), may_read: false }
     }
 
-    fn digest(&self) -> Result<MutexGuard<'_, (Option<u64>, Digest)>, LedgerError> {
-        self.ledger.now(|digest, pulse| digest.read_on(&self.files.ledger, pulse.alive()))
+    fn digest(&self) -> Result<Reading<'_, Digest>, LedgerError> {
+        let All { files, ledger, .. } = &*self.all;
+        match self.may_read {
+            true => ledger.now(|digest, pulse| digest.read_on(&files.ledger, pulse.alive())),
+            false => ledger.at_hand().ok_or_else(|| self.not_at_hand()),
+        }
+    }
+
+    fn fresh(&self) -> Result<Reading<'_, Fresh>, LedgerError> {
+        let All { files, receipts, .. } = &*self.all;
+        match self.may_read {
+            true => receipts.now(|fresh, _| fresh.read_on(&files.receipts)),
+            false => receipts.at_hand().ok_or_else(|| self.not_at_hand()),
+        }
+    }
+
+    /// The files, for what is not held.
+    fn files(&self) -> Result<&Files, LedgerError> {
+        if self.may_read { Ok(&self.all.files) } else { Err(self.not_at_hand()) }
+    }
+
+    fn not_at_hand(&self) -> LedgerError {
+        LedgerError { path: self.all.files.ledger.clone(), source: io::ErrorKind::WouldBlock.into() }
     }
 }
 
 impl Told for Held {
     fn losses(&self, from: u64, to: u64) -> Result<Vec<LossSum>, LedgerError> {
         let held = self.digest()?.1.losses(from, to);
-        held.map_or_else(|| self.files.losses(from, to), Ok)
+        held.map_or_else(|| self.files()?.losses(from, to), Ok)
     }
 
     fn expired(&self, before: u64) -> Result<bool, LedgerError> {
@@ -100,55 +136,10 @@ impl Told for Held {
         keys: &HashSet<Key>,
         each: &mut dyn FnMut(&Receipt, bool),
     ) -> Result<(), LedgerError> {
-        if keys.len() <= KEYS_MAX {
-            let held = self.receipts.now(|fresh, _| fresh.read_on(&self.files.receipts))?;
-            if look_up(&held.1, from, to, keys, each) {
-                return Ok(());
-            }
+        if keys.len() <= KEYS_MAX && look_up(&self.fresh()?.1, from, to, keys, each) {
+            return Ok(());
         }
-        self.files.receipts(from, to, keys, each)
-    }
-}
-
-/// What is held, without a look at any file. Asked by whoever must not wait for the disk.
-pub struct AtHand<'a>(&'a Held);
-
-impl AtHand<'_> {
-    fn digest(&self) -> Result<MutexGuard<'_, (Option<u64>, Digest)>, LedgerError> {
-        self.0.ledger.at_hand().ok_or_else(|| self.not_at_hand())
-    }
-
-    fn not_at_hand(&self) -> LedgerError {
-        LedgerError { path: self.0.files.ledger.clone(), source: io::ErrorKind::WouldBlock.into() }
-    }
-}
-
-impl Told for AtHand<'_> {
-    fn losses(&self, from: u64, to: u64) -> Result<Vec<LossSum>, LedgerError> {
-        self.digest()?.1.losses(from, to).ok_or_else(|| self.not_at_hand())
-    }
-
-    fn expired(&self, before: u64) -> Result<bool, LedgerError> {
-        Ok(self.digest()?.1.expired(before))
-    }
-
-    fn covered(&self, from: u64, to: u64) -> Result<Covered, LedgerError> {
-        Ok(self.digest()?.1.covered(from, to))
-    }
-
-    fn only_imported(&self) -> Result<bool, LedgerError> {
-        Ok(self.digest()?.1.only_imported())
-    }
-
-    fn receipts(
-        &self,
-        from: u64,
-        to: u64,
-        keys: &HashSet<Key>,
-        each: &mut dyn FnMut(&Receipt, bool),
-    ) -> Result<(), LedgerError> {
-        let held = self.0.receipts.at_hand().filter(|_| keys.len() <= KEYS_MAX).ok_or_else(|| self.not_at_hand())?;
-        if look_up(&held.1, from, to, keys, each) { Ok(()) } else { Err(self.not_at_hand()) }
+        self.files()?.receipts(from, to, keys, each)
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Connection {
     pub class: String,
     /// Which endpoint of the key sent the first packet, if that is known.
     pub originator: Option<u8>,
+    /// The recorder says that it runs: its totals are those of this moment.
+    pub running: bool,
 }
 
 /// The connections of an answer and how they were found.
@@ -190,6 +192,7 @@ impl Gathered<'_> {
             end: Some(r.end),
             class: class.to_owned(),
             originator: Some(r.originator),
+            running: false,
         };
         match list.iter_mut().find(|c| c.first == r.first) {
             // Those of a connection that lasts repeat what the ones before said.
@@ -296,6 +299,7 @@ impl Gathered<'_> {
                     end: None,
                     class: class.to_owned(),
                     originator: None,
+                    running: false,
                 });
             }
         }

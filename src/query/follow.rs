@@ -50,6 +50,8 @@ struct Places {
     finished: HashSet<u64>,
     /// The sealed ones of the last round.
     shelf: Shelf,
+    /// The highest number of the last round.
+    newest: Option<u64>,
 }
 
 /// What it has given out and what it holds back.
@@ -107,7 +109,7 @@ impl Follower {
             pace: view.pace,
         };
         let (parts, places) = self.places.next(view, &question, &mut self.read)?;
-        let (mut merge, given) = (Merge::new(parts), &mut self.given);
+        let (mut merge, given) = (Merge::new(parts, false), &mut self.given);
         while !given.full() {
             let next = merge.next(&question, &mut self.judge, &mut self.read, |p, reader, judge| {
                 let h = reader.header();
@@ -195,7 +197,12 @@ impl Places {
         summary: &mut Summary,
     ) -> Result<(Vec<Part>, Places), QueryError> {
         let mut parts = Vec::new();
-        let mut next = Places { upto: self.upto.clone(), finished: HashSet::new(), shelf: view.sealed.clone() };
+        let mut next = Places {
+            upto: self.upto.clone(),
+            finished: HashSet::new(),
+            shelf: view.sealed.clone(),
+            newest: self.newest,
+        };
         let upto = |number: u64| self.upto.get(&number).copied().unwrap_or(0);
         let fresh = |number: u64| !self.finished.contains(&number);
         for run in view.recent {
@@ -234,13 +241,20 @@ impl Places {
                 }
             }
         }
-        // What was being read and is nowhere any more was taken by retention.
-        let there: HashSet<u64> = view.open.iter().map(|u| u.segment.number).collect();
-        next.upto.retain(|number, _| {
-            let stays = there.contains(number) || held.contains_key(number);
-            summary.expired_segments += u64::from(!stays && !next.finished.contains(number));
+        // What was being read and is nowhere any more was taken by retention, ...
+        let mut there: HashSet<u64> = view.open.iter().map(|u| u.segment.number).chain(held.keys().copied()).collect();
+        next.upto.retain(|number, upto| {
+            let stays = there.contains(number);
+            summary.expired_segments += u64::from(!stays && *upto > 0 && !next.finished.contains(number));
             stays
         });
+        // ... and so were those that came and went between two rounds: numbers have no gaps.
+        there.extend(view.sealed.iter().map(|s| s.segment.number));
+        next.newest = there.iter().copied().max().max(self.newest);
+        if let (Some(before), Some(newest)) = (self.newest, next.newest) {
+            let seen = there.iter().filter(|&&number| number > before).count() as u64;
+            summary.expired_segments += (newest - before).saturating_sub(seen);
+        }
         Ok((parts, next))
     }
 }

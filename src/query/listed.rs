@@ -51,7 +51,8 @@ pub struct Listed {
     pub stored_bytes: u64,
     /// Past its cutoff.
     pub cut: bool,
-    /// How it ended; `lasting`: its latest hourly receipt; `no_receipt`: the totals are those of its packets in the store.
+    /// How it ended. `running`: the totals are those of this moment, as the recorder has them; `lasting`: of its latest hourly
+    /// receipt; `no_receipt`: of its packets in the store.
     pub end: Cow<'static, str>,
     /// Storage class.
     pub class: String,
@@ -93,6 +94,7 @@ impl From<&Connection> for Listed {
             stored_bytes: c.stored_bytes,
             cut: c.cut,
             end: Cow::Borrowed(match c.end {
+                _ if c.running => "running",
                 None => "no_receipt",
                 Some(End::Lasting) => "lasting",
                 Some(End::Reset) => "reset",

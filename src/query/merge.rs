@@ -28,15 +28,15 @@ pub struct Merge {
 }
 
 impl Merge {
-    /// Of these parts.
-    pub fn new(mut parts: Vec<Part>) -> Merge {
+    /// Of these parts; `whole`: all of them will be looked at, whatever comes first.
+    pub fn new(mut parts: Vec<Part>, whole: bool) -> Merge {
         parts.sort_by_key(|p| Reverse(p.first));
         Merge {
             waiting: parts,
             open: HashMap::new(),
             heap: BinaryHeap::new(),
             opened: 0,
-            looks: 2,
+            looks: if whole { LOOKS_AT_ONCE } else { 2 },
             readers: Readers::default(),
         }
     }

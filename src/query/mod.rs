@@ -18,6 +18,7 @@ pub mod pace;
 mod part;
 pub mod priority;
 mod run;
+mod running;
 mod select;
 mod summary;
 pub mod view;
@@ -30,6 +31,7 @@ pub use engine::{Engine, Sealed};
 pub use follow::Follower;
 pub use listed::{Listed, Sort, listed};
 pub use run::{known_classes, run, run_with};
+pub use running::running;
 pub use summary::{Loss, Place, Pruning, Summary};
 pub use words::{explained, text};
 

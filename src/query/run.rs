@@ -138,7 +138,7 @@ pub(super) fn answer(
         }
     }
     let parts = view.parts(&question, &mut summary)?;
-    let (parser, mut met, mut merge) = (Parser::new(0, true), Met::default(), Merge::new(parts));
+    let (parser, mut met, mut merge) = (Parser::new(0, true), Met::default(), Merge::new(parts, query.limit.is_none()));
     loop {
         let limited = query.limit.is_some_and(|limit| summary.packets >= limit);
         let next = merge.next(&question, &mut judge, &mut summary, |p, reader, judge| {

@@ -17,9 +17,7 @@ enum Set {
 /// What the index says of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Candidates {
-    /// The address filter rules the segment out.
-    Filtered,
-    /// The index prunes nothing: every packet.
+    /// It prunes nothing: every packet.
     All,
     /// The packets at these offsets, ascending.
     At(Vec<u64>),
@@ -33,21 +31,9 @@ pub fn connections(plan: &Plan, index: &Index, each: &mut impl FnMut(Conn)) -> R
     }
 }
 
-/// Evaluates the plan. `from..to`: the window; connections outside of it are left out.
+/// Evaluates the plan. `from..to`: the window; connections outside of it are left out. The address filter is not asked: whoever comes here
+/// has asked it.
 pub fn candidates(plan: &Plan, index: &Index, from: u64, to: u64) -> Result<Candidates, IndexError> {
-    let mut error = None;
-    let may = plan.may(&mut |lo: Term, hi: Term| {
-        lo != hi
-            || index.may_have(lo).unwrap_or_else(|e| {
-                error = Some(e);
-                true
-            })
-    });
-    match (error, may) {
-        (Some(e), _) => return Err(e),
-        (None, false) => return Ok(Candidates::Filtered),
-        _ => {}
-    }
     let ids = match evaluate(plan, index)? {
         Set::All => return Ok(Candidates::All),
         Set::Some(ids) => ids,
@@ -66,6 +52,8 @@ pub fn candidates(plan: &Plan, index: &Index, from: u64, to: u64) -> Result<Cand
 const FEW: usize = 8;
 /// ... with lists of so many.
 const MANY: usize = 4096;
+/// A list that is not longer costs nothing beside the reading of its page.
+const SHORT: usize = 64;
 
 /// About how many connections a plan leaves.
 fn weight(plan: &Plan, index: &Index) -> Result<usize, IndexError> {
@@ -78,6 +66,51 @@ fn weight(plan: &Plan, index: &Index) -> Result<usize, IndexError> {
     })
 }
 
+/// Which of several parts is probably rare, without a look at the index: ports that clients choose, then addresses.
+fn rank(plan: &Plan) -> u8 {
+    match plan {
+        Plan::Range(lo, hi) if lo != hi => 3,
+        Plan::Range(Term::Port(port), _) => u8::from(*port < 1024) * 2,
+        Plan::Range(Term::Addr4(_) | Term::Addr6(_), _) => 1,
+        Plan::Range(..) | Plan::And(_) | Plan::Or(_) => 4,
+        Plan::All => 5,
+    }
+}
+
+/// What all of the parts leave. Each page of the index that is read may be one of the disk: short lists are taken as they come, the
+/// probably short ones first, and nothing is read once nothing is left; of the others the rarest comes first.
+fn evaluate_all(of: &[Plan], index: &Index) -> Result<Set, IndexError> {
+    let mut of: Vec<&Plan> = of.iter().collect();
+    of.sort_by_key(|p| rank(p));
+    let (mut all, mut long) = (Set::All, Vec::new());
+    let empty = |set: &Set| matches!(set, Set::Some(ids) if ids.is_empty());
+    for p in of {
+        if empty(&all) {
+            return Ok(all);
+        }
+        match weight(p, index)? {
+            short if short <= SHORT => all = both(all, evaluate(p, index)?),
+            weight => long.push((weight, p)),
+        }
+    }
+    long.sort_by_key(|(weight, _)| *weight);
+    for (weight, p) in long {
+        // To look at these few costs less than to read what might rule some of them out.
+        if empty(&all) || matches!(&all, Set::Some(few) if few.len() <= FEW && weight >= MANY) {
+            break;
+        }
+        all = both(all, evaluate(p, index)?);
+    }
+    Ok(all)
+}
+
+fn both(a: Set, b: Set) -> Set {
+    match (a, b) {
+        (Set::All, s) | (s, Set::All) => s,
+        (Set::Some(a), Set::Some(b)) => Set::Some(intersection(a, &b)),
+    }
+}
+
 fn evaluate(plan: &Plan, index: &Index) -> Result<Set, IndexError> {
     match plan {
         Plan::All => Ok(Set::All),
@@ -88,26 +121,7 @@ fn evaluate(plan: &Plan, index: &Index) -> Result<Set, IndexError> {
             ids.dedup();
             Ok(Set::Some(ids))
         }
-        Plan::And(of) => {
-            // The rarest first: it bounds what the others can leave.
-            let mut of = of.iter().map(|p| Ok((weight(p, index)?, p))).collect::<Result<Vec<_>, IndexError>>()?;
-            of.sort_by_key(|(weight, _)| *weight);
-            let mut all = Set::All;
-            for (weight, p) in of {
-                if matches!(&all, Set::Some(few) if few.len() <= FEW && weight >= MANY) {
-                    // To look at these few costs less than to read what might rule some of them out.
-                    break;
-                }
-                all = match (all, evaluate(p, index)?) {
-                    (Set::All, s) | (s, Set::All) => s,
-                    (Set::Some(a), Set::Some(b)) => Set::Some(intersection(a, &b)),
-                };
-                if all == Set::Some(Vec::new()) {
-                    break;
-                }
-            }
-            Ok(all)
-        }
+        Plan::And(of) => evaluate_all(of, index),
         Plan::Or(of) => {
             let mut any = Vec::new();
             for p in of {

@@ -6,9 +6,10 @@ use crate::config::plan::Plan;
 use crate::config::{From, Settings};
 use crate::conn::TrackerPlan;
 use crate::conn::receipt::Receipt;
+use crate::control::Place;
 use crate::limits::{
-    BLOCK_BYTES, CLASSES_MAX, FILE_WINDOW_BYTES, LETTERS_PER_WORKER, PARCEL_BYTES, PARCELS_PER_WORKER,
-    RECEIPTS_PER_LETTER, SHUNT_SLOTS,
+    BLOCK_BYTES, BLOCKS_AHEAD_MAX, CLASSES_MAX, FILE_WINDOW_BYTES, GATHERED_BYTES, LETTERS_PER_WORKER, LOOKS_AT_ONCE,
+    PARCEL_BYTES, PARCELS_PER_WORKER, QUERY_THREADS, RECEIPTS_HELD_BYTES, RECEIPTS_PER_LETTER, SHUNT_SLOTS,
 };
 use crate::metrics::latency::Histogram;
 use crate::metrics::tallies::Tallies;
@@ -98,5 +99,15 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
     if settings.memory > 0 {
         plan.add_bytes("recent packets", settings.memory);
     }
+    if !matches!(settings.api, Place::Off) {
+        let segments = settings.disk.map_or(0, |disk| disk / settings.segment_bytes.max(1));
+        plan.add_for_questions("address filters", segments, "sealed segments, filters", FILTER_BYTES);
+        plan.add_for_questions("receipts held", 1, "copy of the latest", RECEIPTS_HELD_BYTES as u64 * 2);
+        let each = (BLOCKS_AHEAD_MAX + 1) * BLOCK_BYTES + LOOKS_AT_ONCE * GATHERED_BYTES;
+        plan.add_for_questions("queries", QUERY_THREADS as u64, "at a time, blocks and packets", each as u64);
+    }
     Ok(plan)
 }
+
+/// An address filter of a segment of the lab mix, 50,000 addresses: 9 bits each. Held for each sealed segment once somebody has asked.
+const FILTER_BYTES: u64 = 56 << 10;

@@ -92,6 +92,30 @@ fn followers_of_a_large_memory_get_what_a_query_gives_later() {
     equal_to_a_later_query("256MiB");
 }
 
+/// Whoever reads too slowly for the disk's budget is told so: what is missing lies in segments that are counted as expired.
+#[test]
+fn a_follower_that_retention_overtakes_is_told() {
+    const PACKETS: u32 = 150_000;
+    let r = Retrotap::default();
+    let mut daemon = Daemon::start(&r, &["--memory", "0", "--disk", "32MiB"]);
+    let slow = begin(&daemon, r#"{"follow": true}"#);
+    for step in 0..15 {
+        daemon.feed((step * PACKETS / 15..(step + 1) * PACKETS / 15).map(|n| sized(n, 700)));
+    }
+    let slow = std::thread::spawn(move || rest(slow));
+    let account = daemon.stop();
+    assert_eq!(account["stored"]["packets"], PACKETS);
+    let reply = slow.join().expect("the slow one");
+    let got: Vec<u64> = packets(&r, &reply).iter().map(|p| p.time).collect();
+    let summary = reply.summary();
+    assert_eq!(summary["packets"], got.len());
+    assert!(got.is_sorted_by(|a, b| a < b), "each once, in order");
+    let missing = PACKETS as usize - got.len();
+    let expired = summary["expired_segments"].as_u64().expect("a count") as usize;
+    // A segment of 4 MiB has room for fewer than 6,000 of these.
+    assert!(missing > 0 && expired > 0 && missing <= expired * 6_000, "{missing} are missing, {expired} segments");
+}
+
 #[test]
 fn a_follower_ends_at_its_limit_its_time_or_its_client() {
     let r = Retrotap::default();

@@ -21,7 +21,7 @@ fn the_socket_and_the_files_list_the_same_connections() {
             std::thread::sleep(std::time::Duration::from_millis(50));
             false
         }));
-        for how in [
+        let questions = [
             &["--json"][..],
             &["net 10.0.0.0/28", "--json", "--sort", "bytes"],
             &["host 10.0.0.7 and udp", "--csv"],
@@ -29,10 +29,8 @@ fn the_socket_and_the_files_list_the_same_connections() {
             &["--sort", "last", "--top", "5"],
             &["src host 10.0.0.9", "--json"],
             &["--until", "2023-11-14T22:13:20.100Z", "--json"],
-        ] {
-            let direct = ask(&[how, &["--direct"]].concat());
-            assert_eq!(ask(how), direct, "{memory} {how:?}");
-        }
+        ];
+        let while_they_run = questions.map(ask);
         assert_eq!(ask(&["--json"]).lines().count(), 256);
         assert!(ask(&["--top", "5"]).ends_with("256 connections; these are 5\n"));
         let reply = daemon.post("/v1/connections", r#"{"filter": "host 10.0.0.7", "sort": "packets", "top": 1}"#);
@@ -51,5 +49,30 @@ fn the_socket_and_the_files_list_the_same_connections() {
         let (status, error) = daemon.ask("/v1/query", r#"{"top": 1}"#);
         assert!(status == 400 && error.to_string().contains("/v1/connections"), "{error}");
         assert_eq!(daemon.stop()["stored"]["packets"], 3_000);
+        // What the recorder said of those that ran is what their receipts say now.
+        for (how, then) in questions.iter().zip(while_they_run) {
+            assert_eq!(then.replace("running", "stopped"), ask(how), "{memory} {how:?}");
+        }
     }
+}
+
+/// What the recorder counts past the cutoff is in the totals while the connection runs.
+#[test]
+fn a_connection_that_runs_has_its_true_totals() {
+    let r = Retrotap::default();
+    let config = r.dir().join("classes.toml");
+    std::fs::write(&config, "[class.one]\nfilter = \"udp\"\nprecedence = 1\ncutoff = \"1KiB\"\n").expect("a file");
+    let mut daemon = Daemon::start(&r, &["-c", &config.to_string_lossy()]);
+    // One connection of those that packet() makes has every 256th.
+    daemon.feed((0..256 * 200).filter(|n| n % 256 == 7).map(packet));
+    let one = daemon.until("all of it", || {
+        let reply = daemon.post("/v1/connections", r#"{"filter": "host 10.0.0.7"}"#);
+        let one: serde_json::Value = serde_json::from_slice(&reply.body).ok()?;
+        (one["seen_packets"] == 200).then_some(one)
+    });
+    assert_eq!((&one["end"], &one["cut"]), (&"running".into(), &true.into()), "{one}");
+    let stored = one["stored_packets"].as_u64().expect("a count");
+    assert!(stored > 0 && stored < 200, "{one}");
+    let account = daemon.stop();
+    assert_eq!(account["stored"]["packets"], stored);
 }

@@ -106,6 +106,32 @@ fn memory_that_has_wrapped_hides_nothing() {
     assert_eq!(r.run(&["query", "--count"]).text(), "40000\n");
 }
 
+/// Questions at the edges, by the socket and from the files: the same exit code and the same words.
+#[test]
+fn odd_questions_get_the_same_answer_both_ways() {
+    let r = Retrotap::default();
+    let mut daemon = Daemon::start(&r, &[]);
+    daemon.feed((0..100).map(packet));
+    daemon.until_count(100);
+    for (how, code, word) in [
+        (&["--since", "2100-01-01T00:00:00Z"][..], 0, ""),
+        (&["--since", "2001-01-01T00:00:00Z", "--until", "2001-01-02T00:00:00Z"], 0, ""),
+        (&["--limit", "0"], 0, ""),
+        (&["host 203.0.113.9"], 0, ""),
+        (&["--since", "2001-01-01T00:00:00Z", "--until", "2001-01-01T00:00:00Z"], 2, "empty"),
+        (&["--class", "attic"], 2, "attic"),
+        (&["host"], 2, "filter"),
+        (&["--last", "yesterday"], 2, "last"),
+    ] {
+        let ran = [&[][..], &["--direct"]].map(|way| r.run(&[&["query", "--count"], how, way].concat()));
+        for ran in &ran {
+            assert!(ran.code == Some(code) && ran.err.contains(word), "{how:?}: {:?} {}", ran.code, ran.err);
+        }
+        assert_eq!(ran[0].text(), ran[1].text(), "{how:?}");
+    }
+    daemon.stop();
+}
+
 #[test]
 fn what_makes_no_sense_is_refused_in_words() {
     let r = Retrotap::default();

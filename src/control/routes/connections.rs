@@ -32,7 +32,8 @@ pub async fn connections(mut call: Call) -> Response<Body> {
     let limits = shared.limits();
     let measure = Measure::new(cancel, ending, Some(limits.time_ns), shared.brake.clone());
     let (to, mut from) = channel(CHUNKS_WAITING);
-    let listing = Listing { query, sort: ask.sort.unwrap_or_default(), top: ask.top, measure, most: limits.bytes, to };
+    let (sort, steering) = (ask.sort.unwrap_or_default(), shared.steering.clone());
+    let listing = Listing { query, sort, top: ask.top, steering, measure, most: limits.bytes, to };
     let (engine, ended) = (shared.engine.clone(), call.later());
     let begun = shared.pool.run(move || {
         let (answer, sent) = listing.run(&engine);

@@ -69,16 +69,9 @@ impl Part {
             }),
             None => Candidates::All,
         };
-        match &wanted {
-            Candidates::Filtered => {
-                summary.pruning.by_filter += 1;
-                return Ok(());
-            }
-            Candidates::At(offsets) if offsets.is_empty() => {
-                summary.pruning.by_index += 1;
-                return Ok(());
-            }
-            _ => {}
+        if matches!(&wanted, Candidates::At(offsets) if offsets.is_empty()) {
+            summary.pruning.by_index += 1;
+            return Ok(());
         }
         if let Place::File(f) = &mut self.place
             && f.reader.is_none()

@@ -218,7 +218,6 @@ impl Part {
         if !wanted {
             return None;
         }
-        // Damaged is for later: nobody has touched this index.
         let may = |i: &Index| q.plan.may(&mut |lo, hi| lo != hi || i.may_have(lo).unwrap_or(true));
         if run.index().is_some_and(|i| !q.full_scan && !may(i)) {
             summary.pruning.by_filter += 1;

@@ -3,7 +3,7 @@
 
 use super::Options;
 use super::line::point::{self, Asked};
-use super::results::{Results, columns, distinct, median, short};
+use super::results::{Results, columns, median, ran_on, short};
 use super::tool::{self, Tool};
 use crate::json::Value;
 use crate::netns::Namespace;
@@ -129,11 +129,9 @@ fn make(lines: &[Value]) -> String {
         ]);
     }
     format!(
-        "{}\nMedian of the rounds; fio measured before each. Written: bytes of packets stored per second of load.\nLinux {}; {}; commit {}\n",
+        "{}\nMedian of the rounds; fio measured before each. Written: bytes of packets stored per second of load.\n{}\n",
         columns(&rows),
-        distinct(lines, "kernel").join(", "),
-        distinct(lines, "cpu").join(", "),
-        distinct(lines, "commit").join(", ")
+        ran_on(lines)
     )
 }
 

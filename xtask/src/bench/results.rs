@@ -118,6 +118,12 @@ pub fn distinct(lines: &[Value], field: &str) -> Vec<String> {
     found
 }
 
+/// What the lines were measured on, for the end of a table.
+pub fn ran_on(lines: &[Value]) -> String {
+    let all = |field| distinct(lines, field).join(", ");
+    format!("Linux {}; {}; commit {}", all("kernel"), all("cpu"), all("commit"))
+}
+
 /// A number with as many digits as say something; a dash for NaN.
 pub fn short(n: f64) -> String {
     match n.abs() {

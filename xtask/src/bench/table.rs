@@ -2,7 +2,7 @@
 //! measures; here are the rounds and the table.
 
 use super::Options;
-use super::results::{Results, columns, distinct, median, short};
+use super::results::{Results, columns, distinct, median, ran_on, short};
 use crate::json::Value;
 use crate::shell;
 use std::process::Command;
@@ -71,10 +71,8 @@ fn make(lines: &[Value]) -> String {
     }
     format!(
         "{}\nMedian of the rounds, processor time. Random access to all connections; ours in batches that are prefetched. ns/end: the sweep, with the receipt of each \
-         connection (hashbrown: emptying it). The LRU map: in the kernel, above a program that only drops.\nLinux {}; {}; commit {}\n",
+         connection (hashbrown: emptying it). The LRU map: in the kernel, above a program that only drops.\n{}\n",
         columns(&rows),
-        distinct(lines, "kernel").join(", "),
-        distinct(lines, "cpu").join(", "),
-        distinct(lines, "commit").join(", ")
+        ran_on(lines)
     )
 }

@@ -2,7 +2,7 @@
 //! `tcpdump -r FILE -w /dev/null`, in turns: packets a second, and the processor time of each.
 
 use super::Options;
-use super::results::{Results, columns, distinct, median, short};
+use super::results::{Results, columns, distinct, median, ran_on, short};
 use super::usage::Watch;
 use crate::json::{Value, object};
 use crate::shell;
@@ -120,10 +120,8 @@ fn make(lines: &[Value]) -> String {
     }
     format!(
         "{}\nMedian of the rounds, the file in the page cache. retrotap: from start to exit, recorded, sealed and indexed; tcpdump: -w /dev/null.\n\
-         Linux {}; {}; commit {}\n",
+         {}\n",
         columns(&rows),
-        distinct(lines, "kernel").join(", "),
-        distinct(lines, "cpu").join(", "),
-        distinct(lines, "commit").join(", ")
+        ran_on(lines)
     )
 }

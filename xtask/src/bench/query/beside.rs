@@ -4,7 +4,7 @@
 
 use super::live::{Recorder, ask, end, load};
 use crate::bench::Options;
-use crate::bench::results::{Results, columns, distinct, median, short};
+use crate::bench::results::{Results, columns, median, ran_on, short};
 use crate::bench::usage::Watch;
 use crate::json::{Value, object};
 use crate::netns::Namespace;
@@ -122,11 +122,9 @@ pub fn table_scans(lines: &[Value]) -> String {
 
 fn about(rows: &[Vec<String>], lines: &[Value]) -> String {
     format!(
-        "{}\nBeside the lab mix on the same two CPUs, in turns; lost: packets of each run. Linux {}; {}; commit {}\n",
+        "{}\nBeside the lab mix on the same two CPUs, in turns; lost: packets of each run. {}\n",
         columns(rows),
-        distinct(lines, "kernel").join(", "),
-        distinct(lines, "cpu").join(", "),
-        distinct(lines, "commit").join(", ")
+        ran_on(lines)
     )
 }
 

@@ -2,7 +2,7 @@
 
 use super::live::{Recorder, ask, end};
 use crate::bench::Options;
-use crate::bench::results::{Results, columns, distinct, median, short};
+use crate::bench::results::{Results, columns, median, ran_on, short};
 use crate::json::{Value, object};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -50,11 +50,9 @@ pub fn table(lines: &[Value]) -> String {
         rows.push([clients.to_string()].into_iter().chain(figures.map(|f| short(of(f)))).collect());
     }
     format!(
-        "{}\nOne connection a question, of those in memory; nothing else runs; the clients on the same CPUs. Linux {}; {}; commit {}\n",
+        "{}\nOne connection a question, of those in memory; nothing else runs; the clients on the same CPUs. {}\n",
         columns(&rows),
-        distinct(lines, "kernel").join(", "),
-        distinct(lines, "cpu").join(", "),
-        distinct(lines, "commit").join(", ")
+        ran_on(lines)
     )
 }
 

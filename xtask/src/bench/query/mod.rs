@@ -1,9 +1,10 @@
-//! `bench query`: answers. Its parts measure one setting each and append to the same results: `disk`, a store with a cold page cache; `memory`, a recorder that has
+//! `bench query`: answers. Its parts measure one setting each and append to the same results: `disk`, a store with a cold page cache; `filters`, what is asked before any index; `memory`, a recorder that has
 //! nothing else to do; `beside` and `scans`, one at 10 Gbit/s.
 //! Owns the list of parts; each part makes what it asks, cleans up after itself, and has its own table.
 
 mod beside;
 mod disk;
+mod filters;
 mod live;
 mod memory;
 
@@ -23,6 +24,7 @@ struct Part {
 
 const PARTS: &[Part] = &[
     Part { name: "disk", measure: disk::measure, table: disk::table },
+    Part { name: "filters", measure: filters::measure, table: filters::table },
     Part { name: "memory", measure: memory::measure, table: memory::table },
     Part { name: "beside", measure: beside::measure_connections, table: beside::table_connections },
     Part { name: "scans", measure: beside::measure_scans, table: beside::table_scans },

@@ -1,0 +1,71 @@
+//! How long it takes to ask the address filters of so many segments for one host. Called by `cargo xtask bench query`; the filters are those
+//! of a store, repeated until they are enough, each copy in memory of its own. One JSON line.
+
+use clap::Parser;
+use retrotap::index::read_filters;
+use retrotap::index::term::Term;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Asks filters.
+#[derive(Parser, Clone, Debug)]
+struct Options {
+    /// The store whose filters they are.
+    #[arg(long)]
+    store: PathBuf,
+    /// Segments.
+    #[arg(long, default_value_t = 10_000)]
+    segments: usize,
+    /// Different hosts that are asked for.
+    #[arg(long, default_value_t = 100)]
+    hosts: u32,
+}
+
+type Error = Box<dyn std::error::Error>;
+
+/// FORMAT.md: the entries of the file of filters begin behind its head.
+const HEAD_BYTES: usize = 32;
+
+fn main() -> Result<(), Error> {
+    let options = Options::parse();
+    let path = options.store.join("filters-bench");
+    let measured = many(&options, &path).and_then(|()| measure(&options, &path));
+    let _ = std::fs::remove_file(&path);
+    measured
+}
+
+/// A file of so many.
+fn many(options: &Options, path: &Path) -> Result<(), Error> {
+    let few = options.store.join("filters");
+    let count = read_filters(&few).len();
+    if count == 0 {
+        return Err(format!("{}: no filters", few.display()).into());
+    }
+    let bytes = std::fs::read(&few)?;
+    let (head, entries) = bytes.split_at_checked(HEAD_BYTES).ok_or("no head")?;
+    std::fs::write(path, [head, &entries.repeat(options.segments.div_ceil(count))].concat())?;
+    Ok(())
+}
+
+fn measure(options: &Options, path: &Path) -> Result<(), Error> {
+    let mut all = read_filters(path);
+    all.truncate(options.segments);
+    let (mut times, mut passed) = (Vec::new(), 0);
+    for n in 0..options.hosts {
+        // RFC 5737: nobody has them. The first also sums each filter.
+        let host = Term::Addr4(0xcb00_7100 + n);
+        let started = Instant::now();
+        passed += all.iter().filter(|s| s.may_have(host)).count();
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    let bytes: usize = all.iter().map(|s| s.filter().map_or(0, <[u8]>::len)).sum();
+    let first = times.remove(0);
+    times.sort_by(f64::total_cmp);
+    let at = |share: f64| times.get((times.len() as f64 * share) as usize).or(times.last()).copied();
+    let line = serde_json::json!({
+        "segments": all.len(), "filter_bytes": bytes, "hosts": options.hosts, "passed": passed,
+        "first_ms": first, "p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": at(1.0),
+    });
+    println!("{line}");
+    Ok(())
+}
