@@ -112,6 +112,20 @@ pub const UNTRACKED_PER_SECOND: u32 = 20_000;
 pub const ORDERS_ADDRESSES: usize = 131_072;
 /// Connections for which something can be ordered at a time.
 pub const ORDERS_CONNECTIONS: usize = 16_384;
+/// Places in which one-sided connections are counted by their source.
+pub const FLOOD_PLACES: usize = 65_536;
+/// Above a flood's limits one new connection in so many is tracked; a power of two.
+pub const FLOOD_SAMPLE: u64 = 64;
+/// Unless configured one source may have this part of the IPv4 table in one-sided connections open, at a wire ...
+pub const FLOOD_TABLE_PART: usize = 40;
+/// ... but so many in any case.
+pub const FLOOD_LIMIT_MIN: usize = 10_000;
+/// The least that can be configured: a busy host has more connections under way at any time.
+pub const FLOOD_LIMIT_LEAST: usize = 100;
+/// All one-sided connections together may take this much of a table.
+pub const FLOOD_TABLE_PERCENT: usize = 75;
+/// A flood is over when there was none for this long.
+pub const FLOOD_CALM_NS: u64 = 10_000_000_000;
 /// Longest list of assignments in one request.
 pub const ORDERS_BYTES_MAX: usize = 32 << 20;
 /// Commands that wait for a worker, at most.
@@ -256,6 +270,7 @@ pub const RELOADS_WAITING: usize = 16;
 /// Requests that wait for the audit log's disk.
 pub const AUDIT_WAITING: usize = 4096;
 
+const _: () = assert!(FLOOD_SAMPLE.is_power_of_two());
 const _: () = assert!(PARCEL_BYTES >= SNAPLEN as usize);
 /// Block buffers of a worker, at least: a batch fits and as much again can be on its way to the disk.
 pub const BLOCKS_MIN: usize = 32;

@@ -8,6 +8,7 @@ use crate::units;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// What `losses` takes.
@@ -48,6 +49,18 @@ struct Slice {
     packets: u64,
 }
 
+/// Connections that were not tracked in one second: the table was full, or a flood's limits kept them out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Flood {
+    /// When the second begins, Unix ns.
+    t: u64,
+    worker: u16,
+    /// Their packets, stored untracked or lost.
+    packets: u64,
+    /// Whom most came from, where one source had too many.
+    source: Option<IpAddr>,
+}
+
 /// What a window lacks. Times are Unix ns.
 #[derive(Clone, Debug, Default, Serialize)]
 struct Losses {
@@ -58,6 +71,7 @@ struct Losses {
     /// By cause.
     causes: BTreeMap<String, u64>,
     slices: Vec<Slice>,
+    floods: Vec<Flood>,
     /// From, to.
     not_recorded: Vec<(u64, u64)>,
     link_down: Vec<crate::ledger::LinkDown>,
@@ -99,10 +113,14 @@ fn gather(
     // A slice counts if its second overlaps the window.
     let mut slices: BTreeMap<(u64, String, String, Option<String>), u64> = BTreeMap::new();
     for e in entries(&dir, from.saturating_sub(999_999_999), until)? {
-        if let What::Loss { cause, place, class, packets } = e.what
-            && (of.is_none() || class.is_none() || class.as_deref() == of)
-        {
-            *slices.entry((e.t, place, cause, class)).or_default() += packets;
+        match e.what {
+            What::Loss { cause, place, class, packets }
+                if of.is_none() || class.is_none() || class.as_deref() == of =>
+            {
+                *slices.entry((e.t, place, cause, class)).or_default() += packets;
+            }
+            What::Flood { worker, packets, source } => l.floods.push(Flood { t: e.t, worker, packets, source }),
+            _ => {}
         }
     }
     for ((t, place, cause, class), packets) in slices {
@@ -129,6 +147,21 @@ fn text(l: &Losses) -> String {
             t.row([units::local_time(s.t), s.place.clone(), s.cause.clone(), class, units::count(s.packets)]);
         }
         out += &t.to_string();
+    }
+    if let (Some(first), Some(last)) = (l.floods.first(), l.floods.last()) {
+        let packets = l.floods.iter().map(|f| f.packets).sum();
+        let mut by_source: BTreeMap<IpAddr, u64> = BTreeMap::new();
+        for f in &l.floods {
+            f.source.into_iter().for_each(|a| *by_source.entry(a).or_default() += f.packets);
+        }
+        let most =
+            by_source.into_iter().max_by_key(|(_, n)| *n).map_or(String::new(), |(a, _)| format!(", most from {a}"));
+        out += &format!(
+            "flood:        {} packets of connections that were not tracked, {} to {}{most}\n",
+            units::count(packets),
+            units::local_time(first.t),
+            units::local_time(last.t)
+        );
     }
     for (from, to) in &l.not_recorded {
         let long = units::duration(to - from);

@@ -94,6 +94,9 @@ pub fn screen(s: &Value) -> String {
         units::count(n("/recorder/connections/tracked")),
         units::count(n("/recorder/connections/shunted"))
     );
+    if let Some(flood) = flood(s) {
+        let _ = writeln!(out, "flood        {flood}");
+    }
     let pending = units::count(n("/recorder/pending"));
     let _ =
         writeln!(out, "memory       {}, {pending} packets on their way to the disk", units::size(n("/resident_bytes")));
@@ -107,6 +110,22 @@ pub fn screen(s: &Value) -> String {
     );
     let _ = write!(out, "\n{}", table(s.get("state").unwrap_or(&Value::Null)));
     out
+}
+
+/// What floods, while it does.
+fn flood(s: &Value) -> Option<String> {
+    let c = s.pointer("/recorder/connections")?;
+    let n = |key: &str| c.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let from = match (n("flooding"), c.get("crowded").and_then(Value::as_bool).unwrap_or(false)) {
+        (0, false) => return None,
+        (0, true) => "many sources".to_owned(),
+        (1, _) => "a source".to_owned(),
+        (sources, _) => format!("{} sources", units::count(sources)),
+    };
+    let most =
+        c.get("flood_source").and_then(Value::as_str).map_or(String::new(), |a| format!(", most of it from {a}"));
+    let (open, refused) = (units::count(n("one_sided")), units::count(n("flood_refused")));
+    Some(format!("from {from}{most}: {open} connections without an answer, {refused} packets refused since the start"))
 }
 
 fn list(all: &Value) -> &[Value] {

@@ -4,6 +4,7 @@
 
 use super::cutoff::{REACHED, Secret};
 use super::entry::*;
+use super::flood::{Floods, Refused};
 use super::fragments::Fragments;
 use super::orders::Orders;
 use super::plan::{TrackerError, TrackerPlan};
@@ -57,6 +58,7 @@ pub(super) struct Core {
     pub(super) classes: ClassSet,
     pub(super) orders: Orders,
     pub(super) walk: Walk,
+    pub(super) floods: Floods,
     secret: Secret,
     pub(super) outgoing: Outgoing,
     pub(super) retirement: Retirement,
@@ -97,6 +99,7 @@ impl Tracker {
                 classes,
                 orders: Orders::new(&secret),
                 walk: Walk::default(),
+                floods: Floods::new(plan, &secret),
                 secret,
                 outgoing: Outgoing::new(RECEIPTS_WAITING),
                 retirement: Retirement::new(plan.shunt_slots),
@@ -109,6 +112,16 @@ impl Tracker {
             ahead: [None; AHEAD],
             next_ahead: 0,
         })
+    }
+
+    /// One source may have so many connections open that nobody has answered; of more, few are tracked. Without this, any number.
+    pub fn limit_floods(&mut self, open: Option<u32>) {
+        self.core.floods.limit(open);
+    }
+
+    /// Whom most of what a flood's limit refused came from: an IPv6 address, IPv4 mapped into it; 0: nobody.
+    pub fn flood_source(&self) -> u128 {
+        self.core.floods.suspect()
     }
 
     /// Compiles the class filters for a link type: to be called when an interface appears, since it allocates.
@@ -198,6 +211,9 @@ impl Tracker {
             live_v4: self.v4.len() as u64,
             live_v6: self.v6.len() as u64,
             shunt_retiring: self.core.retirement.len() as u64,
+            flooding: self.core.floods.at_limit(),
+            one_sided: self.core.floods.one_sided(),
+            crowded: u64::from(self.core.floods.crowded()),
             ..self.core.stats
         }
     }
@@ -248,10 +264,15 @@ impl Core {
                 self.close(e, place, end, shunt);
                 self.stats.begun += 1;
                 *e = self.begin(key, j);
+                self.floods.begin(&j.p.key, j.p.swapped);
             } else if e.flags & (CLASSIFY | RETIRING) == CLASSIFY {
                 self.reclassify(e, place, j, shunt);
             }
             return self.count(e, place, j, shunt);
+        }
+        let forgeable = j.p.tcp_flags & ACK_FLAG == 0;
+        if let Some(why) = self.floods.refuses(&j.p.key, j.p.swapped, j.p.hash, forgeable) {
+            return self.refused(why, j);
         }
         let entry = self.begin(key, j);
         let class = entry.class;
@@ -259,9 +280,27 @@ impl Core {
         match table.insert(place, entry).and_then(|i| table.get_mut(i)) {
             Some(e) => {
                 self.stats.begun += 1;
+                self.floods.begin(&j.p.key, j.p.swapped);
                 self.count(e, place, j, shunt)
             }
-            None => self.untracked(class, j.packet.time),
+            None => {
+                self.stats.table_full += 1;
+                self.untracked(class, j.packet.time)
+            }
+        }
+    }
+
+    /// A packet of a connection that a flood's limits keep out. What one source sends too much of is not even classified.
+    #[cold]
+    fn refused(&mut self, why: Refused, j: Judged<'_>) -> Verdict {
+        self.stats.flood_refused += 1;
+        match why {
+            Refused::Source => Verdict::Flood,
+            Refused::Crowd => {
+                let order = self.orders.of(&j.p.key, j.p.swapped);
+                let class = order.class.unwrap_or_else(|| self.classes.classify(j.link_type, j.packet));
+                self.untracked(class, j.packet.time)
+            }
         }
     }
 
@@ -297,6 +336,7 @@ impl Core {
         let order = self.orders.of(&j.p.key, j.p.swapped);
         let class = order.class.unwrap_or_else(|| self.classes.classify(j.link_type, j.packet));
         let mut entry = Entry::new(key, first, class, self.round.hour_flag(first), REACHED);
+        entry.set(ONE_SIDED, true);
         entry.set(FROM_ONE, j.p.swapped);
         entry.set(ASSIGNED, order.class.is_some());
         entry.set(SUSPENDED, order.suspend_cutoff);
@@ -321,6 +361,9 @@ impl Core {
     fn count<K: TableKey>(&mut self, e: &mut Entry<K>, place: Place, j: Judged<'_>, shunt: &mut impl Shunt) -> Verdict {
         let bytes = u64::from(j.packet.wire_len);
         e.advance(j.packet.time);
+        if e.has(ONE_SIDED) && j.p.swapped != e.has(FROM_ONE) && j.p.tcp_flags & (SYN_FLAG | RST_FLAG) == 0 {
+            self.answered(e);
+        }
         let policy = self.classes.policy(e.class);
         let (record, renew) = (policy.record, policy.renew_ns(is_tcp(e.key.tail())));
         if !e.has(ENDED) && renew.is_some_and(|interval| e.last().saturating_sub(e.mark()) >= interval) {
@@ -355,6 +398,14 @@ impl Core {
             self.flags(e, place, j, shunt);
         }
         verdict
+    }
+
+    /// It is no part of a flood, or no longer there.
+    fn answered<K: TableKey>(&mut self, e: &mut Entry<K>) {
+        if e.has(ONE_SIDED) {
+            e.set(ONE_SIDED, false);
+            self.floods.release(&e.key.name(), e.has(FROM_ONE));
+        }
     }
 
     /// What SYN, FIN and RST say of a connection's life.
@@ -398,6 +449,9 @@ impl Core {
         }
         let slot = self.take_slot(j.p, shunt);
         e.set(SHUNTED, slot.is_some());
+        if slot.is_some() {
+            self.answered(e);
+        }
         let retry = second.wrapping_add(SHUNT_RETRY_SECONDS).max(1);
         e.set_phase(Phase::Past { controls, retry, slot: slot.unwrap_or(ShuntSlot(0)) });
     }
@@ -440,6 +494,7 @@ impl Core {
     /// to be removed or overwritten.
     pub(super) fn close<K: TableKey>(&mut self, e: &mut Entry<K>, place: Place, end: End, shunt: &mut impl Shunt) {
         self.stats.ended += 1;
+        self.answered(e);
         self.pass(e, place, shunt);
         let receipt = e.receipt(end);
         if !(e.has(RETIRING) && self.retirement.attach(receipt)) {
@@ -470,7 +525,6 @@ impl Core {
 
     /// A packet of a connection for which there is no place.
     fn untracked(&mut self, class: ClassId, time: u64) -> Verdict {
-        self.stats.table_full += 1;
         if !self.classes.policy(class).record {
             return Verdict::Discard { class };
         }

@@ -22,7 +22,7 @@ pub enum Verdict {
         /// The class.
         class: ClassId,
     },
-    /// The table is full and the cap on untracked packets reached.
+    /// Its source begins too much that nobody answers; or the table is full and the cap on untracked packets reached.
     Flood,
 }
 

@@ -16,7 +16,7 @@ pub enum Early {
     Filtered,
     /// The ring to the connection's owner was full.
     HandoffFull,
-    /// The connection table was full and the cap on untracked packets reached.
+    /// Of a connection that is not tracked and not to be stored: a flood.
     Flood,
     /// A copy that a mirror port made.
     Duplicate,
@@ -27,7 +27,7 @@ pub enum Early {
 pub enum Fate {
     /// Appended to a block.
     Stored,
-    /// Part of stored: the connection table was full.
+    /// Part of stored: its connection is not tracked.
     Untracked,
     /// Past the cutoff.
     Cut,

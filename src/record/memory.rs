@@ -89,6 +89,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
     plan.add("receipts waiting", workers, "rings", t.receipts);
     plan.add("shunt retirement", workers, "lists", t.retirement);
     plan.add("orders", workers, "tables", t.orders);
+    plan.add("one-sided connections by source", workers, "tables", t.floods);
     plan.add("receipts under way", workers * LETTERS_PER_WORKER, "letters", RECEIPTS_PER_LETTER * size_of::<Receipt>());
     if workers > 1 {
         plan.add("handed over", workers * PARCELS_PER_WORKER, "parcels", PARCEL_BYTES);

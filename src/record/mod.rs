@@ -8,6 +8,7 @@ mod capture;
 mod control;
 pub mod detail;
 mod error;
+mod floods;
 pub mod memory;
 mod reload;
 pub mod scrape;

@@ -35,7 +35,13 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
         .map(|_| {
             let mut classes = set().map_err(wrong)?;
             run.workers.interfaces().iter().for_each(|i| classes.prepare(i.link_type));
-            Ok(Rules { classes, gone: roster.gone(), filters: filters().map_err(wrong)?, dedup_ns: settings.dedup_ns })
+            Ok(Rules {
+                classes,
+                gone: roster.gone(),
+                filters: filters().map_err(wrong)?,
+                dedup_ns: settings.dedup_ns,
+                flood_limit: workers::flood_limit(&settings, run.workers.count()),
+            })
         })
         .collect();
     let made = made?;

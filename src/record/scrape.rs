@@ -184,10 +184,18 @@ fn workers(page: &mut Page, facts: &Facts, s: &Sample) {
     );
     f.add(&[("ip", "4")], facts.connections[0]);
     f.add(&[("ip", "6")], facts.connections[1]);
+    let mut gauge = |name, help, n: u64| page.family(name, Kind::Gauge, help).add(&[], n);
+    gauge("retrotap_connections_one_sided", "Connections that nobody has answered.", t.one_sided);
+    gauge("retrotap_flood_sources", "Sources that have as many one-sided connections open as they may.", t.flooding);
     let mut one = |name, help, n: u64| page.family(name, Kind::Counter, help).add(&[], n);
     one("retrotap_connections_begun_total", "Connections begun.", t.begun);
     one("retrotap_connections_ended_total", "Connections that left the tables.", t.ended);
     one("retrotap_connections_renewed_total", "Counts that started anew.", t.renewed);
+    one(
+        "retrotap_flood_refused_packets_total",
+        "Packets of connections that a flood's limits kept out; dropped, or stored untracked.",
+        t.flood_refused,
+    );
     one("retrotap_table_full_packets_total", "Packets whose connection found no place; not lost by it.", t.table_full);
     let mut f = page.family("retrotap_blocks", Kind::Gauge, "Block buffers of a worker, by what they are doing.");
     for (n, w) in s.detail.workers.iter().enumerate() {

@@ -96,6 +96,7 @@ impl<K: Shunt, S: Sink> Step<K, S> {
         self.tracker.adopt(&mut rules.classes, rules.gone, now);
         std::mem::swap(&mut self.filters, &mut rules.filters);
         self.dedup.set_window(rules.dedup_ns);
+        self.tracker.limit_floods(rules.flood_limit);
         // Nothing to do but for a link type that its maker did not know.
         self.known = 0;
         self.learn(interfaces);
