@@ -76,6 +76,8 @@ pub const OUTLOOK_NS: u64 = 60_000_000_000;
 pub const MAX_AGE_NS_MIN: u64 = 120_000_000_000;
 /// The least `snaplen` of a class: link, IP and transport headers without options.
 pub const CLASS_SNAPLEN_MIN: u32 = 64;
+/// Past the cutoff of a sampled class one packet in so many is stored, at most.
+pub const SAMPLE_MAX: u32 = 1_000_000;
 /// VLAN tags of one Ethernet header that are read (RT_VLANS_MAX).
 pub const VLANS_MAX: usize = 2;
 /// MPLS labels of one stack (RT_MPLS_MAX).

@@ -5,7 +5,7 @@ use super::ConfigError;
 use super::settings::{bytes, nonsense};
 use super::value::{Cutoff, Every, Recorded, Size, Span};
 use crate::class::{Idle, Keep, Policy};
-use crate::limits::{CLASS_SNAPLEN_MIN, CLASSES_MAX, MAX_AGE_NS_MIN, SEGMENT_BYTES_MIN};
+use crate::limits::{CLASS_SNAPLEN_MIN, CLASSES_MAX, MAX_AGE_NS_MIN, SAMPLE_MAX, SEGMENT_BYTES_MIN};
 use crate::units;
 use serde::Deserialize;
 use serde_json::json;
@@ -29,6 +29,8 @@ pub struct ClassConfig {
     pub cutoff_packets: Option<u64>,
     /// Up to this much is added to the cutoff at random.
     pub cutoff_jitter: Option<Size>,
+    /// Past the cutoff one packet in so many is kept; 0: none.
+    pub sample: Option<u32>,
     /// Longest part of a packet that is kept.
     pub snaplen: Option<Size>,
     /// A silent TCP connection has ended after this time.
@@ -78,6 +80,7 @@ impl ClassConfig {
             cutoff: over.cutoff.or(self.cutoff),
             cutoff_packets: over.cutoff_packets.or(self.cutoff_packets),
             cutoff_jitter: over.cutoff_jitter.or(self.cutoff_jitter),
+            sample: over.sample.or(self.sample),
             snaplen: over.snaplen.or(self.snaplen),
             idle_tcp: over.idle_tcp.or(self.idle_tcp),
             idle_udp: over.idle_udp.or(self.idle_udp),
@@ -101,7 +104,7 @@ impl ClassSettings {
         json!({
             "name": self.name, "filter": self.filter, "precedence": self.precedence, "record": p.record,
             "cutoff": p.cutoff_bytes, "cutoff_packets": p.cutoff_packets, "cutoff_jitter": p.cutoff_jitter,
-            "snaplen": p.snaplen,
+            "sample": p.sample, "snaplen": p.snaplen,
             "idle_tcp_ns": p.idle.tcp_ns, "idle_udp_ns": p.idle.udp_ns, "idle_icmp_ns": p.idle.icmp_ns,
             "idle_other_ns": p.idle.other_ns, "renew_tcp_ns": p.renew_tcp_ns, "renew_other_ns": p.renew_other_ns,
             "disk": k.disk, "max_age_ns": k.max_age_ns, "min_age_ns": k.min_age_ns, "segment_size": k.segment_bytes,
@@ -163,6 +166,7 @@ fn class(name: String, c: ClassConfig, store_snaplen: u32) -> Result<ClassSettin
         cutoff_bytes: c.cutoff.map_or(default.cutoff_bytes, |Cutoff(n)| n),
         cutoff_packets: c.cutoff_packets,
         cutoff_jitter: bytes(c.cutoff_jitter, default.cutoff_jitter),
+        sample: c.sample.unwrap_or(default.sample),
         snaplen,
         idle,
         renew_tcp_ns: every(c.renew_tcp, default.renew_tcp_ns),
@@ -191,6 +195,15 @@ fn check(name: &str, policy: &Policy, keep: &Keep) -> Result<(), ConfigError> {
     }
     if policy.cutoff_bytes.is_none() && policy.cutoff_jitter > 0 {
         return nonsense(format!("class {name}: cutoff_jitter without a cutoff has nothing to vary"));
+    }
+    if policy.sample == 1 || policy.sample > SAMPLE_MAX {
+        return nonsense(format!(
+            "class {name}: sample = {}: one packet in 2 to {SAMPLE_MAX}, or 0 for none; to keep all of them write cutoff = \"none\"",
+            policy.sample
+        ));
+    }
+    if policy.sample > 0 && (!policy.record || policy.cutoff_bytes.is_none() && policy.cutoff_packets.is_none()) {
+        return nonsense(format!("class {name}: sample is for what is past a cutoff, and this class has none"));
     }
     let idle = &policy.idle;
     for (key, ns) in [

@@ -365,7 +365,7 @@ impl Core {
             self.answered(e);
         }
         let policy = self.classes.policy(e.class);
-        let (record, renew) = (policy.record, policy.renew_ns(is_tcp(e.key.tail())));
+        let (record, sample, renew) = (policy.record, policy.sample, policy.renew_ns(is_tcp(e.key.tail())));
         if !e.has(ENDED) && renew.is_some_and(|interval| e.last().saturating_sub(e.mark()) >= interval) {
             self.renew(e, place, shunt);
         }
@@ -387,9 +387,17 @@ impl Core {
                 if j.control() && controls < CONTROL_PACKETS_MAX {
                     e.set_phase(Phase::Past { controls: controls + 1, retry, slot });
                     Verdict::Store { class, mark: Mark::None }
-                } else {
+                } else if sample == 0 {
                     self.shunt(e, j, shunt);
                     Verdict::Cut { class }
+                } else {
+                    // Where the kernel cuts, it draws.
+                    let drawn = match e.has(SHUNTED) {
+                        true => shunt.drawn(slot),
+                        false => (e.seen().1 + 1).is_multiple_of(sample.into()),
+                    };
+                    self.shunt(e, j, shunt);
+                    if drawn { Verdict::Store { class, mark: Mark::None } } else { Verdict::SampledOut { class } }
                 }
             }
         };
@@ -449,8 +457,12 @@ impl Core {
         }
         let slot = self.take_slot(j.p, shunt);
         e.set(SHUNTED, slot.is_some());
-        if slot.is_some() {
+        if let Some(slot) = slot {
             self.answered(e);
+            match self.policy(e).sample {
+                0 => {}
+                one_in => shunt.sample(slot, one_in),
+            }
         }
         let retry = second.wrapping_add(SHUNT_RETRY_SECONDS).max(1);
         e.set_phase(Phase::Past { controls, retry, slot: slot.unwrap_or(ShuntSlot(0)) });

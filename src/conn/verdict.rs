@@ -17,6 +17,11 @@ pub enum Verdict {
         /// Whose cutoff it is.
         class: ClassId,
     },
+    /// The same, where one packet in some is stored past it, and this is none of them.
+    SampledOut {
+        /// Whose cutoff it is.
+        class: ClassId,
+    },
     /// Its class records nothing.
     Discard {
         /// The class.

@@ -222,6 +222,7 @@ impl<K: Shunt, S: Sink> Step<K, S> {
                 }
             }
             Verdict::Cut { class } => self.tallies.fate(p.iface, class, Fate::Cut, p.wire_len),
+            Verdict::SampledOut { class } => self.tallies.fate(p.iface, class, Fate::SampledOut, p.wire_len),
             Verdict::Discard { class } => self.tallies.fate(p.iface, class, Fate::Discarded, p.wire_len),
             Verdict::Flood => self.tallies.early(p.iface, Early::Flood, p.wire_len),
         }

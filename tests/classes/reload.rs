@@ -141,6 +141,35 @@ fn a_reload_holds_for_running_connections_too_and_loses_nothing() {
 }
 
 #[test]
+fn past_the_cutoff_of_a_sampled_class_one_packet_in_so_many_is_stored() {
+    let sampled = |n: u32| format!("{WEB}sample = {n}\n{MAIL}");
+    let mut w = World::new(&sampled(10));
+    // 1000 bytes are five packets.
+    w.feed(80, 205);
+    w.feed(25, 203);
+    let said = w.reload(&sampled(4));
+    assert_eq!(keys(&said["changed"]), ["class.web.sample"]);
+    w.feed(80, 100);
+    w.reload(&sampled(0));
+    w.feed(80, 100);
+    let account = w.end();
+    assert_eq!(w.stored("port 80"), 5 + 20 + 25);
+    assert_eq!(w.stored("port 25"), 3);
+    let n = |what: &str| account[what]["packets"].as_u64();
+    assert_eq!((n("sampled_out"), n("cut")), (Some(180 + 75), Some(100 + 200)), "{account}");
+    for (config, words) in [
+        ("sample = 1\n", "one packet in 2"),
+        ("sample = 2000000\n", "one packet in 2"),
+        ("sample = 8\ncutoff = \"none\"\n", "past a cutoff"),
+        ("sample = 8\nrecord = \"none\"\n", "past a cutoff"),
+    ] {
+        std::fs::write(w.path(), format!("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\n{config}")).expect("a file");
+        let ran = w.r.run(&["check-config", &w.path().to_string_lossy()]);
+        assert!(ran.code != Some(0) && ran.err.contains(words), "{config}: {:?} {}", ran.code, ran.err);
+    }
+}
+
+#[test]
 fn what_is_wrong_is_refused_and_all_stays_as_it_was() {
     let mut w = World::new(WEB);
     w.feed(80, 3);

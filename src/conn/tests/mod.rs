@@ -5,6 +5,7 @@ mod capacity;
 mod flood;
 mod kernel;
 mod property;
+mod sampled;
 mod shunted;
 mod steer;
 
