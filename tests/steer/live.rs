@@ -157,7 +157,15 @@ fn steer(dir: &Path, rounds: u16, gbps: f64, seconds: f64) {
     let file = |name: &str| dir.join(name);
     let made = |path: PathBuf| std::fs::File::create(path).expect("a file");
     let (store, socket) = (file("store"), file("store/api.sock"));
-    let mut command = Command::new(RETROTAP);
+    // A measurement is pinned as the other benches are: load on one processor, recorder on the other.
+    let pinned = |cpu: &str, program: &Path| {
+        let mut command = Command::new(if gbps > 0.0 { Path::new("taskset") } else { program });
+        if gbps > 0.0 {
+            command.args(["-c", cpu]).arg(program);
+        }
+        command
+    };
+    let mut command = pinned("1", Path::new(RETROTAP));
     command.args(["record", "--json", "-i", "tap0", "--source", "xdp", "--cutoff", "15KiB", "--store"]).arg(&store);
     command.stdin(Stdio::null()).stdout(made(file("record.json"))).stderr(made(file("record.log")));
     let mut recorder = Running(command.spawn().expect("the recorder"));
@@ -169,8 +177,8 @@ fn steer(dir: &Path, rounds: u16, gbps: f64, seconds: f64) {
     }
     let _load = (gbps > 0.0).then(|| {
         let program = Path::new(RETROTAP).with_file_name("examples").join("load");
-        let mut load = Command::new(program);
-        load.args(["--iface", "gen0", "--mix", "lab", "--gbps", &gbps.to_string(), "--seconds", &seconds.to_string()]);
+        let mut load = pinned("0", &program);
+        load.args(["--iface", "gen0", "--cpu", "0", "--mix", "lab", "--gbps", &gbps.to_string(), "--seconds", &seconds.to_string()]);
         let load = Running(load.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the load"));
         std::thread::sleep(Duration::from_secs(2));
         load
