@@ -29,6 +29,7 @@ mod steer;
 mod sweep;
 mod table;
 mod tracker;
+mod untracked;
 pub mod verdict;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use super::cutoff::{REACHED, Secret};
 use super::entry::*;
-use super::flood::{Floods, Refused};
+use super::flood::Floods;
 use super::fragments::Fragments;
 use super::orders::Orders;
 use super::plan::{TrackerError, TrackerPlan};
@@ -15,6 +15,7 @@ use super::stats::TrackerStats;
 use super::steer::Walk;
 use super::sweep::{Cold, Round};
 use super::table::{Place, Table};
+use super::untracked::Cap;
 use super::verdict::{Mark, Verdict};
 use crate::class::{ClassId, ClassSet, Policy};
 use crate::limits::*;
@@ -66,25 +67,7 @@ pub(super) struct Core {
     pub(super) round: Round,
     pub(super) cold: Cold,
     shunt_slots: usize,
-    untracked: Cap,
-}
-
-/// Packets that may be stored untracked in one second of packet time.
-#[derive(Debug, Default)]
-struct Cap {
-    second: u64,
-    stored: u32,
-}
-
-impl Cap {
-    /// True if no more is to be stored. The second goes on, or far back where a file's times jump.
-    fn used_up(&mut self, time: u64) -> bool {
-        let second = time / SECOND;
-        if second > self.second || second + 1 < self.second {
-            (self.second, self.stored) = (second, 0);
-        }
-        self.stored >= UNTRACKED_PER_SECOND
-    }
+    pub(super) untracked: Cap,
 }
 
 impl Tracker {
@@ -227,10 +210,10 @@ fn not_stored<K: TableKey>(table: &mut Table<K>, key: &K, hash: u64, wire_len: u
 
 /// A packet and what is known of it.
 #[derive(Clone, Copy)]
-struct Judged<'a> {
-    p: &'a Parsed,
-    packet: &'a Packet<'a>,
-    link_type: u16,
+pub(super) struct Judged<'a> {
+    pub(super) p: &'a Parsed,
+    pub(super) packet: &'a Packet<'a>,
+    pub(super) link_type: u16,
 }
 
 impl Judged<'_> {
@@ -285,20 +268,6 @@ impl Core {
             }
             None => {
                 self.stats.table_full += 1;
-                self.untracked(class, j.packet.time)
-            }
-        }
-    }
-
-    /// A packet of a connection that a flood's limits keep out. What one source sends too much of is not even classified.
-    #[cold]
-    fn refused(&mut self, why: Refused, j: Judged<'_>) -> Verdict {
-        self.stats.flood_refused += 1;
-        match why {
-            Refused::Source => Verdict::Flood,
-            Refused::Crowd => {
-                let order = self.orders.of(&j.p.key, j.p.swapped);
-                let class = order.class.unwrap_or_else(|| self.classes.classify(j.link_type, j.packet));
                 self.untracked(class, j.packet.time)
             }
         }
@@ -512,39 +481,5 @@ impl Core {
         if !(e.has(RETIRING) && self.retirement.attach(receipt)) {
             self.outgoing.push(receipt, &mut self.stats);
         }
-    }
-
-    /// Where a new connection finds no free place: removes from them what has ended.
-    fn make_room<K: TableKey>(&mut self, table: &mut Table<K>, place: Place, time: u64, shunt: &mut impl Shunt) {
-        // In a flood most looks are in vain: then only one in eight packets takes the time.
-        let vain = self.untracked.used_up(time) && !self.stats.table_full.is_multiple_of(8);
-        if vain || !table.crowded(place) {
-            return;
-        }
-        for index in table.window(place) {
-            let Some(at) = table.place_of(index) else { continue };
-            let Some(e) = table.get_mut(index) else { continue };
-            if let Some(slot) = e.shunted() {
-                e.advance(shunt.counts(slot).last);
-            }
-            if let Some(end) = self.over(e, time, None) {
-                self.close(e, at, end, shunt);
-                table.remove(index);
-                self.stats.made_room += 1;
-            }
-        }
-    }
-
-    /// A packet of a connection for which there is no place.
-    fn untracked(&mut self, class: ClassId, time: u64) -> Verdict {
-        if !self.classes.policy(class).record {
-            return Verdict::Discard { class };
-        }
-        if self.untracked.used_up(time) {
-            return Verdict::Flood;
-        }
-        self.untracked.stored += 1;
-        self.stats.untracked += 1;
-        Verdict::Store { class, mark: Mark::Untracked }
     }
 }

@@ -163,7 +163,8 @@ fn past_the_cutoff_of_a_sampled_class_one_packet_in_so_many_is_stored() {
         ("sample = 8\ncutoff = \"none\"\n", "past a cutoff"),
         ("sample = 8\nrecord = \"none\"\n", "past a cutoff"),
     ] {
-        std::fs::write(w.path(), format!("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\n{config}")).expect("a file");
+        std::fs::write(w.path(), format!("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\n{config}"))
+            .expect("a file");
         let ran = w.r.run(&["check-config", &w.path().to_string_lossy()]);
         assert!(ran.code != Some(0) && ran.err.contains(words), "{config}: {:?} {}", ran.code, ran.err);
     }

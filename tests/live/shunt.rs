@@ -83,7 +83,11 @@ fn samples(request: Request) {
     std::thread::sleep(Duration::from_millis(20));
     let slot = shunt.insert(&key).unwrap();
     (0..10).for_each(|_| sender.send(&frame));
-    assert_eq!((shunt.counts(slot).packets, shunt.drawn(slot)), (10, false), "a slot that is used anew samples nothing");
+    assert_eq!(
+        (shunt.counts(slot).packets, shunt.drawn(slot)),
+        (10, false),
+        "a slot that is used anew samples nothing"
+    );
     take(&mut sources[0], &mut got[0]);
     let from = stop(&mut live, &mut sources, &mut got);
     assert_eq!((from.shunted.packets, got[0].len()), (83 + 5 + 10 + 10, 25));

@@ -27,6 +27,7 @@ pub fn policy(rules: &Rules) -> Policy {
         cutoff_bytes: rules.cutoff_bytes,
         cutoff_packets: rules.cutoff_packets,
         cutoff_jitter: 0,
+        sample: 0,
         snaplen: u32::MAX,
         idle: Idle {
             tcp_ns: rules.idle_tcp,
@@ -99,7 +100,9 @@ impl<T: Shunt> Product<T> {
         match verdict {
             Verdict::Store { .. } => true,
             Verdict::Cut { .. } => false,
-            Verdict::SampledOut { .. } | Verdict::Discard { .. } | Verdict::Flood => panic!("{verdict:?} of packet at {time}"),
+            Verdict::SampledOut { .. } | Verdict::Discard { .. } | Verdict::Flood => {
+                panic!("{verdict:?} of packet at {time}")
+            }
         }
     }
 

@@ -178,7 +178,18 @@ fn steer(dir: &Path, rounds: u16, gbps: f64, seconds: f64) {
     let _load = (gbps > 0.0).then(|| {
         let program = Path::new(RETROTAP).with_file_name("examples").join("load");
         let mut load = pinned("0", &program);
-        load.args(["--iface", "gen0", "--cpu", "0", "--mix", "lab", "--gbps", &gbps.to_string(), "--seconds", &seconds.to_string()]);
+        load.args([
+            "--iface",
+            "gen0",
+            "--cpu",
+            "0",
+            "--mix",
+            "lab",
+            "--gbps",
+            &gbps.to_string(),
+            "--seconds",
+            &seconds.to_string(),
+        ]);
         let load = Running(load.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the load"));
         std::thread::sleep(Duration::from_secs(2));
         load

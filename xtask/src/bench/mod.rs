@@ -220,7 +220,9 @@ impl Options {
     /// Compiles a test or a bench of the package (cargo's words for it, and its name); where it is.
     fn executable(&self, what: &[&str], name: &str) -> Result<String, String> {
         let mut command = Command::new("cargo");
-        command.args(if self.smoke { &["test"][..] } else { &["test", "--release"] }).args(["--quiet", "-p", "retrotap"]);
+        command
+            .args(if self.smoke { &["test"][..] } else { &["test", "--release"] })
+            .args(["--quiet", "-p", "retrotap"]);
         command.args(what).args(["--no-run", "--message-format=json-render-diagnostics"]);
         let out = shell::output(&mut command)?;
         let messages = out.lines().filter_map(|l| json::Value::parse(l).ok());

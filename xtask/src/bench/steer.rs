@@ -86,9 +86,11 @@ fn table(lines: &[Value]) -> String {
     let middle = |of: &[&Value], field: &str| median(of.iter().filter_map(|l| l.float(field)).collect());
     let mut text = String::new();
     if !live.is_empty() {
-        let mut rows = vec![["from the request to the next stored packet", "n", "median ms", "p99 ms", "worst ms"]
-            .map(String::from)
-            .to_vec()];
+        let mut rows = vec![
+            ["from the request to the next stored packet", "n", "median ms", "p99 ms", "worst ms"]
+                .map(String::from)
+                .to_vec(),
+        ];
         for (field, name) in [("connection", "one connection"), ("address_of_50", "fifty of one address")] {
             let of = |what: &str| short(middle(&live, &format!("{field}.{what}")));
             rows.push(vec![name.into(), of("n"), of("median_ms"), of("p99_ms"), of("max_ms")]);
