@@ -44,7 +44,9 @@ fn a_flood_leaves_memory_classes_and_connections_as_they_were() {
     let status = |d: &Daemon<'_>| d.ask("GET", "/v1/status", &Value::Null).1;
     let before = status(&d);
     // A source that nobody answers, and between its packets some of the others.
-    let more = |n: u32| (n % 50 == 0).then(|| tcp((n / 50 % 2) as u8, (n / 50 % 200) as u16, 1000, n % 100 == 0, ACK));
+    let more = |n: u32| {
+        n.is_multiple_of(50).then(|| tcp((n / 50 % 2) as u8, (n / 50 % 200) as u16, 1000, n.is_multiple_of(100), ACK))
+    };
     let one = |n: u32| [Some(tcp(66, 1, (n % 60_000) as u16, false, SYN)), more(n)].into_iter().flatten();
     d.feed_frames((0..60_000).flat_map(one), 1000);
     let flooded = d.until("word of the flood", || {
