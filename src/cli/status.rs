@@ -132,6 +132,13 @@ fn list(all: &Value) -> &[Value] {
     all.get("classes").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
+/// How much of it there is, of how much if it has its own, and how far back that reaches.
+fn in_memory(n: &impl Fn(&str) -> Option<u64>) -> String {
+    let Some(since) = n("memory_since") else { return "-".into() };
+    let own = n("memory_budget").map_or(String::new(), |own| format!(" of {}", units::size(own)));
+    format!("{}{own}, {}", units::size(n("memory").unwrap_or(0)), units::duration(units::now().saturating_sub(since)))
+}
+
 fn table(all: &Value) -> String {
     let mut t = Table::new(&[
         "class",
@@ -142,6 +149,7 @@ fn table(all: &Value) -> String {
         ">reaches back",
         ">days it holds",
         ">days left",
+        ">in memory",
     ]);
     for c in list(all) {
         let n = |key: &str| c.get(key).and_then(Value::as_u64);
@@ -161,6 +169,7 @@ fn table(all: &Value) -> String {
             n("oldest").map_or("-".into(), |o| units::duration(units::now().saturating_sub(o))),
             days(f("holds_s")),
             days(f("left_s")),
+            in_memory(&n),
         ]);
     }
     t.to_string()

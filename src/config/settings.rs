@@ -1,7 +1,7 @@
 //! The configuration resolved: every number there, every combination checked. Read by `record`; nothing is decided later
 //! but what only the system knows (queues, drivers, CPUs).
 
-use super::classes::{ClassSettings, classes};
+use super::classes::{ClassSettings, check_memory, classes};
 use super::value::{Dedup, Size, SourceChoice, Span};
 use super::{Config, ConfigError};
 use crate::control::{Access, Limits, Place};
@@ -201,12 +201,17 @@ impl Settings {
             dedup_ns: config.dedup.and_then(|Dedup(ns)| ns),
             duration_ns: config.duration.map(|Span(ns)| ns),
             log_interval_ns,
-            classes: classes(config.class, disk, snaplen)?,
+            classes: classes(config.class, disk, memory, snaplen)?,
         })
     }
 }
 
 impl Settings {
+    /// Whether the memory of recent packets has room for what classes have of it.
+    pub fn memory_fits(&self) -> Result<(), ConfigError> {
+        check_memory(&self.classes, self.memory)
+    }
+
     /// What was in force, for the ledger.
     pub fn to_json(&self) -> serde_json::Value {
         let from = match &self.from {

@@ -334,6 +334,7 @@ impl Control {
                 tracker: t.tracker,
                 keeper: self.run.store.keeper_counts(),
                 memory,
+                held: self.run.recent.as_ref().map(|keeping| keeping.recent().held()).unwrap_or_default(),
                 nic,
                 links: self.run.capture.links(),
                 times,

@@ -98,7 +98,11 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
     plan.add("tallies", workers, "tables", tallies(ports));
     plan.add("blocks", workers * sizes.blocks, "blocks", BLOCK_BYTES);
     if settings.memory > 0 {
-        plan.add_bytes("recent packets", settings.memory);
+        let own: u64 = settings.classes.iter().filter_map(|c| c.memory).sum();
+        plan.add_bytes("recent packets", settings.memory.saturating_sub(own));
+        if own > 0 {
+            plan.add_bytes("recent packets, own of classes", own);
+        }
     }
     if !matches!(settings.api, Place::Off) {
         let segments = settings.disk.map_or(0, |disk| disk / settings.segment_bytes.max(1));

@@ -269,6 +269,17 @@ fn store(page: &mut Page, facts: &Facts, s: &Sample) {
     let mut f =
         page.family("retrotap_class_min_age_seconds", Kind::Gauge, "What it should hold at least, where that is said.");
     facts.min_ages.iter().for_each(|(class, ns)| f.add(&[("class", class)], seconds(*ns)));
+    let held = |class: &str| s.detail.held.get(class).cloned().unwrap_or_default();
+    let mut f = page.family("retrotap_class_memory_bytes", Kind::Gauge, "Blocks of each class in memory.");
+    s.holdings.iter().for_each(|h| f.add(&[("class", &h.class)], held(&h.class).bytes));
+    let mut f = page.family(
+        "retrotap_class_memory_oldest_timestamp_seconds",
+        Kind::Gauge,
+        "Time of the oldest packet of each class in memory; NaN while there is none.",
+    );
+    s.holdings.iter().for_each(|h| {
+        f.add(&[("class", &h.class)], Some(held(&h.class).since).filter(|t| *t > 0).map_or(f64::NAN, seconds));
+    });
     if let Some((size, free)) = s.detail.filesystem {
         let mut one = |name, help, n| page.family(name, Kind::Gauge, help).add(&[], n);
         one("retrotap_filesystem_size_bytes", "Size of the filesystem of the store.", size);

@@ -8,15 +8,15 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 
 /// A recorder with a configuration that changes.
-struct World {
-    r: Retrotap,
+pub struct World {
+    pub r: Retrotap,
     daemon: Option<Daemon>,
     /// Packets so far, and the time of the last.
     fed: u64,
 }
 
 impl World {
-    fn new(config: &str) -> World {
+    pub fn new(config: &str) -> World {
         let r = Retrotap::default();
         let path = r.dir().join("retrotap.toml");
         std::fs::write(&path, config).expect("a configuration");
@@ -24,12 +24,17 @@ impl World {
         World { r, daemon: Some(daemon), fed: 0 }
     }
 
-    fn daemon(&self) -> &Daemon {
+    pub fn daemon(&self) -> &Daemon {
         self.daemon.as_ref().expect("it runs")
     }
 
+    /// Packets so far.
+    pub fn fed(&self) -> u64 {
+        self.fed
+    }
+
     /// The end of the input; the account, whose sums are checked.
-    fn end(&mut self) -> Value {
+    pub fn end(&mut self) -> Value {
         self.daemon.take().expect("it runs").end()
     }
 
@@ -38,12 +43,17 @@ impl World {
     }
 
     /// Feeds `n` packets of a connection, 200 bytes each, and waits until the worker has them.
-    fn feed(&mut self, port: u16, n: u64) {
+    pub fn feed(&mut self, port: u16, n: u64) {
+        self.feed_sized(port, n, 200);
+    }
+
+    /// The same of another size.
+    pub fn feed_sized(&mut self, port: u16, n: u64, size: usize) {
         let from = self.fed;
         self.daemon
             .as_mut()
             .expect("it runs")
-            .feed((from..from + n).map(|i| record(START + i * 1000, &udp(port, port, i as u32, 200))));
+            .feed((from..from + n).map(|i| record(START + i * 1000, &udp(port, port, i as u32, size))));
         self.fed += n;
         let fed = self.fed;
         self.daemon().until("the packets", || {
@@ -53,7 +63,7 @@ impl World {
     }
 
     /// Reloads with another file; what it said.
-    fn reload(&self, config: &str) -> Value {
+    pub fn reload(&self, config: &str) -> Value {
         std::fs::write(self.path(), config).expect("a configuration");
         let ran = self.r.run(&["reload", "--json"]);
         assert_eq!(ran.code, Some(0), "{}", ran.err);
@@ -71,12 +81,12 @@ impl World {
 }
 
 /// A packet as a record of a capture file.
-fn record(time: u64, data: &[u8]) -> Vec<u8> {
+pub fn record(time: u64, data: &[u8]) -> Vec<u8> {
     let numbers = [(time / S) as u32, (time % S) as u32, data.len() as u32, data.len() as u32];
     numbers.iter().flat_map(|n| n.to_le_bytes()).chain(data.iter().copied()).collect()
 }
 
-fn status(daemon: &Daemon) -> Value {
+pub fn status(daemon: &Daemon) -> Value {
     let mut stream = daemon.connect();
     stream.write_all(&request("GET", "/v1/status", "")).expect("a request");
     let mut all = Vec::new();

@@ -175,7 +175,7 @@ fn steer(dir: &Path, rounds: u16, gbps: f64, seconds: f64) {
         assert!(start.elapsed() < PATIENCE, "no API: {}", log());
         std::thread::sleep(Duration::from_millis(10));
     }
-    let _load = (gbps > 0.0).then(|| {
+    let mut load = (gbps > 0.0).then(|| {
         let program = Path::new(RETROTAP).with_file_name("examples").join("load");
         let mut load = pinned("0", &program);
         load.args([
@@ -209,6 +209,9 @@ fn steer(dir: &Path, rounds: u16, gbps: f64, seconds: f64) {
     api.post("/v1/suspensions", &json!({ "address": "10.99.1.2", "for": "10m" }));
     std::thread::sleep(Duration::from_millis(2500));
     drop(sending);
+    if let Some(Running(load)) = &mut load {
+        assert!(load.try_wait().expect("its state").is_none(), "the load has not lasted: give it more seconds");
+    }
     let rates = assignments(&socket, seconds.min(3.0));
     let kill = Command::new("kill").args(["-INT", &recorder.0.id().to_string()]).status().expect("kill");
     assert!(kill.success());
