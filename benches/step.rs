@@ -1,8 +1,9 @@
 //! The worker's step over packets of a capture file, one batch after another, for `cargo xtask bench step`, which counts its instructions
-//! under callgrind (only those within [`batch`]); alone it prints the time. `--file FILE` (else a made one), `--packets N`, `--sink memory|store`:
+//! under callgrind (only those within [`batch`]); alone it prints the time. `--file FILE` (else a made one), `--packets N`, `--assignments N`, `--sink memory|store`:
 //! what is stored is copied into memory and nothing else, or encoded by the real writer.
 
 use retrotap::class::{ClassId, ClassSet, Policy};
+use retrotap::conn::orders::{AddressOrder, Prefix};
 use retrotap::conn::shunt::NoShunt;
 use retrotap::conn::verdict::Mark;
 use retrotap::conn::{Tracker, TrackerPlan};
@@ -48,7 +49,7 @@ fn batch<S: Sink>(step: &mut Step<NoShunt, S>, packets: &[Packet<'_>], interface
     step.run(packets, interfaces);
 }
 
-fn over<S: Sink>(frames: &[Frame], sink: S, mut between: impl FnMut(&mut S)) -> (Duration, u64) {
+fn over<S: Sink>(frames: &[Frame], assignments: u32, sink: S, mut between: impl FnMut(&mut S)) -> (Duration, u64) {
     let interfaces = [Interface { name: "bench".into(), link_type: 1 }];
     let plan = TrackerPlan { connections_v4: 1 << 18, connections_v6: 1 << 16, shunt_slots: 0 };
     let policy = Policy { cutoff_bytes: Some(15 << 10), ..Policy::default() };
@@ -63,6 +64,12 @@ fn over<S: Sink>(frames: &[Frame], sink: S, mut between: impl FnMut(&mut S)) -> 
         Default::default(),
     );
     step.learn(&interfaces);
+    for n in 0..assignments {
+        // Addresses that no packet has: each new connection is looked up, none is found.
+        let prefix = Prefix::host(std::net::IpAddr::from((0x0B00_0000 + n).to_be_bytes()));
+        let order = AddressOrder { class: Some(0), ..AddressOrder::default() };
+        assert!(step.tracker.order_address(prefix, order), "room for the assignments");
+    }
     let mut took = Duration::ZERO;
     for some in frames.chunks(BATCH_PACKETS) {
         let mut packets = [Packet { time: 0, wire_len: 0, iface: 0, hash: None, data: &[] }; BATCH_PACKETS];
@@ -114,11 +121,12 @@ fn main() {
     let value = |name: &str| arguments.iter().position(|a| a == name).and_then(|i| arguments.get(i + 1));
     let most = value("--packets").map_or(20_000, |n| n.parse().expect("--packets: a number"));
     let frames = frames(value("--file"), most);
+    let assignments = value("--assignments").map_or(0, |n| n.parse().expect("--assignments: a number"));
     let (took, stored) = if value("--sink").is_some_and(|s| s == "store") {
         let dir = tempfile::tempdir().expect("a directory for the store");
         let store = Store::create_or_open(dir.path(), Options::default()).expect("a store");
         let start = Instant::now();
-        let result = over(&frames, store.writer(0, 64).expect("memory"), |w| {
+        let result = over(&frames, assignments, store.writer(0, 64).expect("memory"), |w| {
             w.tick(start.elapsed().as_nanos() as u64);
             while !w.room() {
                 std::thread::sleep(Duration::from_micros(100));
@@ -128,7 +136,7 @@ fn main() {
         store.close();
         result
     } else {
-        over(&frames, Memory { bytes: vec![0; 1 << 20], at: 0 }, |_| ())
+        over(&frames, assignments, Memory { bytes: vec![0; 1 << 20], at: 0 }, |_| ())
     };
     println!(
         "{{\"packets\":{},\"stored\":{stored},\"bytes\":{},\"ns_per_packet\":{:.1}}}",

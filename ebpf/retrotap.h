@@ -105,13 +105,18 @@ struct rt_shunt_slot {
 	__u32 state;		  /* enum rt_shunt_state; written by user space, as all below */
 	__u32 wide;		  /* the key is a rt_key6 */
 	__u64 key[RT_HASH_WORDS]; /* the words of the key, which do not change while a place points here */
-	__u64 pad[6];
+	__u32 sample;		  /* RT_SHUNT_SAMPLE: one packet in so many goes up */
+	__u32 zero;
+	__u64 hits;		  /* RT_SHUNT_SAMPLE: packets so far (atomic add), those that went up included */
+	__u64 taken;		  /* of those that went up, how many the worker has met; it alone reads and writes this */
+	__u64 pad[3];
 };
 _Static_assert(sizeof(struct rt_shunt_slot) == 128, "all of an IPv4 slot in one cache line");
 
 enum rt_shunt_state {
 	RT_SHUNT_PASS = 0, /* free or retiring: look-ups count nothing, the packet goes up */
 	RT_SHUNT_DROP = 1,
+	RT_SHUNT_SAMPLE = 2, /* drop, but for one packet in `sample`, which goes up and is not counted here */
 };
 
 /* ---- counters: one per-CPU array element for each queue, at interface slot * RT_QUEUES_MAX + queue ------------

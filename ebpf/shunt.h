@@ -84,11 +84,23 @@ static __always_inline struct rt_shunt_slot *rt_shunt_find(const struct rt_walk 
 
 #define RT_TCP_CONTROL 0x07 /* FIN, SYN, RST */
 
+/* True if this is one of a sampled connection's packets that go up. */
+static __always_inline bool rt_shunt_drawn(struct rt_shunt_slot *s)
+{
+	__u32 sample = s->sample;
+
+	return sample && (__sync_fetch_and_add(&s->hits, 1) + 1) % sample == 0;
+}
+
 /* True if the packet is to be dropped; it is counted then. Fragments, SYN, FIN and RST go up. The time is the coarse
  * one, a tick behind at most: a hit pays for no clock read. */
 static __always_inline bool rt_shunt_hit(struct rt_shunt_slot *s, const struct rt_walk *w, __u64 bytes)
 {
-	if (s->state != RT_SHUNT_DROP || w->fragment || w->tcp_flags & RT_TCP_CONTROL)
+	__u32 state = s->state;
+
+	if (state == RT_SHUNT_PASS || w->fragment || w->tcp_flags & RT_TCP_CONTROL)
+		return false;
+	if (state != RT_SHUNT_DROP && rt_shunt_drawn(s))
 		return false;
 	__sync_fetch_and_add(&s->packets, 1);
 	__sync_fetch_and_add(&s->bytes, bytes);

@@ -76,6 +76,8 @@ pub const OUTLOOK_NS: u64 = 60_000_000_000;
 pub const MAX_AGE_NS_MIN: u64 = 120_000_000_000;
 /// The least `snaplen` of a class: link, IP and transport headers without options.
 pub const CLASS_SNAPLEN_MIN: u32 = 64;
+/// Past the cutoff of a sampled class one packet in so many is stored, at most.
+pub const SAMPLE_MAX: u32 = 1_000_000;
 /// VLAN tags of one Ethernet header that are read (RT_VLANS_MAX).
 pub const VLANS_MAX: usize = 2;
 /// MPLS labels of one stack (RT_MPLS_MAX).
@@ -112,6 +114,20 @@ pub const UNTRACKED_PER_SECOND: u32 = 20_000;
 pub const ORDERS_ADDRESSES: usize = 131_072;
 /// Connections for which something can be ordered at a time.
 pub const ORDERS_CONNECTIONS: usize = 16_384;
+/// Places in which one-sided connections are counted by their source.
+pub const FLOOD_PLACES: usize = 65_536;
+/// Above a flood's limits one new connection in so many is tracked; a power of two.
+pub const FLOOD_SAMPLE: u64 = 64;
+/// Unless configured one source may have this part of the IPv4 table in one-sided connections open, at a wire ...
+pub const FLOOD_TABLE_PART: usize = 40;
+/// ... but so many in any case.
+pub const FLOOD_LIMIT_MIN: usize = 10_000;
+/// The least that can be configured: a busy host has more connections under way at any time.
+pub const FLOOD_LIMIT_LEAST: usize = 100;
+/// All one-sided connections together may take this much of a table.
+pub const FLOOD_TABLE_PERCENT: usize = 75;
+/// A flood is over when there was none for this long.
+pub const FLOOD_CALM_NS: u64 = 10_000_000_000;
 /// Longest list of assignments in one request.
 pub const ORDERS_BYTES_MAX: usize = 32 << 20;
 /// Commands that wait for a worker, at most.
@@ -268,6 +284,7 @@ pub const RELOADS_WAITING: usize = 16;
 /// Requests that wait for the audit log's disk.
 pub const AUDIT_WAITING: usize = 4096;
 
+const _: () = assert!(FLOOD_SAMPLE.is_power_of_two());
 const _: () = assert!(PARCEL_BYTES >= SNAPLEN as usize);
 /// Block buffers of a worker, at least: a batch fits and as much again can be on its way to the disk.
 pub const BLOCKS_MIN: usize = 32;

@@ -296,6 +296,29 @@ fn hits_are_counted_and_dropped() {
 }
 
 #[test]
+fn of_a_sampled_connection_one_packet_in_so_many_goes_up_and_is_not_counted() {
+    if !root() {
+        return;
+    }
+    let mut object = Object::uninit();
+    let run = Run::new(&mut object, true);
+    let _socket = run.serve();
+    // A slot of an IPv6 key reaches into its second cache line.
+    for (n, case) in cases().into_iter().filter(|c| ["padding", "ipv6"].contains(&c.name)).enumerate() {
+        let slot = n as u32;
+        run.shunt(&case.bytes, slot, STATE_DROP);
+        for (one_in, want) in [(4, 10), (7, 5), (1, 40), (0, 0)] {
+            kernel::sample(&run.skel.maps.slots, slot, one_in);
+            let before = run.slot(slot)[0];
+            let up = (0..40).filter(|_| run.run(&case.bytes).0 == XDP_REDIRECT).count() as u64;
+            assert_eq!((up, run.slot(slot)[0] - before), (want, 40 - want), "{}: one in {one_in}", case.name);
+        }
+    }
+    let c = run.counts();
+    assert_eq!(c.seen[0], c.shunted[0] + c.redirected[0]);
+}
+
+#[test]
 fn control_packets_and_fragments_go_up_past_the_shunt() {
     if !root() {
         return;

@@ -50,6 +50,10 @@ impl Shunt for Slots {
         self.used[free] = true;
         Some(ShuntSlot(free as u32))
     }
+    fn sample(&mut self, _: ShuntSlot, _: u32) {}
+    fn drawn(&mut self, _: ShuntSlot) -> bool {
+        true
+    }
     fn counts(&self, _: ShuntSlot) -> ShuntCounts {
         ShuntCounts::default()
     }

@@ -30,10 +30,10 @@ impl From<skel::types::load_tally> for Tally {
 
 /// Offers the load and returns the account.
 pub fn run(options: &Options) -> Result<Truth, Box<dyn std::error::Error>> {
-    let index = |name: &String| -> Result<u32, Box<dyn std::error::Error>> {
-        let text = std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex"))
-            .map_err(|e| format!("interface {name}: {e}"))?;
-        Ok(text.trim().parse()?)
+    // Not from /sys, which shows the network namespace that it was mounted in.
+    let asking = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;
+    let index = |name: &String| {
+        rustix::net::netdevice::name_to_index(&asking, name).map_err(|e| format!("interface {name}: {e}"))
     };
     let interfaces = options.iface.iter().map(index).collect::<Result<Vec<_>, _>>()?;
     if interfaces.len() > 2 {

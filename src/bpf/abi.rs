@@ -39,13 +39,20 @@ pub struct Slot {
     pub bytes: AtomicU64,
     /// CLOCK_MONOTONIC of the last, ns; up to a tick behind.
     pub last: AtomicU64,
-    /// [`PASS`] or [`DROP`].
+    /// [`PASS`], [`DROP`] or [`SAMPLE`].
     pub state: AtomicU32,
     /// 1: the key is a `Key6`.
     pub wide: AtomicU32,
     /// [`Key::words`](crate::packet::key::Key::words).
     pub key: [AtomicU64; HASH_WORDS],
-    pad: [u64; 6],
+    /// [`SAMPLE`]: one packet in so many goes up.
+    pub sample: AtomicU32,
+    zero: u32,
+    /// [`SAMPLE`]: packets so far, those that went up included.
+    pub hits: AtomicU64,
+    /// Of those that went up, how many the worker has met.
+    pub taken: AtomicU64,
+    pad: [u64; 3],
 }
 
 /// Places of a bucket (RT_SHUNT_PLACES).
@@ -60,6 +67,8 @@ pub struct Bucket(pub [AtomicU64; PLACES]);
 pub const PASS: u32 = 0;
 /// RT_SHUNT_DROP.
 pub const DROP: u32 = 1;
+/// RT_SHUNT_SAMPLE: dropped, but for one packet in so many.
+pub const SAMPLE: u32 = 2;
 
 /// Index of a queue in the maps `xsks`, `counts` and `redirect_failed`.
 pub fn queue_index(iface: usize, queue: u32) -> u32 {
@@ -76,6 +85,8 @@ const _: () = {
     assert!(offset_of!(Slot, bytes) == offset_of!(Raw, bytes));
     assert!(offset_of!(Slot, last) == offset_of!(Raw, last));
     assert!(offset_of!(Slot, state) == offset_of!(Raw, state));
+    assert!(offset_of!(Slot, sample) == offset_of!(Raw, sample) && offset_of!(Slot, hits) == offset_of!(Raw, hits));
+    assert!(offset_of!(Slot, taken) == offset_of!(Raw, taken));
     assert!(size_of::<packet::types::rt_shunt_slot>() == 128);
     assert!(size_of::<packet::types::rt_counts>() == size_of::<RawCounts>());
     assert!(size_of::<crate::packet::key::Key6>() == size_of::<xdp::types::rt_key6>());

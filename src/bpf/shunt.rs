@@ -3,7 +3,7 @@
 //! called by the tracker through [`Shunt`]. Everything is plain memory access: no system call, no lock, no allocation.
 
 use super::Error;
-use super::abi::{Bucket, DROP, PASS, Slot};
+use super::abi::{Bucket, DROP, PASS, SAMPLE, Slot};
 use super::array::Array;
 use crate::conn::shunt::{Shunt, ShuntCounts, ShuntSlot};
 use crate::packet::Hasher;
@@ -135,7 +135,7 @@ impl Shunt for KernelShunt {
             return None;
         }
         let slot = self.maps.slots.at(index);
-        for counter in [&slot.packets, &slot.bytes, &slot.last] {
+        for counter in [&slot.packets, &slot.bytes, &slot.last, &slot.hits, &slot.taken] {
             counter.store(0, Relaxed);
         }
         for (to, word) in slot.key.iter().zip(key.words()) {
@@ -153,6 +153,23 @@ impl Shunt for KernelShunt {
 
     fn counts(&self, slot: ShuntSlot) -> ShuntCounts {
         self.read(self.maps.slots.at(slot.0))
+    }
+
+    fn sample(&mut self, slot: ShuntSlot, one_in: u32) {
+        let slot = self.maps.slots.at(slot.0);
+        slot.sample.store(one_in, Relaxed);
+        // What went up under another number is not waited for.
+        slot.taken.store(slot.hits.load(Relaxed).checked_div(one_in.into()).unwrap_or(0), Relaxed);
+        slot.state.store(if one_in == 0 { DROP } else { SAMPLE }, Release);
+    }
+
+    fn drawn(&mut self, slot: ShuntSlot) -> bool {
+        let slot = self.maps.slots.at(slot.0);
+        let up = slot.hits.load(Relaxed).checked_div(slot.sample.load(Relaxed).into()).unwrap_or(0);
+        let taken = slot.taken.load(Relaxed);
+        let drawn = taken < up;
+        slot.taken.store(taken + u64::from(drawn), Relaxed);
+        drawn
     }
 
     fn pass(&mut self, slot: ShuntSlot) {

@@ -60,6 +60,8 @@ pub struct Policy {
     pub cutoff_packets: Option<u64>,
     /// A random amount of 0 to this many bytes is added to `cutoff_bytes` for each connection.
     pub cutoff_jitter: u64,
+    /// Past the cutoff one packet in so many is stored; 0: none is.
+    pub sample: u32,
     /// Bytes kept of each packet at most.
     pub snaplen: u32,
     /// When a silent connection has ended.
@@ -80,6 +82,7 @@ impl Policy {
         cutoff_bytes: Some(15 << 10),
         cutoff_packets: None,
         cutoff_jitter: 0,
+        sample: 0,
         snaplen: SNAPLEN,
         idle: Idle { tcp_ns: 300 * Self::S, udp_ns: 180 * Self::S, icmp_ns: 180 * Self::S, other_ns: 180 * Self::S },
         renew_tcp_ns: None,

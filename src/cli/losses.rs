@@ -7,7 +7,9 @@ use crate::control::{Ask, When};
 use crate::ledger::{Losses, missed};
 use crate::store::layout::Layout;
 use crate::units;
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::IpAddr;
 
 /// What `losses` takes.
 #[derive(Debug, clap::Args)]
@@ -74,6 +76,21 @@ fn text(l: &Losses) -> String {
             t.row([units::local_time(s.t), s.place.clone(), s.cause.clone(), class, units::count(s.packets)]);
         }
         out += &t.to_string();
+    }
+    if let (Some(first), Some(last)) = (l.floods.first(), l.floods.last()) {
+        let packets = l.floods.iter().map(|f| f.packets).sum();
+        let mut by_source: BTreeMap<IpAddr, u64> = BTreeMap::new();
+        for f in &l.floods {
+            f.source.into_iter().for_each(|a| *by_source.entry(a).or_default() += f.packets);
+        }
+        let most =
+            by_source.into_iter().max_by_key(|(_, n)| *n).map_or(String::new(), |(a, _)| format!(", most from {a}"));
+        out += &format!(
+            "flood:        {} packets of connections that were not tracked, {} to {}{most}\n",
+            units::count(packets),
+            units::local_time(first.t),
+            units::local_time(last.t)
+        );
     }
     for (from, to) in &l.not_recorded {
         let long = units::duration(to - from);

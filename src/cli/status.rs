@@ -94,6 +94,9 @@ pub fn screen(s: &Value) -> String {
         units::count(n("/recorder/connections/tracked")),
         units::count(n("/recorder/connections/shunted"))
     );
+    if let Some(flood) = flood(s) {
+        let _ = writeln!(out, "flood        {flood}");
+    }
     let pending = units::count(n("/recorder/pending"));
     let _ =
         writeln!(out, "memory       {}, {pending} packets on their way to the disk", units::size(n("/resident_bytes")));
@@ -119,8 +122,31 @@ pub fn screen(s: &Value) -> String {
     out
 }
 
+/// What floods, while it does.
+fn flood(s: &Value) -> Option<String> {
+    let c = s.pointer("/recorder/connections")?;
+    let n = |key: &str| c.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let from = match (n("flooding"), c.get("crowded").and_then(Value::as_bool).unwrap_or(false)) {
+        (0, false) => return None,
+        (0, true) => "many sources".to_owned(),
+        (1, _) => "a source".to_owned(),
+        (sources, _) => format!("{} sources", units::count(sources)),
+    };
+    let most =
+        c.get("flood_source").and_then(Value::as_str).map_or(String::new(), |a| format!(", most of it from {a}"));
+    let (open, refused) = (units::count(n("one_sided")), units::count(n("flood_refused")));
+    Some(format!("from {from}{most}: {open} connections without an answer, {refused} packets refused since the start"))
+}
+
 fn list(all: &Value) -> &[Value] {
     all.get("classes").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// How much of it there is, of how much if it has its own, and how far back that reaches.
+fn in_memory(n: &impl Fn(&str) -> Option<u64>) -> String {
+    let Some(since) = n("memory_since") else { return "-".into() };
+    let own = n("memory_budget").map_or(String::new(), |own| format!(" of {}", units::size(own)));
+    format!("{}{own}, {}", units::size(n("memory").unwrap_or(0)), units::duration(units::now().saturating_sub(since)))
 }
 
 fn table(all: &Value) -> String {
@@ -133,6 +159,7 @@ fn table(all: &Value) -> String {
         ">reaches back",
         ">days it holds",
         ">days left",
+        ">in memory",
     ]);
     for c in list(all) {
         let n = |key: &str| c.get(key).and_then(Value::as_u64);
@@ -152,6 +179,7 @@ fn table(all: &Value) -> String {
             n("oldest").map_or("-".into(), |o| units::duration(units::now().saturating_sub(o))),
             days(f("holds_s")),
             days(f("left_s")),
+            in_memory(&n),
         ]);
     }
     t.to_string()

@@ -5,7 +5,7 @@ use super::ConfigError;
 use super::settings::{bytes, nonsense};
 use super::value::{Cutoff, Every, Recorded, Size, Span};
 use crate::class::{Idle, Keep, Policy};
-use crate::limits::{CLASS_SNAPLEN_MIN, CLASSES_MAX, MAX_AGE_NS_MIN, SEGMENT_BYTES_MIN};
+use crate::limits::{CLASS_SNAPLEN_MIN, CLASSES_MAX, MAX_AGE_NS_MIN, RECENT_BYTES_MIN, SAMPLE_MAX, SEGMENT_BYTES_MIN};
 use crate::units;
 use serde::Deserialize;
 use serde_json::json;
@@ -29,6 +29,8 @@ pub struct ClassConfig {
     pub cutoff_packets: Option<u64>,
     /// Up to this much is added to the cutoff at random.
     pub cutoff_jitter: Option<Size>,
+    /// Past the cutoff one packet in so many is kept; 0: none.
+    pub sample: Option<u32>,
     /// Longest part of a packet that is kept.
     pub snaplen: Option<Size>,
     /// A silent TCP connection has ended after this time.
@@ -47,6 +49,8 @@ pub struct ClassConfig {
     pub record: Option<Recorded>,
     /// Disk budget of the class, within that of the store.
     pub disk: Option<Size>,
+    /// Memory of the class, within that of recent packets.
+    pub memory: Option<Size>,
     /// What was recorded longer ago goes.
     pub max_age: Option<Span>,
     /// What the budget should hold at least.
@@ -68,6 +72,8 @@ pub struct ClassSettings {
     pub policy: Policy,
     /// How long it is kept, and in what.
     pub keep: Keep,
+    /// Memory of its own for its latest packets, bytes; `None`: it shares what the others leave.
+    pub memory: Option<u64>,
 }
 
 impl ClassConfig {
@@ -78,6 +84,7 @@ impl ClassConfig {
             cutoff: over.cutoff.or(self.cutoff),
             cutoff_packets: over.cutoff_packets.or(self.cutoff_packets),
             cutoff_jitter: over.cutoff_jitter.or(self.cutoff_jitter),
+            sample: over.sample.or(self.sample),
             snaplen: over.snaplen.or(self.snaplen),
             idle_tcp: over.idle_tcp.or(self.idle_tcp),
             idle_udp: over.idle_udp.or(self.idle_udp),
@@ -87,6 +94,7 @@ impl ClassConfig {
             renew_other: over.renew_other.or(self.renew_other),
             record: over.record.or(self.record),
             disk: over.disk.or(self.disk),
+            memory: over.memory.or(self.memory),
             max_age: over.max_age.or(self.max_age),
             min_age: over.min_age.or(self.min_age),
             segment_size: over.segment_size.or(self.segment_size),
@@ -101,18 +109,19 @@ impl ClassSettings {
         json!({
             "name": self.name, "filter": self.filter, "precedence": self.precedence, "record": p.record,
             "cutoff": p.cutoff_bytes, "cutoff_packets": p.cutoff_packets, "cutoff_jitter": p.cutoff_jitter,
-            "snaplen": p.snaplen,
+            "sample": p.sample, "snaplen": p.snaplen,
             "idle_tcp_ns": p.idle.tcp_ns, "idle_udp_ns": p.idle.udp_ns, "idle_icmp_ns": p.idle.icmp_ns,
             "idle_other_ns": p.idle.other_ns, "renew_tcp_ns": p.renew_tcp_ns, "renew_other_ns": p.renew_other_ns,
-            "disk": k.disk, "max_age_ns": k.max_age_ns, "min_age_ns": k.min_age_ns, "segment_size": k.segment_bytes,
+            "disk": k.disk, "memory": self.memory, "max_age_ns": k.max_age_ns, "min_age_ns": k.min_age_ns, "segment_size": k.segment_bytes,
         })
     }
 }
 
-/// All of them, `all` first; `disk` and `snaplen` are the store's.
+/// All of them, `all` first; `disk`, `memory` and `snaplen` are those of all together.
 pub(super) fn classes(
     mut config: BTreeMap<String, ClassConfig>,
     disk: Option<u64>,
+    memory: u64,
     snaplen: u32,
 ) -> Result<Vec<ClassSettings>, ConfigError> {
     let all = config.remove(ALL).unwrap_or_default();
@@ -136,6 +145,7 @@ pub(super) fn classes(
     if classes.len() > CLASSES_MAX {
         return nonsense(format!("{} classes: {CLASSES_MAX} at most", classes.len()));
     }
+    check_memory(&classes, memory)?;
     let own: u64 = classes.iter().filter_map(|c| c.keep.disk).fold(0, u64::saturating_add);
     match disk {
         Some(disk) if own > disk => nonsense(format!(
@@ -163,6 +173,7 @@ fn class(name: String, c: ClassConfig, store_snaplen: u32) -> Result<ClassSettin
         cutoff_bytes: c.cutoff.map_or(default.cutoff_bytes, |Cutoff(n)| n),
         cutoff_packets: c.cutoff_packets,
         cutoff_jitter: bytes(c.cutoff_jitter, default.cutoff_jitter),
+        sample: c.sample.unwrap_or(default.sample),
         snaplen,
         idle,
         renew_tcp_ns: every(c.renew_tcp, default.renew_tcp_ns),
@@ -176,13 +187,34 @@ fn class(name: String, c: ClassConfig, store_snaplen: u32) -> Result<ClassSettin
         segment_bytes: c.segment_size.map(|Size(n)| n),
     };
     check(&name, &policy, &keep)?;
+    let memory = c.memory.map(|Size(n)| n);
+    if memory.is_some_and(|n| n < RECENT_BYTES_MIN) {
+        let least = units::size(RECENT_BYTES_MIN);
+        return nonsense(format!(
+            "class {name}: memory below {least} holds no more than a few blocks; leave it out to share"
+        ));
+    }
     if c.snaplen.is_some_and(|Size(n)| n < u64::from(CLASS_SNAPLEN_MIN)) {
         return nonsense(format!(
             "class {name}: a snaplen below {CLASS_SNAPLEN_MIN} cuts headers off, without which no query finds a packet"
         ));
     }
     let filter = c.filter.map(|f| f.into_inner());
-    Ok(ClassSettings { name, filter, precedence: c.precedence.unwrap_or(0), policy, keep })
+    Ok(ClassSettings { name, filter, precedence: c.precedence.unwrap_or(0), policy, keep, memory })
+}
+
+/// What the classes have of their own leaves something for the others. Where there is no memory there is nothing to share.
+pub(super) fn check_memory(classes: &[ClassSettings], memory: u64) -> Result<(), ConfigError> {
+    let own: u64 = classes.iter().filter_map(|c| c.memory).fold(0, u64::saturating_add);
+    if memory == 0 || own == 0 || own.saturating_add(RECENT_BYTES_MIN) <= memory {
+        return Ok(());
+    }
+    nonsense(format!(
+        "the classes' memory is {} together and memory = {}: {} must be left for classes without their own: raise memory, or lower them",
+        units::size(own),
+        units::size(memory),
+        units::size(RECENT_BYTES_MIN)
+    ))
 }
 
 fn check(name: &str, policy: &Policy, keep: &Keep) -> Result<(), ConfigError> {
@@ -191,6 +223,15 @@ fn check(name: &str, policy: &Policy, keep: &Keep) -> Result<(), ConfigError> {
     }
     if policy.cutoff_bytes.is_none() && policy.cutoff_jitter > 0 {
         return nonsense(format!("class {name}: cutoff_jitter without a cutoff has nothing to vary"));
+    }
+    if policy.sample == 1 || policy.sample > SAMPLE_MAX {
+        return nonsense(format!(
+            "class {name}: sample = {}: one packet in 2 to {SAMPLE_MAX}, or 0 for none; to keep all of them write cutoff = \"none\"",
+            policy.sample
+        ));
+    }
+    if policy.sample > 0 && (!policy.record || policy.cutoff_bytes.is_none() && policy.cutoff_packets.is_none()) {
+        return nonsense(format!("class {name}: sample is for what is past a cutoff, and this class has none"));
     }
     let idle = &policy.idle;
     for (key, ns) in [

@@ -35,7 +35,7 @@ impl Settings {
             self.classes.iter().map(|c| (c.name.clone(), c.to_json())).collect();
         let api = &self.api_limits;
         json!({
-            "filter": self.filter, "snaplen": self.snaplen, "dedup_ns": self.dedup_ns, "disk": self.disk,
+            "filter": self.filter, "snaplen": self.snaplen, "dedup_ns": self.dedup_ns, "flood_limit": self.flood_limit, "disk": self.disk,
             "segment_size": self.segment_bytes, "class": classes,
             "api": { "queries": api.queries, "query_time_ns": api.time_ns, "query_bytes": api.bytes },
         })
@@ -68,6 +68,7 @@ impl Settings {
             filter: new.filter,
             snaplen: new.snaplen,
             dedup_ns: new.dedup_ns,
+            flood_limit: new.flood_limit,
             disk: new.disk,
             segment_bytes: new.segment_bytes,
             classes: new.classes,

@@ -59,6 +59,8 @@ pub struct Config {
     pub connections_ipv4: Option<usize>,
     /// The same: IPv6 and what is not IP.
     pub connections_ipv6: Option<usize>,
+    /// Connections that one source may have open without an answer; 0: any number.
+    pub flood_limit: Option<usize>,
     /// The global filter.
     pub filter: Option<Spanned<String>>,
     /// Duplicates from a mirror port are dropped within this time.
@@ -147,6 +149,7 @@ impl Config {
             vlan_in_key: over.vlan_in_key.or(self.vlan_in_key),
             connections_ipv4: over.connections_ipv4.or(self.connections_ipv4),
             connections_ipv6: over.connections_ipv6.or(self.connections_ipv6),
+            flood_limit: over.flood_limit.or(self.flood_limit),
             filter: over.filter.or(self.filter),
             dedup: over.dedup.or(self.dedup),
             duration: over.duration.or(self.duration),

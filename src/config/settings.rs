@@ -1,15 +1,15 @@
 //! The configuration resolved: every number there, every combination checked. Read by `record`; nothing is decided later
 //! but what only the system knows (queues, drivers, CPUs).
 
-use super::classes::{ClassSettings, classes};
+use super::classes::{ClassSettings, check_memory, classes};
 use super::value::{Dedup, Size, SourceChoice, Span};
 use super::{Config, ConfigError};
 use crate::control::{Access, Limits, Place};
 use crate::filter::Filter;
 use crate::limits::{
     BLOCK_BYTES, BUFFERS_BYTES, BUFFERS_FILES_BYTES, CONNECTIONS_IPV4, CONNECTIONS_IPV6, CONNECTIONS_LIVE_IPV4,
-    CONNECTIONS_LIVE_IPV6, CPUS_MAX, DEDUP_NS_MAX, FRAMES, IFACES_MAX, RECENT_BYTES, RECENT_BYTES_MIN, SEGMENT_BYTES,
-    SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
+    CONNECTIONS_LIVE_IPV6, CPUS_MAX, DEDUP_NS_MAX, FLOOD_LIMIT_LEAST, FLOOD_LIMIT_MIN, FLOOD_TABLE_PART, FRAMES,
+    IFACES_MAX, RECENT_BYTES, RECENT_BYTES_MIN, SEGMENT_BYTES, SEGMENT_BYTES_MIN, SNAPLEN, WORKERS_MAX,
 };
 use crate::metrics::http::Address;
 use crate::units;
@@ -62,6 +62,8 @@ pub struct Settings {
     pub metrics: Option<Address>,
     /// Tracked connections of all workers: IPv4; IPv6 and others.
     pub connections: [usize; 2],
+    /// Connections that one source may have open without an answer, all workers together; `None`: any number.
+    pub flood_limit: Option<usize>,
     /// The global filter.
     pub filter: Option<String>,
     /// Duplicates are dropped within this time, ns; `None`: they are kept.
@@ -154,6 +156,15 @@ impl Settings {
                 "room for fewer than 1024 connections is none: raise connections_ipv4 and connections_ipv6",
             );
         }
+        let flood_limit = match (config.flood_limit, &from) {
+            // Files are taken whole.
+            (Some(0), _) | (None, From::Files { .. }) => None,
+            (None, From::Interfaces { .. }) => Some((connections[0] / FLOOD_TABLE_PART).max(FLOOD_LIMIT_MIN)),
+            (Some(n), _) if n < FLOOD_LIMIT_LEAST => {
+                return nonsense(format!("flood_limit: {FLOOD_LIMIT_LEAST} at least, or 0 for no limit"));
+            }
+            (Some(n), _) => Some(n),
+        };
         let metrics = match config.metrics.as_deref().map(str::parse) {
             Some(Err(why)) => return nonsense(format!("metrics: {why}")),
             Some(Ok(address)) => Some(address),
@@ -184,17 +195,23 @@ impl Settings {
             frames,
             vlan_in_key: config.vlan_in_key.unwrap_or(true),
             connections,
+            flood_limit,
             metrics,
             filter,
             dedup_ns: config.dedup.and_then(|Dedup(ns)| ns),
             duration_ns: config.duration.map(|Span(ns)| ns),
             log_interval_ns,
-            classes: classes(config.class, disk, snaplen)?,
+            classes: classes(config.class, disk, memory, snaplen)?,
         })
     }
 }
 
 impl Settings {
+    /// Whether the memory of recent packets has room for what classes have of it.
+    pub fn memory_fits(&self) -> Result<(), ConfigError> {
+        check_memory(&self.classes, self.memory)
+    }
+
     /// What was in force, for the ledger.
     pub fn to_json(&self) -> serde_json::Value {
         let from = match &self.from {
@@ -203,7 +220,7 @@ impl Settings {
         };
         json!({
             "from": from, "filter": self.filter, "snaplen": self.snaplen, "disk": self.disk,
-            "dedup_ns": self.dedup_ns, "segment_size": self.segment_bytes, "memory": self.memory,
+            "dedup_ns": self.dedup_ns, "flood_limit": self.flood_limit, "segment_size": self.segment_bytes, "memory": self.memory,
             "classes": self.classes.iter().map(ClassSettings::to_json).collect::<Vec<_>>(),
         })
     }

@@ -80,6 +80,9 @@ fn nonsense_is_refused_with_a_way_out() {
         ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\nsegment_size = 20", "segment size"),
         ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\nidle_icmp = \"1ms\"", "idle_icmp"),
         ("interfaces = [\"a\"]\nstore = \"/s\"\ndisk = \"1GiB\"\n[class.all]\ndisk = \"2GiB\"", "2.00 GiB together"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\nmemory = \"1MiB\"", "memory below 16.0 MiB"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\nmemory = \"64MiB\"\n[class.all]\nmemory = \"60MiB\"", "must be left"),
+        ("interfaces = [\"a\"]\nstore = \"/s\"\nflood_limit = 5", "flood_limit: 100 at least"),
         ("interfaces = [\"a\"]\nstore = \"/s\"\ndedup = \"2s\"", "dedup"),
         ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.\"../x\"]\nfilter = \"tcp\"", "class name"),
         ("interfaces = [\"a\"]\nstore = \"/s\"\n[class.ledger]\nfilter = \"tcp\"", "taken"),
@@ -94,7 +97,8 @@ fn nonsense_is_refused_with_a_way_out() {
 fn keys_of_a_class_say_what_they_say() {
     let text = format!(
         "{LEAST}dedup = true\nsnaplen = 4096\n[class.all]\nrecord = \"none\"\n[class.x]\nfilter = \"udp\"\nsnaplen = 128\n\
-         idle_udp = \"5s\"\nidle_other = \"7s\"\ndisk = \"1GiB\"\nmax_age = \"7d\"\nmin_age = \"1d\"\nsegment_size = \"8MiB\"\n"
+         idle_udp = \"5s\"\nidle_other = \"7s\"\ndisk = \"1GiB\"\nmax_age = \"7d\"\nmin_age = \"1d\"\nsegment_size = \"8MiB\"\n\
+         memory = \"32MiB\"\nsample = 64\n"
     );
     let s = settings(&text).unwrap();
     assert_eq!(s.dedup_ns, Some(10_000_000));
@@ -106,6 +110,8 @@ fn keys_of_a_class_say_what_they_say() {
     assert_eq!((x.policy.snaplen, x.policy.record), (128, true));
     let k = x.keep;
     assert_eq!((k.disk, k.segment_bytes), (Some(1 << 30), Some(8 << 20)));
+    assert_eq!((x.memory, x.policy.sample), (Some(32 << 20), 64));
+    assert_eq!((s.flood_limit, s.classes[0].memory, s.classes[0].policy.sample), (Some(100_000), None, 0));
     assert_eq!((k.max_age_ns, k.min_age_ns), (Some(7 * 86400 * S), Some(86400 * S)));
     for (word, ns) in [("false", None), ("\"off\"", None), ("\"3ms\"", Some(3_000_000))] {
         assert_eq!(settings(&format!("{LEAST}dedup = {word}\n")).unwrap().dedup_ns, ns);

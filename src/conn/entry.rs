@@ -119,6 +119,8 @@ pub(super) const CLASSIFY: u16 = 1 << 12;
 pub(super) const SUSPENDED: u16 = 1 << 13;
 /// Its idle timeout is suspended.
 pub(super) const HELD: u16 = 1 << 14;
+/// Nobody has answered yet: it is counted for its source.
+pub(super) const ONE_SIDED: u16 = 1 << 15;
 
 /// A connection.
 #[derive(Clone, Copy, Debug)]

@@ -10,12 +10,14 @@
 //! - **A full table**: connections that have ended make room in the two buckets that a new one can be in. Else its packets are
 //!   stored untracked, at most [`UNTRACKED_PER_SECOND`](crate::limits::UNTRACKED_PER_SECOND); no connection that goes on is
 //!   ever evicted.
+//! - **Floods**: connections that nobody answers are limited by source and in all (`flood.rs`); what is refused is not tracked.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod cutoff;
 mod entry;
 mod fixed;
+mod flood;
 mod fragments;
 pub mod orders;
 mod plan;
@@ -27,6 +29,7 @@ mod steer;
 mod sweep;
 mod table;
 mod tracker;
+mod untracked;
 pub mod verdict;
 
 #[cfg(test)]

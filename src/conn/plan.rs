@@ -2,6 +2,7 @@
 //! anything is started; pure.
 
 use super::cutoff;
+use super::flood::Floods;
 use super::fragments::Fragments;
 use super::orders::Orders;
 use super::receipt::Outgoing;
@@ -37,12 +38,20 @@ pub struct TrackerMemory {
     pub retirement: usize,
     /// What is ordered for addresses and connections.
     pub orders: usize,
+    /// One-sided connections by source.
+    pub floods: usize,
 }
 
 impl TrackerMemory {
     /// All of it.
     pub fn total(&self) -> usize {
-        self.connections_v4 + self.connections_v6 + self.fragments + self.receipts + self.retirement + self.orders
+        self.connections_v4
+            + self.connections_v6
+            + self.fragments
+            + self.receipts
+            + self.retirement
+            + self.orders
+            + self.floods
     }
 }
 
@@ -77,6 +86,7 @@ impl TrackerPlan {
             receipts: Outgoing::bytes(RECEIPTS_WAITING),
             retirement: Retirement::bytes(self.shunt_slots),
             orders: Orders::bytes(),
+            floods: Floods::bytes(),
         }
     }
 

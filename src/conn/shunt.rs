@@ -24,6 +24,11 @@ pub trait Shunt {
     /// From now on the kernel drops this connection's packets. `None`: full, or the key is still retiring; then the worker
     /// goes on cutting itself. Never overwrites.
     fn insert(&mut self, key: &Key) -> Option<ShuntSlot>;
+    /// From now on one packet in so many of a connection in the shunt goes up and is not counted there; 0: none does.
+    fn sample(&mut self, slot: ShuntSlot, one_in: u32);
+    /// Whether a packet of a connection in the shunt that came up is one of these: true for as many as the kernel has sent, whatever else comes up
+    /// (fragments, what was in a ring when the connection went in).
+    fn drawn(&mut self, slot: ShuntSlot) -> bool;
     /// Counts so far: a read of mapped memory.
     fn counts(&self, slot: ShuntSlot) -> ShuntCounts;
     /// Packets go up again from now on; a write of mapped memory.
@@ -44,6 +49,10 @@ pub struct NoShunt;
 impl Shunt for NoShunt {
     fn insert(&mut self, _: &Key) -> Option<ShuntSlot> {
         None
+    }
+    fn sample(&mut self, _: ShuntSlot, _: u32) {}
+    fn drawn(&mut self, _: ShuntSlot) -> bool {
+        false
     }
     fn counts(&self, _: ShuntSlot) -> ShuntCounts {
         ShuntCounts::default()

@@ -17,9 +17,17 @@ pub struct TrackerStats {
     pub made_room: u64,
     /// Times that a running connection's count was set right under new orders.
     pub recounted: u64,
+    /// Packets of connections that a flood's limits kept out: dropped, or stored untracked.
+    pub flood_refused: u64,
+    /// Sources that have as many one-sided connections open as they may.
+    pub flooding: u64,
+    /// Connections that nobody has answered.
+    pub one_sided: u64,
+    /// 1: these take what they may of a table.
+    pub crowded: u64,
     /// Packets whose connection found no place.
     pub table_full: u64,
-    /// Of these, stored.
+    /// Stored although their connection is not tracked.
     pub untracked: u64,
     /// Connections in the shunt.
     pub shunt_live: u64,
@@ -40,6 +48,6 @@ pub struct TrackerStats {
 }
 
 crate::words!(
-    TrackerStats: live_v4, live_v6, begun, ended, renewed, made_room, recounted, table_full, untracked, shunt_live, shunt_retiring,
+    TrackerStats: live_v4, live_v6, begun, ended, renewed, made_room, recounted, flood_refused, flooding, one_sided, crowded, table_full, untracked, shunt_live, shunt_retiring,
     shunt_inserted, shunt_full, shunt_failed, shunt_evicted, receipts, receipts_lost
 );

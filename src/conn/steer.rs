@@ -54,7 +54,7 @@ impl Walk {
 
 /// True if limits of the two differ.
 fn differ(a: &Policy, b: &Policy) -> bool {
-    let limits = |p: &Policy| (p.cutoff_bytes, p.cutoff_packets, p.cutoff_jitter, p.record);
+    let limits = |p: &Policy| (p.cutoff_bytes, p.cutoff_packets, p.cutoff_jitter, p.sample, p.record);
     limits(a) != limits(b)
 }
 
@@ -238,7 +238,11 @@ impl Core {
         }
         match (phase, e.phase()) {
             // It goes on as it is, be it in the shunt.
-            (Phase::Past { .. }, Phase::Past { .. }) => {}
+            (Phase::Past { .. }, Phase::Past { .. }) => {
+                if let Some(slot) = e.shunted() {
+                    shunt.sample(slot, self.policy(e).sample);
+                }
+            }
             (Phase::Storing { .. }, Phase::Past { .. }) => {
                 self.pass(e, place, shunt);
                 e.set_phase(phase);

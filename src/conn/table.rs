@@ -76,6 +76,13 @@ impl<K: TableKey> Table<K> {
         self.len
     }
 
+    /// How many are such.
+    #[cfg(test)]
+    pub(super) fn count(&self, is: impl Fn(&Entry<K>) -> bool) -> u64 {
+        let there = |(i, e): &(usize, &Entry<K>)| self.place_of(*i).is_some() && is(e);
+        self.entries.iter().enumerate().filter(there).count() as u64
+    }
+
     /// Buckets, for those who go through all of it.
     pub(super) fn buckets(&self) -> usize {
         self.tags.len()

@@ -4,6 +4,7 @@
 
 use super::cutoff::{REACHED, Secret};
 use super::entry::*;
+use super::flood::Floods;
 use super::fragments::Fragments;
 use super::orders::Orders;
 use super::plan::{TrackerError, TrackerPlan};
@@ -14,6 +15,7 @@ use super::stats::TrackerStats;
 use super::steer::Walk;
 use super::sweep::{Cold, Round};
 use super::table::{Place, Table};
+use super::untracked::Cap;
 use super::verdict::{Mark, Verdict};
 use crate::class::{ClassId, ClassSet, Policy};
 use crate::limits::*;
@@ -57,6 +59,7 @@ pub(super) struct Core {
     pub(super) classes: ClassSet,
     pub(super) orders: Orders,
     pub(super) walk: Walk,
+    pub(super) floods: Floods,
     secret: Secret,
     pub(super) outgoing: Outgoing,
     pub(super) retirement: Retirement,
@@ -64,25 +67,7 @@ pub(super) struct Core {
     pub(super) round: Round,
     pub(super) cold: Cold,
     shunt_slots: usize,
-    untracked: Cap,
-}
-
-/// Packets that may be stored untracked in one second of packet time.
-#[derive(Debug, Default)]
-struct Cap {
-    second: u64,
-    stored: u32,
-}
-
-impl Cap {
-    /// True if no more is to be stored. The second goes on, or far back where a file's times jump.
-    fn used_up(&mut self, time: u64) -> bool {
-        let second = time / SECOND;
-        if second > self.second || second + 1 < self.second {
-            (self.second, self.stored) = (second, 0);
-        }
-        self.stored >= UNTRACKED_PER_SECOND
-    }
+    pub(super) untracked: Cap,
 }
 
 impl Tracker {
@@ -97,6 +82,7 @@ impl Tracker {
                 classes,
                 orders: Orders::new(&secret),
                 walk: Walk::default(),
+                floods: Floods::new(plan, &secret),
                 secret,
                 outgoing: Outgoing::new(RECEIPTS_WAITING),
                 retirement: Retirement::new(plan.shunt_slots),
@@ -109,6 +95,16 @@ impl Tracker {
             ahead: [None; AHEAD],
             next_ahead: 0,
         })
+    }
+
+    /// One source may have so many connections open that nobody has answered; of more, few are tracked. Without this, any number.
+    pub fn limit_floods(&mut self, open: Option<u32>) {
+        self.core.floods.limit(open);
+    }
+
+    /// Whom most of what a flood's limit refused came from: an IPv6 address, IPv4 mapped into it; 0: nobody.
+    pub fn flood_source(&self) -> u128 {
+        self.core.floods.suspect()
     }
 
     /// Compiles the class filters for a link type: to be called when an interface appears, since it allocates.
@@ -198,6 +194,9 @@ impl Tracker {
             live_v4: self.v4.len() as u64,
             live_v6: self.v6.len() as u64,
             shunt_retiring: self.core.retirement.len() as u64,
+            flooding: self.core.floods.at_limit(),
+            one_sided: self.core.floods.one_sided(),
+            crowded: u64::from(self.core.floods.crowded()),
             ..self.core.stats
         }
     }
@@ -211,10 +210,10 @@ fn not_stored<K: TableKey>(table: &mut Table<K>, key: &K, hash: u64, wire_len: u
 
 /// A packet and what is known of it.
 #[derive(Clone, Copy)]
-struct Judged<'a> {
-    p: &'a Parsed,
-    packet: &'a Packet<'a>,
-    link_type: u16,
+pub(super) struct Judged<'a> {
+    pub(super) p: &'a Parsed,
+    pub(super) packet: &'a Packet<'a>,
+    pub(super) link_type: u16,
 }
 
 impl Judged<'_> {
@@ -248,10 +247,15 @@ impl Core {
                 self.close(e, place, end, shunt);
                 self.stats.begun += 1;
                 *e = self.begin(key, j);
+                self.floods.begin(&j.p.key, j.p.swapped);
             } else if e.flags & (CLASSIFY | RETIRING) == CLASSIFY {
                 self.reclassify(e, place, j, shunt);
             }
             return self.count(e, place, j, shunt);
+        }
+        let forgeable = j.p.tcp_flags & ACK_FLAG == 0;
+        if let Some(why) = self.floods.refuses(&j.p.key, j.p.swapped, j.p.hash, forgeable) {
+            return self.refused(why, j);
         }
         let entry = self.begin(key, j);
         let class = entry.class;
@@ -259,9 +263,13 @@ impl Core {
         match table.insert(place, entry).and_then(|i| table.get_mut(i)) {
             Some(e) => {
                 self.stats.begun += 1;
+                self.floods.begin(&j.p.key, j.p.swapped);
                 self.count(e, place, j, shunt)
             }
-            None => self.untracked(class, j.packet.time),
+            None => {
+                self.stats.table_full += 1;
+                self.untracked(class, j.packet.time)
+            }
         }
     }
 
@@ -297,6 +305,7 @@ impl Core {
         let order = self.orders.of(&j.p.key, j.p.swapped);
         let class = order.class.unwrap_or_else(|| self.classes.classify(j.link_type, j.packet));
         let mut entry = Entry::new(key, first, class, self.round.hour_flag(first), REACHED);
+        entry.set(ONE_SIDED, true);
         entry.set(FROM_ONE, j.p.swapped);
         entry.set(ASSIGNED, order.class.is_some());
         entry.set(SUSPENDED, order.suspend_cutoff);
@@ -321,8 +330,11 @@ impl Core {
     fn count<K: TableKey>(&mut self, e: &mut Entry<K>, place: Place, j: Judged<'_>, shunt: &mut impl Shunt) -> Verdict {
         let bytes = u64::from(j.packet.wire_len);
         e.advance(j.packet.time);
+        if e.has(ONE_SIDED) && j.p.swapped != e.has(FROM_ONE) && j.p.tcp_flags & (SYN_FLAG | RST_FLAG) == 0 {
+            self.answered(e);
+        }
         let policy = self.classes.policy(e.class);
-        let (record, renew) = (policy.record, policy.renew_ns(is_tcp(e.key.tail())));
+        let (record, sample, renew) = (policy.record, policy.sample, policy.renew_ns(is_tcp(e.key.tail())));
         if !e.has(ENDED) && renew.is_some_and(|interval| e.last().saturating_sub(e.mark()) >= interval) {
             self.renew(e, place, shunt);
         }
@@ -344,9 +356,17 @@ impl Core {
                 if j.control() && controls < CONTROL_PACKETS_MAX {
                     e.set_phase(Phase::Past { controls: controls + 1, retry, slot });
                     Verdict::Store { class, mark: Mark::None }
-                } else {
+                } else if sample == 0 {
                     self.shunt(e, j, shunt);
                     Verdict::Cut { class }
+                } else {
+                    // Where the kernel cuts, it draws.
+                    let drawn = match e.has(SHUNTED) {
+                        true => shunt.drawn(slot),
+                        false => (e.seen().1 + 1).is_multiple_of(sample.into()),
+                    };
+                    self.shunt(e, j, shunt);
+                    if drawn { Verdict::Store { class, mark: Mark::None } } else { Verdict::SampledOut { class } }
                 }
             }
         };
@@ -355,6 +375,14 @@ impl Core {
             self.flags(e, place, j, shunt);
         }
         verdict
+    }
+
+    /// It is no part of a flood, or no longer there.
+    fn answered<K: TableKey>(&mut self, e: &mut Entry<K>) {
+        if e.has(ONE_SIDED) {
+            e.set(ONE_SIDED, false);
+            self.floods.release(&e.key.name(), e.has(FROM_ONE));
+        }
     }
 
     /// What SYN, FIN and RST say of a connection's life.
@@ -398,6 +426,13 @@ impl Core {
         }
         let slot = self.take_slot(j.p, shunt);
         e.set(SHUNTED, slot.is_some());
+        if let Some(slot) = slot {
+            self.answered(e);
+            match self.policy(e).sample {
+                0 => {}
+                one_in => shunt.sample(slot, one_in),
+            }
+        }
         let retry = second.wrapping_add(SHUNT_RETRY_SECONDS).max(1);
         e.set_phase(Phase::Past { controls, retry, slot: slot.unwrap_or(ShuntSlot(0)) });
     }
@@ -440,45 +475,11 @@ impl Core {
     /// to be removed or overwritten.
     pub(super) fn close<K: TableKey>(&mut self, e: &mut Entry<K>, place: Place, end: End, shunt: &mut impl Shunt) {
         self.stats.ended += 1;
+        self.answered(e);
         self.pass(e, place, shunt);
         let receipt = e.receipt(end);
         if !(e.has(RETIRING) && self.retirement.attach(receipt)) {
             self.outgoing.push(receipt, &mut self.stats);
         }
-    }
-
-    /// Where a new connection finds no free place: removes from them what has ended.
-    fn make_room<K: TableKey>(&mut self, table: &mut Table<K>, place: Place, time: u64, shunt: &mut impl Shunt) {
-        // In a flood most looks are in vain: then only one in eight packets takes the time.
-        let vain = self.untracked.used_up(time) && !self.stats.table_full.is_multiple_of(8);
-        if vain || !table.crowded(place) {
-            return;
-        }
-        for index in table.window(place) {
-            let Some(at) = table.place_of(index) else { continue };
-            let Some(e) = table.get_mut(index) else { continue };
-            if let Some(slot) = e.shunted() {
-                e.advance(shunt.counts(slot).last);
-            }
-            if let Some(end) = self.over(e, time, None) {
-                self.close(e, at, end, shunt);
-                table.remove(index);
-                self.stats.made_room += 1;
-            }
-        }
-    }
-
-    /// A packet of a connection for which there is no place.
-    fn untracked(&mut self, class: ClassId, time: u64) -> Verdict {
-        self.stats.table_full += 1;
-        if !self.classes.policy(class).record {
-            return Verdict::Discard { class };
-        }
-        if self.untracked.used_up(time) {
-            return Verdict::Flood;
-        }
-        self.untracked.stored += 1;
-        self.stats.untracked += 1;
-        Verdict::Store { class, mark: Mark::Untracked }
     }
 }

@@ -17,12 +17,17 @@ pub enum Verdict {
         /// Whose cutoff it is.
         class: ClassId,
     },
+    /// The same, where one packet in some is stored past it, and this is none of them.
+    SampledOut {
+        /// Whose cutoff it is.
+        class: ClassId,
+    },
     /// Its class records nothing.
     Discard {
         /// The class.
         class: ClassId,
     },
-    /// The table is full and the cap on untracked packets reached.
+    /// Its source begins too much that nobody answers; or the table is full and the cap on untracked packets reached.
     Flood,
 }
 

@@ -1,6 +1,7 @@
 //! One entry of the ledger: a line of JSON.
 
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,12 +79,15 @@ pub enum What {
     },
     /// The disk works again.
     DiskRecovered,
-    /// The connection table is full.
+    /// Connections that are not tracked: the table is full, or the limits on those that nobody answers are reached.
     Flood {
         /// The worker.
         worker: u16,
-        /// Packets stored untracked or dropped in the second that begins at `t`.
+        /// Their packets, stored untracked or dropped, in the second that begins at `t`.
         packets: u64,
+        /// Whom most of them came from, where one source has too many.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<IpAddr>,
     },
     /// A segment was dropped to keep the disk budget.
     Expired {

@@ -4,6 +4,7 @@
 use super::{Coverage, LedgerError, LinkDown, What, coverage, entries, only_imported};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 
 /// Packets lost in one second.
@@ -21,6 +22,19 @@ pub struct Slice {
     pub packets: u64,
 }
 
+/// Connections that were not tracked in one second: the table was full, or a flood's limits kept them out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flood {
+    /// When the second begins, Unix ns.
+    pub t: u64,
+    /// Whose table it was.
+    pub worker: u16,
+    /// Their packets, stored untracked or lost.
+    pub packets: u64,
+    /// Whom most came from, where one source had too many.
+    pub source: Option<IpAddr>,
+}
+
 /// What a window lacks. Times are Unix ns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Losses {
@@ -34,6 +48,8 @@ pub struct Losses {
     pub causes: BTreeMap<String, u64>,
     /// One for each second, place, cause and class.
     pub slices: Vec<Slice>,
+    /// Connections that were not tracked, second by second.
+    pub floods: Vec<Flood>,
     /// From, to.
     pub not_recorded: Vec<(u64, u64)>,
     /// When an interface had no link.
@@ -52,10 +68,12 @@ pub fn missed(dir: &Path, since: Option<u64>, until: u64, classes: &[String]) ->
     // A slice counts if its second overlaps the window.
     let mut slices: BTreeMap<(u64, String, String, Option<String>), u64> = BTreeMap::new();
     for e in entries(dir, from.saturating_sub(999_999_999), until)? {
-        if let What::Loss { cause, place, class, packets } = e.what
-            && wanted(&class)
-        {
-            *slices.entry((e.t, place, cause, class)).or_default() += packets;
+        match e.what {
+            What::Loss { cause, place, class, packets } if wanted(&class) => {
+                *slices.entry((e.t, place, cause, class)).or_default() += packets;
+            }
+            What::Flood { worker, packets, source } => l.floods.push(Flood { t: e.t, worker, packets, source }),
+            _ => {}
         }
     }
     for ((t, place, cause, class), packets) in slices {

@@ -79,7 +79,8 @@ pub struct Dropped {
     pub disk_stall: Tally,
     /// The ring to the connection's owner was full.
     pub handoff_full: Tally,
-    /// The connection table was full and the cap on untracked packets reached.
+    /// Of connections that are not tracked: their source had too many that nobody answers; or the table was full, or the share of
+    /// such connections, and the cap on untracked packets reached.
     pub flood: Tally,
 }
 
@@ -113,7 +114,7 @@ pub struct WorkerCounts {
     pub duplicate: Tally,
     /// Lost, by cause.
     pub dropped: Dropped,
-    /// Part of `stored`: the connection table was full.
+    /// Part of `stored`: of connections that are not tracked, since the table was full or a flood took its share of it.
     pub untracked: Tally,
     /// Part of `received`: handed over to the worker that owns the connection.
     pub handed_over: Tally,

@@ -21,6 +21,15 @@ impl Words for u64 {
     }
 }
 
+impl Words for [u64; 2] {
+    fn put(&self, out: &mut impl FnMut(u64)) {
+        self.iter().for_each(|w| out(*w));
+    }
+    fn take(from: &mut impl FnMut() -> u64) -> [u64; 2] {
+        [from(), from()]
+    }
+}
+
 /// Implements [`Words`] for a struct of words.
 #[macro_export]
 macro_rules! words {

@@ -16,7 +16,7 @@ pub enum Early {
     Filtered,
     /// The ring to the connection's owner was full.
     HandoffFull,
-    /// The connection table was full and the cap on untracked packets reached.
+    /// Of a connection that is not tracked and not to be stored: a flood.
     Flood,
     /// A copy that a mirror port made.
     Duplicate,
@@ -27,10 +27,12 @@ pub enum Early {
 pub enum Fate {
     /// Appended to a block.
     Stored,
-    /// Part of stored: the connection table was full.
+    /// Part of stored: its connection is not tracked.
     Untracked,
     /// Past the cutoff.
     Cut,
+    /// Past the cutoff of a sampled class, and not drawn.
+    SampledOut,
     /// Of a class that records nothing.
     Discarded,
     /// No free block.
@@ -38,7 +40,7 @@ pub enum Fate {
 }
 
 const EARLY: usize = 6;
-const FATES: usize = 5;
+const FATES: usize = 6;
 
 #[derive(Debug, Default)]
 struct Cell {
@@ -143,6 +145,7 @@ impl Tallies {
             class.stored += get(Fate::Stored);
             class.untracked += get(Fate::Untracked);
             class.cut += get(Fate::Cut);
+            class.sampled_out += get(Fate::SampledOut);
             class.class_discard += get(Fate::Discarded);
             class.dropped.disk_stall += get(Fate::DiskStall);
         }

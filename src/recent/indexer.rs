@@ -16,17 +16,17 @@ pub fn run(recent: &Recent) {
     let _ = rustix::process::setpriority_process(None, NICE);
     let mut failing = false;
     while !recent.ending.load(Ordering::Acquire) {
-        let runs = recent.lock();
-        let Some(task) = runs.task() else {
-            drop(recent.more.wait_timeout(runs, WAIT).unwrap_or_else(PoisonError::into_inner));
+        let pools = recent.lock();
+        let Some(task) = pools.task() else {
+            drop(recent.more.wait_timeout(pools, WAIT).unwrap_or_else(PoisonError::into_inner));
             continue;
         };
-        drop(runs);
+        drop(pools);
         match task.make() {
             Ok(run) => {
-                let mut runs = recent.lock();
-                runs.replace(&task, run);
-                recent.show(&runs);
+                let mut pools = recent.lock();
+                pools.replace(&task, run);
+                recent.show(&pools);
             }
             Err(e) => {
                 // Its blocks are scanned.

@@ -1,32 +1,38 @@
-//! Recent packets in memory: written blocks are copied into an arena of fixed size, where questions find them through indexes of the
-//! same format as a segment's. Owns the arena, the runs and two threads; fed by the writers through the store's inbox, which
+//! Recent packets in memory: written blocks are copied into arenas of fixed size, where questions find them through indexes of the
+//! same format as a segment's. Owns the pools, their runs and two threads; fed by the writers through the store's inbox, which
 //! they never wait for. What is evicted, or never got here, is on disk: memory holds nothing that a crash could take back.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod indexer;
+mod pools;
 mod runs;
+
+pub use pools::{Held, Shares};
 
 use crate::index::Run;
 use crate::limits::INBOX_BLOCKS;
 use crate::metrics::latency::{Distribution, Histogram};
-use crate::store::disk::arena::{Arena, CHUNK_BYTES, Slice};
+use crate::store::disk::arena::{CHUNK_BYTES, Slice};
 use crate::store::inbox::{Filled, Inbox};
 use crate::store::reader::MemoryBlock;
-use runs::Runs;
+use pools::{Arenas, Pools};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What memory holds at one moment, in the order in which it came.
+/// What memory holds at one moment: of each class in the order in which it came.
 pub type Shown = Arc<[Arc<Run>]>;
 
 /// Recent blocks as questions see them.
 pub struct Recent {
     inbox: Arc<Inbox>,
-    runs: Mutex<Runs>,
+    pools: Mutex<Pools>,
+    /// To be in force instead.
+    shares: Mutex<Option<Shares>>,
     shown: Mutex<Shown>,
     more: Condvar,
     ending: AtomicBool,
@@ -40,19 +46,17 @@ pub struct Keeping {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Of the budget, this part is for the indexes.
-const INDEX_SHARE: usize = 16;
 /// How often it looks whether readers have let go.
 const PATIENCE: usize = 4;
 
 impl Recent {
-    /// Starts with so many bytes for blocks and their indexes.
-    pub fn start(bytes: usize) -> io::Result<Keeping> {
-        let for_indexes = bytes / INDEX_SHARE;
-        let arena = Arena::new(bytes - for_indexes)?;
+    /// Starts with so much memory for blocks and their indexes.
+    pub fn start(shares: &Shares) -> io::Result<Keeping> {
+        let (pools, arenas) = Pools::new(shares)?;
         let recent = Arc::new(Recent {
             inbox: Inbox::new(INBOX_BLOCKS),
-            runs: Mutex::new(Runs::new(bytes - for_indexes, for_indexes)),
+            pools: Mutex::new(pools),
+            shares: Mutex::new(None),
             shown: Mutex::new(Arc::new([])),
             more: Condvar::new(),
             ending: AtomicBool::new(false),
@@ -62,7 +66,7 @@ impl Recent {
         let (copying, indexing) = (recent.clone(), recent.clone());
         let thread = |name: &str| std::thread::Builder::new().name(name.into());
         let threads = vec![
-            thread("recent").spawn(move || copying.copy(arena))?,
+            thread("recent").spawn(move || copying.copy(arenas))?,
             thread("recent-index").spawn(move || indexer::run(&indexing))?,
         ];
         Ok(Keeping { recent, threads })
@@ -96,6 +100,16 @@ impl Recent {
         self.queryable_ns.add_to(to);
     }
 
+    /// What is held of each class.
+    pub fn held(&self) -> BTreeMap<String, Held> {
+        self.lock().held()
+    }
+
+    /// Shares the memory otherwise, within a tenth of a second.
+    pub fn share(&self, shares: Shares) {
+        *self.shares.lock().unwrap_or_else(PoisonError::into_inner) = Some(shares);
+    }
+
     /// Waits until all that the writers gave is readable, at most this long.
     pub fn drain(&self, limit: Duration) {
         let start = Instant::now();
@@ -104,30 +118,41 @@ impl Recent {
         }
     }
 
-    fn copy(&self, mut arena: Arena) {
+    fn copy(&self, mut arenas: Arenas) {
         self.inbox.serve_from_here();
         while !self.ending.load(Ordering::Acquire) {
+            self.reshare(&mut arenas);
             match self.inbox.take() {
-                Some(block) => self.take_in(&mut arena, block),
+                Some(block) => self.take_in(&mut arenas, block),
                 None => std::thread::park_timeout(Duration::from_millis(100)),
             }
         }
         while let Some(block) = self.inbox.take() {
-            self.take_in(&mut arena, block);
+            self.take_in(&mut arenas, block);
         }
     }
 
-    fn take_in(&self, arena: &mut Arena, block: Filled) {
-        let held = block.buffer.get(..block.len).and_then(|bytes| self.room(arena, bytes));
+    fn reshare(&self, arenas: &mut Arenas) {
+        let Some(shares) = self.shares.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let mut pools = self.lock();
+        if let Err(e) = pools.share(arenas, &shares) {
+            tracing::warn!("the memory of recent packets is shared as before: {e}");
+        }
+        self.show(&pools);
+    }
+
+    fn take_in(&self, arenas: &mut Arenas, block: Filled) {
         let header = block.segment.shared_header();
+        let pool = header.as_ref().map_or(0, |h| self.lock().of(&h.class));
+        let held = block.buffer.get(..block.len).and_then(|bytes| self.room(arenas, pool, bytes));
         let mut first = None;
         match held.and_then(|held| Some((MemoryBlock::new(Arc::new(held)).ok()?, header?))) {
             Some((held, header)) => {
                 first = Some(held.about().totals).filter(|t| t.packets > 0).map(|t| t.first);
-                let mut runs = self.lock();
-                runs.add(header, held);
-                self.show(&runs);
-                drop(runs);
+                let mut pools = self.lock();
+                pools.add(header, held);
+                self.show(&pools);
+                drop(pools);
                 self.blocks.fetch_add(1, Ordering::Relaxed);
                 self.more.notify_one();
             }
@@ -141,9 +166,10 @@ impl Recent {
         self.inbox.done(block);
     }
 
-    /// Copies a block; the oldest make room. A question holds what it began with until it ends: that is waited for a little, and
+    /// Copies a block; the oldest of its pool make room. A question holds what it began with until it ends: that is waited for a little, and
     /// if it does not help this block is on disk only. Whatever readers hold, half of the memory stays in use.
-    fn room(&self, arena: &mut Arena, bytes: &[u8]) -> Option<Slice> {
+    fn room(&self, arenas: &mut Arenas, pool: usize, bytes: &[u8]) -> Option<Slice> {
+        let arena = arenas.of(pool)?;
         let mut gone = 0;
         loop {
             if let Some(held) = arena.put(bytes) {
@@ -159,21 +185,22 @@ impl Recent {
                     continue;
                 }
             }
-            let mut runs = self.lock();
+            let mut pools = self.lock();
+            let runs = pools.runs(pool)?;
             if runs.bytes() <= arena.bytes() / 2 {
                 return None;
             }
             gone += runs.evict()?;
-            self.show(&runs);
+            self.show(&pools);
         }
     }
 
-    fn show(&self, runs: &Runs) {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = runs.shown();
+    fn show(&self, pools: &Pools) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = pools.shown();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Runs> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Pools> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,13 +2,13 @@
 //! coming and of their going, and how they grow together: a block is indexed soon, with the few that came with it; eight neighbours
 //! become one, up to a size. So a question looks at few indexes, and a block is indexed few times.
 
-use super::Shown;
+use super::pools::Held;
 use crate::index::{IndexError, Run};
 use crate::limits::{RUN_BYTES, RUN_FAN};
 use crate::store::SegmentReader;
 use crate::store::format::SegmentHeader;
 use crate::store::reader::MemoryBlock;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Memory holds at least so many of the largest runs.
@@ -26,7 +26,7 @@ struct Entry {
     bytes: usize,
 }
 
-/// All of them, the oldest first.
+/// Those of a pool, the oldest first.
 pub struct Runs {
     all: VecDeque<Entry>,
     /// Bytes of indexes, and how many there may be.
@@ -46,6 +46,11 @@ pub struct Task {
 }
 
 impl Task {
+    /// Whose blocks these are.
+    pub fn class(&self) -> &str {
+        &self.header.class
+    }
+
     /// Makes the run: takes a while, and no lock.
     pub fn make(&self) -> Result<Arc<Run>, IndexError> {
         let reader = SegmentReader::in_memory(self.header.clone(), self.blocks.clone());
@@ -73,8 +78,20 @@ impl Runs {
     }
 
     /// As questions see them.
-    pub fn shown(&self) -> Shown {
-        self.all.iter().map(|e| e.run.clone()).collect()
+    pub fn shown(&self) -> impl Iterator<Item = Arc<Run>> + '_ {
+        self.all.iter().map(|e| e.run.clone())
+    }
+
+    /// Adds what is held of each class.
+    pub fn held(&self, to: &mut BTreeMap<String, Held>) {
+        for e in &self.all {
+            let held = to.entry(e.header.class.clone()).or_default();
+            held.bytes += e.bytes as u64;
+            let with_packets = e.blocks.iter().map(|b| b.about().totals).filter(|t| t.packets > 0);
+            if let Some(first) = with_packets.map(|t| t.first).min() {
+                held.since = if held.since == 0 { first } else { held.since.min(first) };
+            }
+        }
     }
 
     /// A block has come.
@@ -104,10 +121,9 @@ impl Runs {
         Some(gone.bytes)
     }
 
-    /// What should be indexed now: fresh blocks first.
-    pub fn task(&self) -> Option<Task> {
-        let fresh = self.all.iter().find(|e| e.level == 0);
-        fresh.map(|e| self.some(e)).or_else(|| self.neighbours())
+    /// Blocks that have no index yet.
+    pub fn fresh(&self) -> Option<Task> {
+        self.all.iter().find(|e| e.level == 0).map(|e| self.some(e))
     }
 
     /// The first blocks of an entry that has none indexed.
@@ -124,7 +140,7 @@ impl Runs {
     }
 
     /// Neighbours that are to become one.
-    fn neighbours(&self) -> Option<Task> {
+    pub fn neighbours(&self) -> Option<Task> {
         let mut seen: Vec<u64> = Vec::new();
         for first in &self.all {
             if seen.contains(&first.header.number) {

@@ -65,9 +65,10 @@ impl Books {
             self.enter(from, What::Loss { cause: cause.to_owned(), place, class, packets });
         }
         for (n, w) in counted.workers.iter().enumerate() {
-            let before = self.before.workers.get(n).map_or(0, |b| b.table_full);
-            if w.table_full > before {
-                self.enter(from, What::Flood { worker: n as u16, packets: w.table_full - before });
+            let packets = |w: &WorkerTotals| w.table_full + w.flood_refused;
+            let more = packets(w) - self.before.workers.get(n).map_or(0, packets);
+            if more > 0 {
+                self.enter(from, What::Flood { worker: n as u16, packets: more, source: w.flood_source });
             }
         }
         self.before = counted;
@@ -301,7 +302,13 @@ mod tests {
             source: vec![("eth1".into(), failed(0)), ("eth2:0".into(), failed(2)), ("eth2:3".into(), failed(7))],
             workers: vec![
                 WorkerTotals::default(),
-                WorkerTotals { dropped, stalled: vec![0, 5], write_failed: 0, table_full: 3 },
+                WorkerTotals {
+                    dropped,
+                    stalled: vec![0, 5],
+                    write_failed: 0,
+                    table_full: 3,
+                    ..WorkerTotals::default()
+                },
             ],
             classes: vec!["all".into(), "dns".into()],
             nic: vec![("eth2".into(), "rx_missed", 9)],
@@ -323,7 +330,7 @@ mod tests {
                 loss("no_frame", "eth2:3", 7),
                 of_class("disk_stall", "worker-1", Some("dns"), 5),
                 loss("rx_missed", "eth2", 9),
-                (2_000, What::Flood { worker: 1, packets: 3 }),
+                (2_000, What::Flood { worker: 1, packets: 3, source: None }),
                 (4_500, What::LinkDown { interface: "eth1".into() }),
                 (5_000, What::Stopped),
             ]

@@ -5,6 +5,7 @@ use super::ages::Watch;
 use super::books::{Books, Counted};
 use super::capture::Capture;
 use super::detail::{Detail, Facts, Memory, Port, Times};
+use super::floods::Floods;
 use super::reload::{self, Reader};
 use super::scrape::Board;
 use super::scribe::Scribe;
@@ -86,6 +87,8 @@ pub struct Control {
     refused: u64,
     /// What has been said of budgets that are too small.
     ages: Watch,
+    /// What has been said of floods.
+    floods: Floods,
 }
 
 impl Control {
@@ -104,6 +107,7 @@ impl Control {
             gone: 0,
             refused: 0,
             ages: Watch::default(),
+            floods: Floods::default(),
         };
         // Every series is there from the start.
         control.second = control.sample();
@@ -227,6 +231,10 @@ impl Control {
         self.refusals();
         self.caught_up();
         let now = self.sample();
+        if let Some(news) = self.floods.look(now.mono_ns, &now.connections) {
+            tracing::warn!("{news}");
+            self.run.books.note(now.unix_ns, news);
+        }
         self.run.board.post(&self.run.facts, &now);
         for news in self.ages.look(&now.holdings, &self.settings) {
             tracing::warn!("{news}");
@@ -321,6 +329,11 @@ impl Control {
                 ended: t.tracker.ended,
                 renewed: t.tracker.renewed,
                 table_full: t.tracker.table_full,
+                flood_refused: t.tracker.flood_refused,
+                flooding: t.tracker.flooding,
+                flood_source: t.flood_source,
+                one_sided: t.tracker.one_sided,
+                crowded: t.tracker.crowded > 0,
                 shunted: t.tracker.shunt_live,
             },
             holdings: self.run.store.holdings(),
@@ -331,6 +344,7 @@ impl Control {
                 tracker: t.tracker,
                 keeper: self.run.store.keeper_counts(),
                 memory,
+                held: self.run.recent.as_ref().map(|keeping| keeping.recent().held()).unwrap_or_default(),
                 nic,
                 links: self.run.capture.links(),
                 times,

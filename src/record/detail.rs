@@ -5,9 +5,11 @@ use crate::conn::TrackerStats;
 use crate::metrics::account::{SourceCounts, StoreCounts};
 use crate::metrics::latency::{Distribution, Quantiles};
 use crate::metrics::tallies::Row;
+use crate::recent::{Held, Shares};
 use crate::store::KeeperCounts;
 use crate::store::sink::WriterStats;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// One queue of an interface (`xdp`), one interface (`packet`), all files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,6 +104,8 @@ pub struct Detail {
     pub keeper: KeeperCounts,
     /// Memory; `None`: there is none.
     pub memory: Option<Memory>,
+    /// What is in it, by class.
+    pub held: BTreeMap<String, Held>,
     /// By interface and cause.
     pub nic: Vec<NicLoss>,
     /// Interfaces, and whether they have a link.
@@ -123,6 +127,8 @@ pub struct Facts {
     pub classes: Vec<(String, Option<u64>)>,
     /// `min_age` of the classes that have one, ns.
     pub min_ages: Vec<(String, u64)>,
+    /// The memory of recent packets, and what classes have of it.
+    pub shares: Shares,
     /// Disk budget of the store.
     pub budget: Option<u64>,
     /// Connections that the tables are made for: IPv4; IPv6 and others.

@@ -89,6 +89,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
     plan.add("receipts waiting", workers, "rings", t.receipts);
     plan.add("shunt retirement", workers, "lists", t.retirement);
     plan.add("orders", workers, "tables", t.orders);
+    plan.add("one-sided connections by source", workers, "tables", t.floods);
     plan.add("receipts under way", workers * LETTERS_PER_WORKER, "letters", RECEIPTS_PER_LETTER * size_of::<Receipt>());
     if workers > 1 {
         plan.add("handed over", workers * PARCELS_PER_WORKER, "parcels", PARCEL_BYTES);
@@ -97,7 +98,11 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
     plan.add("tallies", workers, "tables", tallies(ports));
     plan.add("blocks", workers * sizes.blocks, "blocks", BLOCK_BYTES);
     if settings.memory > 0 {
-        plan.add_bytes("recent packets", settings.memory);
+        let own: u64 = settings.classes.iter().filter_map(|c| c.memory).sum();
+        plan.add_bytes("recent packets", settings.memory.saturating_sub(own));
+        if own > 0 {
+            plan.add_bytes("recent packets, own of classes", own);
+        }
     }
     if !matches!(settings.api, Place::Off) {
         let segments = settings.disk.map_or(0, |disk| disk / settings.segment_bytes.max(1));

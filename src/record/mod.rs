@@ -8,6 +8,7 @@ mod capture;
 mod control;
 pub mod detail;
 mod error;
+mod floods;
 pub mod memory;
 mod names;
 mod reload;
@@ -140,8 +141,9 @@ impl<'a> Start<'a> {
         }
         let common = Common::new(settings, sizes)?;
         let endpoint = settings.metrics.as_ref().map(Endpoint::bind).transpose()?;
-        let start = |bytes| Recent::start(bytes as usize).map_err(RecordError::system("the memory of recent packets"));
-        let recent = (settings.memory > 0).then(|| start(settings.memory)).transpose()?;
+        let start = || Recent::start(&reload::shares(settings));
+        let recent = (settings.memory > 0).then(start).transpose();
+        let recent = recent.map_err(RecordError::system("the memory of recent packets"))?;
         let (store, store_events) = common.store(recent.as_ref().map(Keeping::recent))?;
         let signals = Signals::new().map_err(RecordError::system("signals"))?;
         Ok(Start { settings, common, recent, store, store_events, signals, endpoint })
@@ -220,6 +222,7 @@ fn facts(settings: &Settings, common: &Common<'_>, source: &'static str, shunt_s
         started: units::now(),
         classes: reload::class_facts(&common.roster, settings),
         min_ages: reload::min_ages(settings),
+        shares: reload::shares(settings),
         budget: settings.disk,
         connections: [sizes.tracker.connections_v4, sizes.tracker.connections_v6].map(|n| n as u64 * workers),
         shunt_slots,

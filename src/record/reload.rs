@@ -8,6 +8,7 @@ use super::{budgets, names, workers};
 use crate::config::{Changes, Settings};
 use crate::conn::expressible;
 use crate::control::Refused;
+use crate::recent::Shares;
 use crate::worker::filter::Filters;
 use crate::worker::mailbox::Rules;
 
@@ -25,6 +26,7 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     if let Some(why) = budgets::too_large(&settings).into_iter().next() {
         return Err(wrong(why));
     }
+    settings.memory_fits().map_err(wrong)?;
     let classes = workers::classes(&settings);
     let roster = run.roster.with(classes.iter().map(|c| c.name.as_str())).map_err(wrong)?;
     let set = || roster.set(&classes);
@@ -36,7 +38,13 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
         .map(|_| {
             let mut classes = set().map_err(wrong)?;
             run.workers.interfaces().iter().for_each(|i| classes.prepare(i.link_type));
-            Ok(Rules { classes, gone: roster.gone(), filters: filters().map_err(wrong)?, dedup_ns: settings.dedup_ns })
+            Ok(Rules {
+                classes,
+                gone: roster.gone(),
+                filters: filters().map_err(wrong)?,
+                dedup_ns: settings.dedup_ns,
+                flood_limit: workers::flood_limit(&settings, run.workers.count()),
+            })
         })
         .collect();
     let made = made?;
@@ -51,6 +59,10 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     run.roster = roster;
     run.facts.classes = class_facts(&run.roster, &settings);
     run.facts.min_ages = min_ages(&settings);
+    run.facts.shares = shares(&settings);
+    if let Some(recent) = &run.recent {
+        recent.recent().share(run.facts.shares.clone());
+    }
     run.facts.budget = settings.disk;
     if let Some(api) = &run.api {
         api.set_limits(settings.api_limits.clone());
@@ -71,6 +83,12 @@ pub fn in_force(settings: &Settings, roster: &crate::class::Roster) -> serde_jso
 pub fn class_facts(roster: &crate::class::Roster, settings: &Settings) -> Vec<(String, Option<u64>)> {
     let budget = |name: &String| settings.classes.iter().find(|c| c.name == *name).and_then(|c| c.keep.disk);
     roster.names().iter().map(|name| (name.clone(), budget(name))).collect()
+}
+
+/// The memory of recent packets, and what classes have of it.
+pub fn shares(settings: &Settings) -> Shares {
+    let own = settings.classes.iter().filter_map(|c| Some((c.name.clone(), c.memory?))).collect();
+    Shares { total: settings.memory, own }
 }
 
 /// What each class should hold at least, ns, where that is said.

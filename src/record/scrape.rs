@@ -184,10 +184,18 @@ fn workers(page: &mut Page, facts: &Facts, s: &Sample) {
     );
     f.add(&[("ip", "4")], facts.connections[0]);
     f.add(&[("ip", "6")], facts.connections[1]);
+    let mut gauge = |name, help, n: u64| page.family(name, Kind::Gauge, help).add(&[], n);
+    gauge("retrotap_connections_one_sided", "Connections that nobody has answered.", t.one_sided);
+    gauge("retrotap_flood_sources", "Sources that have as many one-sided connections open as they may.", t.flooding);
     let mut one = |name, help, n: u64| page.family(name, Kind::Counter, help).add(&[], n);
     one("retrotap_connections_begun_total", "Connections begun.", t.begun);
     one("retrotap_connections_ended_total", "Connections that left the tables.", t.ended);
     one("retrotap_connections_renewed_total", "Counts that started anew.", t.renewed);
+    one(
+        "retrotap_flood_refused_packets_total",
+        "Packets of connections that a flood's limits kept out; dropped, or stored untracked.",
+        t.flood_refused,
+    );
     one("retrotap_table_full_packets_total", "Packets whose connection found no place; not lost by it.", t.table_full);
     let mut f = page.family("retrotap_blocks", Kind::Gauge, "Block buffers of a worker, by what they are doing.");
     for (n, w) in s.detail.workers.iter().enumerate() {
@@ -261,6 +269,17 @@ fn store(page: &mut Page, facts: &Facts, s: &Sample) {
     let mut f =
         page.family("retrotap_class_min_age_seconds", Kind::Gauge, "What it should hold at least, where that is said.");
     facts.min_ages.iter().for_each(|(class, ns)| f.add(&[("class", class)], seconds(*ns)));
+    let held = |class: &str| s.detail.held.get(class).cloned().unwrap_or_default();
+    let mut f = page.family("retrotap_class_memory_bytes", Kind::Gauge, "Blocks of each class in memory.");
+    s.holdings.iter().for_each(|h| f.add(&[("class", &h.class)], held(&h.class).bytes));
+    let mut f = page.family(
+        "retrotap_class_memory_oldest_timestamp_seconds",
+        Kind::Gauge,
+        "Time of the oldest packet of each class in memory; NaN while there is none.",
+    );
+    s.holdings.iter().for_each(|h| {
+        f.add(&[("class", &h.class)], Some(held(&h.class).since).filter(|t| *t > 0).map_or(f64::NAN, seconds));
+    });
     if let Some((size, free)) = s.detail.filesystem {
         let mut one = |name, help, n| page.family(name, Kind::Gauge, help).add(&[], n);
         one("retrotap_filesystem_size_bytes", "Size of the filesystem of the store.", size);

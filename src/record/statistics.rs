@@ -7,6 +7,7 @@ use crate::store::Holding;
 use crate::units;
 use serde::Serialize;
 use std::fmt::Write;
+use std::net::IpAddr;
 
 /// The connection tables of all workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -21,6 +22,16 @@ pub struct Connections {
     pub renewed: u64,
     /// Packets whose connection found no place in the table.
     pub table_full: u64,
+    /// Connections that nobody has answered.
+    pub one_sided: u64,
+    /// Packets of connections that a flood's limits kept out: dropped, or stored untracked.
+    pub flood_refused: u64,
+    /// Sources that have as many one-sided connections open as they may.
+    pub flooding: u64,
+    /// Whom most of what was refused came from, while one floods.
+    pub flood_source: Option<IpAddr>,
+    /// One-sided connections take what they may of a table.
+    pub crowded: bool,
     /// In the shunt now.
     pub shunted: u64,
 }

@@ -56,6 +56,12 @@ pub struct ClassState {
     pub holds_s: Option<f64>,
     /// Until its oldest packets begin to go, at this rate, s; 0: they do.
     pub left_s: Option<f64>,
+    /// Bytes of its latest packets in memory.
+    pub memory: u64,
+    /// Memory of its own, bytes; none: it shares what is left of the memory of recent packets.
+    pub memory_budget: Option<u64>,
+    /// Time of its oldest packet in memory, Unix ns.
+    pub memory_since: Option<u64>,
 }
 
 /// Rates and classes.
@@ -164,6 +170,7 @@ impl Trend {
                 Some(budget) => (Some(budget), h.bytes, self.growth(&h.class)),
                 None => (left_over, shared, shared_growth),
             };
+            let memory = now.detail.held.get(&h.class).cloned().unwrap_or_default();
             let lasts = |bytes: u64| (growth > 0.0).then(|| bytes as f64 / growth);
             ClassState {
                 name: h.class.clone(),
@@ -175,6 +182,9 @@ impl Trend {
                 growth: self.growth(&h.class),
                 holds_s: room.and_then(lasts),
                 left_s: room.and_then(|r| lasts(r.saturating_sub(held))),
+                memory: memory.bytes,
+                memory_budget: facts.shares.own.iter().find(|(n, _)| *n == h.class).map(|(_, bytes)| *bytes),
+                memory_since: Some(memory.since).filter(|t| *t > 0),
             }
         };
         now.holdings.iter().map(class).collect()

@@ -27,6 +27,7 @@ use crate::worker::handoff::{Exchange, Handoff};
 use crate::worker::receipts::{Outbox, Post};
 use crate::worker::run::{Line, SystemClock, Worker};
 use crate::worker::step::Step;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, channel};
@@ -113,6 +114,17 @@ pub fn classes(settings: &Settings) -> Vec<Class> {
     settings.classes.iter().map(one).collect()
 }
 
+/// Each worker's part of what one source may have open: its connections are spread over all.
+pub fn flood_limit(settings: &Settings, workers: usize) -> Option<u32> {
+    settings.flood_limit.map(|all| u32::try_from(all.div_ceil(workers.max(1))).unwrap_or(u32::MAX))
+}
+
+/// Whom a flood comes from, as it is published.
+fn source([high, low]: [u64; 2]) -> Option<IpAddr> {
+    let bits = u128::from(high) << 64 | u128::from(low);
+    (bits != 0).then(|| Ipv6Addr::from_bits(bits).to_canonical())
+}
+
 fn random(bytes: &mut [u8]) -> std::io::Result<()> {
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, bytes)
 }
@@ -134,6 +146,9 @@ pub struct WorkerTotals {
     pub stalled: Vec<u64>,
     pub write_failed: u64,
     pub table_full: u64,
+    pub flood_refused: u64,
+    /// Whom most of these came from, while a source floods.
+    pub flood_source: Option<IpAddr>,
 }
 
 /// The counters of all workers together.
@@ -148,6 +163,8 @@ pub struct Totals {
     pub durable_ns: Distribution,
     pub store: StoreCounts,
     pub tracker: TrackerStats,
+    /// Whom a flood comes from, by the worker that has refused most.
+    pub flood_source: Option<IpAddr>,
     pub newest: u64,
 }
 
@@ -166,6 +183,7 @@ impl Workers {
         for ((n, (source, shunt)), cpu) in sources.into_iter().enumerate().zip(&cpus) {
             let classes = common.roster.set(&common.classes)?;
             let mut tracker = near(*cpu, || Tracker::new(&common.sizes.tracker, classes, common.secret))?;
+            tracker.limit_floods(flood_limit(common.settings, common.sizes.workers));
             for interface in source.interfaces() {
                 tracker.prepare(interface.link_type);
             }
@@ -264,6 +282,8 @@ impl Workers {
                 stalled: line.tallies.stalled(),
                 write_failed: c.store.write_failed,
                 table_full: c.tracker.table_full,
+                flood_refused: c.tracker.flood_refused,
+                flood_source: source(c.flood_source).filter(|_| c.tracker.flooding > 0),
             }
         };
         self.lines.iter().map(one).collect()
@@ -271,9 +291,12 @@ impl Workers {
 
     /// What they have published.
     pub fn totals(&self) -> Totals {
-        let mut t = Totals::default();
+        let (mut t, mut most) = (Totals::default(), 0);
         for line in &self.lines {
             let c = line.counts.get();
+            if c.tracker.flooding > 0 && c.tracker.flood_refused > most {
+                (t.flood_source, most) = (source(c.flood_source), c.tracker.flood_refused);
+            }
             line.tallies.add_to(&mut t.rows);
             line.step_ns.add_to(&mut t.step_ns);
             line.durable_ns.add_to(&mut t.durable_ns);

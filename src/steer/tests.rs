@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 fn rules(dedup_ns: u64) -> Rules {
     let filters = Filters::new(None, &[]).unwrap();
-    Rules { classes: ClassSet::only(Policy::default()), gone: 0, filters, dedup_ns: Some(dedup_ns) }
+    Rules { classes: ClassSet::only(Policy::default()), gone: 0, filters, dedup_ns: Some(dedup_ns), flood_limit: None }
 }
 
 /// Takes what is in the mailbox, as a worker does between batches: what it was told.

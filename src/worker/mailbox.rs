@@ -44,6 +44,8 @@ pub struct Rules {
     pub filters: Filters,
     /// Within this time a copy of a frame is a duplicate, ns; `None`: never.
     pub dedup_ns: Option<u64>,
+    /// One source may have so many connections open that nobody has answered; `None`: any number.
+    pub flood_limit: Option<u32>,
 }
 
 /// Connections to be looked up.

@@ -23,8 +23,10 @@ pub struct Counts {
     pub writer: WriterStats,
     /// Its connection table.
     pub tracker: TrackerStats,
+    /// Whom a flood comes from, an IPv6 address in two halves; 0: nobody is known.
+    pub flood_source: [u64; 2],
     /// Newest packet time, Unix ns.
     pub newest: u64,
 }
 
-crate::words!(Counts: store, writer, tracker, newest);
+crate::words!(Counts: store, writer, tracker, flood_source, newest);

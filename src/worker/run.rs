@@ -40,6 +40,10 @@ impl Clock for SystemClock {
     }
 }
 
+fn halves(n: u128) -> [u64; 2] {
+    [(n >> 64) as u64, n as u64]
+}
+
 fn ns(t: rustix::time::Timespec) -> u64 {
     (t.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(t.tv_nsec as u64)
 }
@@ -221,6 +225,7 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
             store: step.sink.counts(),
             writer: step.sink.stats(),
             tracker: step.tracker.stats(),
+            flood_source: halves(step.tracker.flood_source()),
             newest: step.newest,
         });
     }

@@ -96,6 +96,7 @@ impl<K: Shunt, S: Sink> Step<K, S> {
         self.tracker.adopt(&mut rules.classes, rules.gone, now);
         std::mem::swap(&mut self.filters, &mut rules.filters);
         self.dedup.set_window(rules.dedup_ns);
+        self.tracker.limit_floods(rules.flood_limit);
         // Nothing to do but for a link type that its maker did not know.
         self.known = 0;
         self.learn(interfaces);
@@ -221,6 +222,7 @@ impl<K: Shunt, S: Sink> Step<K, S> {
                 }
             }
             Verdict::Cut { class } => self.tallies.fate(p.iface, class, Fate::Cut, p.wire_len),
+            Verdict::SampledOut { class } => self.tallies.fate(p.iface, class, Fate::SampledOut, p.wire_len),
             Verdict::Discard { class } => self.tallies.fate(p.iface, class, Fate::Discarded, p.wire_len),
             Verdict::Flood => self.tallies.early(p.iface, Early::Flood, p.wire_len),
         }

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod memory;
 mod reload;
 #[path = "../api/rig.rs"]
 #[allow(dead_code)]

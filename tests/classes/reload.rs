@@ -8,15 +8,15 @@ use std::io::{Read, Write};
 use std::path::PathBuf;
 
 /// A recorder with a configuration that changes.
-struct World {
-    r: Retrotap,
+pub struct World {
+    pub r: Retrotap,
     daemon: Option<Daemon>,
     /// Packets so far, and the time of the last.
     fed: u64,
 }
 
 impl World {
-    fn new(config: &str) -> World {
+    pub fn new(config: &str) -> World {
         let r = Retrotap::default();
         let path = r.dir().join("retrotap.toml");
         std::fs::write(&path, config).expect("a configuration");
@@ -24,12 +24,17 @@ impl World {
         World { r, daemon: Some(daemon), fed: 0 }
     }
 
-    fn daemon(&self) -> &Daemon {
+    pub fn daemon(&self) -> &Daemon {
         self.daemon.as_ref().expect("it runs")
     }
 
+    /// Packets so far.
+    pub fn fed(&self) -> u64 {
+        self.fed
+    }
+
     /// The end of the input; the account, whose sums are checked.
-    fn end(&mut self) -> Value {
+    pub fn end(&mut self) -> Value {
         self.daemon.take().expect("it runs").end()
     }
 
@@ -38,12 +43,17 @@ impl World {
     }
 
     /// Feeds `n` packets of a connection, 200 bytes each, and waits until the worker has them.
-    fn feed(&mut self, port: u16, n: u64) {
+    pub fn feed(&mut self, port: u16, n: u64) {
+        self.feed_sized(port, n, 200);
+    }
+
+    /// The same of another size.
+    pub fn feed_sized(&mut self, port: u16, n: u64, size: usize) {
         let from = self.fed;
         self.daemon
             .as_mut()
             .expect("it runs")
-            .feed((from..from + n).map(|i| record(START + i * 1000, &udp(port, port, i as u32, 200))));
+            .feed((from..from + n).map(|i| record(START + i * 1000, &udp(port, port, i as u32, size))));
         self.fed += n;
         let fed = self.fed;
         self.daemon().until("the packets", || {
@@ -53,7 +63,7 @@ impl World {
     }
 
     /// Reloads with another file; what it said.
-    fn reload(&self, config: &str) -> Value {
+    pub fn reload(&self, config: &str) -> Value {
         std::fs::write(self.path(), config).expect("a configuration");
         let ran = self.r.run(&["reload", "--json"]);
         assert_eq!(ran.code, Some(0), "{}", ran.err);
@@ -71,12 +81,12 @@ impl World {
 }
 
 /// A packet as a record of a capture file.
-fn record(time: u64, data: &[u8]) -> Vec<u8> {
+pub fn record(time: u64, data: &[u8]) -> Vec<u8> {
     let numbers = [(time / S) as u32, (time % S) as u32, data.len() as u32, data.len() as u32];
     numbers.iter().flat_map(|n| n.to_le_bytes()).chain(data.iter().copied()).collect()
 }
 
-fn status(daemon: &Daemon) -> Value {
+pub fn status(daemon: &Daemon) -> Value {
     let mut stream = daemon.connect();
     stream.write_all(&request("GET", "/v1/status", "")).expect("a request");
     let mut all = Vec::new();
@@ -138,6 +148,36 @@ fn a_reload_holds_for_running_connections_too_and_loses_nothing() {
     // And names of classes are right although ids are not those of the file.
     let ran = w.r.run(&["connections", "port 53", "--json"]);
     assert_eq!(ran.json()["class"], "dns", "{}", ran.text());
+}
+
+#[test]
+fn past_the_cutoff_of_a_sampled_class_one_packet_in_so_many_is_stored() {
+    let sampled = |n: u32| format!("{WEB}sample = {n}\n{MAIL}");
+    let mut w = World::new(&sampled(10));
+    // 1000 bytes are five packets.
+    w.feed(80, 205);
+    w.feed(25, 203);
+    let said = w.reload(&sampled(4));
+    assert_eq!(keys(&said["changed"]), ["class.web.sample"]);
+    w.feed(80, 100);
+    w.reload(&sampled(0));
+    w.feed(80, 100);
+    let account = w.end();
+    assert_eq!(w.stored("port 80"), 5 + 20 + 25);
+    assert_eq!(w.stored("port 25"), 3);
+    let n = |what: &str| account[what]["packets"].as_u64();
+    assert_eq!((n("sampled_out"), n("cut")), (Some(180 + 75), Some(100 + 200)), "{account}");
+    for (config, words) in [
+        ("sample = 1\n", "one packet in 2"),
+        ("sample = 2000000\n", "one packet in 2"),
+        ("sample = 8\ncutoff = \"none\"\n", "past a cutoff"),
+        ("sample = 8\nrecord = \"none\"\n", "past a cutoff"),
+    ] {
+        std::fs::write(w.path(), format!("interfaces = [\"a\"]\nstore = \"/s\"\n[class.all]\n{config}"))
+            .expect("a file");
+        let ran = w.r.run(&["check-config", &w.path().to_string_lossy()]);
+        assert!(ran.code != Some(0) && ran.err.contains(words), "{config}: {:?} {}", ran.code, ran.err);
+    }
 }
 
 #[test]

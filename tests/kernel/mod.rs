@@ -87,6 +87,9 @@ const BUCKETS: u32 = 32768;
 /// Where the state is in the words of a slot (`struct rt_shunt_slot`), and the key.
 const STATE: usize = 3;
 const KEY: usize = 4;
+/// One in so many goes up, and the packets that this is told by.
+const SAMPLE: usize = 10;
+const HITS: usize = 11;
 
 /// Puts a connection into the shunt through the maps `buckets` and `slots`, as a worker does through its mapping. False: its bucket
 /// is full.
@@ -108,6 +111,14 @@ pub fn shunt(buckets: &impl MapCore, slots: &impl MapCore, p: &Parsed, slot: u32
 pub fn slot(slots: &impl MapCore, slot: u32) -> [u64; 4] {
     let [packets, bytes, last, state, ..] = get::<16>(slots, slot);
     [packets, bytes, last, state as u32 as u64]
+}
+
+/// Sends one packet in so many of a slot's connection up.
+pub fn sample(slots: &impl MapCore, slot: u32, one_in: u32) {
+    let mut words = get::<16>(slots, slot);
+    (words[SAMPLE], words[HITS]) = (one_in.into(), 0);
+    put(slots, slot, &words);
+    set_state(slots, slot, 2);
 }
 
 /// Turns a slot to dropping or passing.

@@ -57,6 +57,52 @@ fn the_shunt_drops_in_the_socket_filter_too() {
     in_namespace("live-filter", || shunts(Request::Packet, |c| c.seen.packets));
 }
 
+/// One packet in five of a shunted connection comes up, is told from others, and every packet is in one counter.
+fn samples(request: Request) {
+    veth("s0", "t0", 1, 1500);
+    let mut live = start_on(&["t0"], request, &LivePlan { workers: Some(1), ..plan() });
+    let (source, mut shunt) = live.workers.pop().unwrap();
+    let (mut sources, mut got) = ([source], vec![Vec::new()]);
+    let sender = Sender::new("s0");
+    let frame = udp(5000, 443, 1, 1000);
+    let key = parser().parse(1, &frame).key;
+    let slot = shunt.insert(&key).unwrap();
+    assert!(!shunt.drawn(slot));
+    shunt.sample(slot, 5);
+    (0..103).for_each(|_| sender.send(&frame));
+    assert_eq!(shunt.counts(slot).packets, 83);
+    assert_eq!((0..30).filter(|_| shunt.drawn(slot)).count(), 20, "as many as went up");
+    shunt.sample(slot, 2);
+    assert!(!shunt.drawn(slot), "what went up before is not waited for");
+    (0..10).for_each(|_| sender.send(&frame));
+    assert_eq!((0..30).filter(|_| shunt.drawn(slot)).count(), 5);
+    shunt.sample(slot, 0);
+    (0..10).for_each(|_| sender.send(&frame));
+    shunt.pass(slot);
+    assert_eq!(shunt.remove(&key, slot).packets, 83 + 5 + 10);
+    std::thread::sleep(Duration::from_millis(20));
+    let slot = shunt.insert(&key).unwrap();
+    (0..10).for_each(|_| sender.send(&frame));
+    assert_eq!(
+        (shunt.counts(slot).packets, shunt.drawn(slot)),
+        (10, false),
+        "a slot that is used anew samples nothing"
+    );
+    take(&mut sources[0], &mut got[0]);
+    let from = stop(&mut live, &mut sources, &mut got);
+    assert_eq!((from.shunted.packets, got[0].len()), (83 + 5 + 10 + 10, 25));
+}
+
+#[test]
+fn a_sample_goes_up_in_xdp() {
+    in_namespace("live-sample", || samples(Request::Xdp));
+}
+
+#[test]
+fn a_sample_goes_up_through_the_socket_filter_too() {
+    in_namespace("live-samples", || samples(Request::Packet));
+}
+
 #[test]
 fn a_full_shunt_says_so_and_reuses_what_is_freed() {
     in_namespace("live-slots", || {

@@ -27,6 +27,7 @@ pub fn policy(rules: &Rules) -> Policy {
         cutoff_bytes: rules.cutoff_bytes,
         cutoff_packets: rules.cutoff_packets,
         cutoff_jitter: 0,
+        sample: 0,
         snaplen: u32::MAX,
         idle: Idle {
             tcp_ns: rules.idle_tcp,
@@ -99,7 +100,9 @@ impl<T: Shunt> Product<T> {
         match verdict {
             Verdict::Store { .. } => true,
             Verdict::Cut { .. } => false,
-            Verdict::Discard { .. } | Verdict::Flood => panic!("{verdict:?} of packet at {time}"),
+            Verdict::SampledOut { .. } | Verdict::Discard { .. } | Verdict::Flood => {
+                panic!("{verdict:?} of packet at {time}")
+            }
         }
     }
 
@@ -239,6 +242,14 @@ impl Shunt for ModelShunt {
         self.slots[slot] = Some(Place { dropping: true, counts: ShuntCounts::default() });
         self.of.insert(*key, slot);
         Some(ShuntSlot(slot as u32))
+    }
+
+    fn sample(&mut self, _: ShuntSlot, one_in: u32) {
+        assert_eq!(one_in, 0, "no class here is sampled");
+    }
+
+    fn drawn(&mut self, _: ShuntSlot) -> bool {
+        false
     }
 
     fn counts(&self, slot: ShuntSlot) -> ShuntCounts {

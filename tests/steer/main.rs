@@ -1,7 +1,12 @@
 //! Orders from the outside: a recorder that is fed through a pipe is steered over its socket and by the command line, and the sums stay exact.
+//! Behind a kernel's shunt: [`live`]. Floods: [`flood`].
 
 #[path = "../common/mod.rs"]
 mod common;
+mod flood;
+mod live;
+#[path = "../net/mod.rs"]
+mod net;
 
 use common::{Retrotap, check_account};
 use serde_json::{Value, json};
@@ -23,12 +28,18 @@ struct Daemon<'a> {
     child: Child,
     input: Option<ChildStdin>,
     fed: u32,
+    /// Of the next packet, Unix ns.
+    time: u64,
 }
 
 impl<'a> Daemon<'a> {
     fn start(r: &'a Retrotap) -> Daemon<'a> {
+        Daemon::with(r, CONFIG)
+    }
+
+    fn with(r: &'a Retrotap, config: &str) -> Daemon<'a> {
         let file = |name: &str| r.dir().join(name);
-        std::fs::write(file("steer.toml"), CONFIG).expect("a configuration");
+        std::fs::write(file("steer.toml"), config).expect("a configuration");
         let made = |name: &str| std::fs::File::create(file(name)).expect("a file");
         let mut child = r
             .command(&["record", "--json", "-r", "-", "-c"])
@@ -42,7 +53,7 @@ impl<'a> Daemon<'a> {
         for n in [0xa1b2_3c4du32, 0x0004_0002, 0, 0, 262_144, 1] {
             input.write_all(&n.to_le_bytes()).expect("the recorder reads");
         }
-        let daemon = Daemon { r, child, input: Some(input), fed: 0 };
+        let daemon = Daemon { r, child, input: Some(input), fed: 0, time: 1_700_000_000_000_000_000 };
         daemon.until("the socket", || UnixStream::connect(daemon.r.store().join("api.sock")).ok());
         daemon
     }
@@ -64,19 +75,27 @@ impl<'a> Daemon<'a> {
 
     /// Feeds it `n` UDP packets of 250 bytes from this host and port, a millisecond apart, and waits until all that was fed is counted.
     fn feed(&mut self, host: u8, port: u16, n: u32) {
-        let mut all = Vec::new();
-        for _ in 0..n {
-            let ms = self.fed;
-            self.fed += 1;
-            for v in [1_700_000_000 + ms / 1000, ms % 1000 * 1_000_000, 250, 250] {
-                all.extend(v.to_le_bytes());
-            }
+        let one = |_| {
             let mut p = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 236];
             p.extend([0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, host, 192, 0, 2, 1]);
             p.extend(port.to_be_bytes());
             p.extend([0, 53, 0, 216, 0, 0]);
             p.resize(250, 0);
-            all.extend(p);
+            p
+        };
+        self.feed_frames((0..n).map(one), 1_000_000);
+    }
+
+    /// Feeds it these, so many ns apart, and waits until all that was fed is counted.
+    fn feed_frames(&mut self, frames: impl Iterator<Item = Vec<u8>>, pause: u64) {
+        let mut all = Vec::new();
+        for frame in frames {
+            let (s, ns) = (self.time / 1_000_000_000, self.time % 1_000_000_000);
+            (self.fed, self.time) = (self.fed + 1, self.time + pause);
+            for v in [s as u32, ns as u32, frame.len() as u32, frame.len() as u32] {
+                all.extend(v.to_le_bytes());
+            }
+            all.extend(frame);
         }
         self.input.as_mut().expect("a pipe").write_all(&all).expect("the recorder reads");
         self.until("the packets", || {

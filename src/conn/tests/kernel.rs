@@ -7,6 +7,9 @@ use super::*;
 pub(super) struct Slot {
     counts: ShuntCounts,
     passing_since: Option<u64>,
+    sample: u32,
+    hits: u64,
+    taken: u64,
 }
 
 /// The kernel's shunt: counts and drops, and goes on doing so for a moment in programs that read a slot before it passed.
@@ -29,7 +32,11 @@ impl Kernel {
             return false;
         }
         let Some(slot) = self.map.get(&p.key).and_then(|&i| self.slots[i as usize].as_mut()) else { return false };
-        let drops = slot.passing_since.is_none_or(|since| late && self.now < since + RETIRE_NS);
+        let mut drops = slot.passing_since.is_none_or(|since| late && self.now < since + RETIRE_NS);
+        if drops && slot.sample > 0 {
+            slot.hits += 1;
+            drops = !slot.hits.is_multiple_of(slot.sample.into());
+        }
         if drops {
             slot.counts.packets += 1;
             slot.counts.bytes += u64::from(bytes);
@@ -52,6 +59,17 @@ impl Shunt for Kernel {
         self.slots[free] = Some(Slot::default());
         self.map.insert(*key, free as u32);
         Some(ShuntSlot(free as u32))
+    }
+    fn sample(&mut self, slot: ShuntSlot, one_in: u32) {
+        let slot = self.slots[slot.0 as usize].as_mut().expect("a slot that is in use");
+        (slot.sample, slot.taken) = (one_in, slot.hits.checked_div(one_in.into()).unwrap_or(0));
+    }
+    fn drawn(&mut self, slot: ShuntSlot) -> bool {
+        let slot = self.slots[slot.0 as usize].as_mut().expect("a slot that is in use");
+        let up = slot.hits.checked_div(slot.sample.into()).unwrap_or(0);
+        let drawn = slot.taken < up;
+        slot.taken += u64::from(drawn);
+        drawn
     }
     fn counts(&self, slot: ShuntSlot) -> ShuntCounts {
         self.slot(slot).counts

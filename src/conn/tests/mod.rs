@@ -2,8 +2,10 @@
 //! they share.
 
 mod capacity;
+mod flood;
 mod kernel;
 mod property;
+mod sampled;
 mod shunted;
 mod steer;
 
@@ -66,6 +68,7 @@ fn finish(tracker: &mut Tracker, now: u64, shunt: &mut impl Shunt, into: &mut Ve
     let stats = tracker.stats();
     assert_eq!((stats.live_v4 + stats.live_v6, stats.shunt_live, stats.shunt_retiring), (0, 0, 0));
     assert_eq!(stats.begun, stats.ended);
+    assert_eq!(tracker.core.floods.open(), 0, "every place is given back");
     assert_eq!(stats.receipts_lost, 0);
 }
 

@@ -83,8 +83,10 @@ proptest! {
         steps in prop::collection::vec(step(prop_oneof![8 => 0..S, 2 => 0..5 * S, 1 => 0..400 * S]), 1..400),
         slots in 0usize..6,
         sweep in prop_oneof![Just(S / 10), Just(S), Just(3 * S)],
+        sample in prop_oneof![Just(0), 2u32..5],
     ) {
-        let (mut tracker, mut kernel) = (tracker(small_policy(), 64, slots), Kernel::new(slots));
+        let policy = Policy { sample, ..small_policy() };
+        let (mut tracker, mut kernel) = (tracker(policy, 64, slots), Kernel::new(slots));
         let (offered, stored, receipts) = play(&steps, &mut tracker, &mut kernel, sweep);
         prop_assert_eq!(totals(&receipts, |r| (r.seen_packets, r.seen_bytes)), offered);
         prop_assert_eq!(totals(&receipts, |r| (r.stored_packets, r.stored_bytes)), stored);

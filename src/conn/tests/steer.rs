@@ -153,7 +153,10 @@ fn the_longest_prefix_and_then_the_originator_decide() {
     let (mut t, mut k) = (steered(200, 8, 4), Kernel::new(4));
     let net = |n: [u8; 4], len| Prefix::new(IpAddr::from(n), len).unwrap();
     let class = |v: Verdict| match v {
-        Verdict::Store { class, .. } | Verdict::Cut { class } | Verdict::Discard { class } => class,
+        Verdict::Store { class, .. }
+        | Verdict::Cut { class }
+        | Verdict::SampledOut { class }
+        | Verdict::Discard { class } => class,
         Verdict::Flood => panic!(),
     };
     // 10.0.0.n is endpoint 0, 10.0.1.n endpoint 1.

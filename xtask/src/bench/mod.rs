@@ -8,13 +8,14 @@ mod line;
 mod query;
 mod reload;
 mod results;
+mod steer;
 mod step;
 mod table;
 mod tool;
 mod trace;
 mod usage;
 
-use crate::{setup, shell};
+use crate::{json, setup, shell};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -31,6 +32,12 @@ pub const BENCHES: &[Bench] = &[
         root: true,
         what: "another configuration every two seconds under 10 Gbit/s: what is lost, when it holds",
         run: reload::run,
+    },
+    Bench {
+        name: "steer",
+        root: true,
+        what: "how soon an order of the API holds under half load, and what a hundred thousand of them cost",
+        run: steer::run,
     },
     Bench {
         name: "disk",
@@ -123,8 +130,8 @@ pub fn help() -> String {
   --tool A,B       only these tools
   --gbps 1,10,max  line: only these rates
   --mix A,B        line: these mixes, or capture files [lab]
-  --size A,B       table: these numbers of connections
-  --part A,B       query: only these parts
+  --size A,B       table, steer: these numbers of connections
+  --part A,B       query, steer: only these parts
   --file FILE      trace, step: this capture file instead of a generated one; query: this store
   --into FOLDER    append results here [benches/results/<date>-<kind of host>]
 "
@@ -203,6 +210,26 @@ impl Options {
     fn build(&self, what: &[&str]) -> Result<(), String> {
         let profile: &[&str] = if self.smoke { &[] } else { &["--release"] };
         shell::run(Command::new("cargo").args(["build", "--quiet"]).args(profile).args(what))
+    }
+
+    /// Is this part asked for?
+    fn wants_part(&self, part: &str) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|p| p == part)
+    }
+
+    /// Compiles a test or a bench of the package (cargo's words for it, and its name); where it is.
+    fn executable(&self, what: &[&str], name: &str) -> Result<String, String> {
+        let mut command = Command::new("cargo");
+        command
+            .args(if self.smoke { &["test"][..] } else { &["test", "--release"] })
+            .args(["--quiet", "-p", "retrotap"]);
+        command.args(what).args(["--no-run", "--message-format=json-render-diagnostics"]);
+        let out = shell::output(&mut command)?;
+        let messages = out.lines().filter_map(|l| json::Value::parse(l).ok());
+        let mut found = messages
+            .filter(|m| m.text("target.name") == Some(name))
+            .filter_map(|m| m.text("executable").map(String::from));
+        found.next_back().ok_or(format!("cargo does not say where it put {name}"))
     }
 
     /// Fetches packages when asked to.

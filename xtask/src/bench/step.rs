@@ -19,37 +19,17 @@ pub fn run(options: &Options) -> Result<(), String> {
             return Ok(());
         }
         options.build(&["-p", "retrotap", "--example", "load"])?;
-        let program = compile(options)?;
+        let program = options.executable(&["--bench", "step"], "step")?;
         let file = super::trace::file(options)?;
         for sink in SINKS {
-            results.add(count(&program, &file, sink, if options.smoke { 5_000 } else { 300_000 })?)?;
+            results.add(count(&program, &file, sink, if options.smoke { 5_000 } else { 300_000 }, &[])?)?;
         }
     }
     results.table(&make(&results.all()?))
 }
 
-/// Compiles the bench; where it is.
-fn compile(options: &Options) -> Result<String, String> {
-    let mut command = Command::new("cargo");
-    command.arg(if options.smoke { "test" } else { "bench" });
-    command.args([
-        "--quiet",
-        "-p",
-        "retrotap",
-        "--bench",
-        "step",
-        "--no-run",
-        "--message-format=json-render-diagnostics",
-    ]);
-    let out = shell::output(&mut command)?;
-    let messages = out.lines().filter_map(|l| Value::parse(l).ok());
-    let mut found = messages
-        .filter(|m| m.text("target.name") == Some("step"))
-        .filter_map(|m| m.text("executable").map(String::from));
-    found.next_back().ok_or("cargo does not say where it put the bench".into())
-}
-
-fn count(program: &str, file: &str, sink: &str, packets: u64) -> Result<Value, String> {
+/// Instructions of the step over so many packets of a file; `more` is for the bench.
+pub fn count(program: &str, file: &str, sink: &str, packets: u64, more: &[String]) -> Result<Value, String> {
     let mut command = Command::new("valgrind");
     command.args([
         "--tool=callgrind",
@@ -57,7 +37,7 @@ fn count(program: &str, file: &str, sink: &str, packets: u64) -> Result<Value, S
         "--collect-atstart=no",
         "--toggle-collect=step::batch*",
     ]);
-    command.args([program, "--file", file, "--sink", sink, "--packets", &packets.to_string()]);
+    command.args([program, "--file", file, "--sink", sink, "--packets", &packets.to_string()]).args(more);
     let out = command.stdin(Stdio::null()).output().map_err(|e| format!("valgrind: {e}"))?;
     let (said, errors) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     let collected = errors.lines().find_map(|l| l.split_once("Collected :")?.1.trim().parse::<u64>().ok());
