@@ -107,8 +107,8 @@ struct rt_shunt_slot {
 	__u64 key[RT_HASH_WORDS]; /* the words of the key, which do not change while a place points here */
 	__u32 sample;		  /* RT_SHUNT_SAMPLE: one packet in so many goes up */
 	__u32 zero;
-	__u64 hits;		  /* RT_SHUNT_SAMPLE: packets so far (atomic add), those that went up included */
-	__u64 taken;		  /* of those that went up, how many the worker has met; it alone reads and writes this */
+	__u64 hits;  /* RT_SHUNT_SAMPLE: packets so far (atomic add), those that went up included */
+	__u64 taken; /* of those that went up, how many the worker has met; it alone reads and writes this */
 	__u64 pad[3];
 };
 _Static_assert(sizeof(struct rt_shunt_slot) == 128, "all of an IPv4 slot in one cache line");

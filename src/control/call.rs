@@ -4,15 +4,19 @@
 use super::audit::Line;
 use super::caller::Caller;
 use super::engine::Engine;
-use super::reply;
+use super::job::{Cancel, Measure};
+use super::reply::{self, CancelOnDrop};
 use super::shared::Shared;
-use super::stream::Refusal;
+use super::stream::{Message, Refusal};
+use crate::limits::CHUNKS_WAITING;
+use crate::query::Summary;
 use axum::body::{Body, Bytes};
 use axum::http::{Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::mpsc::{Sender, channel};
 use tokio::sync::oneshot;
 
 /// A request under way.
@@ -101,6 +105,39 @@ impl Call {
             }
         });
         answered.await.unwrap_or_else(|_| reply::refuse(500, reply::BROKE))
+    }
+
+    /// Answers with what a query thread sends, as it comes, for at most `time_ns`. The job returns what it answered, or why not, and the bytes
+    /// that it sent, after its last message.
+    pub async fn stream(
+        self,
+        kind: &'static str,
+        time_ns: Option<u64>,
+        job: impl FnOnce(&Engine, Measure, Sender<Message>) -> (Result<Summary, Refusal>, u64) + Send + 'static,
+    ) -> Response<Body> {
+        let shared = self.shared.clone();
+        let Some(place) = shared.clients.enter(&self.caller.name) else {
+            let why = shared.clients.full(&self.caller.name);
+            return self.refuse((429, why));
+        };
+        let cancel = Cancel::default();
+        let guard = CancelOnDrop::new(cancel.clone());
+        let measure = Measure::new(cancel, shared.ending.clone(), time_ns, shared.brake.clone());
+        let (to, mut from) = channel(CHUNKS_WAITING);
+        let (engine, ended) = (shared.engine.clone(), self.later());
+        let begun = shared.pool.run(move || {
+            let (answer, sent) = job(&engine, measure, to);
+            drop(place);
+            ended(answer.map(|s| s.packets), sent);
+        });
+        if !begun {
+            return self.refuse((503, reply::BUSY.into()));
+        }
+        match from.recv().await {
+            // Only what panicked says nothing.
+            None => reply::refuse(500, reply::BROKE),
+            Some(first) => reply::answer(kind, first, from, guard),
+        }
     }
 
     /// Enters what came of a query that ends later than its handler: its packets, and the bytes that were sent.

@@ -2,9 +2,9 @@
 //! error.
 
 use super::holds::refused;
+use crate::control::Engine;
 use crate::control::call::Call;
-use crate::control::job::{Cancel, Measure, refusal};
-use crate::control::reply::{self, CancelOnDrop};
+use crate::control::job::{Measure, refusal};
 use crate::control::stream::{Message, Refusal};
 use crate::hold::{Held, HoldError};
 use crate::query::pace::{Pace, Stopped};
@@ -12,25 +12,12 @@ use crate::query::{QueryError, Summary};
 use axum::body::{Body, Bytes};
 use axum::http::Response;
 use std::path::Path;
-use tokio::sync::mpsc::{Sender, channel};
-
-/// Chunks of an answer that wait for a slow client, at most.
-const CHUNKS_WAITING: usize = 4;
+use tokio::sync::mpsc::Sender;
 
 /// `GET /v1/holds/{name}/packets`.
 pub async fn packets(call: Call) -> Response<Body> {
-    let shared = call.shared.clone();
-    let Some(place) = shared.clients.enter(&call.caller.name) else {
-        let why = shared.clients.full(&call.caller.name);
-        return call.refuse((429, why));
-    };
-    let (cancel, name) = (Cancel::default(), call.param("name").to_owned());
-    let guard = CancelOnDrop::new(cancel.clone());
-    // What is held is given out whole, however long it takes whoever asked.
-    let measure = Measure::new(cancel, shared.ending.clone(), None, shared.brake.clone());
-    let (to, mut from) = channel(CHUNKS_WAITING);
-    let (engine, ended) = (shared.engine.clone(), call.later());
-    let begun = shared.pool.run(move || {
+    let name = call.param("name").to_owned();
+    let read = move |engine: &Engine, measure: Measure, to: Sender<Message>| {
         let mut sent = 0;
         let answer = send(engine.store(), &name, &measure, &to, &mut sent);
         let last = match &answer {
@@ -38,17 +25,10 @@ pub async fn packets(call: Call) -> Response<Body> {
             Err(refusal) => Message::Failed(Bytes::new(), refusal.clone()),
         };
         let _ = to.blocking_send(last);
-        drop(place);
-        ended(answer.map(|s| s.packets), sent);
-    });
-    if !begun {
-        return call.refuse((503, reply::BUSY.into()));
-    }
-    match from.recv().await {
-        // Only what panicked says nothing.
-        None => reply::refuse(500, reply::BROKE),
-        Some(first) => reply::answer("application/x-pcapng", first, from, guard),
-    }
+        (answer, sent)
+    };
+    // What is held is given out whole, however long it takes whoever asked.
+    call.stream("application/x-pcapng", None, read).await
 }
 
 fn send(store: &Path, name: &str, measure: &Measure, to: &Sender<Message>, sent: &mut u64) -> Result<Summary, Refusal> {

@@ -6,15 +6,12 @@ use crate::control::call::Call;
 use crate::control::job::{self, Cancel, Following, Job, Measure};
 use crate::control::reply::{self, CancelOnDrop};
 use crate::control::stream::{Message, Refusal};
-use crate::limits::FOLLOWERS_MAX;
+use crate::limits::{CHUNKS_WAITING, FOLLOWERS_MAX};
 use crate::query::{Summary, priority};
 use axum::body::Body;
 use axum::http::Response;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio::sync::mpsc::channel;
-
-/// Chunks of an answer that wait for a slow client, at most.
-const CHUNKS_WAITING: usize = 4;
 
 /// `POST /v1/query`.
 pub async fn packets(call: Call) -> Response<Body> {
