@@ -56,8 +56,13 @@ mod tests {
     #[test]
     fn one_row() {
         let line = |ms: f64| {
-            let passed = [("segments", 10_000u64.into()), ("hosts", 100u64.into()), ("passed", 4_000u64.into())];
-            object(passed.into_iter().chain([("p50_ms", Some(ms).into()), ("p99_ms", Some(2.0 * ms).into())]))
+            object([
+                ("segments", 10_000u64.into()),
+                ("hosts", 100u64.into()),
+                ("passed", 4_000u64.into()),
+                ("p50_ms", Some(ms).into()),
+                ("p99_ms", Some(2.0 * ms).into()),
+            ])
         };
         let text = table(&[line(3.0), line(4.0)]);
         let row: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
