@@ -15,9 +15,10 @@ use super::{Answer, PacketSink, Query, QueryError};
 use crate::index::{Run, Skip};
 use crate::packet::Parser;
 use crate::packet::key::Key;
-use crate::store::list::SegmentRef;
+use crate::store::list::{self, SegmentRef};
 use crate::store::live::Unsealed;
 use crate::units;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -183,7 +184,7 @@ pub(super) fn answer(
 
 pub(super) const ETHERNET: u16 = 1;
 
-/// A class that nobody has heard of is a slip of the pen.
+/// A class that nobody has heard of is a slip of the pen; one that has no packet yet is not.
 pub fn known_classes(query: &Query, view: &View<'_>) -> Result<(), QueryError> {
     if query.classes.is_empty() {
         return Ok(());
@@ -191,13 +192,15 @@ pub fn known_classes(query: &Query, view: &View<'_>) -> Result<(), QueryError> {
     let in_memory = view.recent.iter().map(|r| r.reader().header().class.as_str());
     let open = view.open.iter().filter_map(|s| s.segment.class.as_deref());
     let sealed = view.sealed.iter().filter_map(|s| s.segment.class.as_deref());
-    let mut have: Vec<&str> = sealed.chain(in_memory).chain(open).collect();
-    have.sort_unstable();
-    have.dedup();
-    // Unsealed segments of another process do not tell theirs in the listing.
-    let all_told = view.open.iter().all(|s| s.segment.class.is_some());
-    match query.classes.iter().find(|c| all_told && !have.contains(&c.as_str())) {
-        Some(class) => Err(QueryError::Class { class: class.clone(), have: have.join(", ") }),
+    let mut have: BTreeSet<String> = sealed.chain(in_memory).chain(open).map(str::to_owned).collect();
+    let missing = |have: &BTreeSet<String>| query.classes.iter().find(|c| !have.contains(*c)).cloned();
+    if missing(&have).is_some() {
+        // Segments that another process writes do not tell theirs in the listing.
+        have.extend(view.open.iter().filter_map(|s| Some(s.segment.open().ok()??.header().class.clone())));
+        have.extend(list::class_names(&query.store));
+    }
+    match missing(&have) {
+        Some(class) => Err(QueryError::Class { class, have: Vec::from_iter(have).join(", ") }),
         None => Ok(()),
     }
 }

@@ -135,3 +135,10 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     };
     read.map(|e| e.map(|e| e.path()).map_err(at(dir))).collect()
 }
+/// The names of classes that the store has had, by its file of them; none where there is none that can be read.
+pub fn class_names(store: &Path) -> Vec<String> {
+    let text = std::fs::read(Layout::new(store).class_names()).unwrap_or_default();
+    let names: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    let names = names.get("names").and_then(|n| n.as_array()).into_iter().flatten();
+    names.filter_map(|n| n.as_str().map(str::to_owned)).collect()
+}
