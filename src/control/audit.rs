@@ -4,6 +4,7 @@
 
 use super::caller::Caller;
 use crate::limits::{AUDIT_ASK_BYTES, AUDIT_BYTES_WAITING, AUDIT_WAITING};
+use crate::store::layout::make_private;
 use axum::body::Bytes;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
@@ -87,7 +88,7 @@ impl Audit {
 
 /// Starts the log in `dir`. It ends when the last [`Audit`] is dropped.
 pub fn start(dir: &Path) -> std::io::Result<(Audit, JoinHandle<()>)> {
-    std::fs::create_dir_all(dir)?;
+    make_private(dir)?;
     let (to, lines) = sync_channel(AUDIT_WAITING);
     let failing = Arc::default();
     let mut log =

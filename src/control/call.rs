@@ -50,8 +50,17 @@ impl Call {
         self.params.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v)
     }
 
-    /// The body, which is JSON; an empty one is `{}`. It is entered in the log. The error is for whoever asked.
+    /// The body, which is a JSON object; an empty one is `{}`. It is entered in the log. The error is for whoever asked.
     pub fn json<T: DeserializeOwned>(&mut self) -> Result<T, (u16, String)> {
+        // Else a list would be taken for the fields in their order.
+        if self.body.iter().find(|b| !b.is_ascii_whitespace()).is_some_and(|b| *b != b'{') {
+            return Err((400, "the question is no JSON object".into()));
+        }
+        self.any_json()
+    }
+
+    /// The same, also of another kind.
+    pub fn any_json<T: DeserializeOwned>(&mut self) -> Result<T, (u16, String)> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
         let asked = serde_json::from_slice(body).map_err(|e| (400, format!("the question is no JSON of ours: {e}")))?;
         self.line.ask = self.body.clone();

@@ -4,7 +4,7 @@ use super::record::{Line, time};
 use super::sum::{Summed, sum_upto};
 use super::{Hold, HoldError, NAME_MAX, Who, at};
 use crate::limits::{HELD_BYTES, HOLD_TURN};
-use crate::store::layout::Layout;
+use crate::store::layout::{Layout, make_private};
 use crate::units;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -26,7 +26,7 @@ impl Held {
         // Says so where there is no store.
         crate::store::segments(store)?;
         let dir = Layout::new(store).held();
-        fs::create_dir_all(&dir).map_err(at(&dir))?;
+        make_private(&dir).map_err(at(&dir))?;
         Ok(Held { dir })
     }
 

@@ -2,6 +2,7 @@
 
 use super::coverage::{self, State};
 use super::{Entry, LedgerError, Pulse, What, at, days, keep_budget};
+use crate::store::layout::make_private;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -25,7 +26,7 @@ impl Ledger {
     /// Opens the ledger in `dir` (made if missing) to write at time `now` (Unix ns). If the recorder before was killed, says so
     /// in an entry, which ends its coverage at its last sign of life.
     pub fn open(dir: &Path, budget: u64, now: u64) -> Result<Ledger, LedgerError> {
-        std::fs::create_dir_all(dir).map_err(at(dir))?;
+        make_private(dir).map_err(at(dir))?;
         let last = coverage::last_state(dir)?;
         let path = days::alive(dir);
         let alive_before = coverage::last_alive(dir);

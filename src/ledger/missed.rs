@@ -2,6 +2,7 @@
 //! Called by the CLI and the API.
 
 use super::{Coverage, LedgerError, LinkDown, What, coverage, entries, only_imported};
+use crate::limits::GAP_MIN_NS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -85,7 +86,11 @@ pub fn missed(dir: &Path, since: Option<u64>, until: u64, classes: &[String]) ->
     if !imported {
         // What was before the ledger began is not known, and no gap.
         let known = known_from.filter(|_| since.is_none()).unwrap_or(from);
-        l.not_recorded = gaps.into_iter().map(|(a, b)| (a.max(known), b)).filter(|(a, b)| a < b).collect();
+        l.not_recorded = gaps
+            .into_iter()
+            .map(|(a, b)| (a.max(known), b))
+            .filter(|(a, b)| b.saturating_sub(*a) >= GAP_MIN_NS)
+            .collect();
     }
     l.link_down = link_down;
     Ok(l)

@@ -8,6 +8,7 @@ use crate::conn::receipt::Receipt;
 use crate::index::term::Term;
 use crate::packet::key::Key;
 use crate::store::disk::mmap::Mapped;
+use crate::store::layout::make_private;
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -57,7 +58,7 @@ pub struct ReceiptsReport {
 impl Receipts {
     /// Receipts in `dir`, which is made if missing.
     pub fn open(dir: &Path, budget: u64) -> Result<Receipts, LedgerError> {
-        std::fs::create_dir_all(dir).map_err(at(dir))?;
+        make_private(dir).map_err(at(dir))?;
         Ok(Receipts { dir: dir.to_owned(), budget, file: None, vlan_in_key: true, helper: None, pulse: Arc::default() })
     }
 

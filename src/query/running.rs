@@ -5,14 +5,15 @@ use super::Connection;
 use crate::conn::receipt::{End, Receipt};
 use crate::limits::TOTALS_MAX;
 use crate::packet::key::Key;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 /// Fills in the true totals of those that still run, what the kernel dropped included; of more than a look-up takes, those that were
 /// heard of last. `totals`: what the workers say of some names, in that order; `None`: nothing, and the store's word stands.
-pub fn running(connections: &mut [Connection], totals: impl Fn(&[Key]) -> Option<Vec<Option<Receipt>>>) {
+pub fn running(connections: &mut Vec<Connection>, totals: impl Fn(&[Key]) -> Option<Vec<Option<Receipt>>>) {
     // Of those that follow each other under one name only the last can run.
     let mut last: HashMap<Key, usize> = HashMap::new();
-    for (i, c) in connections.iter().enumerate().filter(|(_, c)| matches!(c.end, None | Some(End::Lasting))) {
+    for (i, c) in connections.iter().enumerate().filter(|(_, c)| is_open(c)) {
         let at = last.entry(c.key).or_insert(i);
         if connections.get(*at).is_some_and(|known| known.last < c.last) {
             *at = i;
@@ -20,28 +21,116 @@ pub fn running(connections: &mut [Connection], totals: impl Fn(&[Key]) -> Option
     }
     let mut places: Vec<usize> = last.into_values().collect();
     if places.len() > TOTALS_MAX {
-        places.sort_by_key(|&i| std::cmp::Reverse(connections.get(i).map(|c| c.last)));
+        places.sort_by_key(|&i| Reverse(connections.get(i).map(|c| c.last)));
         places.truncate(TOTALS_MAX);
     }
+    let mut since: HashMap<Key, u64> = HashMap::new();
     // A recorder to which VLAN ids tell nothing knows them without.
     for name in [|key: Key| key, |key: Key| key.untagged()] {
         let keys: Vec<Key> = places.iter().filter_map(|&i| connections.get(i)).map(|c| name(c.key)).collect();
-        let Some(found) = totals(&keys) else { return };
+        let Some(found) = totals(&keys) else { break };
         let mut left = Vec::new();
         for (i, receipt) in places.into_iter().zip(found) {
             match (receipt, connections.get_mut(i)) {
-                (Some(r), Some(c)) if r.first <= c.last => runs(c, &r),
+                (Some(r), Some(c)) if r.first <= c.last => {
+                    since.insert(c.key, r.first);
+                    runs(c, &r);
+                }
                 (None, Some(c)) if c.key.untagged() != c.key => left.push(i),
                 _ => {}
             }
         }
         places = left;
     }
+    // What the store has of it in other places, after a silence that the cutoff made, is in its totals.
+    connections.retain(|c| c.running || !is_open(c) || since.get(&c.key).is_none_or(|first| c.last < *first));
+}
+
+/// Nothing says that it has ended.
+fn is_open(c: &Connection) -> bool {
+    matches!(c.end, None | Some(End::Lasting))
 }
 
 fn runs(c: &mut Connection, r: &Receipt) {
-    (c.seen_packets, c.seen_bytes) = (r.seen_packets, r.seen_bytes);
-    (c.stored_packets, c.stored_bytes) = (r.stored_packets, r.stored_bytes);
-    (c.first, c.last) = (r.first, c.last.max(r.last));
+    // Of what was before this recorder began to count only what is stored is known.
+    let before = if c.first < r.first {
+        [c.stored_packets.saturating_sub(r.stored_packets), c.stored_bytes.saturating_sub(r.stored_bytes)]
+    } else {
+        [0; 2]
+    };
+    let [packets, bytes] = before;
+    (c.seen_packets, c.seen_bytes) = (r.seen_packets + packets, r.seen_bytes + bytes);
+    (c.stored_packets, c.stored_bytes) = (r.stored_packets + packets, r.stored_bytes + bytes);
+    (c.first, c.last) = (c.first.min(r.first), c.last.max(r.last));
     (c.cut, c.originator, c.running) = (r.cut, Some(r.originator), true);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::key::{Key4, Tail};
+
+    fn key(port: u16) -> Key {
+        Key::V4(Key4 {
+            addr: [[10, 0, 0, 1], [10, 0, 0, 2]],
+            tail: Tail { port: [port, 80], proto: 6, ..Tail::default() },
+        })
+    }
+
+    fn row(port: u16, first: u64, last: u64, packets: u64, end: Option<End>) -> Connection {
+        Connection {
+            key: key(port),
+            first,
+            last,
+            seen_packets: packets,
+            seen_bytes: packets * 100,
+            stored_packets: packets,
+            stored_bytes: packets * 100,
+            cut: false,
+            end,
+            class: "all".into(),
+            originator: None,
+            running: false,
+        }
+    }
+
+    /// The recorder counts one connection, since `first`: 50 packets seen, 20 stored.
+    fn ask(rows: Vec<Connection>, port: u16, first: u64) -> Vec<Connection> {
+        let r = Receipt {
+            key: key(port),
+            first,
+            last: 900,
+            seen_packets: 50,
+            seen_bytes: 5000,
+            stored_packets: 20,
+            stored_bytes: 2000,
+            end: End::Lasting,
+            class: 0,
+            originator: 1,
+            cut: true,
+        };
+        let mut all = rows;
+        running(&mut all, |keys| Some(keys.iter().map(|k| (*k == key(port)).then_some(r)).collect()));
+        all
+    }
+
+    #[test]
+    fn what_the_cutoff_tore_apart_is_one() {
+        let rows = vec![row(1, 100, 110, 5, None), row(1, 800, 890, 15, None), row(2, 100, 900, 7, None)];
+        let all = ask(rows, 1, 100);
+        assert_eq!(all.len(), 2, "{all:?}");
+        let one = &all[0];
+        assert!(one.running && one.cut && one.originator == Some(1), "{one:?}");
+        assert_eq!((one.first, one.last, one.seen_packets, one.stored_packets), (100, 900, 50, 20));
+        assert_eq!((all[1].seen_packets, all[1].running), (7, false), "one that nobody knows stays as it is");
+    }
+
+    #[test]
+    fn what_was_before_the_recorder_began_stays() {
+        // Ended before, with a receipt; and of the one that ran on when the recorder was killed, 30 packets.
+        let rows = vec![row(1, 10, 20, 3, Some(End::Closed)), row(1, 100, 890, 30 + 20, None)];
+        let all = ask(rows, 1, 500);
+        let of = |c: &Connection| (c.first, c.seen_packets, c.stored_packets, c.seen_bytes);
+        assert_eq!(all.iter().map(of).collect::<Vec<_>>(), [(10, 3, 3, 300), (100, 80, 50, 8000)]);
+    }
 }

@@ -2,7 +2,7 @@
 //! figures; made by the executor from packets, receipts and ledger, shown by the CLI.
 
 use crate::ledger::{LedgerError, LossSum, Told};
-use crate::limits::DAMAGE_NAMED;
+use crate::limits::{DAMAGE_NAMED, GAP_MIN_NS};
 use crate::packet::key::Key;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -236,6 +236,3 @@ pub fn from_ledger(told: &dyn Told, from: u64, to: u64, now: u64, summary: &mut 
     summary.not_recorded = c.gaps.into_iter().filter(|(a, b)| b - a >= GAP_MIN_NS).collect();
     Ok(())
 }
-
-/// Sign of life is given once a second; gaps shorter than two are none.
-const GAP_MIN_NS: u64 = 2_000_000_000;

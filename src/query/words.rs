@@ -69,8 +69,12 @@ pub fn text(s: &Summary) -> String {
     let p = &s.pruning;
     line(format!(
         "  looked at:    {} of {}, {} in {}",
-        units::count(p.segments - (p.by_class + p.by_time + p.by_filter + p.by_index).min(p.segments)),
-        count(p.segments, "segment"),
+        units::count((p.segments + p.runs).saturating_sub(p.by_class + p.by_time + p.by_filter + p.by_index)),
+        if p.runs == 0 {
+            count(p.segments, "segment")
+        } else {
+            format!("{} and {} in memory", count(p.segments, "segment"), count(p.runs, "run"))
+        },
         count(p.candidates, "candidate"),
         units::size(p.bytes_read)
     ));
@@ -87,20 +91,20 @@ pub fn explained(s: &Summary) -> String {
     }
     let _ = writeln!(t, "the rest of the expression rules out nothing: libpcap decides each candidate");
     for (n, what) in [
-        (p.segments, "segments"),
+        (p.segments, "segments, and gaps of those that are being written"),
+        (p.runs, "runs of blocks in memory"),
         (p.by_class, "  skipped by class"),
         (p.by_time, "  skipped by time"),
         (p.by_filter, "  skipped by address filter"),
         (p.by_index, "  skipped by index"),
-        (p.segments.saturating_sub(ruled_out), "  looked at"),
+        ((p.segments + p.runs).saturating_sub(ruled_out), "  looked at"),
         (p.without_index, "    of these without an index, scanned"),
-        (p.runs, "runs of blocks in memory"),
         (p.candidates, "candidates"),
         (s.packets, "packets that match"),
     ] {
         let _ = writeln!(t, "{:>14}  {what}", units::count(n));
     }
-    let _ = writeln!(t, "{:>14}  read of segments", units::size(p.bytes_read));
+    let _ = writeln!(t, "{:>14}  read", units::size(p.bytes_read));
     t
 }
 

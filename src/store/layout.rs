@@ -9,6 +9,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::format::CLASS_NAME_MAX;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// A store's directory.
@@ -115,6 +116,11 @@ pub fn first_time(path: &Path) -> Option<u64> {
 /// Where the index of a sealed segment lies.
 pub fn index_of(segment: &Path) -> PathBuf {
     segment.with_extension("idx")
+}
+
+/// Makes a folder of a store, for its owner and their group: who else may see what is in it, the API's roles say.
+pub fn make_private(dir: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o750).create(dir)
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ impl Store {
         let keep = Retention { total: options.budget, classes: options.classes };
         let sizes = Sizes::new(options.segment_bytes, &keep, options.workers, spares)?;
         for dir in [layout.open(), layout.ledger(), layout.receipts(), layout.held()] {
-            fs::create_dir_all(&dir).map_err(at(&dir))?;
+            layout::make_private(&dir).map_err(at(&dir))?;
         }
         let catalog = Publisher::create(&layout, &id).map_err(at(&layout.catalog()))?;
         let found = recover::recover(&layout, &id, &|e: StoreEvent| (options.on_event)(e))?;

@@ -69,7 +69,7 @@ pub fn seal(layout: &Layout, store: &StoreId, what: &Unsealed<'_>, depth: Depth)
     let class = if layout::valid_class(&header.class) { header.class.as_str() } else { "all" };
     let sealed = layout.sealed_segment(class, first, header.worker, number);
     let dir = layout.class(class);
-    std::fs::create_dir_all(&dir)?;
+    layout::make_private(&dir)?;
     std::fs::rename(&path, &sealed)?;
     files::sync_dir(&dir)?;
     Ok(Some(SealedSegment {

@@ -141,6 +141,7 @@ fn what_makes_no_sense_is_refused_in_words() {
     for (body, status, word) in [
         ("{", 400, "JSON"),
         ("[1]", 400, "JSON"),
+        ("[]", 400, "JSON"),
         ("\u{0}\u{1}", 400, "JSON"),
         (r#"{"filtre": "udp"}"#, 400, "filtre"),
         (r#"{"filter": "prot udp"}"#, 400, "filter"),

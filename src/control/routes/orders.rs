@@ -60,7 +60,7 @@ fn read(one: serde_json::Value, by: &str) -> Result<(Prefix, Assignment), Refuse
 
 /// `POST /v1/assignments`: one, or a list.
 pub async fn assign(mut call: Call) -> Response<Body> {
-    let one = match call.json::<serde_json::Value>() {
+    let one = match call.any_json::<serde_json::Value>() {
         Err(why) => return call.refuse(why),
         Ok(serde_json::Value::Array(list)) => return assign_all(call, list).await,
         Ok(one) => one,

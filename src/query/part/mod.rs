@@ -170,6 +170,8 @@ impl Part {
         let segment = unsealed.segment.clone();
         let Some(header) = &unsealed.header else { return Part::of_file(segment, q, summary) };
         if !q.wants_class(&header.class) {
+            summary.pruning.segments += 1;
+            summary.pruning.by_class += 1;
             return Ok(None);
         }
         let reader = match SegmentReader::open_part(&segment.path, header.clone(), gap.clone()) {
@@ -181,6 +183,7 @@ impl Part {
             }
             Err(e) => return Err(e.into()),
         };
+        summary.pruning.segments += 1;
         Part::of_reader(segment, reader, q, summary)
     }
 
@@ -214,8 +217,12 @@ impl Part {
         summary.pruning.runs += 1;
         let (first, last) = run.times();
         summary.saw(run.packets(), first, last);
-        let wanted = q.wants_class(&run.reader().header().class) && run.packets() > 0 && q.overlaps(first, last);
-        if !wanted {
+        if !q.wants_class(&run.reader().header().class) {
+            summary.pruning.by_class += 1;
+            return None;
+        }
+        if run.packets() == 0 || !q.overlaps(first, last) {
+            summary.pruning.by_time += 1;
             return None;
         }
         let may = |i: &Index| q.plan.may(&mut |lo, hi| lo != hi || i.may_have(lo).unwrap_or(true));
