@@ -364,20 +364,23 @@ fn without_permission() {
     }
     let binary = r.dir().join("retrotap");
     std::fs::copy(env!("CARGO_BIN_EXE_retrotap"), &binary).expect("a copy");
-    let as_nobody = |args: &[&str]| {
-        let o = Command::new(&binary).args(args).env("RETROTAP_STORE", &store).uid(65_534).gid(65_534).output();
+    let as_group = |group: u32, args: &[&str]| {
+        let o = Command::new(&binary).args(args).env("RETROTAP_STORE", &store).uid(65_534).gid(group).output();
         let o = o.expect("the binary runs");
         (o.status.code(), String::from_utf8_lossy(&o.stderr).into_owned())
     };
+    let as_nobody = |args: &[&str]| as_group(65_534, args);
     let (code, err) = as_nobody(&["record", "-r", &path.to_string_lossy()]);
     assert_eq!(code, Some(3), "{err}");
     assert!(err.contains("ermission denied") && err.contains("store"), "{err}");
     let (code, err) = as_nobody(&["record", "-i", "lo", "--store", &r.dir().join("s2").to_string_lossy()]);
     assert_eq!(code, Some(3), "{err}");
-    // A reader needs only to read.
+    // A reader needs only to read, and to be of the store's group: what is in a store is not for everybody.
     assert_eq!(r.run(&["record", "-r", &path.to_string_lossy()]).code, Some(0));
-    let (code, err) = as_nobody(&["query", "--count"]);
+    let (code, err) = as_group(0, &["query", "--count"]);
     assert_eq!(code, Some(0), "{err}");
+    let (code, err) = as_nobody(&["query", "--count"]);
+    assert!(code == Some(3) && err.contains("ermission denied") && err.contains("store"), "{err}");
 }
 
 #[test]

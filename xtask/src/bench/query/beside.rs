@@ -64,7 +64,7 @@ fn measure(options: &Options, results: &Results, part: &str, how: &str) -> Resul
             drop(watch);
             let account = recorder.stop()?;
             let lost = account.number("lost_total")?;
-            let offered = truth.number("offered.packets")? + truth.number("warm_up.offered.packets").unwrap_or(0);
+            let offered = truth.number("offered.packets")?;
             results.add(object([
                 ("bench", "query".into()),
                 ("part", part.into()),
