@@ -178,7 +178,8 @@ fn class(
             ("filesize", [Value::Number(n, _)]) => main.segment = main.segment.max(Some((*n).max(8 << 20))),
             ("mem", [Value::Number(n, _)]) => {
                 main.memory = main.memory.saturating_add(*n);
-                let why = "memory is one budget for all classes here: their sum";
+                let why =
+                    "the sum is one budget that all classes share; a class may have `memory` of its own within it";
                 notes.push(format!("line {}: mem of class {}: {why}", item.line, class.name));
             }
             ("filter" | "precedence" | "cutoff" | "disk" | "filesize" | "mem", _) => return Err(bad(&item)),
