@@ -101,7 +101,8 @@ fn ask(options: &Options, files: &[PathBuf], question: &Question) -> Result<Valu
 
 fn tcpdump(files: &[PathBuf], list: &Path, question: &Question) -> Result<Value, Error> {
     let mut command = Command::new("tcpdump");
-    command.arg("-V").arg(list).args(["--count", "-n"]).arg(question.filter());
+    // `-Z root`: Debian's tcpdump becomes another user after the first file, who may not open the next.
+    command.arg("-V").arg(list).args(["-Z", "root", "--count", "-n"]).arg(question.filter());
     drop_pages(files)?;
     let started = Instant::now();
     let out = command.stdin(Stdio::null()).output()?;
