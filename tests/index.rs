@@ -84,27 +84,84 @@ fn the_file_of_filters_is_kept_and_not_needed() {
     }
 }
 
-/// An index without its address filter, whose places that nobody looks at are filled at random, and without the sums over it.
-fn but_the_filter(index: &[u8]) -> Vec<u8> {
-    let (mut bytes, mut at) = (index.to_vec(), 256);
-    for (section, len) in index[96..160].chunks_exact(8).enumerate() {
+/// Hosts that are in a segment but have nothing to do with each other, and ports that they have not: no index is opened for most of them
+/// (one in sixteen passes the filter wrongly), and none is missed. So it is with the file of joint filters, with a damaged one, and without.
+#[test]
+fn what_is_not_together_opens_no_index() {
+    use retrotap::query::{Answer, OutputError, PacketSink, Query, run};
+    struct Nothing;
+    impl PacketSink for Nothing {
+        fn packet(&mut self, _: &Answer<'_>) -> Result<(), OutputError> {
+            Ok(())
+        }
+    }
+    let r = Retrotap::default();
+    for n in 1..=3 {
+        let path = capture(r.dir(), "some.pcap", n);
+        assert_eq!(r.record(&[&path], &[]).0.code, Some(0));
+    }
+    let joints = r.store().join("filters-joint");
+    let ask = |filter: String| {
+        let answer = run(&Query { store: r.store(), filter, ..Query::default() }, &mut Nothing).expect("an answer");
+        assert_eq!(answer.pruning.segments, 3);
+        (answer.packets, answer.pruning.by_filter)
+    };
+    let apart = || (0..40).map(|n| ask(format!("host 10.1.0.{n} and host 10.1.0.{}", n + 1)));
+    let ports = || (0..40).map(|n| ask(format!("host 10.2.0.{n} and port {}", 20 + n)));
+    let together = || {
+        assert_eq!(ask("host 10.2.0.7 and host 192.0.2.1".into()), (32, 2));
+        assert_eq!(ask("host 10.2.0.7 and port 443".into()), (32, 2));
+        assert_eq!(ask("port 443 and (host 10.1.0.7 or host 10.2.0.7)".into()), (64, 1));
+        // No port that the filter knows.
+        assert_eq!(ask(format!("host 10.2.0.7 and port {}", 0x8007)), (32, 2));
+    };
+    let all_ruled_out = |of: &mut dyn Iterator<Item = (u64, u64)>| of.filter(|a| *a == (0, 3)).count();
+    together();
+    for of in [&mut apart() as &mut dyn Iterator<Item = _>, &mut ports()] {
+        let none = all_ruled_out(of);
+        assert!(none > 25, "{none} of 40");
+    }
+    let bytes = std::fs::read(&joints).expect("the recorder wrote it");
+    let flipped: Vec<u8> = bytes.iter().map(|b| !b).collect();
+    for damage in [None, Some(&bytes[..bytes.len() / 2]), Some(&[]), Some(&flipped)] {
+        match damage {
+            Some(bytes) => std::fs::write(&joints, bytes).expect("writes"),
+            None => std::fs::remove_file(&joints).expect("removes"),
+        }
+        together();
+        assert!(apart().all(|(packets, by)| packets == 0 && by >= 2), "the address filter is there");
+    }
+    // The next recording makes it anew.
+    assert_eq!(r.record(&[&capture(r.dir(), "some.pcap", 9)], &[]).0.code, Some(0));
+    let none = (0..40).filter(|n| {
+        let filter = format!("host 10.1.0.{n} and host 10.1.0.{}", n + 1);
+        let answer = run(&Query { store: r.store(), filter, ..Query::default() }, &mut Nothing).expect("an answer");
+        answer.pruning.by_filter == 4
+    });
+    assert!(none.count() > 25);
+}
+
+/// An index without its filters, whose places that nobody looks at are filled at random, and without the sums over them.
+fn but_the_filters(index: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut at = 256;
+    for (section, len) in index[96..168].chunks_exact(8).enumerate() {
         let len = u64::from_le_bytes(len.try_into().expect("eight bytes")) as usize;
-        if matches!(section, 4 | 7) {
-            bytes[at..at + len].fill(0);
+        // The filter, the joint filter, the sums.
+        if !matches!(section, 4 | 7 | 8) {
+            bytes.extend(&index[at..at + len]);
         }
         at += len;
     }
     assert_eq!(at, index.len());
-    bytes[160..164].fill(0);
-    bytes[252..256].fill(0);
-    bytes
+    [&index[..96], &bytes].concat()
 }
 
 /// Indexes of the blocks of a segment, however they are taken together, and then these indexes together, are to the byte the index
 /// that the segment alone gives.
 #[test]
 fn indexes_of_blocks_make_the_index_of_their_segment() {
-    use retrotap::index::{Index, Run};
+    use retrotap::index::{Index, Run, Scope};
     use retrotap::store::reader::{MemoryBlock, SegmentReader};
     use std::sync::Arc;
     let r = Retrotap::default();
@@ -118,9 +175,9 @@ fn indexes_of_blocks_make_the_index_of_their_segment() {
     for index in indexes(&r.store()) {
         let segment = index.with_extension("pcapng");
         let (bytes, reader) = (std::fs::read(&segment).expect("it"), SegmentReader::open(&segment).expect("a segment"));
-        let of = |index: &Index| but_the_filter(index.all());
+        let of = |index: &Index| but_the_filters(index.all());
         let want = of(&Index::make(&reader).expect("an index"));
-        assert!(want == but_the_filter(&std::fs::read(&index).expect("its index")), "{}", index.display());
+        assert!(want == but_the_filters(&std::fs::read(&index).expect("its index")), "{}", index.display());
         let blocks: Vec<MemoryBlock> = reader
             .blocks()
             .iter()
@@ -144,11 +201,15 @@ fn indexes_of_blocks_make_the_index_of_their_segment() {
                 assert!(of(joined.index().expect("one")) == of(packets.index().expect("one")), "by {each}");
             }
             let parts: Vec<&Index> = joined.iter().filter_map(|r| r.index()).collect();
-            assert!(of(&Index::merge(&parts).expect("an index")) == want, "{} by {each}", segment.display());
+            assert!(
+                of(&Index::merge(&parts, Scope::Segment).expect("an index")) == want,
+                "{} by {each}",
+                segment.display()
+            );
             merged += 1;
             // What is no whole is not made.
             if parts.len() > 2 {
-                assert!(Index::merge(&[parts[0], parts[2]]).is_err());
+                assert!(Index::merge(&[parts[0], parts[2]], Scope::Segment).is_err());
             }
         }
     }

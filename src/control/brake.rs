@@ -97,15 +97,19 @@ mod tests {
         brake.press(Load { ring: 0.9, blocks: 0.0 });
         std::thread::scope(|scope| {
             let (brake, cancel) = (&brake, &cancel);
-            let ask = || Measure::new(cancel.clone(), Cancel::default(), None, brake.clone()).go_on();
-            let first = scope.spawn(ask);
-            while brake.counts().1 == 0 && !first.is_finished() {
+            let waits = &AtomicBool::new(false);
+            let first = scope.spawn(move || {
+                brake.wait(|| {
+                    waits.store(true, Relaxed);
+                    true
+                });
+            });
+            while !waits.load(Relaxed) && !first.is_finished() {
                 std::thread::sleep(LOOK);
-                if brake.on() && !first.is_finished() {
-                    brake.press(Load::default());
-                }
             }
-            assert!(first.join().unwrap(), "it went on");
+            assert!(!first.is_finished(), "it stands");
+            brake.press(Load::default());
+            first.join().unwrap();
             assert!(brake.counts().1 > 0, "it had waited");
             brake.press(Load { ring: 0.0, blocks: 1.0 });
             let second = scope.spawn(|| {

@@ -5,12 +5,13 @@ use super::blocks::put_blocks;
 use super::community;
 use super::conns::{Before, Conn, GROUP, put_conn};
 use super::file::{About, VERSION};
+use super::joint::joint_filter;
 use super::keys::Keys;
 use super::list::put_list;
 use super::term::{KINDS, Term};
 use super::terms::terms;
 use super::varint::put_wide;
-use super::{IndexError, TERMS_PER_GROUP, value_bytes};
+use super::{IndexError, Scope, TERMS_PER_GROUP, value_bytes};
 use crate::conn::verdict::Mark;
 use crate::packet::Parser;
 use crate::store::reader::{BlockTable, SegmentReader};
@@ -35,23 +36,29 @@ pub struct Matter {
     pub communities: Vec<(u32, u32)>,
     /// Blocks.
     pub table: BlockTable,
+    /// What it is of.
+    pub scope: Scope,
 }
 
 impl Matter {
     /// The index's bytes.
     pub fn bytes(self) -> Result<Vec<u8>, IndexError> {
-        let Matter { about, conns, postings, communities, table } = self;
+        let Matter { about, conns, postings, communities, table, scope } = self;
         let about = About { connections: conns.len() as u32, blocks: table.blocks.len() as u32, ..about };
         let (groups, records) = records(&conns)?;
         let (directory, dictionary) = dictionary(&postings, about.connections)?;
         let (filter, communities) = (filter(&postings)?, community::put_table(communities));
-        let sections = [groups, records, directory, dictionary, filter, put_blocks(&table), communities];
+        let joint = match scope {
+            Scope::Segment => joint_filter(&postings).map_err(IndexError::Filter)?,
+            Scope::Passing => Vec::new(),
+        };
+        let sections = [groups, records, directory, dictionary, filter, put_blocks(&table), communities, joint];
         Ok(super::file::assemble(&about, sections))
     }
 }
 
 /// Reads a segment and makes the bytes of its index. Blocks that are damaged are left out: a query scans past them too.
-pub fn bytes_of(segment: &SegmentReader) -> Result<Vec<u8>, IndexError> {
+pub fn bytes_of(segment: &SegmentReader, scope: Scope) -> Result<Vec<u8>, IndexError> {
     // The seed does not matter here, since keys are compared whole.
     let parser = Parser::new(0, true);
     let link_type = segment.link_type();
@@ -114,7 +121,7 @@ pub fn bytes_of(segment: &SegmentReader) -> Result<Vec<u8>, IndexError> {
         conns.iter().enumerate().flat_map(|(id, c)| c.terms.iter().map(move |&t| (t, id as u32))).collect();
     postings.sort_unstable();
     let communities = communities(&conns);
-    Matter { about, conns: conns.into_iter().map(|g| g.conn).collect(), postings, communities, table }.bytes()
+    Matter { about, conns: conns.into_iter().map(|g| g.conn).collect(), postings, communities, table, scope }.bytes()
 }
 
 /// Community IDs by their hashes.

@@ -10,12 +10,12 @@ use std::path::Path;
 /// First bytes of the file.
 const MAGIC: [u8; 8] = *b"rtindex\0";
 /// Version of the layout that is written; all from 1 on are read.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Length of the head, by version.
-const HEAD_BYTES: [usize; 2] = [160, 256];
+const HEAD_BYTES: [usize; 3] = [160, 256, 256];
 /// Sections, by version.
-const SECTIONS: [usize; 2] = [5, 8];
-/// Bytes that one sum of version 2 covers.
+const SECTIONS: [usize; 3] = [5, 8, 9];
+/// Bytes that one sum covers, from version 2 on.
 pub const PAGE_BYTES: usize = 4096;
 
 /// What an index says of itself and of its segment.
@@ -39,11 +39,11 @@ pub struct About {
     pub last: u64,
     /// Packets.
     pub packets: u64,
-    /// Of version 2: link type of the packets.
+    /// From version 2 on: link type of the packets.
     pub link_type: u16,
-    /// Of version 2: blocks, the good ones.
+    /// From version 2 on: blocks, the good ones.
     pub blocks: u32,
-    /// Of version 2: regions that no good block covered when the index was made.
+    /// From version 2 on: regions that no good block covered when the index was made.
     pub bad: u32,
 }
 
@@ -64,13 +64,15 @@ pub enum Section {
     Blocks = 5,
     /// Community IDs.
     Communities = 6,
+    /// The joint filter. From version 3 on.
+    Joint = 7,
     /// A sum for each page of the sections before.
-    Sums = 7,
+    Sums = 8,
 }
 
 impl Section {
     /// All of them, in the order of the file.
-    pub const ALL: [Section; 8] = [
+    pub const ALL: [Section; 9] = [
         Section::Groups,
         Section::Records,
         Section::Directory,
@@ -78,6 +80,7 @@ impl Section {
         Section::Filter,
         Section::Blocks,
         Section::Communities,
+        Section::Joint,
         Section::Sums,
     ];
 
@@ -87,6 +90,7 @@ impl Section {
             Section::Groups | Section::Records => "its connections",
             Section::Directory | Section::Dictionary => "its dictionary",
             Section::Filter => "its filter",
+            Section::Joint => "its joint filter",
             Section::Blocks => "its block table",
             Section::Communities => "its community IDs",
             Section::Sums => "its sums",
@@ -101,13 +105,13 @@ pub struct Place {
     pub start: usize,
     /// Its length.
     pub len: usize,
-    /// CRC32C of its bytes; in version 2 that of the sums only.
+    /// CRC32C of its bytes; from version 2 on that of the sums only.
     pub crc: u32,
 }
 
 /// The bytes of an index file: all sections but the sums are given.
-pub fn assemble(about: &About, sections: [Vec<u8>; 7]) -> Vec<u8> {
-    let [_, head_bytes] = HEAD_BYTES;
+pub fn assemble(about: &About, sections: [Vec<u8>; 8]) -> Vec<u8> {
+    let [.., head_bytes] = HEAD_BYTES;
     let body: Vec<u8> = sections.concat();
     let sums: Vec<u8> = body.chunks(PAGE_BYTES).flat_map(|page| crc32c::crc32c(page).to_le_bytes()).collect();
     let mut out = Vec::with_capacity(head_bytes + body.len() + sums.len());
@@ -135,14 +139,14 @@ pub fn assemble(about: &About, sections: [Vec<u8>; 7]) -> Vec<u8> {
 }
 
 /// Takes the head apart. The sections' own checksums are checked when they are first used.
-pub fn head(bytes: &[u8]) -> Result<(About, [Place; 8]), IndexError> {
+pub fn head(bytes: &[u8]) -> Result<(About, [Place; 9]), IndexError> {
     let broken = || IndexError::Damaged("its head");
     if bytes.get(..8) != Some(&MAGIC) {
         return Err(broken());
     }
     let version = Cursor(bytes.get(8..).unwrap_or_default()).array().map(u32::from_le_bytes).ok_or_else(broken)?;
     let known = version.checked_sub(1).map(|v| v as usize);
-    let of = |by_version: [usize; 2]| known.and_then(|v| by_version.get(v).copied());
+    let of = |by_version: [usize; 3]| known.and_then(|v| by_version.get(v).copied());
     let (Some(len), Some(sections)) = (of(HEAD_BYTES), of(SECTIONS)) else { return Err(IndexError::Version(version)) };
     let head = bytes.get(..len).ok_or_else(broken)?;
     let (summed, crc) = head.split_at_checked(len - 4).ok_or_else(broken)?;
@@ -158,7 +162,7 @@ fn fields(
     sections: usize,
     head_len: usize,
     file: usize,
-) -> Result<(About, [Place; 8]), IndexError> {
+) -> Result<(About, [Place; 9]), IndexError> {
     let broken = || IndexError::Damaged("its head");
     let mut c = Cursor(head.get(12..).unwrap_or_default());
     let connections = u32::from_le_bytes(c.array().ok_or_else(broken)?);
@@ -178,7 +182,7 @@ fn fields(
     }
     let about =
         About { version, connections, store, number, generation, end, first, last, packets, link_type, blocks, bad };
-    let mut places = [Place::default(); 8];
+    let mut places = [Place::default(); 9];
     let mut start = head_len;
     for p in places.iter_mut().take(sections) {
         let len = c.array().map(u64::from_le_bytes).and_then(|n| usize::try_from(n).ok()).ok_or_else(broken)?;
@@ -188,7 +192,7 @@ fn fields(
         start = end;
     }
     if version > 1
-        && let Some(sums) = places.last_mut()
+        && let Some(sums) = places.get_mut(sections - 1)
     {
         sums.crc = u32::from_le_bytes(c.array().ok_or_else(broken)?);
         if sums.len != (sums.start - head_len).div_ceil(PAGE_BYTES) * 4 {
@@ -197,6 +201,10 @@ fn fields(
     }
     if start != file {
         return Err(IndexError::Damaged("its length"));
+    }
+    if version == 2 {
+        // Its sums are where the joint filter is now, which it does not have.
+        places.swap(Section::Joint as usize, Section::Sums as usize);
     }
     Ok((about, places))
 }

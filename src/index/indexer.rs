@@ -1,10 +1,10 @@
-//! The recorder's indexer: makes the index of each segment that is sealed, keeps the file of filters, and once after the start looks
+//! The recorder's indexer: makes the index of each segment that is sealed, keeps the files of filters, and once after the start looks
 //! through the indexes that are there and makes the damaged ones again. Runs on the keeper's indexer thread, and the look on one of
 //! its own at idle priority; never on the packet path.
 
 use super::filters;
 use super::skip::Skip;
-use super::{Index, IndexError, Run, build, file};
+use super::{Index, IndexError, Run, Scope, build, file};
 use crate::store::format::header_bytes;
 use crate::store::layout::{self, Layout};
 use crate::store::list::{SegmentRef, sealed};
@@ -81,7 +81,7 @@ impl Indexer {
         let made: Vec<Option<Index>> =
             runs.iter().map(|r| if r.index().is_none() { Index::make(r.reader()).ok() } else { None }).collect();
         let indexes: Option<Vec<&Index>> = runs.iter().zip(&made).map(|(r, m)| r.index().or(m.as_ref())).collect();
-        Index::merge(&indexes?).ok()
+        Index::merge(&indexes?, Scope::Segment).ok()
     }
 
     fn enter(&self, segment: &Path) -> Result<(), IndexError> {
@@ -121,7 +121,7 @@ fn collect(layout: &Layout) -> Vec<Skip> {
         filters::read(&layout.filters()).into_iter().map(|s| (s.about().number, s)).collect();
     let mut all = Vec::new();
     for segment in sealed(layout).unwrap_or_default() {
-        let good = known.remove(&segment.number).filter(|s| s.filter().is_some());
+        let good = known.remove(&segment.number).filter(|s| s.filter().is_some() && s.joint().is_some());
         let made = || Skip::of(&Index::open(&segment.index()).ok()?).ok();
         all.extend(good.or_else(made).filter(|s| s.about().number == segment.number));
     }

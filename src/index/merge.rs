@@ -1,16 +1,16 @@
 //! Indexes of neighbouring blocks as one, without a look at a packet: so that a block is parsed once, soon after it came, and the indexes
 //! of runs in memory and that of its segment are made of what was found then. They are
-//! what the packets would give, but for the unused places of the address filter, which are random.
+//! what the packets would give, but for the unused places of the filters, which are random.
 
 use super::build::Matter;
 use super::file::{About, VERSION};
 use super::keys::Keys;
-use super::{Index, IndexError};
+use super::{Index, IndexError, Scope};
 use crate::store::reader::BlockTable;
 
 /// The bytes of the index of all these blocks; the parts are in the order of their offsets. [`IndexError::Stale`]: they are no
 /// neighbours, or one has seen damage: ask the packets.
-pub fn bytes_of(parts: &[&Index]) -> Result<Vec<u8>, IndexError> {
+pub fn bytes_of(parts: &[&Index], scope: Scope) -> Result<Vec<u8>, IndexError> {
     let Some((head, tail)) = parts.split_first() else { return Err(IndexError::Stale) };
     let mut about = About { connections: 0, blocks: 0, packets: 0, first: u64::MAX, last: 0, ..*head.about() };
     let (mut keys, mut conns, mut postings) = (Keys::new(), Vec::new(), Vec::new());
@@ -78,5 +78,5 @@ pub fn bytes_of(parts: &[&Index]) -> Result<Vec<u8>, IndexError> {
     if about.packets == 0 {
         about.first = 0;
     }
-    Matter { about, conns, postings, communities, table }.bytes()
+    Matter { about, conns, postings, communities, table, scope }.bytes()
 }

@@ -10,6 +10,7 @@ pub mod conns;
 pub mod file;
 mod filters;
 mod indexer;
+mod joint;
 mod keys;
 mod list;
 mod merge;
@@ -41,6 +42,15 @@ fn value_bytes(kind: usize) -> usize {
     [4, 16, 2, 1, 2, 2, 4].get(kind).copied().unwrap_or(16)
 }
 
+/// What an index is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// A whole segment: with its joint filter.
+    Segment,
+    /// Blocks in memory, or for one question: without, since what it spares is the reading of an index.
+    Passing,
+}
+
 /// Why an index can't be made or used. The segment is readable without.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
@@ -67,15 +77,15 @@ pub enum IndexError {
     /// More than 4 GiB.
     #[error("the segment has too many connections for one index")]
     TooLarge,
-    /// The address filter can't be made.
-    #[error("the address filter: {0}")]
+    /// A filter can't be made.
+    #[error("a filter of the segment: {0}")]
     Filter(&'static str),
 }
 
 /// Makes the index of a sealed segment, beside it.
 pub fn build(segment: &Path) -> Result<(), IndexError> {
     let reader = SegmentReader::open(segment)?;
-    file::write(&reader.index(), &build::bytes_of(&reader)?)
+    file::write(&reader.index(), &build::bytes_of(&reader, Scope::Segment)?)
 }
 
 /// Checks the index at `index` against its segment.

@@ -9,7 +9,7 @@ use super::list::{count_list, skip_list, take_list};
 use super::skip;
 use super::term::{KINDS, Term};
 use super::varint::Cursor;
-use super::{IndexError, TERMS_PER_GROUP, value_bytes};
+use super::{IndexError, Scope, TERMS_PER_GROUP, value_bytes};
 use crate::store::disk::mmap::Mapped;
 use crate::store::format::SegmentHeader;
 use crate::store::reader::{BlockTable, SegmentReader};
@@ -29,10 +29,10 @@ enum Bytes {
 pub struct Index {
     bytes: Bytes,
     about: About,
-    places: [Place; 8],
-    /// Which sections have been summed: of version 1 all, of version 2 the sums.
-    sound: [OnceLock<bool>; 8],
-    /// Of version 2: which pages have been summed, a bit each.
+    places: [Place; 9],
+    /// Which sections have been summed: of version 1 all, of later ones the sums.
+    sound: [OnceLock<bool>; 9],
+    /// From version 2 on: which pages have been summed, a bit each.
     pages: Vec<AtomicU64>,
 }
 
@@ -49,12 +49,12 @@ impl Index {
 
     /// Makes the index of a segment that has none, or a damaged one.
     pub fn make(segment: &SegmentReader) -> Result<Index, IndexError> {
-        Index::of(Bytes::Made(super::build::bytes_of(segment)?))
+        Index::of(Bytes::Made(super::build::bytes_of(segment, Scope::Passing)?))
     }
 
     /// One of neighbouring blocks of a segment, which these are the indexes of, in the order of their offsets.
-    pub fn merge(parts: &[&Index]) -> Result<Index, IndexError> {
-        Index::of(Bytes::Made(super::merge::bytes_of(parts)?))
+    pub fn merge(parts: &[&Index], scope: Scope) -> Result<Index, IndexError> {
+        Index::of(Bytes::Made(super::merge::bytes_of(parts, scope)?))
     }
 
     /// Its length.
@@ -94,7 +94,7 @@ impl Index {
 
     /// Sums every section and takes the connections and blocks apart.
     pub fn check(&self) -> Result<(), IndexError> {
-        for s in Section::ALL {
+        for (s, _) in Section::ALL.into_iter().zip(&self.places).filter(|(_, place)| place.len > 0) {
             self.section(s)?;
         }
         self.blocks()?;
@@ -109,7 +109,7 @@ impl Index {
         self.part(which, 0..len)
     }
 
-    /// A part of a section, summed: in version 1 with all of the section, in version 2 with the pages that it lies in.
+    /// A part of a section, summed: in version 1 with all of the section, else with the pages that it lies in.
     fn part(&self, which: Section, range: Range<usize>) -> Result<&[u8], IndexError> {
         let broken = || IndexError::Damaged(which.name());
         let place = self.places.get(which as usize).ok_or_else(broken)?;
@@ -220,6 +220,14 @@ impl Index {
     /// The bytes of the address filter.
     pub(super) fn filter(&self) -> Result<&[u8], IndexError> {
         self.section(Section::Filter)
+    }
+
+    /// The bytes of the joint filter; empty where this version, or this scope, has none.
+    pub(super) fn joint(&self) -> Result<&[u8], IndexError> {
+        match self.places.get(Section::Joint as usize) {
+            Some(place) if place.len > 0 => self.section(Section::Joint),
+            _ => Ok(&[]),
+        }
     }
 
     /// Appends the connections that have a term from `lo` to `hi` (of one kind), neither sorted nor without repetition.

@@ -1,7 +1,7 @@
 //! A run: consecutive blocks of one segment that are still in memory, with an index of the same format as a segment's. Made by
 //! whoever keeps recent blocks, asked by queries beside the files; immutable, so that many ask at once.
 
-use super::{Index, IndexError};
+use super::{Index, IndexError, Scope};
 use crate::store::reader::SegmentReader;
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ impl Run {
     /// Of runs that follow each other: from their indexes, without a look at a packet, where they have some.
     pub fn joined(reader: SegmentReader, parts: &[Arc<Run>]) -> Result<Run, IndexError> {
         let indexes: Option<Vec<&Index>> = parts.iter().map(|p| p.index()).collect();
-        match indexes.map(|i| Index::merge(&i)) {
+        match indexes.map(|i| Index::merge(&i, Scope::Passing)) {
             Some(Ok(index)) => Ok(Run { index: Some(index), ..Run::new(reader) }),
             _ => Run::indexed(reader),
         }

@@ -1,7 +1,8 @@
-//! What is known of a sealed segment without opening anything: its times and its address filter. Held for all segments at once, by
-//! whoever answers queries; read from the file of filters or from the head of an index.
+//! What is known of a sealed segment without opening anything: its times, its address filter, its joint filter. Held for all segments at
+//! once, by whoever answers queries; read from the files of filters or from an index.
 
 use super::file::About;
+use super::joint::may_join;
 use super::term::Term;
 use super::varint::Cursor;
 use super::{Index, IndexError};
@@ -34,7 +35,7 @@ pub fn contains(filter: &[u8], key: u64) -> Option<bool> {
 
 /// xorf believes its descriptor; a look-up must stay within the fingerprints all the same. Layout: seed u64, then u32 each:
 /// segment length, its mask, length of all segments but two.
-fn sane(descriptor: &[u8], prints: usize) -> bool {
+pub(super) fn sane(descriptor: &[u8], prints: usize) -> bool {
     let mut c = Cursor(descriptor);
     let (Some(_), Some(length), Some(mask), Some(span)) =
         (c.array::<8>(), c.array::<4>(), c.array::<4>(), c.array::<4>())
@@ -45,27 +46,58 @@ fn sane(descriptor: &[u8], prints: usize) -> bool {
     length.is_power_of_two() && mask + 1 == length && span.saturating_add(2 * length) <= prints
 }
 
-enum Bytes {
-    Own(Vec<u8>),
-    /// In the file of filters, with the sum it must have.
-    File(Arc<Mapped>, Range<usize>, u32, OnceLock<bool>),
+/// A part of a mapped file, with the sum it must have, which is taken when it is first used.
+pub(super) struct Mine {
+    pub file: Arc<Mapped>,
+    pub range: Range<usize>,
+    pub crc: u32,
+    pub sound: OnceLock<bool>,
 }
 
-/// A segment's times and addresses.
+/// A filter.
+pub(super) enum Bytes {
+    Own(Vec<u8>),
+    File(Mine),
+}
+
+impl Bytes {
+    /// `None`: they are damaged.
+    fn get(&self) -> Option<&[u8]> {
+        match self {
+            Bytes::Own(bytes) => Some(bytes),
+            Bytes::File(Mine { file, range, crc, sound }) => {
+                let bytes = file.get(range.clone())?;
+                sound.get_or_init(|| crc32c::crc32c(bytes) == *crc).then_some(bytes)
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Bytes::Own(bytes) => bytes.len(),
+            Bytes::File(mine) => mine.range.len(),
+        }
+    }
+}
+
+/// A segment's times and filters.
 pub struct Skip {
     about: About,
     filter: Bytes,
+    joint: Bytes,
 }
 
 impl Skip {
     /// Of an index.
     pub fn of(index: &Index) -> Result<Skip, IndexError> {
-        Ok(Skip { about: *index.about(), filter: Bytes::Own(index.filter()?.to_vec()) })
+        let (filter, joint) = (index.filter()?.to_vec(), index.joint()?.to_vec());
+        Ok(Skip { about: *index.about(), filter: Bytes::Own(filter), joint: Bytes::Own(joint) })
     }
 
-    /// Of a part of a mapped file.
-    pub(super) fn in_file(about: About, file: Arc<Mapped>, range: Range<usize>, crc: u32) -> Skip {
-        Skip { about, filter: Bytes::File(file, range, crc, OnceLock::new()) }
+    /// Of parts of mapped files.
+    pub(super) fn in_files(about: About, filter: Mine, joint: Option<Mine>) -> Skip {
+        let joint = joint.map_or(Bytes::Own(Vec::new()), Bytes::File);
+        Skip { about, filter: Bytes::File(filter), joint }
     }
 
     /// What the index says of itself.
@@ -73,15 +105,14 @@ impl Skip {
         &self.about
     }
 
-    /// The filter's bytes; `None`: they are damaged.
+    /// The address filter's bytes; `None`: they are damaged.
     pub fn filter(&self) -> Option<&[u8]> {
-        match &self.filter {
-            Bytes::Own(bytes) => Some(bytes),
-            Bytes::File(file, range, crc, sound) => {
-                let bytes = file.get(range.clone())?;
-                sound.get_or_init(|| crc32c::crc32c(bytes) == *crc).then_some(bytes)
-            }
-        }
+        self.filter.get()
+    }
+
+    /// The joint filter's bytes; `None`: they are damaged.
+    pub fn joint(&self) -> Option<&[u8]> {
+        self.joint.get()
     }
 
     /// False only if no packet of the segment has this address at any layer.
@@ -90,12 +121,22 @@ impl Skip {
         self.filter().and_then(|f| contains(f, key)).unwrap_or(true)
     }
 
+    /// False only if no packet of the segment has both terms.
+    pub fn may_join(&self, a: Term, b: Term) -> bool {
+        self.joint().and_then(|f| may_join(f, a, b)).unwrap_or(true)
+    }
+
+    /// Has the joint filter read that is going to be asked, if nobody has asked it before.
+    pub fn will_join(&self) {
+        if let Bytes::File(mine) = &self.joint
+            && mine.sound.get().is_none()
+        {
+            mine.file.will_need(mine.range.clone());
+        }
+    }
+
     /// Memory that it takes.
     pub fn bytes(&self) -> usize {
-        size_of::<Skip>()
-            + match &self.filter {
-                Bytes::Own(bytes) => bytes.len(),
-                Bytes::File(_, range, ..) => range.len(),
-            }
+        size_of::<Skip>() + self.filter.len() + self.joint.len()
     }
 }

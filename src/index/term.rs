@@ -103,13 +103,15 @@ impl Term {
             Term::Addr6(a) => a,
             _ => return None,
         };
-        // splitmix64 over both halves: the filter wants keys that differ in all their bits.
-        let mix = |mut z: u64| {
-            z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            z ^ (z >> 31)
-        };
-        Some(mix(mix((v >> 64) as u64) ^ v as u64))
+        // Over both halves: the filter wants keys that differ in all their bits.
+        Some(Term::mix(Term::mix((v >> 64) as u64) ^ v as u64))
+    }
+
+    /// SplitMix64's finaliser (Vigna).
+    pub(super) fn mix(mut z: u64) -> u64 {
+        z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
     }
 }

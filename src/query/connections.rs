@@ -2,7 +2,7 @@
 //! indexes. No packet is read where the keys answer the expression; where they don't, the packets say which connections are meant, and
 //! index and receipts say the rest. Called by the command line.
 
-use super::engine::{Engine, Sealed};
+use super::engine::{Engine, Sealed, joined};
 use super::lang::ast::Expr;
 use super::lang::keyed::{holds, tellable, terms_of};
 use super::lang::parse::parse;
@@ -108,9 +108,9 @@ impl Engine {
         let mut all = Gathered { to_find: &asked, q: &q, by_key: HashMap::new(), count: 0 };
         self.receipts(&mut all)?;
         let summary = &mut found.summary;
-        for s in view.sealed.iter().filter(|s| s.may_overlap(&q)) {
-            let may = s.skip.as_ref().is_none_or(|k| plan.may(&mut |lo, hi| lo != hi || k.may_have(lo)));
-            if may && pace.go_on() {
+        let sealed = view.sealed.iter().filter(|s| s.may_overlap(&q) && s.may_have(&plan)).collect();
+        for s in joined(sealed, &plan, |s| s) {
+            if pace.go_on() {
                 all.segment(&s.segment, Some(s), summary)?;
             }
         }

@@ -3,6 +3,7 @@
 //! lock that capture takes.
 
 use super::judge::Compiled;
+use super::lang::plan::Plan;
 use super::pace::{Pace, Stopped};
 use super::part::Question;
 use super::view::View;
@@ -31,6 +32,25 @@ impl Sealed {
         let class = self.segment.class.as_ref().is_none_or(|c| q.wants_class(c));
         class && self.skip.as_ref().is_none_or(|s| s.about().packets > 0 && q.overlaps(s.about().first, s.about().last))
     }
+
+    /// False if its address filter says that it has nothing for this plan.
+    pub(super) fn may_have(&self, plan: &Plan) -> bool {
+        self.skip.as_ref().is_none_or(|s| plan.may(&mut |lo, hi| lo != hi || s.may_have(lo)))
+    }
+
+    /// The same of its joint filter.
+    pub(super) fn may_join(&self, plan: &Plan) -> bool {
+        self.skip.as_ref().is_none_or(|s| plan.may_join(&mut |a, b| s.may_join(a, b)))
+    }
+}
+
+/// Leaves those whose joint filters don't rule them out; the filters are read all at once, not one after another.
+pub(super) fn joined<T>(mut of: Vec<T>, plan: &Plan, sealed: impl Fn(&T) -> &Sealed) -> Vec<T> {
+    if plan.joins() {
+        of.iter().filter_map(|t| sealed(t).skip.as_ref()).for_each(Skip::will_join);
+        of.retain(|t| sealed(t).may_join(plan));
+    }
+    of
 }
 
 /// All sealed segments, in the order of their numbers; shared, never changed.

@@ -2,7 +2,7 @@
 //! of an answer reads, so that each packet is read once. Made by the engine for each query, and by followers for each round.
 
 use super::QueryError;
-use super::engine::Shelf;
+use super::engine::{Shelf, joined};
 use super::pace::Pace;
 use super::part::{Part, Question};
 use super::summary::Summary;
@@ -69,10 +69,11 @@ impl View<'_> {
                 parts.extend(Part::of_gap(unsealed, gap, q, summary)?);
             }
         }
+        let mut found = Vec::new();
         for sealed in self.sealed.iter().take_while(|_| self.pace.go_on()) {
             let number = sealed.segment.number;
             let Some(held) = elsewhere.get(&number) else {
-                parts.extend(Part::of_sealed(sealed, q, summary)?);
+                found.extend(Part::of_sealed(sealed, q, summary)?.map(|p| (sealed, p)));
                 continue;
             };
             let end = match &sealed.skip {
@@ -80,9 +81,15 @@ impl View<'_> {
                 None => std::fs::metadata(&sealed.segment.path).ok().map(|m| m.len()),
             };
             if !end.is_some_and(|end| gaps(self.start_of(number)..end, held).is_empty()) {
-                parts.extend(Part::of_sealed(sealed, q, summary)?.map(|p| p.without(held)));
+                found.extend(Part::of_sealed(sealed, q, summary)?.map(|p| (sealed, p.without(held))));
             }
         }
+        let may = found.len();
+        if !q.full_scan {
+            found = joined(found, q.plan, |(sealed, _)| sealed);
+        }
+        summary.pruning.by_filter += (may - found.len()) as u64;
+        parts.extend(found.into_iter().map(|(_, p)| p));
         Ok(parts)
     }
 }

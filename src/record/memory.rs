@@ -106,7 +106,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
     }
     if !matches!(settings.api, Place::Off) {
         let segments = settings.disk.map_or(0, |disk| disk / settings.segment_bytes.max(1));
-        plan.add_for_questions("address filters", segments, "sealed segments, filters", FILTER_BYTES);
+        plan.add_for_questions("filters of segments", segments, "sealed segments, filters", FILTER_BYTES);
         plan.add_for_questions("receipts held", 1, "copy of the latest", RECEIPTS_HELD_BYTES as u64 * 2);
         let each = (BLOCKS_AHEAD_MAX + 1) * BLOCK_BYTES + LOOKS_AT_ONCE * GATHERED_BYTES;
         plan.add_for_questions("queries", QUERY_THREADS as u64, "at a time, blocks and packets", each as u64);
@@ -114,5 +114,6 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
     Ok(plan)
 }
 
-/// An address filter of a segment of the lab mix, 50,000 addresses: 9 bits each. Held for each sealed segment once somebody has asked.
-const FILTER_BYTES: u64 = 56 << 10;
+/// The filters of a segment of the lab mix: 50,000 addresses, 9 bits each; 125,000 pairs of addresses, and addresses with port, 4.5 bits
+/// each. Held for each sealed segment once somebody has asked.
+const FILTER_BYTES: u64 = 128 << 10;

@@ -73,6 +73,41 @@ impl Plan {
         }
     }
 
+    /// Evaluates the plan where `join` knows of two terms whether one packet may have both: [`may`](Plan::may) asks of each alone.
+    pub fn may_join(&self, join: &mut impl FnMut(Term, Term) -> bool) -> bool {
+        self.may_join_with(None, join)
+    }
+
+    fn may_join_with(&self, given: Option<&Given<'_>>, join: &mut impl FnMut(Term, Term) -> bool) -> bool {
+        match self {
+            Plan::All => true,
+            Plan::Range(..) => self.single().is_none_or(|t| Given::all(given, &mut |g| join(g, t))),
+            Plan::And(of) => of.iter().enumerate().all(|(n, p)| {
+                // A term is asked with those before it, any other part with all of them.
+                let beside = if p.single().is_some() { of.get(..n).unwrap_or_default() } else { of };
+                p.may_join_with(Some(&Given { beside, above: given }), join)
+            }),
+            Plan::Or(of) => of.iter().any(|p| p.may_join_with(given, join)),
+        }
+    }
+
+    /// Whether [`may_join`](Plan::may_join) has anything to ask.
+    pub fn joins(&self) -> bool {
+        let mut any = false;
+        self.may_join(&mut |_, _| {
+            any = true;
+            true
+        });
+        any
+    }
+
+    fn single(&self) -> Option<Term> {
+        match self {
+            Plan::Range(a, b) if a == b => Some(*a),
+            _ => None,
+        }
+    }
+
     /// The single addresses that it asks for anywhere, in order of the text.
     pub fn hosts(&self) -> Vec<Term> {
         match self {
@@ -81,6 +116,24 @@ impl Plan {
             Plan::Range(..) => vec![],
             Plan::And(of) | Plan::Or(of) => of.iter().flat_map(Plan::hosts).collect(),
         }
+    }
+}
+
+/// Single terms that a packet must have for a part of a plan to matter: of the parts beside it, and of those beside what it is part of.
+struct Given<'a> {
+    beside: &'a [Plan],
+    above: Option<&'a Given<'a>>,
+}
+
+impl Given<'_> {
+    fn all(mut given: Option<&Given<'_>>, each: &mut impl FnMut(Term) -> bool) -> bool {
+        while let Some(here) = given {
+            if !here.beside.iter().filter_map(Plan::single).all(&mut *each) {
+                return false;
+            }
+            given = here.above;
+        }
+        true
     }
 }
 

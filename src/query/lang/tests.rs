@@ -159,7 +159,44 @@ fn terms(link: u16, data: &[u8]) -> BTreeSet<Term> {
 }
 
 fn allows(plan: &Plan, terms: &BTreeSet<Term>) -> bool {
-    plan.may(&mut |lo, hi| terms.range(lo..=hi).next().is_some())
+    let joined = plan.may_join(&mut |a, b| terms.contains(&a) && terms.contains(&b));
+    joined && plan.may(&mut |lo, hi| terms.range(lo..=hi).next().is_some())
+}
+
+/// Pairs are asked for where both must hold, and only there.
+#[test]
+fn pairs_of_a_plan() {
+    let asked = |text: &str, not: &[(&str, &str)]| {
+        let mut pairs = BTreeSet::new();
+        let plan = Plan::of(text);
+        let all = plan.may_join(&mut |a, b| {
+            let (a, b) = (a.to_string(), b.to_string());
+            let (a, b) = if a < b { (a, b) } else { (b, a) };
+            let ruled_out = not.contains(&(a.as_str(), b.as_str()));
+            pairs.insert(format!("{a}+{b}").replace("address ", ""));
+            !ruled_out
+        });
+        assert_eq!(plan.joins(), !pairs.is_empty(), "{text}");
+        (Vec::from_iter(pairs).join(" "), all)
+    };
+    for (text, pairs) in [
+        ("host 10.0.0.1", ""),
+        ("host 10.0.0.1 or host 10.0.0.2", ""),
+        ("host 10.0.0.1 and net 10.0.0.0/8", ""),
+        ("host 10.0.0.1 and host 10.0.0.2", "10.0.0.1+10.0.0.2"),
+        ("host 10.0.0.1 and host 10.0.0.2 and not port 22", "10.0.0.1+10.0.0.2"),
+        ("host 10.0.0.1 and port 22", "10.0.0.1+port 22"),
+        ("port 22 and (host 10.0.0.1 or host 10.0.0.2)", "10.0.0.1+port 22"),
+        ("host 10.0.0.1 and host 10.0.0.2 and port 22", "10.0.0.1+10.0.0.2 10.0.0.1+port 22 10.0.0.2+port 22"),
+    ] {
+        assert_eq!(asked(text, &[]), (pairs.to_owned(), true), "{text}");
+    }
+    let no = &[("address 10.0.0.1", "port 22")];
+    assert!(!asked("host 10.0.0.1 and port 22", no).1);
+    assert!(!asked("port 22 and (host 10.0.0.1 and udp)", no).1);
+    assert!(asked("port 22 and (host 10.0.0.1 or host 10.0.0.2)", no).1);
+    assert!(asked("port 22 or host 10.0.0.1", no).1);
+    assert!(asked("port 22 and not host 10.0.0.1", no).1);
 }
 
 /// Constants of a packet, wherever they stand in it: most are what a leaf reads at some offset or other.

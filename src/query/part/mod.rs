@@ -124,8 +124,8 @@ impl Part {
         }
     }
 
-    /// A sealed segment's part, by what is held of it: nothing is opened. `None`: it has nothing in the window, and `summary`
-    /// says why.
+    /// A sealed segment's part, by its times and address filter: nothing is opened. `None`: it has nothing in the window, and
+    /// `summary` says why.
     pub fn of_sealed(sealed: &Sealed, q: &Question<'_>, summary: &mut Summary) -> Result<Option<Part>, QueryError> {
         let Some(skip) = sealed.skip.as_ref().filter(|_| !q.full_scan) else {
             return Part::of_file(sealed.segment.clone(), q, summary);
@@ -141,7 +141,7 @@ impl Part {
             summary.pruning.by_time += 1;
             return Ok(None);
         }
-        if !q.plan.may(&mut |lo, hi| lo != hi || skip.may_have(lo)) {
+        if !sealed.may_have(q.plan) {
             summary.pruning.by_filter += 1;
             return Ok(None);
         }

@@ -1,0 +1,197 @@
+//! The joint filter of a segment: which pairs of addresses, and which addresses with which port, some connection of it has. So that a
+//! question for two hosts that both talk all day, but not to each other, opens no index. Made from the postings of a whole
+//! segment; asked by whoever has asked the address filter. Says "no" only if it is so.
+//!
+//! A binary fuse filter (Graf, Lemire: Binary Fuse Filters, 2022) is a xor of three fingerprints, bit by bit: of xorf's 8-bit ones the lower
+//! half is a filter, too. So it is made by xorf, kept at 4 bits, and probed here.
+
+use super::skip::sane;
+use super::term::Term;
+use super::varint::Cursor;
+use xorf::{BinaryFuse8, DmaSerializable};
+
+/// A connection with more addresses, or more of these ports, has its addresses marked instead of its pairs: those of all ARP of a
+/// gateway would be too many.
+const PAIRED_MAX: usize = 8;
+/// What a mark is the pair with; no port that is asked for.
+const ANY: Term = Term::Port(u16::MAX);
+/// Some addresses are marked.
+const MARKED: u32 = 1;
+const DESCRIPTOR: usize = BinaryFuse8::DESCRIPTOR_LEN;
+
+/// Services above port 1023 that are known by their port. FORMAT.md names them: another list is another version of the index.
+const SERVICES: [u16; 20] = [
+    1433, 1521, 1883, 2049, 3128, 3306, 3389, 5060, 5222, 5432, 5555, 5900, 5985, 6379, 8000, 8080, 8443, 9200, 11211,
+    27017,
+];
+
+/// Whether a port is one that services are asked at: ports that clients choose are rare in a segment anyhow.
+fn serves(port: u16) -> bool {
+    port < 1024 || SERVICES.contains(&port)
+}
+
+/// The key of two terms that a connection has; `None`: no filter knows these together.
+fn key(a: Term, b: Term) -> Option<u64> {
+    match (a, b) {
+        (Term::Port(port), addr) | (addr, Term::Port(port)) if serves(port) || b == ANY => {
+            Some(Term::mix(addr.filter_key()? ^ Term::mix(0x1_0000 | u64::from(port))))
+        }
+        _ if a == b => None,
+        _ => {
+            let (a, b) = (a.filter_key()?, b.filter_key()?);
+            Some(Term::mix(Term::mix(a.min(b)) ^ a.max(b)))
+        }
+    }
+}
+
+/// The filter of these postings, which are sorted; empty if there are none.
+pub fn joint_filter(postings: &[(Term, u32)]) -> Result<Vec<u8>, &'static str> {
+    let joins = |t: Term| t.filter_key().is_some() || matches!(t, Term::Port(p) if serves(p));
+    let mut terms: Vec<(u32, Term)> = postings.iter().filter(|(t, _)| joins(*t)).map(|&(t, id)| (id, t)).collect();
+    // Stable, and the postings are sorted: addresses come before ports.
+    terms.sort_by_key(|(id, _)| *id);
+    let (mut keys, mut marks) = (Vec::with_capacity(terms.len() * 2), Vec::new());
+    for conn in terms.chunk_by(|a, b| a.0 == b.0) {
+        let addrs = conn.partition_point(|(_, t)| t.filter_key().is_some());
+        let (addrs, ports) = conn.split_at_checked(addrs).unwrap_or_default();
+        if addrs.len() > PAIRED_MAX || ports.len() > PAIRED_MAX {
+            marks.extend(addrs.iter().filter_map(|(_, a)| key(*a, ANY)));
+            continue;
+        }
+        for (i, (_, a)) in addrs.iter().enumerate() {
+            let others = addrs.iter().skip(i + 1).chain(ports);
+            keys.extend(others.filter_map(|(_, b)| key(*a, *b)));
+        }
+    }
+    let flags = if marks.is_empty() { 0 } else { MARKED };
+    keys.append(&mut marks);
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let filter = BinaryFuse8::try_from(&keys)?;
+    let mut out = flags.to_le_bytes().to_vec();
+    out.resize(4 + DESCRIPTOR, 0);
+    filter.dma_copy_descriptor_to(out.get_mut(4..).unwrap_or_default());
+    let halves = |two: &[u8]| two.iter().rev().fold(0, |byte, print| byte << 4 | print & 15);
+    out.extend(filter.dma_fingerprints().chunks(2).map(halves));
+    Ok(out)
+}
+
+/// False only if no connection has both terms. `None`: these bytes are no filter.
+pub fn may_join(filter: &[u8], a: Term, b: Term) -> Option<bool> {
+    let Some(pair) = key(a, b) else { return Some(true) };
+    let Some((flags, rest)) = filter.split_first_chunk() else { return Some(true) };
+    if probe(rest, pair)? {
+        return Some(true);
+    }
+    if u32::from_le_bytes(*flags) & MARKED == 0 {
+        return Some(false);
+    }
+    let marked = |t: Term| key(t, ANY).map_or(Some(true), |k| probe(rest, k));
+    Some(marked(a)? && marked(b)?)
+}
+
+/// Look-up in a filter of 4-bit fingerprints: xorf's hash of a key, its three places (one in each of three neighbouring segments), and
+/// the xor of what stands there.
+fn probe(filter: &[u8], key: u64) -> Option<bool> {
+    let (descriptor, halves) = filter.split_at_checked(DESCRIPTOR)?;
+    if !sane(descriptor, halves.len() * 2) {
+        return None;
+    }
+    let mut c = Cursor(descriptor);
+    let seed = u64::from_le_bytes(c.array()?);
+    let mut word = || c.array().map(u32::from_le_bytes).map(u64::from);
+    let (length, mask, span) = (word()?, word()?, word()?);
+    let hash = murmur(key.wrapping_add(seed));
+    let first = ((u128::from(hash) * u128::from(span)) >> 64) as u64;
+    let second = (first + length) ^ (hash >> 18 & mask);
+    let third = (first + 2 * length) ^ (hash & mask);
+    let print = |at: u64| halves.get((at / 2) as usize).map(|byte| byte >> (at % 2 * 4) & 15);
+    let sum = print(first)? ^ print(second)? ^ print(third)?;
+    Some(sum == (hash ^ hash >> 32) as u8 & 15)
+}
+
+/// The finaliser of MurmurHash3, which xorf hashes with.
+fn murmur(mut k: u64) -> u64 {
+    k = (k ^ k >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    k = (k ^ k >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    k ^ k >> 33
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use xorf::Filter;
+
+    fn addr(n: u32) -> Term {
+        if n.is_multiple_of(5) { Term::Addr6(u128::from(n) << 64) } else { Term::Addr4(n) }
+    }
+
+    /// Connections of two addresses and two ports; those of a number that 50 divides have many addresses.
+    fn postings(seed: u32, conns: u32) -> Vec<(Term, u32)> {
+        let mut all = Vec::new();
+        for id in 0..conns {
+            let of = |n: u32| (seed ^ id).wrapping_mul(0x9e37_79b9).rotate_left(n) % (conns * 2);
+            all.extend([(addr(of(3)), id), (addr(of(11)), id), (Term::Port(443), id), (Term::Port(50_000), id)]);
+            if seed % 2 == 1 && id % 50 == 0 {
+                all.extend((0..12).map(|n| (addr(of(n)), id)));
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// It finds what xorf finds in the same fingerprints, all of them.
+    #[test]
+    fn half_a_fingerprint_is_a_filter() {
+        let keys: Vec<u64> = (0..10_000).map(Term::mix).collect();
+        let whole = BinaryFuse8::try_from(&keys).unwrap();
+        let mut half = vec![0; DESCRIPTOR];
+        whole.dma_copy_descriptor_to(&mut half);
+        half.extend(whole.dma_fingerprints().chunks(2).map(|two| two[0] & 15 | two.get(1).map_or(0, |b| b << 4)));
+        assert!(keys.iter().all(|k| probe(&half, *k) == Some(true)));
+        let (mut wrong, mut wrong_whole) = (0, 0);
+        for other in (10_000..110_000).map(Term::mix) {
+            let (of_half, of_whole) = (probe(&half, other) == Some(true), whole.contains(&other));
+            assert!(of_half || !of_whole, "what the whole finds its half finds");
+            (wrong, wrong_whole) = (wrong + u32::from(of_half), wrong_whole + u32::from(of_whole));
+        }
+        assert!(
+            (5_500..7_000).contains(&wrong) && wrong_whole < 1_000,
+            "one in 16, not {wrong} of 100,000 ({wrong_whole})"
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Two terms of one connection are never ruled out, in either order; those of none mostly are.
+        #[test]
+        fn what_is_together_is_found(seed in any::<u32>(), conns in 1u32..400) {
+            let all = postings(seed, conns);
+            let filter = joint_filter(&all).unwrap();
+            let mut of: Vec<Vec<Term>> = vec![Vec::new(); conns as usize];
+            all.iter().for_each(|(t, id)| of[*id as usize].push(*t));
+            for terms in &of {
+                for (a, b) in terms.iter().flat_map(|a| terms.iter().map(move |b| (*a, *b))) {
+                    prop_assert_eq!(may_join(&filter, a, b), Some(true), "{} and {}", a, b);
+                }
+            }
+            let strange = (0..500u32).map(|n| (addr(n * 7 + 1_000_000), addr(n % conns)));
+            let passed = strange.filter(|(a, b)| may_join(&filter, *a, *b) == Some(true)).count();
+            prop_assert!(passed < 100, "{passed} of 500 pairs that are not there");
+            let ports = (0..500u16).filter(|p| may_join(&filter, addr(u32::from(*p) % conns), Term::Port(500 + p)) == Some(true));
+            // A marked address may have any.
+            prop_assert!(seed % 2 == 1 || ports.count() < 150, "ports that nobody has");
+        }
+
+        #[test]
+        fn any_bytes_are_asked(bytes in prop::collection::vec(any::<u8>(), 0..200), a in any::<u32>(), b in any::<u32>()) {
+            let _ = may_join(&bytes, Term::Addr4(a), Term::Addr4(b));
+        }
+    }
+}
