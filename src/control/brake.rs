@@ -93,11 +93,10 @@ mod tests {
     /// A question stands while the brake is on, goes on when it is off, and can be cancelled all the while.
     #[test]
     fn a_question_waits_and_can_be_cancelled() {
-        let (brake, cancel) = (Brake::default(), Cancel::default());
+        let (brake, cancel, waits) = (Brake::default(), Cancel::default(), AtomicBool::new(false));
         brake.press(Load { ring: 0.9, blocks: 0.0 });
         std::thread::scope(|scope| {
-            let (brake, cancel) = (&brake, &cancel);
-            let waits = &AtomicBool::new(false);
+            let (brake, cancel, waits) = (&brake, &cancel, &waits);
             let first = scope.spawn(move || {
                 brake.wait(|| {
                     waits.store(true, Relaxed);
