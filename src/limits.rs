@@ -138,6 +138,14 @@ pub const COMMANDS_PER_ROUND: usize = 512;
 pub const TOTALS_PER_ROUND: usize = 128;
 /// Connections of one look-up.
 pub const TOTALS_MAX: usize = 65_536;
+/// Connections whose totals are kept for the next who asks, and so many of one question.
+pub const TOTALS_KEPT: usize = 1024;
+/// See [`TOTALS_KEPT`].
+pub const TOTALS_KEPT_OF_ONE: usize = 64;
+/// Kept totals are good for this long where a worker can't be waited for.
+pub const TOTALS_GOOD_NS: u64 = 1_000_000_000;
+/// After a worker has not answered none is asked for totals for so long.
+pub const TOTALS_SILENT_NS: u64 = 10_000_000_000;
 /// A worker that has not answered by then is taken for dead.
 pub const ANSWER_NS: u64 = 2_000_000_000;
 /// The walk over running connections goes all the way in this time ...

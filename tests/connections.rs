@@ -104,6 +104,24 @@ fn connections_have_their_true_totals() {
     assert_eq!(check(&ask(&r, &["net 10 and not host 10.0.0.3"]), true).len(), 29);
 }
 
+/// What of an expression rules out nothing is named, for people and for programs.
+#[test]
+fn what_rules_out_nothing_is_named() {
+    let r = Retrotap::default();
+    let path = capture(r.dir());
+    assert_eq!(r.record(&[&path], &[]).0.code, Some(0));
+    let filter = "host 10.0.0.4 and tcp[13] = 16 and not  port 99";
+    let told = r.run(&["query", filter, "--count", "--explain"]);
+    assert_eq!((told.code, told.text().trim()), (Some(0), "15"), "{}", told.err);
+    for line in ["  10.0.0.4\n", "\nrules out nothing: tcp[13] = 16\n", "\nrules out nothing: not port 99\n"] {
+        assert!(told.err.contains(line), "{line:?}: {}", told.err);
+    }
+    let json = r.run(&["query", filter, "--count", "--json"]).json();
+    assert_eq!(json["idle"], serde_json::json!(["tcp[13] = 16", "not port 99"]), "{json}");
+    let json = r.run(&["query", "host 10.0.0.4", "--count", "--json"]).json();
+    assert_eq!(json.get("idle"), None, "{json}");
+}
+
 #[test]
 fn sorted_limited_and_as_csv() {
     let r = Retrotap::default();

@@ -4,7 +4,7 @@
 use crate::ledger::Pulse;
 use crate::query::pace::{Freely, Pace};
 use crate::query::view::View;
-use crate::query::{self, Follower, Found, PacketSink, Query, QueryError, Summary};
+use crate::query::{self, Follower, Found, PacketSink, Query, QueryError, Running, Summary, running};
 use crate::recent::{Recent, Shown};
 use crate::store::live::Live;
 use std::path::Path;
@@ -15,17 +15,23 @@ pub struct Engine {
     live: Live,
     held: query::Engine,
     recent: Option<Arc<Recent>>,
+    running: Option<Arc<dyn Running>>,
 }
 
 impl Engine {
     /// Of this store; `recent`: what of it is in memory.
     pub fn new(live: Live, recent: Option<Arc<Recent>>) -> Engine {
-        Engine { held: query::Engine::new(live.layout().root()), live, recent }
+        Engine { held: query::Engine::new(live.layout().root()), live, recent, running: None }
     }
 
     /// The same with ledger and receipts in memory, whose writers beat these pulses.
     pub fn with_books(self, ledger: &Arc<Pulse>, receipts: &Arc<Pulse>) -> Engine {
         Engine { held: self.held.with_books(ledger, receipts), ..self }
+    }
+
+    /// The same with who knows of connections that run.
+    pub fn with_running(self, running: Arc<dyn Running>) -> Engine {
+        Engine { held: self.held.with_running(running.clone()), running: Some(running), ..self }
     }
 
     /// The store.
@@ -49,12 +55,16 @@ impl Engine {
         self.live.complete_before()
     }
 
-    /// The connections.
+    /// The connections, those that run with their totals of this moment.
     pub fn connections(&self, query: &Query, pace: &dyn Pace) -> Result<Found, QueryError> {
         let shown = self.shown();
         // Of segments that are not sealed only this process knows the class.
         query::known_classes(query, &self.view(&shown, query, pace)?)?;
-        self.held.connections(query, &shown, pace)
+        let mut found = self.held.connections(query, &shown, pace)?;
+        if let Some(workers) = &self.running {
+            running(&mut found.connections, |keys| workers.totals(keys));
+        }
+        Ok(found)
     }
 
     /// Answers what memory alone answers at once: on one of the API's threads, which must never read from the disk. `None`: ask by

@@ -8,8 +8,7 @@ use super::stream::{Message, Refusal, Stream};
 use crate::limits::{AT_ONCE_BYTES, AT_ONCE_NS, FOLLOW_NS};
 use crate::query::output::{Format, Nothing, Output, Writer};
 use crate::query::pace::{Pace, Stopped};
-use crate::query::{Found, OutputError, Query, QueryError, Sort, Summary, listed, prunes, running, text};
-use crate::steer::Steering;
+use crate::query::{Found, OutputError, Query, QueryError, Sort, Summary, listed, prunes, text};
 use axum::body::Bytes;
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -181,8 +180,6 @@ pub struct Listing {
     pub sort: Sort,
     /// Only so many.
     pub top: Option<usize>,
-    /// Who knows of those that run.
-    pub steering: Steering,
     /// Its pace.
     pub measure: Measure,
     /// Bytes that the answer may have.
@@ -205,8 +202,7 @@ impl Listing {
     }
 
     fn list(&self, engine: &Engine, sent: &mut u64) -> Result<(Bytes, Summary), QueryError> {
-        let Found { mut connections, mut summary, .. } = engine.connections(&self.query, &self.measure)?;
-        running(&mut connections, |keys| self.steering.totals(keys).ok());
+        let Found { connections, mut summary, .. } = engine.connections(&self.query, &self.measure)?;
         summary.connections = connections.len() as u64;
         summary.limited = self.top.is_some_and(|top| top < connections.len());
         let mut text = Vec::new();

@@ -6,6 +6,7 @@ use super::judge::Compiled;
 use super::lang::plan::Plan;
 use super::pace::{Pace, Stopped};
 use super::part::Question;
+use super::running::Running;
 use super::view::View;
 use super::{Follower, PacketSink, Query, QueryError, Summary};
 use crate::index::{Index, Run, Skip, read_filters};
@@ -62,6 +63,7 @@ pub struct Engine {
     held: Mutex<Held>,
     files: Files,
     books: Option<Books>,
+    running: Option<Arc<dyn Running>>,
     compiled: Compiled,
 }
 
@@ -70,6 +72,8 @@ pub struct Engine {
 pub struct Means<'a> {
     /// Ledger and receipts.
     pub told: &'a dyn Told,
+    /// The workers, where this process records.
+    pub running: Option<&'a dyn Running>,
     /// Expressions that are compiled already.
     pub compiled: &'a Compiled,
     /// Nothing is compiled, and no file is looked at: where that would be needed the answer is an error.
@@ -93,12 +97,19 @@ impl Engine {
     pub fn new(store: &Path) -> Engine {
         let layout = Layout::new(store);
         let files = Files { ledger: layout.ledger(), receipts: layout.receipts() };
-        Engine { layout, held: Mutex::new(Held::default()), files, books: None, compiled: Compiled::default() }
+        let (held, compiled) = (Mutex::new(Held::default()), Compiled::default());
+        Engine { layout, held, files, books: None, running: None, compiled }
     }
 
     /// In the recorder's own process, whose ledger and receipts beat these pulses: they are held in memory.
     pub fn with_books(mut self, ledger: &Arc<Pulse>, receipts: &Arc<Pulse>) -> Engine {
         self.books = Some(Books::new(self.files.clone(), ledger.clone(), receipts.clone()));
+        self
+    }
+
+    /// In the recorder's own process, whose workers know of connections that run.
+    pub fn with_running(mut self, running: Arc<dyn Running>) -> Engine {
+        self.running = Some(running);
         self
     }
 
@@ -108,7 +119,7 @@ impl Engine {
             Some(books) => books,
             None => &self.files,
         };
-        Means { told, compiled: &self.compiled, at_hand: false }
+        Means { told, running: self.running.as_deref(), compiled: &self.compiled, at_hand: false }
     }
 
     /// A follower, at the beginning of its past; `view` is only looked at for its times and classes.
@@ -133,7 +144,7 @@ impl Engine {
         let stopped = QueryError::Stopped(Stopped::NotAtHand);
         let books = self.books.as_ref().filter(|_| query.memory_only).ok_or(stopped)?;
         let told = books.at_hand();
-        let means = Means { told: &told, compiled: &self.compiled, at_hand: true };
+        let means = Means { told: &told, at_hand: true, ..self.means() };
         let view = View { open: Vec::new(), sealed: Shelf::default(), recent, pace };
         super::run::answer(query, means, &view, out).map(|(summary, _)| summary)
     }

@@ -12,6 +12,7 @@ use super::run::{ETHERNET, known_classes, link_types, window};
 use super::summary::{Met, Summary, from_ledger};
 use super::view::{View, gaps};
 use super::{Answer, PacketSink, Query, QueryError};
+use crate::conn::verdict::Mark;
 use crate::packet::Parser;
 use crate::store::format::SegmentHeader;
 use crate::store::reader::FoundPacket;
@@ -141,7 +142,7 @@ impl Follower {
         let mut summary = Summary { packets, bytes, first, last, limited, late, ..read };
         (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
         let now = units::now();
-        given.met.settle(means.told, &mut summary)?;
+        given.met.settle(means, &mut summary)?;
         from_ledger(means.told, from, to.min(now), now, &mut summary)?;
         summary.elapsed_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         Ok(summary)
@@ -182,7 +183,8 @@ impl Given {
         s.last = Some(s.last.map_or(p.time, |t| t.max(p.time)));
         s.limited = self.limit.is_some_and(|l| s.packets >= l);
         if self.met.len() < MET_MAX {
-            self.met.note(self.parser.parse(interface.link_type, &p.data).key, p.time);
+            let key = self.parser.parse(interface.link_type, &p.data).key;
+            self.met.note(key, p.time, p.mark == Mark::CutHere);
         }
         Ok(())
     }

@@ -31,7 +31,7 @@ pub use engine::{Engine, Sealed};
 pub use follow::Follower;
 pub use listed::{Listed, Sort, listed};
 pub use run::{known_classes, run, run_with};
-pub use running::running;
+pub use running::{Running, running};
 pub use summary::{Loss, Place, Pruning, Summary};
 pub use words::{explained, text};
 

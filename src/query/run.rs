@@ -12,6 +12,7 @@ use super::part::{Part, Question};
 use super::summary::{Met, Summary, from_ledger};
 use super::view::View;
 use super::{Answer, PacketSink, Query, QueryError};
+use crate::conn::verdict::Mark;
 use crate::index::{Run, Skip};
 use crate::packet::Parser;
 use crate::packet::key::Key;
@@ -113,7 +114,7 @@ pub(super) fn answer(
 
     let everything =
         Question { plan: &Plan::All, from, to, classes: &query.classes, full_scan: query.full_scan, pace: view.pace };
-    let (mut plan, mut which) = (Plan::of(&query.filter), None);
+    let ((mut plan, idle), mut which) = (Plan::with_idle(&query.filter), None);
     if let Some(conn) = &query.conn {
         plan = plan.and(conn.plan());
         which = Some(Which::Ends(conn.clone()));
@@ -124,7 +125,7 @@ pub(super) fn answer(
     if query.full_scan {
         plan = Plan::All;
     }
-    summary.plan = plan.to_string();
+    (summary.plan, summary.idle) = (plan.to_string(), idle);
     let question =
         Question { plan: &plan, from, to, classes: &query.classes, full_scan: query.full_scan, pace: view.pace };
     if means.at_hand && !(query.filter.trim().is_empty() || means.compiled.has(query.filter.trim())) {
@@ -152,7 +153,8 @@ pub(super) fn answer(
             }
             let Some(interface) = reader.interfaces().get(p.iface as usize) else { return Ok(None) };
             out.packet(&Answer { time: p.time, wire_len: p.wire_len, data: &p.data, interface })?;
-            Ok::<_, QueryError>(Some(Some((p.time, p.wire_len, parser.parse(link_type, &p.data).key))))
+            let key = parser.parse(link_type, &p.data).key;
+            Ok::<_, QueryError>(Some(Some((p.time, p.wire_len, key, p.mark == Mark::CutHere))))
         })?;
         match next.transpose()? {
             None => break,
@@ -161,19 +163,19 @@ pub(super) fn answer(
                 summary.limited = true;
                 break;
             }
-            Some(Some(Some((time, wire_len, key)))) => {
+            Some(Some(Some((time, wire_len, key, cut)))) => {
                 summary.packets += 1;
                 summary.bytes += u64::from(wire_len);
                 summary.first.get_or_insert(time);
                 summary.last = Some(time);
-                met.note(key, time);
+                met.note(key, time, cut);
             }
         }
     }
     if let Some(why) = view.pace.stopped() {
         return Err(QueryError::Stopped(why));
     }
-    met.settle(means.told, &mut summary)?;
+    met.settle(means, &mut summary)?;
     from_ledger(means.told, from, to, now, &mut summary)?;
     if summary.packets == 0 && !query.any_layer && query.limit != Some(0) && plan != Plan::All {
         summary.try_any_layer = exists_deeper(query, means, view)?;

@@ -1,5 +1,5 @@
-//! Connections that run: what the workers know of them now, for lists of connections. Called by a query thread of the daemon, with the way to
-//! the workers, who look up a few at a time between two batches.
+//! Connections that run: what the workers know of them now, for lists of connections and for summaries. Called by query threads of the daemon,
+//! with the way to the workers, who look up a few at a time between two batches.
 
 use super::Connection;
 use crate::conn::receipt::{End, Receipt};
@@ -7,6 +7,15 @@ use crate::limits::TOTALS_MAX;
 use crate::packet::key::Key;
 use std::cmp::Reverse;
 use std::collections::HashMap;
+
+/// The way to the workers.
+pub trait Running: Send + Sync {
+    /// What they know of these connections, in this order, as a receipt would have it now; `None` for one that does not run. Waits for the
+    /// workers: at most [`TOTALS_MAX`] at a time. No answer: nobody knows.
+    fn totals(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>>;
+    /// The same from what was asked within the last second, without waiting; `None` where it does not hold all of them.
+    fn known(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>>;
+}
 
 /// Fills in the true totals of those that still run, what the kernel dropped included; of more than a look-up takes, those that were
 /// heard of last. `totals`: what the workers say of some names, in that order; `None`: nothing, and the store's word stands.
@@ -25,22 +34,14 @@ pub fn running(connections: &mut Vec<Connection>, totals: impl Fn(&[Key]) -> Opt
         places.truncate(TOTALS_MAX);
     }
     let mut since: HashMap<Key, u64> = HashMap::new();
-    // A recorder to which VLAN ids tell nothing knows them without.
-    for name in [|key: Key| key, |key: Key| key.untagged()] {
-        let keys: Vec<Key> = places.iter().filter_map(|&i| connections.get(i)).map(|c| name(c.key)).collect();
-        let Some(found) = totals(&keys) else { break };
-        let mut left = Vec::new();
-        for (i, receipt) in places.into_iter().zip(found) {
-            match (receipt, connections.get_mut(i)) {
-                (Some(r), Some(c)) if r.first <= c.last => {
-                    since.insert(c.key, r.first);
-                    runs(c, &r);
-                }
-                (None, Some(c)) if c.key.untagged() != c.key => left.push(i),
-                _ => {}
-            }
+    let keys: Vec<Key> = places.iter().filter_map(|&i| connections.get(i)).map(|c| c.key).collect();
+    for (i, receipt) in places.into_iter().zip(totals(&keys).unwrap_or_default()) {
+        if let (Some(r), Some(c)) = (receipt, connections.get_mut(i))
+            && r.first <= c.last
+        {
+            since.insert(c.key, r.first);
+            runs(c, &r);
         }
-        places = left;
     }
     // What the store has of it in other places, after a silence that the cutoff made, is in its totals.
     connections.retain(|c| c.running || !is_open(c) || since.get(&c.key).is_none_or(|first| c.last < *first));

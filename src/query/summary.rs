@@ -1,10 +1,16 @@
 //! What an answer says of itself: how much it is, and what is missing from it: cut, lost, not recorded, expired, damaged. Owns the
-//! figures; made by the executor from packets, receipts and ledger, shown by the CLI.
+//! figures; made by the executor from packets, receipts, ledger and, in the recorder's own process, what its workers know of connections
+//! that run; shown by the CLI.
 
+use super::QueryError;
+use super::engine::Means;
+use super::pace::Stopped;
+use crate::conn::receipt::{End, Receipt};
 use crate::ledger::{LedgerError, LossSum, Told};
-use crate::limits::{DAMAGE_NAMED, GAP_MIN_NS};
+use crate::limits::{DAMAGE_NAMED, GAP_MIN_NS, TOTALS_MAX};
 use crate::packet::key::Key;
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -80,7 +86,10 @@ pub struct Summary {
     pub cut_packets: u64,
     /// Their bytes.
     pub cut_bytes: u64,
-    /// Connections without a receipt: they last, or their receipts have expired. What was cut of them is not in the figures.
+    /// Of the connections, those that run, as the recorder says: what is cut of them is in the figures, as it was a second ago at most.
+    pub running_connections: u64,
+    /// Connections of which neither a receipt nor the recorder tells: they last, or their receipts have expired. What was cut of them is
+    /// not in the figures.
     pub open_connections: u64,
     /// Packets lost in the window.
     pub lost: Vec<Loss>,
@@ -105,6 +114,9 @@ pub struct Summary {
     pub try_any_layer: bool,
     /// What of the question segments were ruled out by, as the planner understands it.
     pub plan: String,
+    /// Parts of the expression that rule out nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub idle: Vec<String>,
     /// How it was found.
     pub pruning: Pruning,
     /// Time it took, ns.
@@ -158,9 +170,28 @@ impl Summary {
     }
 }
 
-/// The connections of an answer, each with the times of its first and last packet there.
+/// The connections of an answer.
 #[derive(Default)]
-pub struct Met(HashMap<Key, (u64, u64)>);
+pub struct Met(HashMap<Key, Times>);
+
+/// What the answer has of a connection: times of its first and last packet, and whether one of them has reached the cutoff.
+#[derive(Clone, Copy)]
+struct Times {
+    first: u64,
+    last: u64,
+    cut: bool,
+}
+
+impl Times {
+    fn and(self, other: Times) -> Times {
+        let Times { first, last, cut } = other;
+        Times { first: self.first.min(first), last: self.last.max(last), cut: self.cut || cut }
+    }
+
+    fn overlap(&self, r: &Receipt) -> bool {
+        r.first <= self.last && r.last >= self.first
+    }
+}
 
 impl Met {
     /// How many they are.
@@ -168,10 +199,10 @@ impl Met {
         self.0.len()
     }
 
-    /// Notes a packet.
-    pub fn note(&mut self, key: Key, time: u64) {
-        let times = self.0.entry(key).or_insert((time, time));
-        *times = (times.0.min(time), times.1.max(time));
+    /// Notes a packet; `cut`: its connection's cutoff was reached with it.
+    pub fn note(&mut self, key: Key, time: u64, cut: bool) {
+        let one = Times { first: time, last: time, cut };
+        self.0.entry(key).and_modify(|t| *t = t.and(one)).or_insert(one);
     }
 
     /// All of them.
@@ -179,41 +210,96 @@ impl Met {
         self.0.into_keys().collect()
     }
 
-    /// Fills in connections and what was cut of them, from the receipts.
-    pub fn settle(&self, told: &dyn Told, summary: &mut Summary) -> Result<(), LedgerError> {
+    /// Fills in connections and what was cut of them: from the receipts and, of those that run, from what the workers know now.
+    pub fn settle(&self, means: Means<'_>, summary: &mut Summary) -> Result<(), QueryError> {
         summary.connections = self.0.len() as u64;
         if self.0.is_empty() {
             return Ok(());
         }
-        // Where VLAN ids do not tell connections apart, one receipt is of all that differ in nothing else.
-        let mut untagged: HashMap<Key, (u64, u64)> = HashMap::new();
-        for (key, &(first, last)) in &self.0 {
-            let times = untagged.entry(key.untagged()).or_insert((first, last));
-            *times = (times.0.min(first), times.1.max(last));
-        }
-        let mut latest = HashMap::new();
-        let mut known = HashSet::new();
-        let all = self.0.values().fold((u64::MAX, 0), |a, t| (a.0.min(t.0), a.1.max(t.1)));
-        let keys: HashSet<Key> = self.0.keys().copied().collect();
-        told.receipts(all.0, all.1.saturating_add(1), &keys, &mut |r, tagged| {
-            let met = if tagged { &self.0 } else { &untagged };
-            if met.get(&r.key).is_some_and(|&(first, last)| r.first <= last && r.last >= first) {
-                // Those of a connection that lasts repeat what the ones before said.
-                let one = latest.entry((r.key, r.first)).or_insert(*r);
-                if r.seen_packets >= one.seen_packets {
-                    *one = *r;
-                }
-                known.insert((r.key, tagged));
-            }
+        let mut told = Receipts::default();
+        told.read(&self.0, means.told)?;
+        let told_of = |key: &Key| told.last.get(&(*key, true)).or_else(|| told.last.get(&(key.untagged(), false)));
+        let running = self.running(means, |key, times| {
+            // One that lasts has a receipt each hour; under the name of one that has ended another may run.
+            told_of(key).is_none_or(|(last, end)| *end == End::Lasting || *last < times.last)
         })?;
-        for r in latest.values().filter(|r| r.cut) {
+        summary.open_connections =
+            self.0.keys().filter(|k| told_of(k).is_none() && !running.contains_key(*k)).count() as u64;
+        summary.running_connections = running.len() as u64;
+        running.values().for_each(|r| told.take(r));
+        for r in told.latest.values().filter(|r| r.cut) {
             summary.cut_connections += 1;
             summary.cut_packets += r.seen_packets.saturating_sub(r.stored_packets);
             summary.cut_bytes += r.seen_bytes.saturating_sub(r.stored_bytes);
         }
-        let told = |key: &&Key| known.contains(&(**key, true)) || known.contains(&(key.untagged(), false));
-        summary.open_connections = (self.0.len() - self.0.keys().filter(told).count()) as u64;
         Ok(())
+    }
+
+    /// What the workers know of those that may run. One question for all; of more than it takes, those past their cutoff and then those that
+    /// were heard of last. Of what must not wait for a worker, only those past their cutoff are asked for: where that was not asked
+    /// lately, another way has to answer.
+    fn running(
+        &self,
+        means: Means<'_>,
+        may: impl Fn(&Key, &Times) -> bool,
+    ) -> Result<HashMap<Key, Receipt>, QueryError> {
+        let Some(workers) = means.running else { return Ok(HashMap::new()) };
+        let mut asked: Vec<(&Key, &Times)> =
+            self.0.iter().filter(|(k, t)| (t.cut || !means.at_hand) && may(k, t)).collect();
+        if asked.is_empty() {
+            return Ok(HashMap::new());
+        }
+        if asked.len() > TOTALS_MAX {
+            asked.sort_by_key(|(_, t)| Reverse((t.cut, t.last)));
+            asked.truncate(TOTALS_MAX);
+        }
+        let keys: Vec<Key> = asked.iter().map(|(k, _)| **k).collect();
+        let found = match means.at_hand {
+            true => Some(workers.known(&keys).ok_or(QueryError::Stopped(Stopped::NotAtHand))?),
+            false => workers.totals(&keys),
+        };
+        let found = found.unwrap_or_default();
+        let ours =
+            asked.into_iter().zip(found).filter_map(|((key, times), r)| Some((*key, r.filter(|r| times.overlap(r))?)));
+        Ok(ours.collect())
+    }
+}
+
+/// The receipts of an answer's connections.
+#[derive(Default)]
+struct Receipts {
+    /// By name and first packet the one that has counted most: those of a connection that lasts repeat what the ones before said.
+    latest: HashMap<(Key, u64), Receipt>,
+    /// By name, and whether VLAN ids are in it: the last packet that a receipt tells of, and how it ended.
+    last: HashMap<(Key, bool), (u64, End)>,
+}
+
+impl Receipts {
+    fn read(&mut self, met: &HashMap<Key, Times>, told: &dyn Told) -> Result<(), LedgerError> {
+        // Where VLAN ids do not tell connections apart, one receipt is of all that differ in nothing else.
+        let mut untagged: HashMap<Key, Times> = HashMap::new();
+        for (key, &times) in met {
+            untagged.entry(key.untagged()).and_modify(|t| *t = t.and(times)).or_insert(times);
+        }
+        let all = met.values().fold((u64::MAX, 0), |a, t| (a.0.min(t.first), a.1.max(t.last)));
+        let keys: HashSet<Key> = met.keys().copied().collect();
+        told.receipts(all.0, all.1.saturating_add(1), &keys, &mut |r, tagged| {
+            let met = if tagged { met } else { &untagged };
+            if met.get(&r.key).is_some_and(|times| times.overlap(r)) {
+                self.take(r);
+                let last = self.last.entry((r.key, tagged)).or_insert((r.last, r.end));
+                if (r.last, last.1 == End::Lasting) >= (last.0, true) {
+                    *last = (r.last, r.end);
+                }
+            }
+        })
+    }
+
+    fn take(&mut self, r: &Receipt) {
+        let one = self.latest.entry((r.key, r.first)).or_insert(*r);
+        if r.seen_packets >= one.seen_packets {
+            *one = *r;
+        }
     }
 }
 

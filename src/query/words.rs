@@ -31,6 +31,13 @@ pub fn text(s: &Summary) -> String {
             units::size(s.cut_bytes)
         ));
     }
+    if s.running_connections > 0 {
+        let run = if s.running_connections == 1 { "runs" } else { "run" };
+        line(format!(
+            "  running:      {} still {run}: what is cut is as of now",
+            count(s.running_connections, "connection")
+        ));
+    }
     if s.open_connections > 0 {
         line(format!(
             "  no receipt:   {}: what was cut of them is not known (they last, or the receipt has expired)",
@@ -89,7 +96,10 @@ pub fn explained(s: &Summary) -> String {
     for line in s.plan.lines() {
         let _ = writeln!(t, "  {line}");
     }
-    let _ = writeln!(t, "the rest of the expression rules out nothing: libpcap decides each candidate");
+    for part in &s.idle {
+        let _ = writeln!(t, "rules out nothing: {part}");
+    }
+    let _ = writeln!(t, "libpcap decides each candidate");
     for (n, what) in [
         (p.segments, "segments, and gaps of those that are being written"),
         (p.runs, "runs of blocks in memory"),
@@ -124,6 +134,7 @@ mod tests {
             cut_connections: 1,
             cut_packets: 9,
             cut_bytes: 9000,
+            running_connections: 1,
             lost: vec![Loss { cause: "no_frame".into(), place: "eth1".into(), packets: 7 }],
             not_recorded: vec![(1_700_000_000_000_000_000, 1_700_000_060_000_000_000)],
             try_any_layer: true,
@@ -134,6 +145,7 @@ mod tests {
         for words in [
             "2 packets, 2.00 KiB, 1 connection, 2023-11-14T22:13:20Z to 2023-11-14T22:13:21Z (2.000 ms)",
             "cut:          1 connection past the cutoff; 9 packets, 8.79 KiB of them were not stored",
+            "running:      1 connection still runs: what is cut is as of now",
             "lost:         7 packets by no_frame at eth1",
             "not recorded: 2023-11-14T22:13:20Z to 2023-11-14T22:14:20Z (1m)",
             "--any-layer",

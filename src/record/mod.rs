@@ -34,6 +34,7 @@ use crate::recent::{Keeping, Recent};
 use crate::source::Source;
 use crate::source::file::{FileReport, FileSource};
 use crate::source::live::{Live, LivePlan, Survey};
+use crate::steer::Totals;
 use crate::store::Store;
 use crate::store::event::StoreEvent;
 use crate::units;
@@ -187,8 +188,9 @@ impl<'a> Start<'a> {
         // Until the account is closed.
         let _server = endpoint.map(serve).transpose().map_err(RecordError::system("the metrics' threads"))?;
         let facts = facts(settings, &common, kind, capture.shunt_slots());
-        let engine =
-            Engine::new(store.live(), recent.as_ref().map(|r| r.recent().clone())).with_books(books.pulse(), &written);
+        let engine = Engine::new(store.live(), recent.as_ref().map(|r| r.recent().clone()))
+            .with_books(books.pulse(), &written)
+            .with_running(Arc::new(Totals::new(steering.clone())));
         let api =
             Server::start(&settings.api, &settings.api_access, engine, steering.clone(), settings.api_limits.clone())?;
         let running = Running {

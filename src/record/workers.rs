@@ -254,7 +254,12 @@ impl Workers {
 
     /// Waits for the threads; what went wrong in them.
     pub fn join(&mut self) -> Vec<String> {
-        let joined = self.threads.drain(..).enumerate().map(|(n, t)| (n, t.join()));
+        let joined = self.threads.drain(..).enumerate().map(|(n, t)| {
+            let end = t.join();
+            // One of files ends by itself; nobody waits for an answer of it any more.
+            self.lines.get(n).into_iter().for_each(|l| l.stop.store(true, Relaxed));
+            (n, end)
+        });
         joined
             .filter_map(|(n, end)| match end {
                 Ok(Ok(())) => None,

@@ -4,6 +4,7 @@
 use super::handle::{LOOK, SteerError, Steering};
 use crate::limits::ANSWER_NS;
 use crate::worker::mailbox::{Errand, Rules};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -88,7 +89,8 @@ impl Steering {
                     }
                     // Else it is what an earlier sender has not waited for.
                 }
-                None if Instant::now() >= until => return None,
+                // One that ends may take none any more.
+                None if Instant::now() >= until || line.stop.load(Relaxed) => return None,
                 None => std::thread::sleep(LOOK),
             }
         }

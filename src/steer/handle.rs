@@ -209,19 +209,21 @@ impl Steering {
     }
 
     /// The true totals of connections that run, counts of the kernel included, as a receipt would have them now; `None` for one that
-    /// is not there. In the order of `keys`.
+    /// is not there. In the order of `keys`; where VLAN ids don't tell connections apart, theirs are not looked at.
     pub fn totals(&self, keys: &[Key]) -> Result<Vec<Option<Receipt>>, SteerError> {
         if keys.len() > TOTALS_MAX {
             return Err(SteerError::TooMany(keys.len()));
         }
-        let hash = |key: &Key| self.workers.parser.hash(key);
+        let parser = &self.workers.parser;
         let mut asked = vec![(Vec::new(), Vec::new()); self.workers.lines.len()];
         for (i, key) in keys.iter().enumerate() {
-            let hash = hash(key);
+            // As the workers have it.
+            let key = if parser.vlan_in_key() { *key } else { key.untagged() };
+            let hash = parser.hash(&key);
             // The owner, as `worker::handoff` has it.
             if let Some((places, look)) = asked.get_mut(hash as u32 as usize % self.workers.lines.len().max(1)) {
                 places.push(i);
-                look.push((*key, hash));
+                look.push((key, hash));
             }
         }
         let mut boxes = self.boxes();

@@ -9,10 +9,12 @@ mod keep;
 mod registry;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod words;
 
 pub use crate::conn::orders::{Prefix, Role};
 pub use handle::{SteerError, Steering};
 pub use keep::Keeping;
 pub use registry::{Assignment, RegistryError, Suspension, Target};
+pub use totals::Totals;
 pub use words::{Assigned, Suspended, connection, prefix, role, target};

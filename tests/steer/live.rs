@@ -14,13 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-const RETROTAP: &str = env!("CARGO_BIN_EXE_retrotap");
+pub const RETROTAP: &str = env!("CARGO_BIN_EXE_retrotap");
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Connections of the address that is suspended as a whole.
 const MANY: u16 = 50;
 
 /// A process that is killed when dropped.
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -32,7 +32,7 @@ impl Drop for Running {
 }
 
 /// UDP from a port of a host to port 9 of 10.99.0.1, 1000 bytes.
-fn frame(host: u8, port: u16, n: u32) -> Vec<u8> {
+pub fn frame(host: u8, port: u16, n: u32) -> Vec<u8> {
     let builder =
         etherparse::PacketBuilder::ethernet2(crate::net::A, crate::net::B).ipv4([10, 99, 1, host], [10, 99, 0, 1], 64);
     let mut payload = vec![0; 958];

@@ -1,5 +1,5 @@
 //! Orders from the outside: a recorder that is fed through a pipe is steered over its socket and by the command line, and the sums stay exact.
-//! Behind a kernel's shunt: [`live`]. Floods: [`flood`].
+//! Behind a kernel's shunt: [`live`]; what is said of what it cuts: [`running`]. Floods: [`flood`].
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -7,6 +7,7 @@ mod flood;
 mod live;
 #[path = "../net/mod.rs"]
 mod net;
+mod running;
 
 use common::{Retrotap, check_account};
 use serde_json::{Value, json};

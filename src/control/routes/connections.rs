@@ -17,10 +17,8 @@ pub async fn connections(mut call: Call) -> Response<Body> {
         Ok(asked) => asked,
         Err(why) => return call.refuse(why),
     };
-    let (limits, steering) = (call.shared.limits(), call.shared.steering.clone());
+    let limits = call.shared.limits();
     let (sort, top) = (ask.sort.unwrap_or_default(), ask.top);
-    let list = move |engine: &_, measure, to| {
-        Listing { query, sort, top, steering, measure, most: limits.bytes, to }.run(engine)
-    };
+    let list = move |engine: &_, measure, to| Listing { query, sort, top, measure, most: limits.bytes, to }.run(engine);
     call.stream("application/x-ndjson", Some(limits.time_ns), list).await
 }

@@ -2,6 +2,7 @@
 //! the parser of this folder, read by the planner. It decides nothing: libpcap compiles the untouched text.
 
 use crate::index::term::Term;
+use std::ops::Range;
 
 /// `and` or `or`: in pcap-filter they bind alike and group to the left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,13 +13,13 @@ pub enum Op {
     Or,
 }
 
-/// An expression.
+/// An expression; each part knows where in the text it stands, in bytes, brackets around it included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expr {
     /// `first op a op b ...`, grouped to the left.
-    Chain(Box<Expr>, Vec<(Op, Expr)>),
+    Chain(Box<Expr>, Vec<(Op, Expr)>, Range<usize>),
     /// Its opposite.
-    Not(Box<Expr>),
+    Not(Box<Expr>, Range<usize>),
     /// A primitive.
     Leaf {
         /// What it asks.
@@ -28,7 +29,26 @@ pub enum Expr {
         shifts: usize,
         /// A connection's key answers it: the terms are all that it asks, and it asks for no direction.
         exact: bool,
+        /// Where.
+        at: Range<usize>,
     },
+}
+
+impl Expr {
+    /// Where in the text.
+    pub fn at(&self) -> Range<usize> {
+        match self {
+            Expr::Chain(_, _, at) | Expr::Not(_, at) | Expr::Leaf { at, .. } => at.clone(),
+        }
+    }
+
+    /// The same, standing here.
+    pub(super) fn standing(mut self, here: Range<usize>) -> Expr {
+        match &mut self {
+            Expr::Chain(_, _, at) | Expr::Not(_, at) | Expr::Leaf { at, .. } => *at = here,
+        }
+        self
+    }
 }
 
 /// A primitive, as far as the index can answer it.

@@ -9,8 +9,8 @@ use crate::packet::key::{Key, Kind};
 pub fn tellable(e: &Expr) -> bool {
     match e {
         Expr::Leaf { exact, what, .. } => *exact && *what != Leaf::Unknown,
-        Expr::Not(e) => tellable(e),
-        Expr::Chain(first, rest) => tellable(first) && rest.iter().all(|(_, e)| tellable(e)),
+        Expr::Not(e, _) => tellable(e),
+        Expr::Chain(first, rest, _) => tellable(first) && rest.iter().all(|(_, e)| tellable(e)),
     }
 }
 
@@ -21,8 +21,8 @@ pub fn holds(e: &Expr, terms: &[Term]) -> bool {
             of.iter().all(|any| any.iter().any(|(lo, hi)| terms.iter().any(|t| lo <= t && t <= hi)))
         }
         Expr::Leaf { what: Leaf::Unknown, .. } => false,
-        Expr::Not(e) => !holds(e, terms),
-        Expr::Chain(first, rest) => rest.iter().fold(holds(first, terms), |so_far, (op, e)| match op {
+        Expr::Not(e, _) => !holds(e, terms),
+        Expr::Chain(first, rest, _) => rest.iter().fold(holds(first, terms), |so_far, (op, e)| match op {
             Op::And => so_far && holds(e, terms),
             Op::Or => so_far || holds(e, terms),
         }),

@@ -7,6 +7,7 @@ use super::ast::{Expr, Leaf, Op, Shift};
 use super::lex::{Kind, Token, lex};
 use super::primitive::{Addr, Qual, address, bare, port, proto, shifted};
 use crate::limits::FILTER_DEPTH_MAX;
+use std::ops::Range;
 
 /// `None`: not understood. An empty text is for the caller.
 pub fn parse(text: &str) -> Option<Expr> {
@@ -57,8 +58,16 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// From this token to the one before the next.
+    fn since(&self, start: usize) -> Range<usize> {
+        let end = |t: &Token<'_>| t.at + t.text.len() + usize::from(t.kind == Kind::Escaped);
+        let first = self.tokens.get(start).map_or(0, |t| t.at);
+        first..self.at.checked_sub(1).and_then(|last| self.tokens.get(last)).map_or(first, end)
+    }
+
     /// `expr`: items and what joins them, up to a bracket or the end.
     fn chain(&mut self) -> Option<Expr> {
+        let start = self.at;
         let first = self.item()?;
         let mut rest = Vec::new();
         while let Some(op) = self.peek(0).and_then(|t| match t.kind {
@@ -69,19 +78,23 @@ impl<'t> Parser<'t> {
             self.at += 1;
             rest.push((op, self.item()?));
         }
-        Some(if rest.is_empty() { first } else { Expr::Chain(Box::new(first), rest) })
+        if rest.is_empty() {
+            return Some(first);
+        }
+        Some(Expr::Chain(Box::new(first), rest, self.since(start)))
     }
 
     /// A term, or an id that takes the qualifiers before it.
     fn item(&mut self) -> Option<Expr> {
-        let mut negative = false;
+        let (start, mut negative) = (self.at, false);
         while self.peek(0)?.kind == Kind::Not {
             self.at += 1;
             negative = !negative;
         }
+        let bare = self.at;
         let e = if self.relation() {
             self.qual = None;
-            Expr::Leaf { what: Leaf::Unknown, shifts: self.shifts.len(), exact: false }
+            Expr::Leaf { what: Leaf::Unknown, shifts: self.shifts.len(), exact: false, at: 0..0 }
         } else if self.sym(0, b'(') {
             self.brackets()?
         } else if let Some(head) = self.head() {
@@ -90,7 +103,8 @@ impl<'t> Parser<'t> {
             let qual = self.qual?;
             self.id(qual)?
         };
-        Some(if negative { Expr::Not(Box::new(e)) } else { e })
+        let e = e.standing(self.since(bare));
+        Some(if negative { Expr::Not(Box::new(e), self.since(start)) } else { e })
     }
 
     /// `( ... )`: what follows takes the qualifiers from before the bracket.
@@ -134,7 +148,7 @@ impl<'t> Parser<'t> {
             Addr::Proto => proto(qual, t)?,
             Addr::ProtoChain => Leaf::Unknown,
         };
-        Some(Expr::Leaf { what, shifts: self.shifts.len(), exact })
+        Some(Expr::Leaf { what, shifts: self.shifts.len(), exact, at: 0..0 })
     }
 
     /// A primitive that begins with a keyword. Outer `None`: it doesn't; inner: it does, and is not understood.
@@ -163,7 +177,7 @@ impl<'t> Parser<'t> {
                 }
                 _ => bare(p),
             };
-            return Some(Some(Expr::Leaf { what, shifts: self.shifts.len(), exact: true }));
+            return Some(Some(Expr::Leaf { what, shifts: self.shifts.len(), exact: true, at: 0..0 }));
         }
         self.at = start;
         self.other()
@@ -203,7 +217,7 @@ impl<'t> Parser<'t> {
     /// Primitives with a keyword of their own.
     fn other(&mut self) -> Option<Option<Expr>> {
         let shifts = self.shifts.len();
-        let unknown = Some(Expr::Leaf { what: Leaf::Unknown, shifts, exact: false });
+        let unknown = Some(Expr::Leaf { what: Leaf::Unknown, shifts, exact: false, at: 0..0 });
         let word = self.word(0);
         self.at += 1;
         let shift = match word {
@@ -220,7 +234,7 @@ impl<'t> Parser<'t> {
                 return Some(unknown);
             }
             "broadcast" | "multicast" | "inbound" | "outbound" => return Some(unknown),
-            "pppoed" => return Some(Some(Expr::Leaf { what: bare(word), shifts, exact: true })),
+            "pppoed" => return Some(Some(Expr::Leaf { what: bare(word), shifts, exact: true, at: 0..0 })),
             "llc" => {
                 if self.peek(0).is_some_and(|t| matches!(t.kind, Kind::Word | Kind::Escaped)) {
                     self.at += 1;
@@ -253,7 +267,7 @@ impl<'t> Parser<'t> {
             Shift::Mpls | Shift::Pppoes => true,
         };
         self.shifts.push(shift);
-        Some(Some(Expr::Leaf { what: Leaf::Shift { terms, sound }, shifts, exact }))
+        Some(Some(Expr::Leaf { what: Leaf::Shift { terms, sound }, shifts, exact, at: 0..0 }))
     }
 
     /// A number, in brackets or not; nothing is consumed if there is none.

@@ -8,6 +8,7 @@
 use super::ast::{Expr, Leaf, Op};
 use super::parse::parse;
 use crate::index::term::Term;
+use std::ops::Range;
 
 /// A monotone condition on the terms of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +26,18 @@ pub enum Plan {
 impl Plan {
     /// The plan of an expression as it stands.
     pub fn of(text: &str) -> Plan {
+        Plan::with_idle(text).0
+    }
+
+    /// The same, and the parts of the expression that rule out nothing, in order of the text: what the index knows nothing of, and what is
+    /// joined to it by `or`.
+    pub fn with_idle(text: &str) -> (Plan, Vec<String>) {
         if text.trim().is_empty() {
-            return Plan::All;
+            return (Plan::All, vec![]);
         }
-        parse(text).map_or(Plan::All, |e| plan(&e, 0).0)
+        let Some(e) = parse(text) else { return (Plan::All, vec![words(text)]) };
+        let Planned { plan, idle, .. } = plan(&e, 0);
+        (plan, idle.into_iter().map(|at| words(text.get(at).unwrap_or_default())).collect())
     }
 
     /// Both.
@@ -157,31 +166,58 @@ impl std::fmt::Display for Plan {
     }
 }
 
-/// Plans `e`. `given` are shifts (bits, in order of the text) whose headers are there if this part of the expression
-/// matters at all; returned with the plan are those whose headers are there whenever it matches.
-fn plan(e: &Expr, given: u64) -> (Plan, u64) {
+/// On one line.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What becomes of an expression.
+struct Planned {
+    plan: Plan,
+    /// Shifts (bits, in order of the text) whose headers are there whenever it matches.
+    implied: u64,
+    /// Where in the text is what rules out nothing.
+    idle: Vec<Range<usize>>,
+}
+
+impl Planned {
+    fn of(plan: Plan, implied: u64, e: &Expr) -> Planned {
+        let idle = if plan == Plan::All { vec![e.at()] } else { vec![] };
+        Planned { plan, implied, idle }
+    }
+}
+
+/// Plans `e`. `given` are shifts whose headers are there if this part of the expression matters at all.
+fn plan(e: &Expr, given: u64) -> Planned {
     match e {
-        Expr::Not(_) => (Plan::All, 0),
+        Expr::Not(..) => Planned::of(Plan::All, 0, e),
         Expr::Leaf { what, shifts, .. } => {
             // Of more than 63 shifts nothing is claimed.
             let before = u32::try_from(*shifts).ok().and_then(|s| 1u64.checked_shl(s)).map_or(u64::MAX, |bit| bit - 1);
             if before & !given != 0 {
-                return (Plan::All, 0);
+                return Planned::of(Plan::All, 0, e);
             }
             match what {
-                Leaf::Unknown => (Plan::All, 0),
-                Leaf::Terms(of) => (terms(of), 0),
-                Leaf::Shift { terms: of, sound } => (terms(of), if *sound { before + 1 } else { 0 }),
+                Leaf::Unknown => Planned::of(Plan::All, 0, e),
+                Leaf::Terms(of) => Planned::of(terms(of), 0, e),
+                Leaf::Shift { terms: of, sound } => Planned::of(terms(of), if *sound { before + 1 } else { 0 }, e),
             }
         }
-        Expr::Chain(first, rest) => rest.iter().fold(plan(first, given), |(acc, implied), (op, e)| match op {
+        Expr::Chain(first, rest, _) => rest.iter().fold(plan(first, given), |so_far, (op, e)| match op {
             Op::And => {
-                let (p, also) = plan(e, given | implied);
-                (acc.and(p), implied | also)
+                let more = plan(e, given | so_far.implied);
+                let (plan, implied) = (so_far.plan.and(more.plan), so_far.implied | more.implied);
+                Planned { plan, implied, idle: [so_far.idle, more.idle].concat() }
             }
             Op::Or => {
-                let (p, also) = plan(e, given);
-                (acc.or(p), implied & also)
+                let more = plan(e, given);
+                let (plan, implied) = (so_far.plan.or(more.plan), so_far.implied & more.implied);
+                // With one side the other rules out nothing either.
+                let idle = match plan {
+                    Plan::All => vec![first.at().start..e.at().end],
+                    _ => [so_far.idle, more.idle].concat(),
+                };
+                Planned { plan, implied, idle }
             }
         }),
     }

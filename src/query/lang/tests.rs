@@ -119,6 +119,30 @@ fn what_is_planned() {
 }
 
 /// Every packet of every capture that libpcap opens: link type, wire length, bytes.
+#[test]
+fn what_rules_out_nothing_is_named() {
+    for (text, idle) in [
+        ("", &[][..]),
+        ("host 10.0.0.1 and port 53", &[]),
+        ("host 10.0.0.1 and tcp[13] = 2", &["tcp[13] = 2"]),
+        ("host 10.0.0.1 and not port 53 and  not  (udp or icmp)", &["not port 53", "not (udp or icmp)"]),
+        ("greater 100", &["greater 100"]),
+        ("vlan or host 10.0.0.1", &["vlan or host 10.0.0.1"]),
+        ("vlan and host 10.0.0.1", &[]),
+        ("tcp and (host 10.0.0.1 or len > 100)", &["host 10.0.0.1 or len > 100"]),
+        ("(host 10.0.0.1 and less 99) or (tcp and port \\http)", &["less 99", "port \\http"]),
+        ("((less 99)) or tcp and host 10.0.0.1", &["((less 99)) or tcp"]),
+        ("host 10.0.0.1 and ((not tcp))", &["((not tcp))"]),
+        ("host 10.0.0.1 or 10.0.0.2 and broadcast", &["broadcast"]),
+        ("host 10.0.0.1 and wlan type mgt", &["wlan type mgt"]),
+        ("ether host 02:00:00:00:00:01 and udp", &["ether host 02:00:00:00:00:01"]),
+        ("port 80 and (", &["port 80 and ("]),
+    ] {
+        assert_eq!(Plan::with_idle(text).1, idle, "{text}");
+        assert_eq!(Plan::with_idle(text).0 == Plan::All, idle == [text] || text.is_empty(), "{text}");
+    }
+}
+
 fn captures() -> Option<Vec<(u16, u32, Vec<u8>)>> {
     let Some(dir) = std::env::var_os("RETROTAP_TRACES") else {
         eprintln!("skipped: RETROTAP_TRACES is not set");

@@ -1,0 +1,205 @@
+//! Totals of connections that run, as queries want them: asked of the workers, and kept for a moment for whoever asks next. Owns what is kept.
+//! Who has to ask asks for all that was wanted lately, so that workers are asked some ten times a second, however many queries there are,
+//! and one that may not wait finds it kept. Called by query threads, and by the API's for what is kept.
+
+use super::handle::Steering;
+use crate::conn::receipt::Receipt;
+use crate::limits::{TOTALS_GOOD_NS, TOTALS_KEPT, TOTALS_KEPT_OF_ONE, TOTALS_SILENT_NS};
+use crate::packet::key::Key;
+use crate::query::Running;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What nobody has wanted for so long is not asked for with the rest.
+const WANTED: Duration = Duration::from_nanos(2 * TOTALS_GOOD_NS);
+
+/// The way to the workers.
+pub struct Totals {
+    steering: Steering,
+    kept: Mutex<Kept>,
+    /// Held by who asks.
+    turn: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Kept {
+    all: HashMap<Key, Wanted>,
+    /// A worker has not answered: until then none is asked.
+    silent: Option<Instant>,
+}
+
+struct Wanted {
+    lately: Instant,
+    /// When it was asked for, and what the answer was.
+    told: Option<(Instant, Option<Receipt>)>,
+}
+
+impl Totals {
+    /// Of these workers.
+    pub fn new(steering: Steering) -> Totals {
+        Totals { steering, kept: Mutex::default(), turn: Mutex::default() }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>> {
+        if self.kept().silent.is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        let found = self.steering.totals(keys).ok();
+        if found.is_none() {
+            self.kept().silent = Instant::now().checked_add(Duration::from_nanos(TOTALS_SILENT_NS));
+        }
+        found
+    }
+}
+
+impl Running for Totals {
+    fn totals(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>> {
+        let begun = Instant::now();
+        let few = self.kept().want(keys);
+        // Two locks: who waits for his turn has said what he wants, and may find that it was asked for meanwhile.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if !few {
+            return self.ask(keys);
+        }
+        let known = self.kept().get(keys, Some(begun));
+        if known.is_some() {
+            return known;
+        }
+        let wanted = self.kept().wanted();
+        let (asked, found) = (Instant::now(), self.ask(&wanted)?);
+        let mut kept = self.kept();
+        for (key, receipt) in wanted.iter().zip(found) {
+            if let Some(one) = kept.all.get_mut(key) {
+                one.told = Some((asked, receipt));
+            }
+        }
+        kept.get(keys, Some(begun))
+    }
+
+    fn known(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>> {
+        let mut kept = self.kept();
+        kept.want(keys);
+        if kept.silent.is_some_and(|until| Instant::now() < until) {
+            // Nobody would know more.
+            return Some(vec![None; keys.len()]);
+        }
+        kept.get(keys, Instant::now().checked_sub(Duration::from_nanos(TOTALS_GOOD_NS)))
+    }
+}
+
+impl Kept {
+    /// Notes that these are wanted; false: there is no room for them.
+    fn want(&mut self, keys: &[Key]) -> bool {
+        let now = Instant::now();
+        if keys.len() > TOTALS_KEPT_OF_ONE {
+            return false;
+        }
+        if self.all.len() + keys.len() > TOTALS_KEPT {
+            self.all.retain(|_, one| now.duration_since(one.lately) < WANTED);
+        }
+        for key in keys {
+            let room = self.all.len() < TOTALS_KEPT;
+            match self.all.get_mut(key) {
+                Some(one) => one.lately = now,
+                None if room => drop(self.all.insert(*key, Wanted { lately: now, told: None })),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// All that are wanted.
+    fn wanted(&self) -> Vec<Key> {
+        let now = Instant::now();
+        let lately = self.all.iter().filter(|(_, one)| now.duration_since(one.lately) < WANTED);
+        lately.map(|(key, _)| *key).collect()
+    }
+
+    /// What is known of these, if all of them were asked for since then.
+    fn get(&self, keys: &[Key], since: Option<Instant>) -> Option<Vec<Option<Receipt>>> {
+        let one = |key: &Key| match self.all.get(key)?.told {
+            Some((at, receipt)) if since.is_none_or(|since| at >= since) => Some(receipt),
+            _ => None,
+        };
+        keys.iter().map(one).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Parser;
+    use crate::packet::key::{Key4, Tail};
+    use crate::worker::mailbox::Errand;
+    use crate::worker::run::Line;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    fn key(port: u16) -> Key {
+        Key::V4(Key4 {
+            addr: [[10, 0, 0, 1], [10, 0, 0, 2]],
+            tail: Tail { port: [port, 80], proto: 6, ..Tail::default() },
+        })
+    }
+
+    /// Answers look-ups as a worker does, of which nothing runs, until told to end: how many, and of how many connections.
+    fn worker(line: &Line, end: &AtomicBool) -> (usize, usize) {
+        let (mut looks, mut keys) = (0, 0);
+        while !end.load(Relaxed) {
+            if let Some((number, errand)) = line.mail.errands.pop() {
+                if let Errand::Look(look) = &errand {
+                    looks += 1;
+                    keys += look.keys.len();
+                }
+                let _ = line.mail.done.push((number, errand));
+            }
+            std::thread::yield_now();
+        }
+        (looks, keys)
+    }
+
+    #[test]
+    fn what_was_asked_is_kept_and_asked_for_together() {
+        let line = Arc::new(Line::default());
+        let steering = Steering::new(vec![line.clone()], Parser::new(0, true), vec![Some("all".into())]);
+        let (totals, end) = (Totals::new(steering), AtomicBool::new(false));
+        let (looks, keys) = std::thread::scope(|s| {
+            let worker = s.spawn(|| worker(&line, &end));
+            let ask = || {
+                assert_eq!(totals.known(&[key(1)]), None, "nobody has asked yet");
+                assert_eq!(totals.known(&[key(2)]), None);
+                assert_eq!(totals.totals(&[key(3)]), Some(vec![None]));
+                let all = totals.known(&[key(1), key(2), key(3)]);
+                let many: Vec<Key> = (0..100).map(key).collect();
+                (all, totals.totals(&many).map(|found| found.len()), totals.known(&[key(50)]))
+            };
+            // The worker's thread ends, whatever fails.
+            let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask));
+            end.store(true, Relaxed);
+            let counted = worker.join().unwrap();
+            assert_eq!(asked.unwrap(), (Some(vec![None; 3]), Some(100), None));
+            counted
+        });
+        assert_eq!((looks, keys), (2, 3 + 100), "three at once, and the many that are not kept");
+    }
+
+    #[test]
+    fn a_worker_that_is_silent_is_waited_for_once() {
+        let line = Arc::new(Line::default());
+        // It ends, which is known at once.
+        line.stop.store(true, Relaxed);
+        let steering = Steering::new(vec![line.clone()], Parser::new(0, true), vec![Some("all".into())]);
+        let totals = Totals::new(steering);
+        assert_eq!(totals.totals(&[key(1)]), None);
+        assert!(line.mail.errands.is_empty(), "what it has not taken it never gets");
+        line.stop.store(false, Relaxed);
+        assert_eq!(totals.totals(&[key(1)]), None, "asked again a little later only");
+        assert_eq!(totals.known(&[key(1)]), Some(vec![None]), "and another way would know no more");
+    }
+}
