@@ -130,6 +130,8 @@ pub const FLOOD_TABLE_PERCENT: usize = 75;
 pub const FLOOD_CALM_NS: u64 = 10_000_000_000;
 /// Longest list of assignments in one request.
 pub const ORDERS_BYTES_MAX: usize = 32 << 20;
+/// Orders that the log names when they end together; more are only counted.
+pub const ORDERS_NAMED: usize = 16;
 /// Commands that wait for a worker, at most.
 pub const COMMANDS_WAITING: usize = 8192;
 /// Commands that a worker takes between two batches.
@@ -139,7 +141,7 @@ pub const TOTALS_PER_ROUND: usize = 128;
 /// Connections of one look-up.
 pub const TOTALS_MAX: usize = 65_536;
 /// Connections whose totals are kept for the next who asks, and so many of one question.
-pub const TOTALS_KEPT: usize = 1024;
+pub const TOTALS_KEPT: usize = 4096;
 /// See [`TOTALS_KEPT`].
 pub const TOTALS_KEPT_OF_ONE: usize = 64;
 /// Kept totals are good for this long where a worker can't be waited for.

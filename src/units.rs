@@ -184,6 +184,16 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// A count of things: `1 packet`, `1 234 packets`.
+pub fn several(n: u64, thing: &str) -> String {
+    let end = match n {
+        1 => "",
+        _ if thing.ends_with('x') => "es",
+        _ => "s",
+    };
+    format!("{} {thing}{end}", count(n))
+}
+
 /// A duration with its two largest units: `2d 3h`, `1m 5s`, `350 ms`.
 pub fn duration(ns: u64) -> String {
     let s = ns / 1_000_000_000;

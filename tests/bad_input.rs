@@ -405,5 +405,9 @@ fn the_plan_says_all_memory_and_touches_nothing() {
     let json = r.run(&["record", "-r", &path.to_string_lossy(), "--plan", "--json"]).json();
     assert!(json["parts"].as_array().is_some_and(|p| p.len() > 4), "{json}");
     assert_eq!(json["questions"].as_array().map(Vec::len), Some(3), "{json}");
+    // As a start would refuse it.
+    let large = r.run(&["record", "-r", &path.to_string_lossy(), "--plan", "--disk", "900PiB"]);
+    assert_eq!(large.code, Some(2), "{}", large.err);
+    assert!(large.err.contains("disk = 900 PiB: the filesystem of"), "{}", large.err);
     assert!(!r.store().exists());
 }

@@ -313,6 +313,25 @@ fn a_configuration_is_checked_without_starting_anything() {
         assert_eq!(checked.status.code(), Some(2), "{text}: {}", err(&checked));
         assert!(err(&checked).contains(what), "{text}: {}", err(&checked));
     }
+    // Good, and perhaps not meant.
+    let same = "filter = \"udp  port 53\"\n[class.a]\nfilter = \"udp port 53\"";
+    for (text, what) in [
+        (
+            format!("[class.b]\n{same}"),
+            Some("class b: no connection ever gets it: class a has the same filter and precedence"),
+        ),
+        (
+            format!("[class.b]\nprecedence = 2\n{same}"),
+            Some("class a: no connection ever gets it: class b has the same filter and a higher"),
+        ),
+        (format!("[class.b]\n{}", same.replace("udp  port 53", "udp port 54")), None),
+    ] {
+        let checked = check(&text);
+        assert_eq!(checked.status.code(), Some(0), "{text}: {}", err(&checked));
+        let said = err(&checked);
+        assert_eq!(said.contains("no connection ever"), what.is_some(), "{text}: {said}");
+        assert!(said.contains(what.unwrap_or_default()), "{text}: {said}");
+    }
 }
 
 #[test]

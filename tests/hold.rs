@@ -121,6 +121,11 @@ fn the_limit_refuses_new_holds_and_removes_none() {
     let case = Case::new();
     case.record(2000, 1_700_000_000);
     assert!(case.hold("first", "host 10.0.0.1").status.success());
+    // Below what is held already: that is said, and removes nothing.
+    let below = retrotap(&["holds", "--store", case.store(), "--limit", "1KiB"]);
+    let said = String::from_utf8_lossy(&below.stderr).into_owned();
+    assert!(below.status.success() && said.contains("more than the limit of 1.00 KiB: they all stay"), "{said}");
+    assert!(case.store.join("held/first").exists());
     good(&["holds", "--store", case.store(), "--limit", "100KiB"]);
     let refused = case.hold("second", "udp");
     assert_eq!(refused.status.code(), Some(3));
@@ -146,4 +151,26 @@ fn what_makes_no_sense_is_refused() {
     assert_eq!(retrotap(&["holds", "--store", "/nonexistent"]).status.code(), Some(3));
     let no_reason = ["hold", "udp", "--store", store, "--name", "z", "--reason", " "];
     assert_eq!(retrotap(&no_reason).status.code(), Some(2));
+}
+
+/// Who made a hold is the system's name of the user, whatever the environment has.
+#[test]
+fn a_hold_has_the_name_of_who_made_it() {
+    let case = Case::new();
+    case.record(100, 1_700_000_000);
+    let bare = |program: &str, args: &[&str]| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let out = Command::new(program).args(args).env_clear().env("PATH", path).env("USER", "mallory").output();
+        let out = out.expect("it runs");
+        (out.status.success(), String::from_utf8_lossy(&out.stdout).trim().to_owned())
+    };
+    let (named, name) = bare("id", &["-un"]);
+    let hold = ["hold", "udp", "--store", case.store(), "--name", "x", "--reason", "why", "--json"];
+    let (made, json) = bare(env!("CARGO_BIN_EXE_retrotap"), &hold);
+    assert!(made, "{json}");
+    let hold: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(hold["who"]["user"], if named { name.as_str() } else { "" }, "{hold}");
+    let listed = good(&["holds", "--store", case.store()]);
+    let want = if named { name } else { format!("uid {}", hold["who"]["uid"]) };
+    assert!(listed.contains(&format!(" {want} ")), "{listed}");
 }

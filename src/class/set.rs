@@ -6,6 +6,7 @@ use super::{ALL, ClassId, Policy};
 use crate::filter::{Filter, FilterError};
 use crate::limits::CLASSES_MAX;
 use crate::source::Packet;
+use std::cmp::Reverse;
 
 /// A class as the configuration describes it.
 #[derive(Clone, Debug)]
@@ -14,7 +15,7 @@ pub struct Class {
     pub name: String,
     /// pcap-filter expression over the first packet of a connection. Not looked at for [`ALL`].
     pub filter: String,
-    /// The highest that matches wins; of equals the first in the list.
+    /// The highest that matches wins; of equals the first by name.
     pub precedence: i32,
     /// What is kept of it.
     pub policy: Policy,
@@ -46,7 +47,7 @@ pub enum ClassError {
 #[derive(Debug)]
 pub struct ClassSet {
     classes: Vec<Class>,
-    /// All but `all`, highest precedence first.
+    /// All but `all`, highest precedence first, equals by name.
     order: Vec<ClassId>,
     /// For each link type that was met: the filters in `order`; `None` where the expression does not compile for it.
     programs: Vec<(u16, Vec<Option<Filter>>)>,
@@ -68,8 +69,7 @@ impl ClassSet {
             Filter::check(&class.filter).map_err(|error| ClassError::Filter { name: class.name.clone(), error })?;
         }
         let mut order: Vec<ClassId> = (1..classes.len()).filter(|id| there(*id)).map(|id| id as ClassId).collect();
-        let precedence = |id: &ClassId| classes.get(usize::from(*id)).map_or(0, |c| c.precedence);
-        order.sort_by_key(|id| std::cmp::Reverse(precedence(id)));
+        order.sort_by_key(|id| classes.get(usize::from(*id)).map(|c| (Reverse(c.precedence), c.name.clone())));
         let mut set = ClassSet { classes, order, programs: Vec::new() };
         set.prepare(1);
         Ok(set)
@@ -138,7 +138,7 @@ mod tests {
             class("low", "icmp", 1),
             class("high", "host 10.0.0.2", 5),
             class("other", "host 10.0.0.9", 9),
-            class("equal", "ip", 5),
+            class("later-by-name", "ip", 5),
             class("ether", "ether src 0:0:0:0:0:0", 10),
         ];
         let mut set = ClassSet::new(classes).unwrap();

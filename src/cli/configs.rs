@@ -2,7 +2,7 @@
 
 use super::{Exit, Failure, say, show};
 use crate::config::{Config, Settings, import};
-use crate::record::{ages, budgets};
+use crate::record::{advice, budgets};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ pub fn check(args: Check) -> Result<Exit, Failure> {
         Ok(settings) => {
             checked.classes = settings.classes.iter().map(|c| c.name.clone()).collect();
             checked.errors.extend(budgets::too_large(&settings));
-            checked.notes.extend(ages::before(&settings));
+            checked.notes.extend(advice::of(&settings));
         }
         Err(e) => checked.errors.push(e),
     }

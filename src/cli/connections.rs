@@ -46,7 +46,7 @@ pub struct Args {
     /// The connection with this community ID (version 1, seed 0)
     #[arg(long, value_name = "ID", conflicts_with = "conn", help_heading = "Which connections")]
     community_id: Option<CommunityId>,
-    /// Only this storage class; may repeat
+    /// Only those whose receipt, or packets in the store, are of this storage class; may repeat. One that runs and was assigned another class since shows that one
     #[arg(long, value_name = "NAME", help_heading = "Which connections")]
     class: Vec<String>,
 
@@ -150,7 +150,7 @@ impl Shown {
                     let _ = write!(out, "{table}");
                 }
                 let more = if shown < total { format!("; these are {}", units::count(shown)) } else { String::new() };
-                let _ = writeln!(out, "{} connections{more}", units::count(total));
+                let _ = writeln!(out, "{}{more}", units::several(total, "connection"));
             }
         }
     }

@@ -65,7 +65,7 @@ pub struct List {
     /// Compare every hold with its SHA-256
     #[arg(long)]
     pub verify: bool,
-    /// How much all holds together may take, from now on
+    /// How much all holds together may take, from now on; what is held stays, also above it
     #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
     pub limit: Option<u64>,
     /// JSON, one line a hold
@@ -189,7 +189,7 @@ fn made(hold: &Hold, json: bool) -> Exit {
 /// Who made it.
 fn by(h: &Hold) -> String {
     match (h.who.user.as_str(), h.who.uid) {
-        ("", Some(uid)) => uid.to_string(),
+        ("", Some(uid)) => format!("uid {uid}"),
         ("", None) => "-".into(),
         (user, _) => user.to_owned(),
     }
@@ -213,6 +213,13 @@ pub fn list(args: List) -> Result<Exit, Failure> {
         Some(daemon) => told(&args, daemon)?,
         None => read(&args)?,
     };
+    let held: u64 = holds.iter().map(|h| h.bytes).sum();
+    if held > limit {
+        let (held, limit) = (units::size(held), units::size(limit));
+        tracing::warn!(
+            "{held} are held, more than the limit of {limit}: they all stay, and no hold is made or goes on until there is room"
+        );
+    }
     damaged.sort();
     damaged.iter().for_each(|why| tracing::error!("{why}"));
     match args.json {

@@ -5,6 +5,7 @@ use super::table::Table;
 use super::{Exit, Failure, say, show};
 use crate::control::{Ask, When};
 use crate::ledger::{Losses, missed};
+use crate::query::{Engine, Query};
 use crate::store::layout::Layout;
 use crate::units;
 use std::collections::BTreeMap;
@@ -56,7 +57,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             let layout = Layout::new(args.at.store()?);
             // A store of another version, or none, is named as such.
             crate::store::list::unsealed(&layout).map_err(Failure::cannot)?;
-            missed(&layout.ledger(), since, until, &classes).map_err(Failure::cannot)?
+            let query = Query { store: layout.root().to_owned(), classes, ..Query::default() };
+            Engine::new(layout.root()).known_classes(&query).map_err(Failure::usage)?;
+            missed(&layout.ledger(), since, until, &query.classes).map_err(Failure::cannot)?
         }
     };
     if args.json {
@@ -86,8 +89,8 @@ fn text(l: &Losses) -> String {
         let most =
             by_source.into_iter().max_by_key(|(_, n)| *n).map_or(String::new(), |(a, _)| format!(", most from {a}"));
         out += &format!(
-            "flood:        {} packets of connections that were not tracked, {} to {}{most}\n",
-            units::count(packets),
+            "flood:        {} of connections that were not tracked, {} to {}{most}\n",
+            units::several(packets, "packet"),
             units::local_time(first.t),
             units::local_time(last.t)
         );
@@ -104,7 +107,7 @@ fn text(l: &Losses) -> String {
     out += &match (l.packets, l.imported) {
         (0, true) => "no packet lost; the store holds imported traces, whose times no recorder covers\n".to_owned(),
         (0, false) => "no packet lost\n".to_owned(),
-        (n, _) => format!("{} packets lost: {}\n", units::count(n), causes.join(", ")),
+        (n, _) => format!("{} lost: {}\n", units::several(n, "packet"), causes.join(", ")),
     };
     out
 }

@@ -80,7 +80,7 @@ pub struct Args {
     /// Go on with what is recorded from now on: until interrupted, for the time of --for, up to --limit or --until
     #[arg(long, requires = "write", conflicts_with = "direct", help_heading = "Which packets")]
     pub follow: bool,
-    /// Follow for so long
+    /// Follow for so long; if the recorder ends before, the exit code is 1
     #[arg(long = "for", value_name = "TIME", value_parser = crate::units::parse_duration, requires = "follow", help_heading = "Which packets")]
     pub lasting: Option<u64>,
     /// Only what is in the recorder's memory
@@ -162,6 +162,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         }
     };
     let Some(summary) = gone(summary)? else { return Ok(Exit::Done) };
+    if summary.recorder_ended {
+        tracing::warn!("the recorder has ended: nothing more comes");
+    }
     if args.explain && !args.json {
         // Beside the answer, which may be on standard output.
         eprint!("{}", query::explained(&summary));
@@ -174,7 +177,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         _ => println(query::text(&summary).trim_end()),
     }
     let damaged = summary.damaged_segments + summary.damaged_blocks + summary.damaged_packets;
-    Ok(if damaged + summary.expired_segments > 0 { Exit::Incomplete } else { Exit::Done })
+    // Less than the time that was asked for.
+    let short = summary.recorder_ended && (args.lasting.is_some() || request.until.is_some());
+    Ok(if short || damaged + summary.expired_segments > 0 { Exit::Incomplete } else { Exit::Done })
 }
 
 /// Writes beside the file and renames at the end, so that an error leaves what was there. A pipe or a device is written as it is.

@@ -106,7 +106,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let settings = settings(args)?;
     let plan = record::memory::plan(&settings).map_err(failure)?;
     if only_plan {
-        for why in record::ages::before(&settings) {
+        // As a start would.
+        if let Some(why) = record::budgets::too_large(&settings).into_iter().next() {
+            return Err(failure(RecordError::Budget(why)));
+        }
+        for why in record::advice::of(&settings) {
             tracing::warn!("{why}");
         }
         return print_plan(&plan, json);
@@ -127,10 +131,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         true => show::json_line(&Final { report, files: &outcome.files }),
         false => {
             let took = units::duration(outcome.last.mono_ns.saturating_sub(outcome.started));
-            let connections = units::count(outcome.last.connections.begun);
+            let connections = units::several(outcome.last.connections.begun, "connection");
             let _ = writeln!(
                 say::out(),
-                "{}{connections} connections in {took}, recorded into {}",
+                "{}{connections} in {took}, recorded into {}",
                 account::table(&outcome.last.account),
                 settings.store.display()
             );

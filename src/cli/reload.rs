@@ -2,6 +2,7 @@
 
 use super::api::{At, refused};
 use super::{Exit, Failure, say, show};
+use crate::config::Changes;
 use crate::control::ClientError;
 use std::io::Write;
 
@@ -27,24 +28,19 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         ClientError::Refused(422, why) => Failure::usage(format!("refused, all is as it was: {why}")),
         e => refused(e),
     })?;
-    let list = |key: &str| done.get(key).and_then(|l| l.as_array()).cloned().unwrap_or_default();
-    let exit = if list("waiting_workers").is_empty() { Exit::Done } else { Exit::Incomplete };
+    let changes: Changes = serde_json::from_value(done.clone()).unwrap_or_default();
+    let exit = if changes.waiting_workers.is_empty() { Exit::Done } else { Exit::Incomplete };
     if args.json {
         show::json_line(&done);
         return Ok(exit);
     }
     let mut out = say::out();
-    for c in list("changed") {
-        let _ = writeln!(out, "{}: {} instead of {}", c["key"].as_str().unwrap_or("?"), c["to"], c["from"]);
+    let changed =
+        if changes.changed.is_empty() { vec!["nothing has changed".into()] } else { changes.changed_in_words() };
+    for line in changed.into_iter().chain(changes.needs_restart_in_words()).chain(changes.unassigned_in_words()) {
+        let _ = writeln!(out, "{line}");
     }
-    for c in list("needs_restart") {
-        let key = c["key"].as_str().unwrap_or("?");
-        let _ = writeln!(out, "{key}: {} needs a restart; it is still {}", c["to"], c["from"]);
-    }
-    if list("changed").is_empty() {
-        let _ = writeln!(out, "nothing has changed");
-    }
-    for n in list("waiting_workers") {
+    for n in changes.waiting_workers {
         let _ = writeln!(out, "worker {n} does not answer: it has the old rules until it does, and then the new ones");
     }
     Ok(exit)

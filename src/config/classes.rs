@@ -203,6 +203,24 @@ fn class(name: String, c: ClassConfig, store_snaplen: u32) -> Result<ClassSettin
     Ok(ClassSettings { name, filter, precedence: c.precedence.unwrap_or(0), policy, keep, memory })
 }
 
+/// Classes that no connection ever gets, since another with the same filter comes first: a line for each.
+pub(super) fn shadowed(classes: &[ClassSettings]) -> Vec<String> {
+    let words =
+        |c: &ClassSettings| c.filter.as_ref().map(|f| f.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    let first = |a: &&ClassSettings, b: &ClassSettings| {
+        (-i64::from(a.precedence), &a.name) < (-i64::from(b.precedence), &b.name)
+    };
+    let one = |c: &ClassSettings| {
+        let before = classes.iter().find(|o| c.filter.is_some() && words(o) == words(c) && first(o, c))?;
+        let why = match before.precedence == c.precedence {
+            true => "has the same filter and precedence, and of these the first by name wins",
+            false => "has the same filter and a higher precedence",
+        };
+        Some(format!("class {}: no connection ever gets it: class {} {why}", c.name, before.name))
+    };
+    classes.iter().filter_map(one).collect()
+}
+
 /// What the classes have of their own leaves something for the others. Where there is no memory there is nothing to share.
 pub(super) fn check_memory(classes: &[ClassSettings], memory: u64) -> Result<(), ConfigError> {
     let own: u64 = classes.iter().filter_map(|c| c.memory).fold(0, u64::saturating_add);

@@ -2,12 +2,13 @@
 //! comparison of two settings; asked by a reload. What is new in [`Settings`] belongs into one of the two lists here.
 
 use super::{From, Settings};
-use serde::Serialize;
+use crate::units;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A key whose value is another one.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// As in the file: `class.dns.cutoff`.
     pub key: String,
@@ -18,7 +19,8 @@ pub struct Change {
 }
 
 /// The differences between two settings.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Changes {
     /// What holds from now on.
     pub changed: Vec<Change>,
@@ -26,6 +28,63 @@ pub struct Changes {
     pub needs_restart: Vec<Change>,
     /// Workers that did not answer: they have what was in force until they do, and then this.
     pub waiting_workers: Vec<usize>,
+    /// Assignments to classes that are there no more: they are taken back.
+    pub unassigned: usize,
+}
+
+impl Changes {
+    /// What has changed, in words: a line for each key, and one for a class that came or went.
+    pub fn changed_in_words(&self) -> Vec<String> {
+        let name = |c: &Change| Some(c.key.strip_prefix("class.")?.strip_suffix(".name")?.to_owned());
+        let whole: BTreeSet<String> = self.changed.iter().filter_map(name).collect();
+        let of_whole = |c: &Change| {
+            c.key.strip_prefix("class.").is_some_and(|k| whole.iter().any(|n| k.split('.').next() == Some(n)))
+        };
+        let one = |c: &Change| match name(c) {
+            Some(class) if c.from.is_null() => Some(format!("class {class} is new")),
+            Some(class) => Some(format!("class {class} is gone")),
+            None if of_whole(c) => None,
+            None => Some(format!("{}: {} instead of {}", c.name(), c.value(&c.to), c.value(&c.from))),
+        };
+        self.changed.iter().filter_map(one).collect()
+    }
+
+    /// What only a restart brings.
+    pub fn needs_restart_in_words(&self) -> Vec<String> {
+        let one =
+            |c: &Change| format!("{}: {} needs a restart; it is still {}", c.name(), c.value(&c.to), c.value(&c.from));
+        self.needs_restart.iter().map(one).collect()
+    }
+
+    /// That assignments have gone with their classes.
+    pub fn unassigned_in_words(&self) -> Option<String> {
+        let n = self.unassigned;
+        (n > 0).then(|| format!("{} of classes that are gone: taken back", units::several(n as u64, "assignment")))
+    }
+}
+
+impl Change {
+    /// As in the file.
+    fn name(&self) -> &str {
+        self.key.strip_suffix("_ns").unwrap_or(&self.key)
+    }
+
+    /// As in the file, or nearly.
+    fn value(&self, value: &Value) -> String {
+        const SIZES: &[&str] =
+            &["disk", "memory", "segment_size", "cutoff", "cutoff_jitter", "snaplen", "buffers", "query_bytes"];
+        let last = self.key.rsplit('.').next().unwrap_or_default();
+        match value {
+            Value::Null => "none".into(),
+            Value::String(text) => text.clone(),
+            Value::Number(n) => match n.as_u64() {
+                Some(ns) if last.ends_with("_ns") => units::duration(ns),
+                Some(bytes) if SIZES.contains(&last) => units::size(bytes),
+                _ => n.to_string(),
+            },
+            other => other.to_string(),
+        }
+    }
 }
 
 impl Settings {
@@ -63,6 +122,7 @@ impl Settings {
             changed: differences(&self.live(), &new.live()),
             needs_restart: differences(&self.fixed(), &new.fixed()),
             waiting_workers: Vec::new(),
+            unassigned: 0,
         };
         let settings = Settings {
             filter: new.filter,
@@ -100,5 +160,33 @@ fn flatten(name: String, value: &Value, to: &mut BTreeMap<String, Value>) {
             }
         }
         other => drop(to.insert(name, other.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_in_words() {
+        let was = json!({ "disk": null, "dedup_ns": null, "class": {
+            "all": { "name": "all", "cutoff": 15360, "idle_tcp_ns": 300_000_000_000u64, "record": true },
+            "dns": { "name": "dns", "filter": "port 53", "cutoff": null } } });
+        let is = json!({ "disk": 1u64 << 30, "dedup_ns": 50_000_000, "class": {
+            "all": { "name": "all", "cutoff": null, "idle_tcp_ns": 60_000_000_000u64, "record": true },
+            "dns2": { "name": "dns2", "filter": "port 53 or port 5353", "cutoff": null } } });
+        let mut changes = Changes { changed: differences(&was, &is), ..Changes::default() };
+        let words = [
+            "class.all.cutoff: none instead of 15.0 KiB",
+            "class.all.idle_tcp: 1m instead of 5m",
+            "class dns is gone",
+            "class dns2 is new",
+            "dedup: 50 ms instead of none",
+            "disk: 1.00 GiB instead of none",
+        ];
+        assert_eq!(changes.changed_in_words(), words);
+        assert_eq!(changes.unassigned_in_words(), None);
+        changes.unassigned = 1;
+        assert!(changes.unassigned_in_words().is_some_and(|w| w.starts_with("1 assignment of")));
     }
 }

@@ -1,7 +1,7 @@
 //! The configuration resolved: every number there, every combination checked. Read by `record`; nothing is decided later
 //! but what only the system knows (queues, drivers, CPUs).
 
-use super::classes::{ClassSettings, check_memory, classes};
+use super::classes::{ClassSettings, check_memory, classes, shadowed};
 use super::value::{Dedup, Size, SourceChoice, Span};
 use super::{Config, ConfigError};
 use crate::control::{Access, Limits, Place};
@@ -210,6 +210,11 @@ impl Settings {
     /// Whether the memory of recent packets has room for what classes have of it.
     pub fn memory_fits(&self) -> Result<(), ConfigError> {
         check_memory(&self.classes, self.memory)
+    }
+
+    /// Classes that no connection ever gets: a line for each.
+    pub fn shadowed(&self) -> Vec<String> {
+        shadowed(&self.classes)
     }
 
     /// What was in force, for the ledger.

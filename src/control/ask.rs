@@ -19,7 +19,10 @@ pub enum Form {
 
 /// A point in time: Unix ns, or a text as the command line takes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a time is Unix ns as a number, or a text: \"2026-11-21T13:15:00Z\", \"13:15\", \"-10m\""
+)]
 pub enum When {
     /// Unix ns.
     Ns(u64),
@@ -29,7 +32,7 @@ pub enum When {
 
 /// A length of time: ns, or a text as the command line takes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a length of time is ns as a number, or a text: \"90s\", \"10m\", \"7d\"")]
 pub enum Long {
     /// ns.
     Ns(u64),
@@ -222,5 +225,11 @@ mod tests {
             assert!(error.contains(why), "{text}: {error}");
         }
         assert!(serde_json::from_str::<Ask>(r#"{"filtre": "tcp"}"#).is_err());
+        for (text, allowed) in
+            [(r#"{"since": [7]}"#, "Unix ns as a number, or a text"), (r#"{"last": true}"#, "\"10m\"")]
+        {
+            let error = serde_json::from_str::<Ask>(text).unwrap_err().to_string();
+            assert!(error.contains(allowed) && !error.contains("variant"), "{text}: {error}");
+        }
     }
 }

@@ -57,14 +57,20 @@ impl Engine {
 
     /// The connections, those that run with their totals of this moment.
     pub fn connections(&self, query: &Query, pace: &dyn Pace) -> Result<Found, QueryError> {
+        self.known_classes(query)?;
         let shown = self.shown();
-        // Of segments that are not sealed only this process knows the class.
-        query::known_classes(query, &self.view(&shown, query, pace)?)?;
         let mut found = self.held.connections(query, &shown, pace)?;
         if let Some(workers) = &self.running {
-            running(&mut found.connections, |keys| workers.totals(keys));
+            running(&mut found.connections, &**workers);
         }
         Ok(found)
+    }
+
+    /// An error for a class that nobody has heard of.
+    pub fn known_classes(&self, query: &Query) -> Result<(), QueryError> {
+        // Of segments that are not sealed only this process knows the class.
+        let shown = self.shown();
+        query::known_classes(query, &self.view(&shown, query, &Freely)?)
     }
 
     /// Answers what memory alone answers at once: on one of the API's threads, which must never read from the disk. `None`: ask by

@@ -9,6 +9,7 @@ use crate::limits::{AT_ONCE_BYTES, AT_ONCE_NS, FOLLOW_NS};
 use crate::query::output::{Format, Nothing, Output, Writer};
 use crate::query::pace::{Pace, Stopped};
 use crate::query::{Found, OutputError, Query, QueryError, Sort, Summary, listed, prunes, text};
+use crate::units;
 use axum::body::Bytes;
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -268,7 +269,10 @@ impl Following {
             // Also when nothing was found: the client sees that it is being served.
             stream.push()?;
             if last || over || ending {
-                return engine.finish(follower);
+                let summary = engine.finish(follower)?;
+                let full = self.query.limit.is_some_and(|limit| summary.packets >= limit);
+                let past = self.query.until.is_some_and(|until| units::now() >= until);
+                return Ok(Summary { recorder_ended: !(over || full || past), ..summary });
             }
             if !measure.go_on() {
                 return Err(QueryError::Stopped(Stopped::Gone));

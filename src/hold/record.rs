@@ -19,9 +19,11 @@ pub struct Who {
 impl Who {
     /// Who runs this process.
     pub fn me() -> Who {
-        let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|v| std::env::var(v).ok());
+        let uid = rustix::process::geteuid().as_raw();
+        let behind = std::env::var("SUDO_USER").ok().filter(|name| uid == 0 && !name.is_empty());
+        let user = behind.or_else(|| Some(uzers::get_user_by_uid(uid)?.name().to_string_lossy().into_owned()));
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
-        Who { uid: Some(rustix::process::geteuid().as_raw()), user: user.unwrap_or_default(), host }
+        Who { uid: Some(uid), user: user.unwrap_or_default(), host }
     }
 }
 

@@ -58,6 +58,11 @@ impl Engine {
         answer(query, self.means(), &view, out).map(|(summary, met)| (summary, met.keys()))
     }
 
+    /// An error for a class that nobody has heard of.
+    pub fn known_classes(&self, query: &Query) -> Result<(), QueryError> {
+        if query.classes.is_empty() { Ok(()) } else { known_classes(query, &self.view(query, &[], &Freely)?) }
+    }
+
     /// What there is now.
     pub(super) fn view<'a>(
         &self,

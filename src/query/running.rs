@@ -2,6 +2,7 @@
 //! with the way to the workers, who look up a few at a time between two batches.
 
 use super::Connection;
+use crate::class::ClassId;
 use crate::conn::receipt::{End, Receipt};
 use crate::limits::TOTALS_MAX;
 use crate::packet::key::Key;
@@ -15,11 +16,13 @@ pub trait Running: Send + Sync {
     fn totals(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>>;
     /// The same from what was asked within the last second, without waiting; `None` where it does not hold all of them.
     fn known(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>>;
+    /// The name of a class that is in force.
+    fn class(&self, id: ClassId) -> Option<String>;
 }
 
 /// Fills in the true totals of those that still run, what the kernel dropped included; of more than a look-up takes, those that were
-/// heard of last. `totals`: what the workers say of some names, in that order; `None`: nothing, and the store's word stands.
-pub fn running(connections: &mut Vec<Connection>, totals: impl Fn(&[Key]) -> Option<Vec<Option<Receipt>>>) {
+/// heard of last. Where the workers say nothing the store's word stands.
+pub fn running(connections: &mut Vec<Connection>, workers: &dyn Running) {
     // Of those that follow each other under one name only the last can run.
     let mut last: HashMap<Key, usize> = HashMap::new();
     for (i, c) in connections.iter().enumerate().filter(|(_, c)| is_open(c)) {
@@ -35,12 +38,14 @@ pub fn running(connections: &mut Vec<Connection>, totals: impl Fn(&[Key]) -> Opt
     }
     let mut since: HashMap<Key, u64> = HashMap::new();
     let keys: Vec<Key> = places.iter().filter_map(|&i| connections.get(i)).map(|c| c.key).collect();
-    for (i, receipt) in places.into_iter().zip(totals(&keys).unwrap_or_default()) {
+    for (i, receipt) in places.into_iter().zip(workers.totals(&keys).unwrap_or_default()) {
         if let (Some(r), Some(c)) = (receipt, connections.get_mut(i))
             && r.first <= c.last
         {
             since.insert(c.key, r.first);
             runs(c, &r);
+            // That of its next packet: it may have been assigned another since its last.
+            c.class = workers.class(r.class).unwrap_or_else(|| std::mem::take(&mut c.class));
         }
     }
     // What the store has of it in other places, after a silence that the cutoff made, is in its totals.
@@ -110,8 +115,20 @@ mod tests {
             originator: 1,
             cut: true,
         };
+        struct One(Receipt);
+        impl Running for One {
+            fn totals(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>> {
+                Some(keys.iter().map(|k| (*k == self.0.key).then_some(self.0)).collect())
+            }
+            fn known(&self, _: &[Key]) -> Option<Vec<Option<Receipt>>> {
+                None
+            }
+            fn class(&self, id: ClassId) -> Option<String> {
+                (id == 0).then(|| "suspects".into())
+            }
+        }
         let mut all = rows;
-        running(&mut all, |keys| Some(keys.iter().map(|k| (*k == key(port)).then_some(r)).collect()));
+        running(&mut all, &One(r));
         all
     }
 
@@ -123,6 +140,7 @@ mod tests {
         let one = &all[0];
         assert!(one.running && one.cut && one.originator == Some(1), "{one:?}");
         assert_eq!((one.first, one.last, one.seen_packets, one.stored_packets), (100, 900, 50, 20));
+        assert_eq!((&*one.class, &*all[1].class), ("suspects", "all"));
         assert_eq!((all[1].seen_packets, all[1].running), (7, false), "one that nobody knows stays as it is");
     }
 

@@ -74,6 +74,8 @@ pub struct Summary {
     pub last: Option<u64>,
     /// More would have matched.
     pub limited: bool,
+    /// Of a follower: it ended because the recorder did.
+    pub recorder_ended: bool,
     /// Of a follower: packets that were given out after newer ones, because they came so late.
     pub late: u64,
     /// The window asked for.

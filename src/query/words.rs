@@ -1,15 +1,19 @@
 //! The summary of an answer as people read it: how much it is, and what is missing from it and why.
 
 use super::Summary;
-use crate::units;
+use crate::units::{self, several};
 use std::fmt::Write;
 
 /// Several lines; also the comment at the end of a pcapng.
 pub fn text(s: &Summary) -> String {
     let mut t = String::new();
-    let count = |n: u64, what: &str| format!("{} {what}{}", units::count(n), if n == 1 { "" } else { "s" });
-    let _ =
-        write!(t, "{}, {}, {}", count(s.packets, "packet"), units::size(s.bytes), count(s.connections, "connection"));
+    let _ = write!(
+        t,
+        "{}, {}, {}",
+        several(s.packets, "packet"),
+        units::size(s.bytes),
+        several(s.connections, "connection")
+    );
     if let (Some(first), Some(last)) = (s.first, s.last) {
         let _ = write!(t, ", {} to {}", units::time(first), units::time(last));
     }
@@ -20,14 +24,17 @@ pub fn text(s: &Summary) -> String {
     if s.limited {
         line("  limit:        more would have matched".into());
     }
+    if s.recorder_ended {
+        line("  ended:        the recorder has ended, and nothing more comes".into());
+    }
     if s.late > 0 {
-        line(format!("  late:         {} came after newer ones", count(s.late, "packet")));
+        line(format!("  late:         {} came after newer ones", several(s.late, "packet")));
     }
     if s.cut_connections > 0 {
         line(format!(
             "  cut:          {} past the cutoff; {}, {} of them were not stored",
-            count(s.cut_connections, "connection"),
-            count(s.cut_packets, "packet"),
+            several(s.cut_connections, "connection"),
+            several(s.cut_packets, "packet"),
             units::size(s.cut_bytes)
         ));
     }
@@ -35,17 +42,17 @@ pub fn text(s: &Summary) -> String {
         let run = if s.running_connections == 1 { "runs" } else { "run" };
         line(format!(
             "  running:      {} still {run}: what is cut is as of now",
-            count(s.running_connections, "connection")
+            several(s.running_connections, "connection")
         ));
     }
     if s.open_connections > 0 {
         line(format!(
             "  no receipt:   {}: what was cut of them is not known (they last, or the receipt has expired)",
-            count(s.open_connections, "connection")
+            several(s.open_connections, "connection")
         ));
     }
     for loss in &s.lost {
-        line(format!("  lost:         {} by {} at {}", count(loss.packets, "packet"), loss.cause, loss.place));
+        line(format!("  lost:         {} by {} at {}", several(loss.packets, "packet"), loss.cause, loss.place));
     }
     for (from, to) in &s.not_recorded {
         let (long, from, to) = (units::duration(to - from), units::time(*from), units::time(*to));
@@ -55,21 +62,9 @@ pub fn text(s: &Summary) -> String {
         line(format!("  expired:      what was before {}", units::time(oldest)));
     }
     if s.expired_segments > 0 {
-        line(format!("  expired:      {} while the answer was made", count(s.expired_segments, "segment")));
+        line(format!("  expired:      {} while the answer was made", several(s.expired_segments, "segment")));
     }
-    for (n, what) in [
-        (s.damaged_segments, "segment"),
-        (s.damaged_blocks, "block"),
-        (s.damaged_packets, "packet"),
-        (s.damaged_indexes, "index"),
-    ] {
-        if n > 0 {
-            line(format!("  damaged:      {} (retrotap verify names them)", count(n, what)));
-        }
-    }
-    for place in &s.damage {
-        line(format!("                {} at offset {}", place.segment, place.offset));
-    }
+    damaged(s).into_iter().for_each(&mut line);
     if s.try_any_layer {
         line("  hint:         inside VLAN tags or tunnels there are packets that match: ask with --any-layer".into());
     }
@@ -78,14 +73,28 @@ pub fn text(s: &Summary) -> String {
         "  looked at:    {} of {}, {} in {}",
         units::count((p.segments + p.runs).saturating_sub(p.by_class + p.by_time + p.by_filter + p.by_index)),
         if p.runs == 0 {
-            count(p.segments, "segment")
+            several(p.segments, "segment")
         } else {
-            format!("{} and {} in memory", count(p.segments, "segment"), count(p.runs, "run"))
+            format!("{} and {} in memory", several(p.segments, "segment"), several(p.runs, "run"))
         },
-        count(p.candidates, "candidate"),
+        several(p.candidates, "candidate"),
         units::size(p.bytes_read)
     ));
     t
+}
+
+/// What can't be read, and where.
+fn damaged(s: &Summary) -> Vec<String> {
+    let all = [
+        (s.damaged_segments, "segment"),
+        (s.damaged_blocks, "block"),
+        (s.damaged_packets, "packet"),
+        (s.damaged_indexes, "index"),
+    ];
+    let line = |(n, what)| format!("  damaged:      {} (retrotap verify names them)", several(n, what));
+    let lines = all.into_iter().filter(|(n, _)| *n > 0).map(line);
+    let places = s.damage.iter().map(|p| format!("                {} at offset {}", p.segment, p.offset));
+    lines.chain(places).collect()
 }
 
 /// How the answer was found: the plan, and what it ruled out.

@@ -165,12 +165,9 @@ impl Control {
         match new.and_then(|new| reload::apply(&mut self.run, &self.settings, new)) {
             Ok((settings, changes)) => {
                 self.settings = settings;
-                for c in &changes.changed {
-                    tracing::info!("reload: {}: {} instead of {}", c.key, c.to, c.from);
-                }
-                for c in &changes.needs_restart {
-                    tracing::warn!("reload: {}: {} needs a restart; it is still {}", c.key, c.to, c.from);
-                }
+                changes.changed_in_words().iter().for_each(|w| tracing::info!("reload: {w}"));
+                changes.needs_restart_in_words().iter().for_each(|w| tracing::warn!("reload: {w}"));
+                changes.unassigned_in_words().iter().for_each(|w| tracing::warn!("reload: {w}"));
                 if changes.changed.is_empty() {
                     tracing::info!("reload: nothing has changed");
                 }

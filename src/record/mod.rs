@@ -1,7 +1,8 @@
 //! A recording from start to end: makes the store, the source, the workers; watches them; stops them; adds up. Called by
 //! the command line with resolved settings. Nothing here is on the packet path: workers get everything they need at the start.
 
-pub mod ages;
+pub mod advice;
+mod ages;
 mod books;
 pub mod budgets;
 mod capture;
@@ -137,7 +138,7 @@ impl<'a> Start<'a> {
         if let Some(why) = budgets::too_large(settings).into_iter().next() {
             return Err(RecordError::Budget(why));
         }
-        for why in ages::before(settings) {
+        for why in advice::of(settings) {
             tracing::warn!("{why}");
         }
         let common = Common::new(settings, sizes)?;

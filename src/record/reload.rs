@@ -55,7 +55,7 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     // All that is left: what a worker does not take now it takes when it answers again.
     changes.waiting_workers = run.steering.rules(made);
     // Not before the workers have the new ones; what was assigned to one that is gone is taken back.
-    run.steering.classes(roster.in_force());
+    changes.unassigned = run.steering.classes(roster.in_force());
     run.roster = roster;
     run.facts.classes = class_facts(&run.roster, &settings);
     run.facts.min_ages = min_ages(&settings);

@@ -5,9 +5,10 @@ use super::boxes::Boxes;
 use super::keep::Orders;
 use super::registry::{Assignment, Registry, RegistryError, Suspension, Target};
 use super::words::{self, Assigned, Suspended};
+use crate::class::ClassId;
 use crate::conn::orders::Prefix;
 use crate::conn::receipt::Receipt;
-use crate::limits::{ANSWER_NS, COMMANDS_WAITING, TOTALS_MAX};
+use crate::limits::{ANSWER_NS, COMMANDS_WAITING, ORDERS_NAMED, TOTALS_MAX};
 use crate::packet::Parser;
 use crate::packet::key::Key;
 use crate::worker::mailbox::{Command, Errand, Look};
@@ -119,6 +120,11 @@ impl Steering {
         }
     }
 
+    /// The name of a class that is in force.
+    pub fn class(&self, id: ClassId) -> Option<String> {
+        self.registry().name(id)
+    }
+
     /// How many assignments and suspensions are in force.
     pub fn count(&self) -> (usize, usize) {
         let registry = self.registry();
@@ -131,13 +137,17 @@ impl Steering {
     }
 
     /// Other classes are in force: their names by id, `None` for those that are gone. To be called when [`rules`](Steering::rules) has put
-    /// them there. What was assigned to a class that is gone is taken back.
-    pub fn classes(&self, classes: Vec<Option<String>>) {
+    /// them there. What was assigned to a class that is gone is taken back: how many these were.
+    pub fn classes(&self, classes: Vec<Option<String>>) -> usize {
         let mut registry = self.registry();
-        for target in registry.reload(classes) {
-            tracing::warn!("{}: its class is gone, and its assignment with it", target);
-            self.tell_patiently(&registry, target);
+        let gone = registry.reload(classes);
+        for (n, target) in gone.iter().enumerate() {
+            if n < ORDERS_NAMED {
+                tracing::warn!("{target}: its class is gone, and its assignment with it");
+            }
+            self.tell_patiently(&registry, *target);
         }
+        gone.len()
     }
 
     /// Puts in force what was kept; how much, and why the rest is not.

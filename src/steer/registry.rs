@@ -99,6 +99,11 @@ impl Registry {
         })
     }
 
+    /// The name of a class; `None`: it is gone.
+    pub fn name(&self, id: ClassId) -> Option<String> {
+        self.classes.get(usize::from(id)).cloned().flatten()
+    }
+
     /// Other classes are in force. What was assigned to one that is gone is taken back: its targets are returned.
     pub fn reload(&mut self, classes: Vec<Option<String>>) -> Vec<Target> {
         self.classes = classes;

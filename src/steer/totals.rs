@@ -1,8 +1,9 @@
 //! Totals of connections that run, as queries want them: asked of the workers, and kept for a moment for whoever asks next. Owns what is kept.
-//! Who has to ask asks for all that was wanted lately, so that workers are asked some ten times a second, however many queries there are,
-//! and one that may not wait finds it kept. Called by query threads, and by the API's for what is kept.
+//! Who has to ask asks for all that was wanted lately and is getting old, so that one that may not wait finds it kept, however many they are.
+//! Called by query threads, and by the API's for what is kept.
 
 use super::handle::Steering;
+use crate::class::ClassId;
 use crate::conn::receipt::Receipt;
 use crate::limits::{TOTALS_GOOD_NS, TOTALS_KEPT, TOTALS_KEPT_OF_ONE, TOTALS_SILENT_NS};
 use crate::packet::key::Key;
@@ -70,7 +71,7 @@ impl Running for Totals {
         if known.is_some() {
             return known;
         }
-        let wanted = self.kept().wanted();
+        let wanted = self.kept().wanted(keys);
         let (asked, found) = (Instant::now(), self.ask(&wanted)?);
         let mut kept = self.kept();
         for (key, receipt) in wanted.iter().zip(found) {
@@ -89,6 +90,10 @@ impl Running for Totals {
             return Some(vec![None; keys.len()]);
         }
         kept.get(keys, Instant::now().checked_sub(Duration::from_nanos(TOTALS_GOOD_NS)))
+    }
+
+    fn class(&self, id: ClassId) -> Option<String> {
+        self.steering.class(id)
     }
 }
 
@@ -113,11 +118,13 @@ impl Kept {
         true
     }
 
-    /// All that are wanted.
-    fn wanted(&self) -> Vec<Key> {
+    /// These, and all others that are wanted and will soon be too old.
+    fn wanted(&self, keys: &[Key]) -> Vec<Key> {
         let now = Instant::now();
-        let lately = self.all.iter().filter(|(_, one)| now.duration_since(one.lately) < WANTED);
-        lately.map(|(key, _)| *key).collect()
+        let soon = |one: &Wanted| one.told.is_none_or(|(at, _)| now.duration_since(at) > WANTED / 4);
+        let more =
+            |(key, one): &(&Key, &Wanted)| now.duration_since(one.lately) < WANTED && soon(one) && !keys.contains(key);
+        keys.iter().chain(self.all.iter().filter(more).map(|(key, _)| key)).copied().collect()
     }
 
     /// What is known of these, if all of them were asked for since then.

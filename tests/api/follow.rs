@@ -165,3 +165,32 @@ fn an_interrupted_follower_leaves_a_whole_file() {
     assert_eq!(read(&file).len(), 500);
     daemon.stop();
 }
+
+/// A follower that gets less than the time it asked for says why.
+#[test]
+fn a_follower_that_outlives_the_recorder_is_told() {
+    let r = Retrotap::default();
+    let mut daemon = Daemon::start(&r, &["--memory", "16MiB"]);
+    let file = |name: &str| r.dir().join(name);
+    let begin = |name: &str, how: &[&str]| {
+        let mut command = r.command(&["query", "--follow", "--json", "-w", &file(name).to_string_lossy()]);
+        let said = |end: &str| std::fs::File::create(file(&format!("{name}.{end}"))).expect("a file");
+        command.args(how).stdout(said("out")).stderr(said("err")).spawn().expect("the binary runs")
+    };
+    let followers = [("long", &["--for", "1h"][..], 1), ("for-ever", &[], 0)];
+    let followers = followers.map(|(name, how, code)| (name, begin(name, how), code));
+    daemon.feed((0..500).map(packet));
+    for (name, ..) in &followers {
+        let part = file(&format!("{name}.part"));
+        daemon.until("the packets", || (std::fs::metadata(&part).ok()?.len() > 500 * 232).then_some(()));
+    }
+    daemon.stop();
+    for (name, mut child, code) in followers {
+        assert_eq!(child.wait().expect("its end").code(), Some(code), "{name}");
+        let text = |end: &str| std::fs::read_to_string(file(&format!("{name}.{end}"))).expect("what it said");
+        assert!(text("err").contains("the recorder has ended"), "{name}: {}", text("err"));
+        let summary: serde_json::Value = serde_json::from_str(&text("out")).expect("a summary");
+        assert_eq!((&summary["recorder_ended"], &summary["packets"]), (&true.into(), &500.into()), "{name}");
+        assert_eq!(read(&file(name)).len(), 500);
+    }
+}

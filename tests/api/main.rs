@@ -134,7 +134,15 @@ fn odd_questions_get_the_same_answer_both_ways() {
         }
         assert_eq!(ran[0].text(), ran[1].text(), "{how:?}");
     }
+    // Losses of a class that nobody knows are none, and that would be no answer.
+    let losses = || r.run(&["losses", "--class", "attic"]);
+    let live = losses();
+    assert_eq!(r.run(&["losses", "--class", "all"]).code, Some(0));
     daemon.stop();
+    for ran in [live, losses()] {
+        assert!(ran.code == Some(2) && ran.err.contains("attic"), "{:?} {}", ran.code, ran.err);
+    }
+    assert_eq!(r.run(&["losses", "--class", "all"]).code, Some(0));
 }
 
 #[test]
@@ -153,6 +161,8 @@ fn what_makes_no_sense_is_refused_in_words() {
         (r#"{"filter": "host example.com"}"#, 400, "looked up"),
         (r#"{"since": 5, "until": 5}"#, 400, "empty"),
         (r#"{"limit": -1}"#, 400, "JSON"),
+        (r#"{"since": [5]}"#, 400, "a time is Unix ns as a number, or a text"),
+        (r#"{"last": {}}"#, 400, "a length of time is ns as a number, or a text"),
         (r#"{"conn": "tcp 1.2.3.4:5"}"#, 400, "three words"),
     ] {
         for path in ["/v1/query", "/v1/count"] {

@@ -351,3 +351,33 @@ fn the_command_line_is_a_client_of_it() {
     d.stop();
     run(&["assignments"], 3, "no recorder answers");
 }
+
+/// A reload that takes a class away says how many assignments went with it.
+#[test]
+fn assignments_of_a_class_that_is_gone_are_counted() {
+    let r = Retrotap::default();
+    let mut d = Daemon::start(&r);
+    d.feed(7, 1000, 6);
+    let list: Vec<Value> =
+        (1..=3).map(|n| json!({"address": format!("10.0.0.{n}"), "class": "whole", "for": "1h"})).collect();
+    d.ok("POST", "/v1/assignments", &list.into());
+    d.ok("POST", "/v1/assignments", &json!({"address": "10.0.0.7", "class": "all", "for": "1h"}));
+    std::fs::write(r.dir().join("steer.toml"), "[class.all]\ncutoff = \"2000\"\n").expect("a configuration");
+    let ran = r.run(&["reload"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(
+        ran.text().lines().collect::<Vec<_>>(),
+        [
+            "class.all.cutoff: 1.95 KiB instead of 0.98 KiB",
+            "class whole is gone",
+            "3 assignments of classes that are gone: taken back"
+        ]
+    );
+    let (_, left) = d.ask("GET", "/v1/assignments", &Value::Null);
+    assert_eq!(left.as_array().map(Vec::len), Some(1), "{left}");
+    std::fs::write(r.dir().join("steer.toml"), "[class.all]\ncutoff = \"none\"\n").expect("a configuration");
+    let again = r.run(&["reload", "--json"]).json();
+    assert_eq!((&again["unassigned"], &again["changed"][0]["key"]), (&0.into(), &"class.all.cutoff".into()), "{again}");
+    d.feed(7, 1000, 6);
+    d.stop();
+}

@@ -96,17 +96,13 @@ fn told(dir: &Path) {
     assert_eq!(cut(&alone), [1, 0, 0, 0, 0, 1], "{alone}");
 
     // In words, and in the file.
-    let words = format!(
-        "1 connection past the cutoff; {} packets, {:.2} KiB of them were not stored",
-        more[2],
-        more[3] as f64 / 1024.0
-    );
+    let words = "1 connection past the cutoff; 234 packets, 229 KiB of them were not stored";
     let pcapng = file("answer.pcapng");
     let (out, _) = query(&store, &[&one, "-w", pcapng.to_str().expect("a name")]);
     let bytes = std::fs::read(&pcapng).expect("the answer");
     for text in [out, String::from_utf8_lossy(&bytes).into_owned()] {
         assert!(
-            text.contains(&words) && text.contains("1 connection still runs") && !text.contains("no receipt"),
+            text.contains(words) && text.contains("1 connection still runs") && !text.contains("no receipt"),
             "{text}"
         );
     }

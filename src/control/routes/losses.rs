@@ -2,6 +2,7 @@
 
 use crate::control::ask::Ask;
 use crate::control::call::Call;
+use crate::control::job::refusal;
 use crate::control::stream::Refusal;
 use crate::ledger::missed;
 use crate::store::layout::Layout;
@@ -20,6 +21,7 @@ pub async fn losses(mut call: Call) -> Response<Body> {
         Err(why) => return call.refuse((400, why)),
     };
     call.work(move |engine| {
+        engine.known_classes(&query).map_err(|e| refusal(&e))?;
         let now = units::now();
         let since = query.last.map(|last| now.saturating_sub(last)).or(query.since);
         let dir = Layout::new(engine.store()).ledger();

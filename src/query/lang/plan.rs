@@ -214,7 +214,7 @@ fn plan(e: &Expr, given: u64) -> Planned {
                 let (plan, implied) = (so_far.plan.or(more.plan), so_far.implied & more.implied);
                 // With one side the other rules out nothing either.
                 let idle = match plan {
-                    Plan::All => vec![first.at().start..e.at().end],
+                    Plan::All => Vec::from([Range { start: first.at().start, end: e.at().end }]),
                     _ => [so_far.idle, more.idle].concat(),
                 };
                 Planned { plan, implied, idle }
