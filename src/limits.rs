@@ -220,12 +220,17 @@ pub const LOOKS_AT_ONCE: usize = 32;
 pub const GATHERED_PACKETS: usize = 256;
 /// Of these not much more bytes.
 pub const GATHERED_BYTES: usize = 1 << 20;
-/// Blocks of one segment that are read before they are needed ...
-pub const BLOCKS_AHEAD: usize = 4;
-/// ... and of all segments of a query ...
-pub const BLOCKS_AHEAD_MAX: usize = 16;
-/// ... by so many threads.
-pub const AHEAD_THREADS: usize = 3;
+/// Blocks of one segment that are sifted before they are needed ...
+pub const BLOCKS_AHEAD: usize = 8;
+/// ... and of all segments of a query: of each its hits are held, a block's bytes at most ...
+pub const BLOCKS_AHEAD_MAX: usize = 12;
+/// ... by so many threads, each with a block's buffer: more than processors, since most of them wait for the disk.
+pub const AHEAD_THREADS: usize = 4;
+
+/// Frames of receipts that are looked into together: what is wanted of them is held until then ...
+pub const FRAMES_SEARCHED: usize = 128;
+/// ... on so many threads, at most.
+pub const SEARCH_THREADS: usize = 4;
 
 /// Memory of recent packets unless configured: of interfaces; files are read from the disk again.
 pub const RECENT_BYTES: u64 = 512 << 20;

@@ -15,7 +15,8 @@ mod journal;
 mod lookup;
 mod missed;
 mod pulse;
-pub mod receipts;
+mod receipts;
+pub mod search;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -26,7 +27,8 @@ pub use held::Held;
 pub use journal::Ledger;
 pub use missed::{Losses, Slice, missed};
 pub use pulse::Pulse;
-pub use receipts::{Receipts, ReceiptsReport, lookup};
+pub use receipts::Receipts;
+pub use search::{ReceiptsReport, lookup};
 pub use told::{Covered, Files, LossSum, Told};
 
 use std::io;

@@ -1,6 +1,6 @@
 //! The ledger and the receipts on a real directory.
 
-use super::receipts::{Wanted, search};
+use super::search::{Wanted, search};
 use super::*;
 use crate::conn::receipt::{End, Receipt};
 use crate::index::term::Term;
@@ -174,6 +174,27 @@ proptest! {
         let mut found = Vec::new();
         search(dir.path(), 0, 10, &Wanted::Keys(&keys), |r, tagged| found.push((*r, tagged))).unwrap();
         prop_assert_eq!(found, vec![(stored, false)]);
+    }
+
+    /// So many connections that all frames are read, and so many frames that threads share them: the same receipts in the same order.
+    #[test]
+    fn many_connections_are_found_in_order(one in receipt(), frames in 1..3 * crate::limits::FRAMES_SEARCHED, step in 1..9usize) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut r = Receipts::open(dir.path(), RECEIPTS_BYTES).unwrap();
+        let at = |n: usize| Receipt {
+            key: Key::V4(Key4 { addr: [(n as u32).to_be_bytes(), [9; 4]], tail: Tail::default() }),
+            first: 1,
+            last: 2,
+            ..one
+        };
+        let all: Vec<Receipt> = (0..frames * 10).map(at).collect();
+        all.chunks(10).for_each(|some| r.append(5, some).unwrap());
+        let want: Vec<Receipt> = all.iter().step_by(step).copied().collect();
+        let keys = want.iter().map(|r| r.key).collect();
+        let mut found = Vec::new();
+        let report = search(dir.path(), 0, 10, &Wanted::Keys(&keys), |r, _| found.push(*r)).unwrap();
+        prop_assert_eq!(found, want);
+        prop_assert!(report.frames + report.skipped == frames as u64 && report.bad_bytes == 0);
     }
 
     /// Whatever happens to the bytes, what comes back was written, and all frames but those hit come back.

@@ -2,7 +2,7 @@
 //! connections it met. Owns the contract. Two ways to know it, with the same answers: from the files, as the command line does for its one query, and
 //! from what a recorder holds of them in memory ([`Held`](super::Held)) for thousands a second.
 
-use super::receipts::{Wanted, search};
+use super::search::{Wanted, search};
 use super::{LedgerError, What, coverage, latest, losses, only_imported};
 use crate::conn::receipt::Receipt;
 use crate::packet::key::Key;

@@ -4,7 +4,7 @@
 use super::sizes::{Size, Sizes};
 use super::{Curve, PlanningError};
 use crate::conn::receipt::End;
-use crate::ledger::receipts::lookup;
+use crate::ledger::lookup;
 use crate::packet::key::Key;
 use crate::store::layout::Layout;
 use crate::store::list::segments;

@@ -1,61 +1,65 @@
-//! Blocks that are read before they are needed: a few threads that read and check, while the query judges what has been read. Owned by
-//! the merge of one query; started when first needed, ended with it. What waits is bounded, and so is the memory.
+//! Blocks that are sifted before they are needed: a few threads that read, check and put packets to the sieve, while the query gives out
+//! what they have found. Owned by the merge of one query; started when first needed, ended with it. What waits is bounded, and so is
+//! the memory.
 
+use super::sift::{Asked, Sifted, Sifting};
 use crate::limits::{AHEAD_THREADS, BLOCK_BYTES, BLOCKS_AHEAD_MAX};
 use crate::store::disk::buffers::Aligned;
-use crate::store::reader::{ReadError, SegmentReader};
+use crate::store::reader::SegmentReader;
 use crate::store::scan::BlockRef;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-/// How a read ended, and the buffer.
-type Done = (Result<u64, ReadError>, Aligned);
+/// A block to sift.
+pub struct Job {
+    /// Its segment.
+    pub reader: Arc<SegmentReader>,
+    /// Where it is.
+    pub block: BlockRef,
+    /// Offsets of the packets that can match; `None`: any.
+    pub at: Option<Vec<u64>>,
+    /// What they are asked.
+    pub asked: Asked,
+}
 
-/// One read: waiting, under way, or done.
+/// One of them: waiting, under way, or done; `None` in it: it could not be begun.
 #[derive(Default)]
 struct Slot {
-    done: Mutex<Option<Option<Done>>>,
+    done: Mutex<Option<Option<Sifted>>>,
     comes: Condvar,
 }
 
-impl Slot {
-    fn put(&self, done: Option<Done>) {
-        *locked(&self.done) = Some(done);
-        self.comes.notify_one();
-    }
+/// A block that is to be sifted. Counts among those of its query until it is dropped.
+pub struct Coming {
+    slot: Arc<Slot>,
+    shared: Arc<Shared>,
 }
 
-/// A read that has been asked for.
-pub struct Read(Arc<Slot>);
-
-impl Read {
-    /// Waits for its end. `None`: it could not be begun.
-    pub fn wait(self) -> Option<Done> {
-        let mut done = locked(&self.0.done);
+impl Coming {
+    /// Waits for what was found. `None`: it could not be begun.
+    pub fn wait(self) -> Option<Sifted> {
+        let mut done = locked(&self.slot.done);
         loop {
             match done.take() {
                 Some(done) => return done,
-                None => done = self.0.comes.wait(done).unwrap_or_else(PoisonError::into_inner),
+                None => done = self.slot.comes.wait(done).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }
 }
 
-struct Job {
-    slot: Arc<Slot>,
-    reader: Arc<SegmentReader>,
-    block: BlockRef,
-    at: Option<Vec<u64>>,
+impl Drop for Coming {
+    fn drop(&mut self) {
+        locked(&self.shared.queue).out -= 1;
+    }
 }
 
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<Job>,
-    /// Buffers that are free.
-    spare: Vec<Aligned>,
-    /// Buffers that are not.
+    jobs: VecDeque<(Arc<Slot>, Job)>,
+    /// Blocks that were asked for and have not been taken.
     out: usize,
     ended: bool,
 }
@@ -66,7 +70,7 @@ struct Shared {
     comes: Condvar,
 }
 
-/// The readers of one query.
+/// The threads of one query.
 #[derive(Default)]
 pub struct Readers {
     shared: Arc<Shared>,
@@ -74,8 +78,8 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// Asks for a block, or for what these packets of it need. `None`: as much as may be is under way.
-    pub fn read(&self, reader: Arc<SegmentReader>, block: BlockRef, at: Option<Vec<u64>>) -> Option<Read> {
+    /// Asks for a block. `None`: as much as may be is under way.
+    pub fn sift(&self, job: impl FnOnce() -> Job) -> Option<Coming> {
         let slot = Arc::new(Slot::default());
         {
             let mut queue = locked(&self.shared.queue);
@@ -91,17 +95,10 @@ impl Readers {
                 return None;
             }
             queue.out += 1;
-            queue.jobs.push_back(Job { slot: slot.clone(), reader, block, at });
+            queue.jobs.push_back((slot.clone(), job()));
         }
         self.shared.comes.notify_one();
-        Some(Read(slot))
-    }
-
-    /// A buffer that is no longer needed.
-    pub fn give_back(&self, buffer: Aligned) {
-        let mut queue = locked(&self.shared.queue);
-        queue.out -= 1;
-        queue.spare.push(buffer);
+        Some(Coming { slot, shared: self.shared.clone() })
     }
 }
 
@@ -119,9 +116,11 @@ impl Drop for Readers {
 }
 
 fn work(shared: &Shared) {
+    // One that can't be had: whoever waits does it without.
+    let mut buffer = Aligned::new(BLOCK_BYTES).ok();
     loop {
         let mut queue = locked(&shared.queue);
-        let job = loop {
+        let (slot, Job { reader, block, at, asked }) = loop {
             if queue.ended {
                 return;
             }
@@ -130,18 +129,11 @@ fn work(shared: &Shared) {
                 None => queue = shared.comes.wait(queue).unwrap_or_else(PoisonError::into_inner),
             }
         };
-        let buffer = queue.spare.pop();
         drop(queue);
-        let Some(mut buffer) = buffer.or_else(|| Aligned::new(BLOCK_BYTES).ok()) else {
-            locked(&shared.queue).out -= 1;
-            job.slot.put(None);
-            continue;
-        };
-        let read = match &job.at {
-            Some(at) => job.reader.fetch_at(&job.block, at, &mut buffer),
-            None => job.reader.fetch(&job.block, u32::MAX, &mut buffer),
-        };
-        job.slot.put(Some((read, buffer)));
+        let sift = |buffer| Sifting::new(&reader, &block, &asked).fetched(at.as_deref(), buffer);
+        let done = buffer.as_mut().map(sift);
+        *locked(&slot.done) = Some(done);
+        slot.comes.notify_one();
     }
 }
 

@@ -14,7 +14,7 @@ use super::{Query, QueryError, Summary};
 use crate::conn::receipt::{End, Receipt};
 use crate::index::conns::Conn;
 use crate::index::{Index, Run};
-use crate::ledger::receipts::{Wanted, search};
+use crate::ledger::search::{Wanted, search};
 use crate::ledger::{What, latest};
 use crate::limits::CONNECTIONS_LISTED_MAX;
 use crate::packet::key::{Key, Kind};

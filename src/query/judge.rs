@@ -1,5 +1,5 @@
-//! Which packets answer: libpcap decides on the untouched text, for each link type as compiled for it. Owns the compiled filters;
-//! called by the executor for each candidate.
+//! Which packets answer: libpcap decides on the untouched text, for each link type as compiled for it. Owns the compiled filters, and the
+//! sieves that each candidate is put to; called by the executor.
 
 use super::conn::{ConnMatcher, Which};
 use crate::filter::{Filter, FilterError};
@@ -40,6 +40,46 @@ impl Compiled {
     }
 }
 
+/// What single packets of one link type are asked; any thread may ask it.
+#[derive(Clone)]
+pub struct Sieve {
+    link_type: u16,
+    /// There is no expression.
+    all: bool,
+    own: Option<Arc<Filter>>,
+    /// With `--any-layer`: of inner layers, which are Ethernet or raw IP.
+    inner: Option<[Option<Arc<Filter>>; 2]>,
+}
+
+impl Sieve {
+    /// Whether anything can match.
+    fn lets_any(&self) -> bool {
+        // Everything: also of a link type that libpcap compiles nothing for.
+        self.all || self.own.is_some() || self.inner.iter().flatten().any(Option::is_some)
+    }
+
+    /// Whether the packet, or with `--any-layer` one of its layers, matches. The connection is not asked for: see
+    /// [`belongs`](Judge::belongs).
+    pub fn passes(&self, data: &[u8], wire_len: u32) -> bool {
+        self.all
+            || self.own.as_ref().is_some_and(|f| f.matches(data, wire_len))
+            || self.inner.as_ref().is_some_and(|inner| self.inside(inner, data, wire_len))
+    }
+
+    fn inside(&self, [ethernet, raw]: &[Option<Arc<Filter>>; 2], data: &[u8], wire_len: u32) -> bool {
+        let mut starts = Vec::new();
+        layers(self.link_type, data, &mut |l| match l.what {
+            What::Ethernet { .. } if l.offset > 0 => starts.push((ethernet, l.offset)),
+            What::Ip4 { .. } | What::Ip6 { .. } => starts.push((raw, l.offset)),
+            _ => {}
+        });
+        starts.into_iter().any(|(filter, at)| {
+            let (Some(data), wire_len) = (data.get(at..), wire_len.saturating_sub(at as u32)) else { return false };
+            filter.as_ref().is_some_and(|f| f.matches(data, wire_len))
+        })
+    }
+}
+
 /// The question as it is put to single packets.
 pub struct Judge {
     text: String,
@@ -47,6 +87,7 @@ pub struct Judge {
     any_layer: bool,
     conn: Option<ConnMatcher>,
     filters: HashMap<u16, Option<Arc<Filter>>>,
+    sieves: HashMap<u16, Arc<Sieve>>,
     error: Option<FilterError>,
     compiled: bool,
 }
@@ -61,13 +102,14 @@ impl Judge {
             any_layer,
             conn: conn.map(ConnMatcher::new),
             filters: HashMap::new(),
+            sieves: HashMap::new(),
             error: None,
             compiled: false,
         }
     }
 
     /// Compiles for a link type. An expression that does not compile matches nothing there.
-    fn filter(&mut self, link_type: u16) -> Option<&Filter> {
+    fn filter(&mut self, link_type: u16) -> Option<Arc<Filter>> {
         if !self.filters.contains_key(&link_type) {
             let filter = match self.known.get(&self.text, link_type) {
                 Ok(f) => {
@@ -81,22 +123,25 @@ impl Judge {
             };
             self.filters.insert(link_type, filter);
         }
-        self.filters.get(&link_type)?.as_deref()
+        self.filters.get(&link_type)?.clone()
+    }
+
+    /// What packets of this link type are asked.
+    pub fn sieve(&mut self, link_type: u16) -> Arc<Sieve> {
+        if let Some(known) = self.sieves.get(&link_type) {
+            return known.clone();
+        }
+        let all = self.text.is_empty();
+        let own = if all { None } else { self.filter(link_type) };
+        let inner = (self.any_layer && !all).then(|| [self.filter(ETHERNET), self.filter(RAW)]);
+        let made = Arc::new(Sieve { link_type, all, own, inner });
+        self.sieves.insert(link_type, made.clone());
+        made
     }
 
     /// Whether anything can match in packets of this link type.
     pub fn prepare(&mut self, link_type: u16) -> bool {
-        if self.text.is_empty() {
-            // Everything: also of a link type that libpcap compiles nothing for.
-            true
-        } else if self.any_layer {
-            // An inner layer may be of either.
-            let (a, b, c) =
-                (self.filter(link_type).is_some(), self.filter(ETHERNET).is_some(), self.filter(RAW).is_some());
-            a || b || c
-        } else {
-            self.filter(link_type).is_some()
-        }
+        self.sieve(link_type).lets_any()
     }
 
     /// The expression's error, if it compiled for no link type that was met.
@@ -108,28 +153,6 @@ impl Judge {
             self.filter(ETHERNET);
         }
         if self.compiled { None } else { self.error.take() }
-    }
-
-    /// Whether the packet, or with `--any-layer` one of its layers, matches. The connection is not asked for: see
-    /// [`belongs`](Judge::belongs).
-    pub fn matches(&mut self, link_type: u16, data: &[u8], wire_len: u32) -> bool {
-        if self.text.is_empty() || self.filter(link_type).is_some_and(|f| f.matches(data, wire_len)) {
-            return true;
-        }
-        self.any_layer && self.inner(link_type, data, wire_len)
-    }
-
-    fn inner(&mut self, link_type: u16, data: &[u8], wire_len: u32) -> bool {
-        let mut starts = Vec::new();
-        layers(link_type, data, &mut |l| match l.what {
-            What::Ethernet { .. } if l.offset > 0 => starts.push((ETHERNET, l.offset)),
-            What::Ip4 { .. } | What::Ip6 { .. } => starts.push((RAW, l.offset)),
-            _ => {}
-        });
-        starts.into_iter().any(|(link_type, at)| {
-            let (Some(data), wire_len) = (data.get(at..), wire_len.saturating_sub(at as u32)) else { return false };
-            self.filter(link_type).is_some_and(|f| f.matches(data, wire_len))
-        })
     }
 
     /// Whether the packet is of the connection that is asked for, if one is. Packets must come in time order.

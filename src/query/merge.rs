@@ -7,23 +7,48 @@ use super::ahead::Readers;
 use super::judge::Judge;
 use super::part::{self, Part, Question};
 use super::summary::Summary;
-use crate::limits::LOOKS_AT_ONCE;
+use crate::limits::{BLOCKS_AHEAD, BLOCKS_AHEAD_MAX, LOOKS_AT_ONCE};
 use crate::store::reader::{FoundPacket, SegmentReader};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 /// What packets of an answer are ordered by, the time first.
 type Place = (u64, u16, u64, u64);
+
+/// A part whose next packet is known.
+struct Open {
+    place: Place,
+    part: Box<Part>,
+}
+
+impl PartialEq for Open {
+    fn eq(&self, other: &Open) -> bool {
+        self.place == other.place
+    }
+}
+impl Eq for Open {}
+impl PartialOrd for Open {
+    fn partial_cmp(&self, other: &Open) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Open {
+    /// The earliest is the greatest, which a heap gives first.
+    fn cmp(&self, other: &Open) -> std::cmp::Ordering {
+        other.place.cmp(&self.place)
+    }
+}
 
 /// The segments of an answer.
 pub struct Merge {
     /// Not looked at yet, the latest first.
     waiting: Vec<Part>,
-    open: HashMap<usize, Part>,
-    heap: BinaryHeap<Reverse<(Place, usize)>>,
-    opened: usize,
+    open: BinaryHeap<Open>,
     /// So many are looked at next: few at first, since the first may be enough.
     looks: usize,
+    /// So many blocks of a part are sifted before they are needed: few at first, too.
+    ahead: usize,
     readers: Readers,
 }
 
@@ -33,10 +58,9 @@ impl Merge {
         parts.sort_by_key(|p| Reverse(p.first));
         Merge {
             waiting: parts,
-            open: HashMap::new(),
-            heap: BinaryHeap::new(),
-            opened: 0,
+            open: BinaryHeap::new(),
             looks: if whole { LOOKS_AT_ONCE } else { 2 },
+            ahead: if whole { BLOCKS_AHEAD } else { 2 },
             readers: Readers::default(),
         }
     }
@@ -53,7 +77,7 @@ impl Merge {
         let mut each = Some(each);
         loop {
             while let Some(next) = self.waiting.last() {
-                if self.heap.peek().is_some_and(|Reverse(((time, ..), _))| *time < next.first) {
+                if self.open.peek().is_some_and(|open| open.place.0 < next.first) {
                     break;
                 }
                 if next.is_new() {
@@ -62,10 +86,20 @@ impl Merge {
                     self.put(part, q, judge, summary);
                 }
             }
-            let Some(Reverse((_, id))) = self.heap.pop() else { return Ok(None) };
-            let Some(mut part) = self.open.remove(&id) else { continue };
-            let got = part.next(|p, reader| each.take().map(|each| each(p, reader, judge)));
-            self.put(part, q, judge, summary);
+            let share = self.share();
+            let Some(mut first) = self.open.peek_mut() else { return Ok(None) };
+            let got = first.part.next(|p, reader| each.take().map(|each| each(p, reader, judge)));
+            let found = first.part.find(q, judge, (&self.readers, share), summary);
+            match (found, first.part.place()) {
+                (Some(_), Some(place)) => {
+                    first.place = place;
+                    drop(first);
+                }
+                _ => drop(PeekMut::pop(first)),
+            }
+            if found != Some(0) {
+                self.go_ahead(q, judge);
+            }
             match got {
                 Some(Ok(answer)) => return Ok(answer),
                 Some(Err(_)) => summary.damaged_packets += 1,
@@ -98,14 +132,28 @@ impl Merge {
         Ok(())
     }
 
-    fn put(&mut self, mut part: Part, q: &Question<'_>, judge: &mut Judge, summary: &mut Summary) {
-        if part.find(q, judge, &self.readers, summary)
-            && let Some(order) = part.order()
+    fn put(&mut self, part: Part, q: &Question<'_>, judge: &mut Judge, summary: &mut Summary) {
+        let (mut part, share) = (Box::new(part), self.share());
+        if part.find(q, judge, (&self.readers, share), summary).is_some()
+            && let Some(place) = part.place()
         {
-            let id = self.opened;
-            self.opened += 1;
-            self.heap.push(Reverse((order, id)));
-            self.open.insert(id, part);
+            self.open.push(Open { place, part });
+        }
+        self.go_ahead(q, judge);
+    }
+
+    /// How much of what may be sifted ahead falls to each open part.
+    fn share(&self) -> usize {
+        (BLOCKS_AHEAD_MAX / (self.open.len() + 1)).clamp(1, self.ahead)
+    }
+
+    /// Another block was needed: where those of the open parts are all under way, the next parts' are begun, so that no thread
+    /// is idle between two segments.
+    fn go_ahead(&mut self, q: &Question<'_>, judge: &mut Judge) {
+        self.ahead = (self.ahead + 1).min(BLOCKS_AHEAD);
+        if self.ahead == BLOCKS_AHEAD && self.open.iter().all(|open| open.part.all_ahead()) {
+            let next = self.waiting.iter_mut().rev().take_while(|p| !p.is_new());
+            let _ = next.map(|p| p.read_ahead(q, judge, &self.readers, BLOCKS_AHEAD)).take_while(|&all| all).count();
         }
     }
 }

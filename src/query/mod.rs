@@ -20,6 +20,7 @@ pub mod priority;
 mod run;
 mod running;
 mod select;
+mod sift;
 mod summary;
 pub mod view;
 mod words;

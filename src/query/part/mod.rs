@@ -8,10 +8,11 @@ mod look;
 pub use look::look;
 
 use super::QueryError;
-use super::ahead::Read;
+use super::ahead::Coming;
 use super::engine::Sealed;
 use super::lang::plan::Plan;
 use super::pace::Pace;
+use super::sift::Hit;
 use super::summary::Summary;
 use crate::index::{Index, Run};
 use crate::store::list::SegmentRef;
@@ -46,13 +47,6 @@ impl Question<'_> {
     pub(super) fn overlaps(&self, first: u64, last: u64) -> bool {
         first < self.to && last >= self.from
     }
-}
-
-/// A packet that matched. Where reading it again would cost a read of the disk its bytes are kept, until it is given out.
-struct Hit {
-    time: u64,
-    offset: u64,
-    kept: Option<FoundPacket<'static>>,
 }
 
 /// Where packets lie.
@@ -99,8 +93,8 @@ pub struct Part {
     blocks: Vec<BlockRef>,
     /// It is known which blocks to look at.
     looked: bool,
-    /// Blocks that are being read, the earliest first.
-    coming: VecDeque<(BlockRef, Read)>,
+    /// Blocks that are being sifted, the earliest first.
+    coming: VecDeque<(BlockRef, Coming)>,
     /// Packets that can match and have been read, by block; of parts where they are few.
     gathered: HashMap<u64, Vec<FoundPacket<'static>>>,
     /// Offsets of the packets that can match, ascending; `None`: any.
@@ -255,10 +249,10 @@ impl Part {
     }
 
     /// Time of the next packet, for the merge: with worker, segment and offset, which order packets of equal times.
-    pub fn order(&self) -> Option<(u64, u16, u64, u64)> {
-        let next = self.hits.front()?;
+    pub fn place(&self) -> Option<(u64, u16, u64, u64)> {
+        let (time, offset) = self.hits.front()?.place();
         let header = self.place.reader()?.header();
-        Some((next.time, header.worker, header.number, next.offset))
+        Some((time, header.worker, header.number, offset))
     }
 
     /// Hands the next packet to `each`.
@@ -268,9 +262,6 @@ impl Part {
     ) -> Option<Result<T, ReadError>> {
         let hit = self.hits.pop_front()?;
         let reader = self.place.reader()?;
-        Some(match hit.kept {
-            Some(p) => Ok(each(&p, reader)),
-            None => reader.packet_at(hit.offset).map(|p| each(&p, reader)),
-        })
+        Some(hit.packet(reader).map(|p| each(&p, reader)))
     }
 }
