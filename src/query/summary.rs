@@ -10,6 +10,7 @@ use crate::ledger::{LedgerError, LossSum, Told};
 use crate::limits::{DAMAGE_NAMED, GAP_MIN_NS, TOTALS_MAX};
 use crate::packet::key::Key;
 use serde::{Deserialize, Serialize};
+use std::cell::LazyCell;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -278,11 +279,14 @@ struct Receipts {
 
 impl Receipts {
     fn read(&mut self, met: &HashMap<Key, Times>, told: &dyn Told) -> Result<(), LedgerError> {
-        // Where VLAN ids do not tell connections apart, one receipt is of all that differ in nothing else.
-        let mut untagged: HashMap<Key, Times> = HashMap::new();
-        for (key, &times) in met {
-            untagged.entry(key.untagged()).and_modify(|t| *t = t.and(times)).or_insert(times);
-        }
+        // Where VLAN ids do not tell connections apart, one receipt is of all that differ in nothing else. Made when one comes.
+        let untagged = LazyCell::new(|| {
+            let mut untagged: HashMap<Key, Times> = HashMap::new();
+            for (key, &times) in met {
+                untagged.entry(key.untagged()).and_modify(|t| *t = t.and(times)).or_insert(times);
+            }
+            untagged
+        });
         let all = met.values().fold((u64::MAX, 0), |a, t| (a.0.min(t.first), a.1.max(t.last)));
         let keys: HashSet<Key> = met.keys().copied().collect();
         told.receipts(all.0, all.1.saturating_add(1), &keys, &mut |r, tagged| {
