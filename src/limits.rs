@@ -146,6 +146,10 @@ pub const TOTALS_KEPT: usize = 4096;
 pub const TOTALS_KEPT_OF_ONE: usize = 64;
 /// Kept totals are good for this long where a worker can't be waited for.
 pub const TOTALS_GOOD_NS: u64 = 1_000_000_000;
+/// So many others that are wanted are asked for with those of a question.
+pub const TOTALS_TOGETHER: usize = 1024;
+/// Of questions that may not wait for a worker one in so long does.
+pub const TOTALS_PAUSE_NS: u64 = 50_000_000;
 /// After a worker has not answered none is asked for totals for so long.
 pub const TOTALS_SILENT_NS: u64 = 10_000_000_000;
 /// A worker that has not answered by then is taken for dead.

@@ -14,7 +14,7 @@ pub trait Running: Send + Sync {
     /// What they know of these connections, in this order, as a receipt would have it now; `None` for one that does not run. Waits for the
     /// workers: at most [`TOTALS_MAX`] at a time. No answer: nobody knows.
     fn totals(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>>;
-    /// The same from what was asked within the last second, without waiting; `None` where it does not hold all of them.
+    /// What of it was asked within the last second, without waiting. `None`: not all of it was, and it is time to ask [`totals`](Running::totals).
     fn known(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>>;
     /// The name of a class that is in force.
     fn class(&self, id: ClassId) -> Option<String>;

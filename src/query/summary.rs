@@ -239,8 +239,8 @@ impl Met {
     }
 
     /// What the workers know of those that may run. One question for all; of more than it takes, those past their cutoff and then those that
-    /// were heard of last. Of what must not wait for a worker, only those past their cutoff are asked for: where that was not asked
-    /// lately, another way has to answer.
+    /// were heard of last. Where that must not wait for a worker, only those past their cutoff are looked for among what was asked
+    /// lately; now and then another way has to answer.
     fn running(
         &self,
         means: Means<'_>,

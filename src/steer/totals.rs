@@ -1,11 +1,14 @@
 //! Totals of connections that run, as queries want them: asked of the workers, and kept for a moment for whoever asks next. Owns what is kept.
-//! Who has to ask asks for all that was wanted lately and is getting old, so that one that may not wait finds it kept, however many they are.
+//! Who has to ask asks for others that were wanted lately and are getting old, too. One that may not wait gets what is kept; now and then one is sent
+//! to where it can wait, and so asks for all of them: thousands a second are not slowed down by workers.
 //! Called by query threads, and by the API's for what is kept.
 
 use super::handle::Steering;
 use crate::class::ClassId;
 use crate::conn::receipt::Receipt;
-use crate::limits::{TOTALS_GOOD_NS, TOTALS_KEPT, TOTALS_KEPT_OF_ONE, TOTALS_SILENT_NS};
+use crate::limits::{
+    TOTALS_GOOD_NS, TOTALS_KEPT, TOTALS_KEPT_OF_ONE, TOTALS_PAUSE_NS, TOTALS_SILENT_NS, TOTALS_TOGETHER,
+};
 use crate::packet::key::Key;
 use crate::query::Running;
 use std::collections::HashMap;
@@ -26,6 +29,8 @@ pub struct Totals {
 #[derive(Default)]
 struct Kept {
     all: HashMap<Key, Wanted>,
+    /// When one that may not wait was last sent to where it can.
+    sent: Option<Instant>,
     /// A worker has not answered: until then none is asked.
     silent: Option<Instant>,
 }
@@ -67,7 +72,7 @@ impl Running for Totals {
         if !few {
             return self.ask(keys);
         }
-        let known = self.kept().get(keys, Some(begun));
+        let known = self.kept().get(keys, begun);
         if known.is_some() {
             return known;
         }
@@ -79,17 +84,22 @@ impl Running for Totals {
                 one.told = Some((asked, receipt));
             }
         }
-        kept.get(keys, Some(begun))
+        kept.get(keys, begun)
     }
 
     fn known(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>> {
-        let mut kept = self.kept();
+        let (mut kept, now) = (self.kept(), Instant::now());
         kept.want(keys);
-        if kept.silent.is_some_and(|until| Instant::now() < until) {
-            // Nobody would know more.
-            return Some(vec![None; keys.len()]);
+        let good = |at: Instant| now.duration_since(at) < Duration::from_nanos(TOTALS_GOOD_NS);
+        let told = |key: &Key| kept.all.get(key)?.told.filter(|(at, _)| good(*at));
+        let found: Vec<_> = keys.iter().map(told).collect();
+        let lately = |at: Instant| now.duration_since(at) < Duration::from_nanos(TOTALS_PAUSE_NS);
+        let pause = kept.sent.is_some_and(lately) || kept.silent.is_some_and(|until| now < until);
+        if found.iter().all(Option::is_some) || pause {
+            return Some(found.into_iter().map(|told| told?.1).collect());
         }
-        kept.get(keys, Instant::now().checked_sub(Duration::from_nanos(TOTALS_GOOD_NS)))
+        kept.sent = Some(now);
+        None
     }
 
     fn class(&self, id: ClassId) -> Option<String> {
@@ -118,22 +128,19 @@ impl Kept {
         true
     }
 
-    /// These, and all others that are wanted and will soon be too old.
+    /// These, and others that are wanted and will soon be too old.
     fn wanted(&self, keys: &[Key]) -> Vec<Key> {
         let now = Instant::now();
         let soon = |one: &Wanted| one.told.is_none_or(|(at, _)| now.duration_since(at) > WANTED / 4);
         let more =
             |(key, one): &(&Key, &Wanted)| now.duration_since(one.lately) < WANTED && soon(one) && !keys.contains(key);
-        keys.iter().chain(self.all.iter().filter(more).map(|(key, _)| key)).copied().collect()
+        keys.iter().chain(self.all.iter().filter(more).map(|(key, _)| key).take(TOTALS_TOGETHER)).copied().collect()
     }
 
     /// What is known of these, if all of them were asked for since then.
-    fn get(&self, keys: &[Key], since: Option<Instant>) -> Option<Vec<Option<Receipt>>> {
-        let one = |key: &Key| match self.all.get(key)?.told {
-            Some((at, receipt)) if since.is_none_or(|since| at >= since) => Some(receipt),
-            _ => None,
-        };
-        keys.iter().map(one).collect()
+    fn get(&self, keys: &[Key], since: Instant) -> Option<Vec<Option<Receipt>>> {
+        let one = |key: &Key| self.all.get(key)?.told.filter(|(at, _)| *at >= since);
+        keys.iter().map(|key| one(key).map(|(_, receipt)| receipt)).collect()
     }
 }
 
@@ -180,17 +187,18 @@ mod tests {
             let worker = s.spawn(|| worker(&line, &end));
             let ask = || {
                 assert_eq!(totals.known(&[key(1)]), None, "nobody has asked yet");
-                assert_eq!(totals.known(&[key(2)]), None);
+                // Whoever comes right after it is not sent away too.
+                totals.known(&[key(2)]);
                 assert_eq!(totals.totals(&[key(3)]), Some(vec![None]));
                 let all = totals.known(&[key(1), key(2), key(3)]);
                 let many: Vec<Key> = (0..100).map(key).collect();
-                (all, totals.totals(&many).map(|found| found.len()), totals.known(&[key(50)]))
+                (all, totals.totals(&many).map(|found| found.len()))
             };
             // The worker's thread ends, whatever fails.
             let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask));
             end.store(true, Relaxed);
             let counted = worker.join().unwrap();
-            assert_eq!(asked.unwrap(), (Some(vec![None; 3]), Some(100), None));
+            assert_eq!(asked.unwrap(), (Some(vec![None; 3]), Some(100)));
             counted
         });
         assert_eq!((looks, keys), (2, 3 + 100), "three at once, and the many that are not kept");
