@@ -81,7 +81,7 @@ fn every_version_is_read() {
             ("tcp port 80", 3),
             ("net 198.18.0.0/16 and not udp", 47),
             ("host 192.0.2.1", 0),
-            ("host 10.0.1.166 and port 53", 0),
+            ("host 10.0.1.166 and port 22", 0),
         ] {
             let (got, s) = ask(&store, filter, false);
             let (whole, _) = ask(&store, filter, true);

@@ -1,9 +1,10 @@
-//! How long it takes to ask the address filters of so many segments for one host. Called by `cargo xtask bench query`; the filters are those
-//! of a store, repeated until they are enough, each copy in memory of its own. One JSON line.
+//! How long it takes to ask the filters of so many segments for one host that none has, and for two hosts that most have, but that have
+//! nothing to do with each other. Called by `cargo xtask bench query`; the filters are those of a store of the lab mix, repeated until
+//! they are enough, each copy of an address filter in memory of its own. A JSON line for each kind of question.
 
 use clap::Parser;
-use retrotap::index::read_filters;
 use retrotap::index::term::Term;
+use retrotap::index::{Skip, read_filters};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -16,9 +17,9 @@ struct Options {
     /// Segments.
     #[arg(long, default_value_t = 10_000)]
     segments: usize,
-    /// Different hosts that are asked for.
+    /// Questions of each kind.
     #[arg(long, default_value_t = 100)]
-    hosts: u32,
+    questions: u32,
 }
 
 type Error = Box<dyn std::error::Error>;
@@ -50,22 +51,37 @@ fn many(options: &Options, path: &Path) -> Result<(), Error> {
 fn measure(options: &Options, path: &Path) -> Result<(), Error> {
     let mut all = read_filters(path);
     all.truncate(options.segments);
+    // RFC 5737: nobody has them.
+    let host = |n: u32| Term::Addr4(0xcb00_7100 + n);
+    say(options, "host", &all, |n, s| s.may_have(host(n)), Skip::filter);
+    // Clients of the lab mix, which talk to servers only.
+    let client = |n: u32| Term::Addr4(0x0a00_0000 + n);
+    let both = |n, s: &Skip| s.may_have(client(n)) && s.may_have(client(n + 1)) && s.may_join(client(n), client(n + 1));
+    say(options, "pair", &all, both, Skip::joint);
+    Ok(())
+}
+
+/// Asks, and prints a line. The first question also sums each filter.
+fn say(
+    options: &Options,
+    question: &str,
+    all: &[Skip],
+    may: impl Fn(u32, &Skip) -> bool,
+    filter: impl Fn(&Skip) -> Option<&[u8]>,
+) {
     let (mut times, mut passed) = (Vec::new(), 0);
-    for n in 0..options.hosts {
-        // RFC 5737: nobody has them. The first also sums each filter.
-        let host = Term::Addr4(0xcb00_7100 + n);
+    for n in 0..options.questions {
         let started = Instant::now();
-        passed += all.iter().filter(|s| s.may_have(host)).count();
+        passed += all.iter().filter(|s| may(n, s)).count();
         times.push(started.elapsed().as_secs_f64() * 1e3);
     }
-    let bytes: usize = all.iter().map(|s| s.filter().map_or(0, <[u8]>::len)).sum();
+    let bytes: usize = all.iter().map(|s| filter(s).map_or(0, <[u8]>::len)).sum();
     let first = times.remove(0);
     times.sort_by(f64::total_cmp);
     let at = |share: f64| times.get((times.len() as f64 * share) as usize).or(times.last()).copied();
     let line = serde_json::json!({
-        "segments": all.len(), "filter_bytes": bytes, "hosts": options.hosts, "passed": passed,
+        "question": question, "segments": all.len(), "filter_bytes": bytes, "questions": options.questions, "passed": passed,
         "first_ms": first, "p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": at(1.0),
     });
     println!("{line}");
-    Ok(())
 }

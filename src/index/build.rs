@@ -47,11 +47,11 @@ impl Matter {
         let about = About { connections: conns.len() as u32, blocks: table.blocks.len() as u32, ..about };
         let (groups, records) = records(&conns)?;
         let (directory, dictionary) = dictionary(&postings, about.connections)?;
-        let (filter, communities) = (filter(&postings)?, community::put_table(communities));
         let joint = match scope {
-            Scope::Segment => joint_filter(&postings).map_err(IndexError::Filter)?,
+            Scope::Segment => joint_filter(&postings, &communities).map_err(IndexError::Filter)?,
             Scope::Passing => Vec::new(),
         };
+        let (filter, communities) = (filter(&postings)?, community::put_table(communities));
         let sections = [groups, records, directory, dictionary, filter, put_blocks(&table), communities, joint];
         Ok(super::file::assemble(&about, sections))
     }

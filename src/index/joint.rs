@@ -1,6 +1,6 @@
-//! The joint filter of a segment: which pairs of addresses, and which addresses with which port, some connection of it has. So that a
-//! question for two hosts that both talk all day, but not to each other, opens no index. Made from the postings of a whole
-//! segment; asked by whoever has asked the address filter. Says "no" only if it is so.
+//! The joint filter of a segment: which pairs of addresses, which addresses with which port, and which community IDs some connection of
+//! it has. So that a question for two hosts that both talk all day, but not to each other, opens no index. Made from the postings of a
+//! whole segment; asked by whoever has asked the address filter. Says "no" only if it is so.
 //!
 //! A binary fuse filter (Graf, Lemire: Binary Fuse Filters, 2022) is a xor of three fingerprints, bit by bit: of xorf's 8-bit ones the lower
 //! half is a filter, too. So it is made by xorf, kept at 4 bits, and probed here.
@@ -44,8 +44,13 @@ fn key(a: Term, b: Term) -> Option<u64> {
     }
 }
 
-/// The filter of these postings, which are sorted; empty if there are none.
-pub fn joint_filter(postings: &[(Term, u32)]) -> Result<Vec<u8>, &'static str> {
+/// The key of a community ID, by its hash.
+fn community_key(hash: u32) -> u64 {
+    Term::mix(0x2_0000_0000 | u64::from(hash))
+}
+
+/// The filter of these postings, which are sorted, and of hashes of community IDs; empty if there are none.
+pub fn joint_filter(postings: &[(Term, u32)], communities: &[(u32, u32)]) -> Result<Vec<u8>, &'static str> {
     let joins = |t: Term| t.filter_key().is_some() || matches!(t, Term::Port(p) if serves(p));
     let mut terms: Vec<(u32, Term)> = postings.iter().filter(|(t, _)| joins(*t)).map(|&(t, id)| (id, t)).collect();
     // Stable, and the postings are sorted: addresses come before ports.
@@ -65,6 +70,7 @@ pub fn joint_filter(postings: &[(Term, u32)]) -> Result<Vec<u8>, &'static str> {
     }
     let flags = if marks.is_empty() { 0 } else { MARKED };
     keys.append(&mut marks);
+    keys.extend(communities.iter().map(|(hash, _)| community_key(*hash)));
     keys.sort_unstable();
     keys.dedup();
     if keys.is_empty() {
@@ -91,6 +97,12 @@ pub fn may_join(filter: &[u8], a: Term, b: Term) -> Option<bool> {
     }
     let marked = |t: Term| key(t, ANY).map_or(Some(true), |k| probe(rest, k));
     Some(marked(a)? && marked(b)?)
+}
+
+/// False only if no connection has a community ID of this hash. `None`: these bytes are no filter.
+pub fn may_have_community(filter: &[u8], hash: u32) -> Option<bool> {
+    let Some(rest) = filter.get(4..) else { return Some(true) };
+    probe(rest, community_key(hash))
 }
 
 /// Look-up in a filter of 4-bit fingerprints: xorf's hash of a key, its three places (one in each of three neighbouring segments), and
@@ -173,7 +185,10 @@ mod tests {
         #[test]
         fn what_is_together_is_found(seed in any::<u32>(), conns in 1u32..400) {
             let all = postings(seed, conns);
-            let filter = joint_filter(&all).unwrap();
+            let communities: Vec<(u32, u32)> = (0..conns).map(|id| (id.wrapping_mul(seed), id)).collect();
+            let filter = joint_filter(&all, &communities).unwrap();
+            prop_assert!(communities.iter().all(|(hash, _)| may_have_community(&filter, *hash) == Some(true)));
+            prop_assert_eq!(may_have_community(&[], seed), Some(true));
             let mut of: Vec<Vec<Term>> = vec![Vec::new(); conns as usize];
             all.iter().for_each(|(t, id)| of[*id as usize].push(*t));
             for terms in &of {
@@ -191,7 +206,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_asked(bytes in prop::collection::vec(any::<u8>(), 0..200), a in any::<u32>(), b in any::<u32>()) {
-            let _ = may_join(&bytes, Term::Addr4(a), Term::Addr4(b));
+            let _ = (may_join(&bytes, Term::Addr4(a), Term::Addr4(b)), may_have_community(&bytes, a));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What is known of a sealed segment without opening anything: its times, its address filter, its joint filter. Held for all segments at
 //! once, by whoever answers queries; read from the files of filters or from an index.
 
+use super::community;
 use super::file::About;
-use super::joint::may_join;
+use super::joint::{may_have_community, may_join};
 use super::term::Term;
 use super::varint::Cursor;
 use super::{Index, IndexError};
@@ -124,6 +125,11 @@ impl Skip {
     /// False only if no packet of the segment has both terms.
     pub fn may_join(&self, a: Term, b: Term) -> bool {
         self.joint().and_then(|f| may_join(f, a, b)).unwrap_or(true)
+    }
+
+    /// False only if no connection of the segment has this community ID.
+    pub fn may_have_community(&self, id: &str) -> bool {
+        self.joint().and_then(|f| may_have_community(f, community::hash(id))).unwrap_or(true)
     }
 
     /// Has the joint filter read that is going to be asked, if nobody has asked it before.

@@ -6,7 +6,7 @@ use super::lang::plan::Plan;
 use super::part::Question;
 use crate::index::conns::Conn;
 use crate::index::term::Term;
-use crate::index::{Index, IndexError, Run, community};
+use crate::index::{Index, IndexError, Run, Skip, community};
 use crate::packet::Parsed;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -50,7 +50,9 @@ impl CommunityId {
     pub fn plan(&self, sealed: &[Arc<Sealed>], recent: &[Arc<Run>], q: &Question<'_>) -> Plan {
         let mut pairs: Vec<[IpAddr; 2]> = Vec::new();
         let mut told = true;
-        for s in sealed.iter().filter(|s| s.may_overlap(q)) {
+        let held = || sealed.iter().filter(|s| s.may_overlap(q));
+        held().filter_map(|s| s.skip.as_ref()).for_each(Skip::will_join);
+        for s in held().filter(|s| s.skip.as_ref().is_none_or(|k| k.may_have_community(&self.0))) {
             let found =
                 s.skip.as_ref().map(|_| Index::open(&s.segment.index()).and_then(|i| self.pairs(&i, &mut pairs)));
             told &= !matches!(found, Some(Err(_)));

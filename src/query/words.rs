@@ -114,7 +114,7 @@ pub fn explained(s: &Summary) -> String {
         (p.runs, "runs of blocks in memory"),
         (p.by_class, "  skipped by class"),
         (p.by_time, "  skipped by time"),
-        (p.by_filter, "  skipped by address filter"),
+        (p.by_filter, "  skipped by their filters"),
         (p.by_index, "  skipped by index"),
         ((p.segments + p.runs).saturating_sub(ruled_out), "  looked at"),
         (p.without_index, "    of these without an index, scanned"),

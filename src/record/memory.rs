@@ -115,6 +115,6 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
     Ok(plan)
 }
 
-/// The filters of a segment of the lab mix: 50,000 addresses, 9 bits each; 125,000 pairs of addresses, and addresses with port, 4.5 bits
-/// each. Held for each sealed segment once somebody has asked.
-const FILTER_BYTES: u64 = 128 << 10;
+/// The filters of a segment of the lab mix: 50,000 addresses, 9 bits each; 185,000 pairs of addresses, addresses with port and
+/// community IDs, 4.5 bits each. Held for each sealed segment once somebody has asked.
+const FILTER_BYTES: u64 = 160 << 10;
