@@ -220,6 +220,8 @@ pub const DAMAGE_NAMED: usize = 16;
 pub const LOOKS: usize = 16;
 /// Segments that are looked at together.
 pub const LOOKS_AT_ONCE: usize = 32;
+/// Blocks whose few candidates a query reads at a time, on as many threads.
+pub const GATHERERS: usize = 32;
 /// So many candidates of a segment are read with the look.
 pub const GATHERED_PACKETS: usize = 256;
 /// Of these not much more bytes.
@@ -235,6 +237,8 @@ pub const AHEAD_THREADS: usize = 4;
 pub const FRAMES_SEARCHED: usize = 128;
 /// ... on so many threads, at most.
 pub const SEARCH_THREADS: usize = 4;
+/// Files of receipts that a query has open at a time.
+pub const RECEIPT_FILES_AT_ONCE: usize = 16;
 
 /// Memory of recent packets unless configured: of interfaces; files are read from the disk again.
 pub const RECENT_BYTES: u64 = 512 << 20;

@@ -1,6 +1,6 @@
 //! How long it takes to ask the filters of so many segments for one host that none has, and for two hosts that most have, but that have
 //! nothing to do with each other. Called by `cargo xtask bench query`; the filters are those of a store of the lab mix, repeated until
-//! they are enough, each copy of an address filter in memory of its own. A JSON line for each kind of question.
+//! they are enough, each copy in memory of its own. A JSON line for each kind of question.
 
 use clap::Parser;
 use retrotap::index::term::Term;
@@ -24,28 +24,51 @@ struct Options {
 
 type Error = Box<dyn std::error::Error>;
 
-/// FORMAT.md: the entries of the file of filters begin behind its head.
+/// FORMAT.md: lengths of heads and entries of the files of filters, and where an entry has the offsets of its filters.
 const HEAD_BYTES: usize = 32;
+const ENTRY_BYTES: usize = 104;
+const HEAP_HEAD_BYTES: usize = 8;
+const OFFSETS_AT: usize = 80;
 
 fn main() -> Result<(), Error> {
     let options = Options::parse();
-    let path = options.store.join("filters-bench");
-    let measured = many(&options, &path).and_then(|()| measure(&options, &path));
-    let _ = std::fs::remove_file(&path);
+    let dir = options.store.join("filters-bench");
+    std::fs::create_dir_all(&dir)?;
+    let measured = many(&options, &dir).and_then(|()| measure(&options, &dir.join("filters")));
+    let _ = std::fs::remove_dir_all(&dir);
     measured
 }
 
-/// A file of so many.
-fn many(options: &Options, path: &Path) -> Result<(), Error> {
-    let few = options.store.join("filters");
-    let count = read_filters(&few).len();
-    if count == 0 {
-        return Err(format!("{}: no filters", few.display()).into());
+/// Files of so many.
+fn many(options: &Options, dir: &Path) -> Result<(), Error> {
+    let few = read_filters(&options.store.join("filters")).len();
+    if few == 0 {
+        return Err(format!("{}: no filters", options.store.display()).into());
     }
-    let bytes = std::fs::read(&few)?;
+    let copies = options.segments.div_ceil(few);
+    let mut lengths = Vec::new();
+    for name in ["filters-address", "filters-joint"] {
+        let bytes = std::fs::read(options.store.join(name))?;
+        let (head, filters) = bytes.split_at_checked(HEAP_HEAD_BYTES).ok_or("no head")?;
+        std::fs::write(dir.join(name), [head, &filters.repeat(copies)].concat())?;
+        lengths.push(filters.len() as u64);
+    }
+    let bytes = std::fs::read(options.store.join("filters"))?;
     let (head, entries) = bytes.split_at_checked(HEAD_BYTES).ok_or("no head")?;
-    std::fs::write(path, [head, &entries.repeat(options.segments.div_ceil(count))].concat())?;
-    Ok(())
+    let mut out = head.to_vec();
+    for copy in 0..copies as u64 {
+        for entry in entries.chunks_exact(ENTRY_BYTES) {
+            let mut entry = entry.to_vec();
+            for (at, length) in entry[OFFSETS_AT..].chunks_exact_mut(8).zip(&lengths) {
+                let moved = u64::from_le_bytes(at.try_into()?) + copy * length;
+                at.copy_from_slice(&moved.to_le_bytes());
+            }
+            let sum = crc32c::crc32c(&entry[..ENTRY_BYTES - 4]);
+            entry[ENTRY_BYTES - 4..].copy_from_slice(&sum.to_le_bytes());
+            out.extend(entry);
+        }
+    }
+    Ok(std::fs::write(dir.join("filters"), out)?)
 }
 
 fn measure(options: &Options, path: &Path) -> Result<(), Error> {

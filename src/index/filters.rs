@@ -1,7 +1,8 @@
-//! The files `filters` and `filters-joint` of a store: times and address filters of all sealed segments in one place, and beside it their joint
-//! filters, so that a query opens only those that may have something. Appended to by the indexer and written anew when half of it is of
-//! segments that are gone; read by any process. Missing, stale or damaged entries cost time only: their indexes are opened. Two files,
-//! because all of the first is read by a process that asks once, and little of the second. FORMAT.md tells the bytes.
+//! The files `filters`, `filters-address` and `filters-joint` of a store: times of all sealed segments in one place, and beside it their
+//! address filters and their joint filters, so that a query opens only those that may have something. Appended to by the indexer and
+//! written anew when half of it is of segments that are gone; read by any process. Missing, stale or damaged entries cost time only:
+//! their indexes are opened. Three files, because a process that asks once reads all of the first, of the second what lies in its window,
+//! and of the third little. FORMAT.md tells the bytes.
 
 use super::IndexError;
 use super::file::{About, VERSION};
@@ -14,43 +15,52 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 const MAGIC: [u8; 8] = *b"rtfilter";
+/// Version that is written. Of version 1, which is read, entries have their address filter in them, and there are no joint filters.
 const FILE_VERSION: u32 = 2;
 const HEAD_BYTES: usize = 32;
 const ENTRY_MAGIC: [u8; 4] = *b"RTFE";
-const ENTRY_HEAD: usize = 96;
+const ENTRY_BYTES: usize = 104;
+const ENTRY_HEAD_1: usize = 80;
 
-/// The file of joint filters: one after another, found by the entries of the first file.
-fn joint_path(path: &Path) -> PathBuf {
-    path.with_file_name("filters-joint")
+/// The files of address filters and of joint filters: one after another, found by the entries of the first file.
+fn heaps(path: &Path) -> [PathBuf; 2] {
+    ["filters-address", "filters-joint"].map(|name| path.with_file_name(name))
 }
 
-/// An entry, and the joint filter that is to stand at `joint_at`.
-fn encode(skip: &Skip, joint_at: u64) -> Option<(Vec<u8>, &[u8])> {
-    let (a, filter, joint) = (skip.about(), skip.filter()?, skip.joint().unwrap_or_default());
-    let len = (ENTRY_HEAD + filter.len()).next_multiple_of(8);
-    let mut out = Vec::with_capacity(len);
+/// An entry for filters that are to stand at these places of their files, and the filters.
+fn encode(skip: &Skip, [address_at, joint_at]: [u64; 2]) -> Option<(Vec<u8>, [&[u8]; 2])> {
+    let (a, address, joint) = (skip.about(), skip.filter()?, skip.joint().unwrap_or_default());
+    let mut out = Vec::with_capacity(ENTRY_BYTES);
     out.extend(ENTRY_MAGIC);
-    out.extend((len as u32).to_le_bytes());
+    out.extend((ENTRY_BYTES as u32).to_le_bytes());
     for v in [a.number, a.generation, a.end, a.first, a.last, a.packets] {
         out.extend(v.to_le_bytes());
     }
     out.extend(a.connections.to_le_bytes());
     out.extend(u32::from(a.link_type).to_le_bytes());
-    out.extend((filter.len() as u32).to_le_bytes());
-    out.extend(crc32c::crc32c(filter).to_le_bytes());
+    out.extend((address.len() as u32).to_le_bytes());
+    out.extend(crc32c::crc32c(address).to_le_bytes());
     out.extend((joint.len() as u32).to_le_bytes());
-    out.extend(joint_at.to_le_bytes());
     out.extend(crc32c::crc32c(joint).to_le_bytes());
+    out.extend(address_at.to_le_bytes());
+    out.extend(joint_at.to_le_bytes());
     out.extend([0; 4]);
     out.extend(crc32c::crc32c(&out).to_le_bytes());
-    out.extend(filter);
-    out.resize(len, 0);
-    Some((out, joint))
+    Some((out, [address, joint]))
 }
 
-fn decode(file: &Arc<Mapped>, joints: Option<&Arc<Mapped>>, at: usize, store: [u8; 16]) -> Option<(Skip, usize)> {
-    let head = file.get(at..)?.get(..ENTRY_HEAD)?;
-    let (summed, crc) = head.split_at_checked(ENTRY_HEAD - 4)?;
+/// A file of entries, and what of them is the same for all.
+struct Filed {
+    file: Arc<Mapped>,
+    /// `None`: of version 1.
+    heaps: Option<[Arc<Mapped>; 2]>,
+    store: [u8; 16],
+}
+
+fn decode(filed: &Filed, at: usize) -> Option<(Skip, usize)> {
+    let Filed { file, heaps, store } = filed;
+    let head = file.get(at..)?.get(..if heaps.is_some() { ENTRY_BYTES } else { ENTRY_HEAD_1 })?;
+    let (summed, crc) = head.split_at_checked(head.len() - 4)?;
     if crc != crc32c::crc32c(summed).to_le_bytes() || summed.get(..4)? != ENTRY_MAGIC {
         return None;
     }
@@ -60,17 +70,15 @@ fn decode(file: &Arc<Mapped>, joints: Option<&Arc<Mapped>>, at: usize, store: [u
     let (number, generation, end) = (word()?, word()?, word()?);
     let (first, last, packets) = (word()?, word()?, word()?);
     let mut half = || c.array().map(u32::from_le_bytes);
-    let (connections, link_type, filter, crc, joint) = (half()?, half()?, half()? as usize, half()?, half()? as usize);
-    let joint_at = u64::from_le_bytes(c.array()?);
-    let joint_crc = u32::from_le_bytes(c.array()?);
-    if len < ENTRY_HEAD + filter || at + len > file.len() {
+    let (connections, link_type, address, crc) = (half()?, half()?, half()? as usize, half()?);
+    if len < head.len() || at + len > file.len() {
         return None;
     }
     let link_type = u16::try_from(link_type).ok()?;
     let about = About {
         version: VERSION,
         connections,
-        store,
+        store: *store,
         number,
         generation,
         end,
@@ -81,58 +89,85 @@ fn decode(file: &Arc<Mapped>, joints: Option<&Arc<Mapped>>, at: usize, store: [u
         blocks: 0,
         bad: 0,
     };
-    let mine = |file: &Arc<Mapped>, start: usize, len: usize, crc: u32| {
-        let range = start..start.checked_add(len)?;
-        Some(Mine { file: file.clone(), range, crc, sound: OnceLock::new() })
+    let mine = |file: &Arc<Mapped>, start: u64, len: usize, crc: u32| {
+        let start = usize::try_from(start).ok()?;
+        Some(Mine { file: file.clone(), range: start..start.checked_add(len)?, crc, sound: OnceLock::new() })
     };
-    let joint = joints.filter(|_| joint > 0).and_then(|j| mine(j, usize::try_from(joint_at).ok()?, joint, joint_crc));
-    Some((Skip::in_files(about, mine(file, at + ENTRY_HEAD, filter, crc)?, joint), at + len))
+    let skip = match heaps {
+        None => Skip::in_files(about, mine(file, (at + ENTRY_HEAD_1) as u64, address, crc)?, None),
+        Some([addresses, joints]) => {
+            let (joint, joint_crc) = (half()? as usize, half()?);
+            let mut place = || c.array().map(u64::from_le_bytes);
+            let (address_at, joint_at) = (place()?, place()?);
+            let joint = mine(joints, joint_at, joint, joint_crc)?;
+            Skip::in_files(about, mine(addresses, address_at, address, crc)?, Some(joint))
+        }
+    };
+    Some((skip, at + len))
 }
 
-fn head(store: &[u8; 16]) -> Vec<u8> {
+fn head(version: u32, store: &[u8; 16]) -> Vec<u8> {
     let mut out = MAGIC.to_vec();
-    out.extend(FILE_VERSION.to_le_bytes());
+    out.extend(version.to_le_bytes());
     out.extend([0; 4]);
     out.extend(store);
     out
 }
 
-/// All entries of a store's file, up to the first that is damaged; none if there is no file of this version.
+/// All entries of a store's file, up to the first that is damaged; none if there is no file of a version that is known.
 pub fn read(path: &Path) -> Vec<Skip> {
-    let Some(file) = File::open(path).ok().and_then(|f| Mapped::map(&f).ok()).map(Arc::new) else { return Vec::new() };
-    let store = file.get(16..HEAD_BYTES).and_then(|b| b.try_into().ok());
-    let Some(store) = store.filter(|s| file.get(..HEAD_BYTES) == Some(&head(s))) else { return Vec::new() };
-    let joints = File::open(joint_path(path)).ok().and_then(|f| Mapped::scattered(&f).ok()).map(Arc::new);
+    let map = |path: &Path| Some(Arc::new(Mapped::map(&File::open(path).ok()?).ok()?));
+    let heap = |path: &Path| Some(Arc::new(Mapped::scattered(&File::open(path).ok()?).ok()?));
+    let filed = || {
+        let file = map(path)?;
+        let store = file.get(16..HEAD_BYTES)?.try_into().ok()?;
+        let known = |version: u32| file.get(..HEAD_BYTES) == Some(&head(version, &store));
+        let heaps = match () {
+            () if known(FILE_VERSION) => {
+                let [addresses, joints] = heaps(path);
+                Some([heap(&addresses)?, heap(&joints)?])
+            }
+            () if known(1) => None,
+            () => return None,
+        };
+        Some(Filed { file, heaps, store })
+    };
+    let Some(filed) = filed() else { return Vec::new() };
     let (mut all, mut at) = (Vec::new(), HEAD_BYTES);
-    while let Some((skip, next)) = decode(&file, joints.as_ref(), at, store) {
+    while let Some((skip, next)) = decode(&filed, at) {
         all.push(skip);
         at = next;
     }
     all
 }
 
-/// Writes both files anew. Whoever reads one that is new and one that is not finds sums that do not fit, and does without.
+/// Writes the files anew. Whoever reads some that are new and some that are not finds sums that do not fit, and does without.
 pub fn write(path: &Path, store: &[u8; 16], all: &[Skip]) -> Result<(), IndexError> {
     let io = |source| IndexError::Io { path: path.to_owned(), source };
-    let (joint_path, new) = (joint_path(path), |path: &Path| path.with_extension("new"));
-    let written = File::create(new(path)).and_then(|f| {
-        let mut out = BufWriter::new(f);
-        let mut joints = BufWriter::new(File::create(new(&joint_path))?);
-        out.write_all(&head(store))?;
-        let mut at = 0;
+    let new = |path: &Path| path.with_extension("new");
+    let [addresses, joints] = heaps(path);
+    let write = || {
+        let create = |path: &Path| Ok::<_, std::io::Error>(BufWriter::new(File::create(new(path))?));
+        let mut out = [create(path)?, create(&addresses)?, create(&joints)?];
+        let [entries, heaps @ ..] = &mut out;
+        entries.write_all(&head(FILE_VERSION, store))?;
+        // No heap is empty, so that it can be mapped.
+        heaps.iter_mut().try_for_each(|h| h.write_all(&MAGIC))?;
+        let mut at = [MAGIC.len() as u64; 2];
         for skip in all {
-            let Some((entry, joint)) = encode(skip, at) else { continue };
-            out.write_all(&entry)?;
-            joints.write_all(joint)?;
-            at += joint.len() as u64;
+            let Some((entry, filters)) = encode(skip, at) else { continue };
+            entries.write_all(&entry)?;
+            for ((heap, filter), at) in heaps.iter_mut().zip(filters).zip(&mut at) {
+                heap.write_all(filter)?;
+                *at += filter.len() as u64;
+            }
         }
-        joints.into_inner().map_err(|e| e.into_error())?.sync_data()?;
-        out.into_inner().map_err(|e| e.into_error())?.sync_data()
-    });
-    written
-        .and_then(|()| fs::rename(new(&joint_path), &joint_path))
-        .and_then(|()| fs::rename(new(path), path))
-        .map_err(io)
+        for file in out {
+            file.into_inner().map_err(|e| e.into_error())?.sync_data()?;
+        }
+        [&joints, &addresses, path].into_iter().try_for_each(|path| fs::rename(new(path), path))
+    };
+    write().map_err(io)
 }
 
 /// Adds an entry. The files must be whole: [`write`] has made them since the recorder began.
@@ -140,9 +175,11 @@ pub fn append(path: &Path, skip: &Skip) -> Result<(), IndexError> {
     let io = |source| IndexError::Io { path: path.to_owned(), source };
     let to = |path: &Path| OpenOptions::new().append(true).open(path);
     let add = || {
-        let mut joints = to(&joint_path(path))?;
-        let Some((entry, joint)) = encode(skip, joints.metadata()?.len()) else { return Ok(()) };
-        joints.write_all(joint)?;
+        let [addresses, joints] = heaps(path);
+        let mut heaps = [to(&addresses)?, to(&joints)?];
+        let [a, b] = &heaps;
+        let Some((entry, filters)) = encode(skip, [a.metadata()?.len(), b.metadata()?.len()]) else { return Ok(()) };
+        heaps.iter_mut().zip(filters).try_for_each(|(heap, filter)| heap.write_all(filter))?;
         to(path)?.write_all(&entry)
     };
     add().map_err(io)
@@ -152,10 +189,11 @@ pub fn append(path: &Path, skip: &Skip) -> Result<(), IndexError> {
 mod tests {
     use super::*;
     use crate::index::Index;
+    use crate::index::term::Term;
     use std::path::PathBuf;
 
     fn golden() -> Skip {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v2/all");
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v3/all");
         let found = fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
         let path: Vec<PathBuf> = found.filter(|p| p.extension().is_some_and(|e| e == "idx")).collect();
         Skip::of(&Index::open(&path[0]).unwrap()).unwrap()
@@ -171,18 +209,49 @@ mod tests {
         append(&path, &one).unwrap();
         let all = read(&path);
         assert_eq!(all.len(), 3);
-        let whole = fs::read(&path).unwrap();
         for skip in &all {
             assert_eq!((skip.about().number, skip.filter()), (one.about().number, one.filter()));
             assert_eq!((skip.about().first, skip.about().last), (one.about().first, one.about().last));
+            assert!(skip.joint() == one.joint() && skip.joint().is_some_and(|j| !j.is_empty()));
         }
-        for at in (0..whole.len()).step_by(11) {
-            let mut bytes = whole.clone();
-            bytes[at] ^= 4;
-            fs::write(&path, &bytes).unwrap();
-            // An address that is there is never ruled out.
-            let host = super::super::term::Term::Addr4(0x0a00_01a6);
-            assert!(read(&path).iter().all(|s| s.may_have(host)), "byte {at}");
+        let [addresses, joints] = heaps(&path);
+        for damaged in [&path, &addresses, &joints] {
+            let whole = fs::read(damaged).unwrap();
+            for at in (0..whole.len()).step_by(11) {
+                let mut bytes = whole.clone();
+                bytes[at] ^= 4;
+                fs::write(damaged, &bytes).unwrap();
+                // What is there is never ruled out.
+                let (host, port) = (Term::Addr4(0x0a00_01a6), Term::Port(445));
+                assert!(read(&path).iter().all(|s| s.may_have(host) && s.may_join(host, port)), "byte {at}");
+            }
+            fs::write(damaged, &whole).unwrap();
+            for bytes in [&whole[..whole.len() / 2], &[]] {
+                fs::write(damaged, bytes).unwrap();
+                assert!(read(&path).iter().all(|s| s.may_have(Term::Addr4(0x0a00_01a6))));
+            }
+            fs::write(damaged, &whole).unwrap();
         }
+    }
+
+    /// A file that a program before joint filters wrote.
+    #[test]
+    fn version_1_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, one) = (dir.path().join("filters"), golden());
+        let (entry, _) = encode(&one, [0, 0]).unwrap();
+        let mut old = entry[..76].to_vec();
+        let len = (80 + one.filter().unwrap().len()).next_multiple_of(8);
+        old[4..8].copy_from_slice(&(len as u32).to_le_bytes());
+        old[72..76].fill(0);
+        old.extend(crc32c::crc32c(&old).to_le_bytes());
+        old.extend(one.filter().unwrap());
+        old.resize(len, 0);
+        fs::write(&path, [head(1, &one.about().store), old.clone(), old].concat()).unwrap();
+        let all = read(&path);
+        assert_eq!(all.len(), 2);
+        assert!(all.iter().all(|s| s.filter() == one.filter() && s.joint() == Some(&[])));
+        fs::write(&path, head(3, &one.about().store)).unwrap();
+        assert!(read(&path).is_empty());
     }
 }

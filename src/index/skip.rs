@@ -73,6 +73,14 @@ impl Bytes {
         }
     }
 
+    fn will_need(&self) {
+        if let Bytes::File(mine) = self
+            && mine.sound.get().is_none()
+        {
+            mine.file.will_need(mine.range.clone());
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
             Bytes::Own(bytes) => bytes.len(),
@@ -132,13 +140,14 @@ impl Skip {
         self.joint().and_then(|f| may_have_community(f, community::hash(id))).unwrap_or(true)
     }
 
-    /// Has the joint filter read that is going to be asked, if nobody has asked it before.
+    /// Has the address filter read that is going to be asked, if nobody has asked it before.
+    pub fn will_have(&self) {
+        self.filter.will_need();
+    }
+
+    /// The same of the joint filter.
     pub fn will_join(&self) {
-        if let Bytes::File(mine) = &self.joint
-            && mine.sound.get().is_none()
-        {
-            mine.file.will_need(mine.range.clone());
-        }
+        self.joint.will_need();
     }
 
     /// Memory that it takes.

@@ -8,13 +8,13 @@ use super::receipts::each_frame;
 use super::{LedgerError, at, files_of};
 use crate::conn::receipt::Receipt;
 use crate::index::term::Term;
-use crate::limits::{FRAMES_SEARCHED, SEARCH_THREADS};
+use crate::limits::{FRAMES_SEARCHED, RECEIPT_FILES_AT_ONCE, SEARCH_THREADS};
 use crate::packet::key::Key;
 use crate::store::disk::mmap::Mapped;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// What a look-up met beside its receipts.
@@ -101,10 +101,10 @@ impl Sought<'_> {
     /// Several, in their order.
     fn frames(&self, frames: &[(FrameHead, &[u8])]) -> Vec<Frame> {
         let each = |some: &[(FrameHead, &[u8])]| some.iter().map(|(h, f)| self.frame(h, f)).collect::<Vec<_>>();
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(SEARCH_THREADS));
-        if self.few().is_some() || threads < 2 || frames.len() < FRAMES_SEARCHED / 4 {
+        if self.few().is_some() || frames.len() < FRAMES_SEARCHED / 4 {
             return each(frames);
         }
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(SEARCH_THREADS));
         let mut parts = frames.chunks(frames.len().div_ceil(threads));
         let own = parts.next().unwrap_or_default();
         std::thread::scope(|scope| {
@@ -138,28 +138,77 @@ pub fn search(
         _ => None,
     };
     let sought = Sought { from, to, keys, untagged: OnceLock::new() };
-    for path in files_of(dir, "receipts")? {
-        let file = match File::open(&path) {
-            // The budget may have taken it since the listing.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            other => other.map_err(at(&path))?,
-        };
-        let len = file.metadata().map_err(at(&path))?.len();
-        if len == 0 {
-            continue;
+    for paths in files_of(dir, "receipts")?.chunks(RECEIPT_FILES_AT_ONCE) {
+        let mut files = Vec::with_capacity(paths.len());
+        for path in paths {
+            files.extend(Opened::open(path, &sought, wanted, &mut report)?);
         }
-        let side = Side::open(&path, len);
+        // Of all files what is going to be read is asked for before any of it is waited for.
+        for file in &mut files {
+            file.name(&sought)?;
+        }
+        files.iter().for_each(|file| file.search(&sought, &mut report, &mut each));
+    }
+    Ok(report)
+}
+
+/// A file of receipts that may have some.
+struct Opened {
+    file: File,
+    path: PathBuf,
+    side: Option<Side>,
+    bytes: Option<Mapped>,
+    /// Frames that its side file names; `None`: all of them.
+    frames: Option<Vec<FrameAt>>,
+}
+
+impl Opened {
+    /// `None`: there is nothing in it.
+    fn open(
+        path: &Path,
+        sought: &Sought<'_>,
+        wanted: &Wanted<'_>,
+        report: &mut ReceiptsReport,
+    ) -> Result<Option<Opened>, LedgerError> {
+        let file = match File::open(path) {
+            // The budget may have taken it since the listing.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(at(path))?,
+        };
+        let len = file.metadata().map_err(at(path))?.len();
+        if len == 0 {
+            return Ok(None);
+        }
+        let side = Side::open(path, len);
         if let Some(side) = &side {
             let may = |ask: &MayHave<'_>| ask(&mut |t| side.may_have(t));
-            if !side.overlaps(from, to) || matches!(wanted, Wanted::Files(ask) if !may(ask)) {
+            if !side.overlaps(sought.from, sought.to) || matches!(wanted, Wanted::Files(ask) if !may(ask)) {
                 report.skipped_files += 1;
-                continue;
+                return Ok(None);
+            }
+            if let Some(keys) = sought.few() {
+                side.expect(keys.union(sought.untagged()));
             }
         }
+        Ok(Some(Opened { file, path: path.to_owned(), side, bytes: None, frames: None }))
+    }
+
+    /// Has its side file name frames, and has these read.
+    fn name(&mut self, sought: &Sought<'_>) -> Result<(), LedgerError> {
+        self.frames = self.side.as_ref().and_then(|side| frames_of(side, sought));
         // Mapped, so that of skipped frames little more than the head is read.
-        let named = side.as_ref().and_then(|s| Some((s, frames_of(s, &sought)?)));
-        let map = if named.is_some() { Mapped::scattered } else { Mapped::map };
-        let bytes = map(&file).map_err(at(&path))?;
+        let map = if self.frames.is_some() { Mapped::scattered } else { Mapped::map };
+        let bytes = map(&self.file).map_err(at(&self.path))?;
+        for frame in self.frames.iter().flatten() {
+            let at = usize::try_from(frame.offset).unwrap_or(usize::MAX);
+            bytes.will_need(at..at.saturating_add(FRAME_AHEAD).min(bytes.len()));
+        }
+        self.bytes = Some(bytes);
+        Ok(())
+    }
+
+    fn search(&self, sought: &Sought<'_>, report: &mut ReceiptsReport, each: &mut impl FnMut(&Receipt, bool)) {
+        let Some(bytes) = &self.bytes else { return };
         let mut take = |frames: &mut Vec<(FrameHead, &[u8])>| {
             for ((head, frame), found) in frames.iter().zip(sought.frames(frames)) {
                 match found {
@@ -173,16 +222,12 @@ pub fn search(
             }
             frames.clear();
         };
-        let (mut some, mut none) = (Vec::new(), 0);
-        if let Some((side, frames)) = &named {
-            let place = |f: &FrameAt| usize::try_from(f.offset).unwrap_or(usize::MAX);
-            frames
-                .iter()
-                .map(place)
-                .for_each(|at| bytes.will_need(at..at.saturating_add(FRAME_AHEAD).min(bytes.len())));
-            some.extend(frames.iter().filter_map(|f| side.frame(&bytes, f)));
+        let mut some = Vec::new();
+        let mut none = 0;
+        if let (Some(side), Some(frames)) = (&self.side, &self.frames) {
+            some.extend(frames.iter().filter_map(|f| side.frame(bytes, f)));
         } else {
-            none = each_frame(&bytes, &mut |_, head, frame| {
+            none = each_frame(bytes, &mut |_, head, frame| {
                 some.push((head, frame));
                 if some.len() >= FRAMES_SEARCHED {
                     take(&mut some);
@@ -192,14 +237,12 @@ pub fn search(
         take(&mut some);
         report.bad_bytes += none;
     }
-    Ok(report)
 }
 
 /// The frames that a side file names for these keys; `None`: it can't say, or there are too many.
 fn frames_of(side: &Side, sought: &Sought<'_>) -> Option<Vec<FrameAt>> {
     let (keys, untagged) = (sought.few()?, sought.untagged());
     let mut numbers = HashSet::new();
-    side.expect(keys.union(untagged));
     for key in keys.union(untagged) {
         side.find(key, &mut numbers)?;
     }

@@ -2,7 +2,7 @@
 //! indexes. No packet is read where the keys answer the expression; where they don't, the packets say which connections are meant, and
 //! index and receipts say the rest. Called by the command line.
 
-use super::engine::{Engine, Sealed, joined};
+use super::engine::{Engine, Sealed, joined, will_have};
 use super::lang::ast::Expr;
 use super::lang::keyed::{holds, tellable, terms_of};
 use super::lang::parse::parse;
@@ -108,6 +108,7 @@ impl Engine {
         let mut all = Gathered { to_find: &asked, q: &q, by_key: HashMap::new(), count: 0 };
         self.receipts(&mut all)?;
         let summary = &mut found.summary;
+        will_have(&view.sealed, &q);
         let sealed = view.sealed.iter().filter(|s| s.may_overlap(&q) && s.may_have(&plan)).collect();
         for s in joined(sealed, &plan, |s| s) {
             if pace.go_on() {

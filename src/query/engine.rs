@@ -45,6 +45,13 @@ impl Sealed {
     }
 }
 
+/// Has the address filters read that a question is going to ask: all at once, not one after another.
+pub(super) fn will_have(sealed: &[Arc<Sealed>], q: &Question<'_>) {
+    if !q.full_scan && !q.plan.hosts().is_empty() {
+        sealed.iter().filter(|s| s.may_overlap(q)).filter_map(|s| s.skip.as_ref()).for_each(Skip::will_have);
+    }
+}
+
 /// Leaves those whose joint filters don't rule them out; the filters are read all at once, not one after another.
 pub(super) fn joined<T>(mut of: Vec<T>, plan: &Plan, sealed: impl Fn(&T) -> &Sealed) -> Vec<T> {
     if plan.joins() {

@@ -1,5 +1,5 @@
-//! A query from start to end: window, plan, segments, merge, judge, summary. Called by the CLI and by tests; single-threaded, so that
-//! it takes at most one processor, and at idle priority if its caller asked for that.
+//! A query from start to end: window, plan, segments, merge, judge, summary. Called by the CLI, by the recorder's query threads and by
+//! tests. What reads and sifts for it runs on threads of its own, at the priority of its caller.
 
 use super::conn::Which;
 use super::engine::{Engine, Means, Shelf};

@@ -2,7 +2,7 @@
 //! of an answer reads, so that each packet is read once. Made by the engine for each query, and by followers for each round.
 
 use super::QueryError;
-use super::engine::{Shelf, joined};
+use super::engine::{Shelf, joined, will_have};
 use super::pace::Pace;
 use super::part::{Part, Question};
 use super::summary::Summary;
@@ -69,6 +69,7 @@ impl View<'_> {
                 parts.extend(Part::of_gap(unsealed, gap, q, summary)?);
             }
         }
+        will_have(&self.sealed, q);
         let mut found = Vec::new();
         for sealed in self.sealed.iter().take_while(|_| self.pace.go_on()) {
             let number = sealed.segment.number;

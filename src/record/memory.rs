@@ -8,9 +8,9 @@ use crate::conn::TrackerPlan;
 use crate::conn::receipt::Receipt;
 use crate::control::Place;
 use crate::limits::{
-    AHEAD_THREADS, BLOCK_BYTES, BLOCKS_AHEAD_MAX, CLASSES_MAX, FILE_WINDOW_BYTES, GATHERED_BYTES, LETTERS_PER_WORKER,
-    LOOKS_AT_ONCE, PARCEL_BYTES, PARCELS_PER_WORKER, QUERY_THREADS, RECEIPTS_HELD_BYTES, RECEIPTS_PER_LETTER,
-    SHUNT_SLOTS,
+    AHEAD_THREADS, BLOCK_BYTES, BLOCKS_AHEAD_MAX, CLASSES_MAX, FILE_WINDOW_BYTES, GATHERED_BYTES, GATHERERS,
+    LETTERS_PER_WORKER, LOOKS_AT_ONCE, PARCEL_BYTES, PARCELS_PER_WORKER, QUERY_THREADS, RECEIPTS_HELD_BYTES,
+    RECEIPTS_PER_LETTER, SHUNT_SLOTS,
 };
 use crate::metrics::latency::Histogram;
 use crate::metrics::tallies::Tallies;
@@ -109,7 +109,8 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
         let segments = settings.disk.map_or(0, |disk| disk / settings.segment_bytes.max(1));
         plan.add_for_questions("filters of segments", segments, "sealed segments, filters", FILTER_BYTES);
         plan.add_for_questions("receipts held", 1, "copy of the latest", RECEIPTS_HELD_BYTES as u64 * 2);
-        let each = (BLOCKS_AHEAD_MAX + AHEAD_THREADS) * BLOCK_BYTES + LOOKS_AT_ONCE * GATHERED_BYTES;
+        let blocks = BLOCKS_AHEAD_MAX + AHEAD_THREADS + GATHERERS;
+        let each = blocks * BLOCK_BYTES + LOOKS_AT_ONCE * GATHERED_BYTES;
         plan.add_for_questions("queries", QUERY_THREADS as u64, "at a time, blocks and packets", each as u64);
     }
     Ok(plan)

@@ -1,7 +1,7 @@
 //! Names in a store's directory. Owns every path; used by all parts of the store and by readers.
 //!
 //! ```text
-//! STORE/  store.toml  lock  catalog  filters  filters-joint  classes.json
+//! STORE/  store.toml  lock  catalog  filters  filters-address  filters-joint  classes.json
 //!         open/<n>.open                            unsealed segments: preallocated, being written, or left by a killed recorder
 //!         <class>/<first-time>-<worker>-<n>.pcapng sealed ones, and .idx beside each
 //!         ledger/  receipts/  held/
@@ -46,7 +46,7 @@ impl Layout {
     pub fn catalog(&self) -> PathBuf {
         self.0.join("catalog")
     }
-    /// Times and address filters of all sealed segments; beside it, `filters-joint`.
+    /// Times and address filters of all sealed segments; beside it, `filters-address` and `filters-joint`.
     pub fn filters(&self) -> PathBuf {
         self.0.join("filters")
     }

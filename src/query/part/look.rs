@@ -1,15 +1,15 @@
-//! The look: which blocks of a part can have packets of the answer, by its index; and where the candidates are few, their bytes as well.
+//! The look: which blocks of a part can have packets of the answer, by its index; where the candidates are few, they are gathered then.
 //! Works on many parts at a time, each on a thread of its own, because one part's look is a chain of reads that wait for each
 //! other. Called by the merge; asks no filter.
 
+use super::gather::gather;
 use super::{Part, Place, Question};
 use crate::index::Index;
-use crate::limits::{BLOCK_BYTES, GATHERED_BYTES, GATHERED_PACKETS, LOOKS};
+use crate::limits::LOOKS;
 use crate::query::QueryError;
 use crate::query::lang::plan::Plan;
 use crate::query::select::{Candidates, candidates};
 use crate::query::summary::Summary;
-use crate::store::disk::buffers::Aligned;
 use crate::store::list::SegmentRef;
 use crate::store::reader::{ReadError, SegmentReader};
 use crate::store::scan::BlockRef;
@@ -30,14 +30,20 @@ pub fn look(parts: &mut [Part], q: &Question<'_>, summary: &mut Summary) -> Resu
     let asked = Asked { plan: q.plan, from: q.from, to: q.to, full_scan: q.full_scan };
     let threads = LOOKS.min(parts.iter().filter(|p| p.in_file()).count());
     if threads < 2 {
-        let mut scratch = None;
-        return parts.iter_mut().try_for_each(|p| p.look(asked, &mut scratch, summary));
+        parts.iter_mut().try_for_each(|p| p.look(asked, summary))?;
+    } else {
+        look_at_once(parts, asked, threads, summary)?;
     }
+    gather(parts, summary);
+    Ok(())
+}
+
+fn look_at_once(parts: &mut [Part], q: Asked<'_>, threads: usize, summary: &mut Summary) -> Result<(), QueryError> {
     let (next, todo) = (AtomicUsize::new(0), parts.iter_mut().map(Mutex::new).collect::<Vec<_>>());
     let work = || {
-        let (mut own, mut scratch) = (Summary::default(), None);
+        let mut own = Summary::default();
         while let Some(part) = todo.get(next.fetch_add(1, Relaxed)) {
-            part.lock().unwrap_or_else(PoisonError::into_inner).look(asked, &mut scratch, &mut own)?;
+            part.lock().unwrap_or_else(PoisonError::into_inner).look(q, &mut own)?;
         }
         Ok(own)
     };
@@ -52,7 +58,7 @@ pub fn look(parts: &mut [Part], q: &Question<'_>, summary: &mut Summary) -> Resu
 }
 
 impl Part {
-    fn look(&mut self, q: Asked<'_>, scratch: &mut Option<Aligned>, summary: &mut Summary) -> Result<(), QueryError> {
+    fn look(&mut self, q: Asked<'_>, summary: &mut Summary) -> Result<(), QueryError> {
         self.looked = true;
         if let Place::File(f) = &mut self.place
             && f.indexed
@@ -104,29 +110,7 @@ impl Part {
             // It has said what it knows.
             f.index = None;
         }
-        self.gather(scratch, summary);
         Ok(())
-    }
-
-    /// Reads few candidates at once; what can't be read is left for later.
-    fn gather(&mut self, scratch: &mut Option<Aligned>, summary: &mut Summary) {
-        let few = self.at.as_ref().is_some_and(|at| at.len() <= GATHERED_PACKETS);
-        let Some(reader) = self.place.reader().filter(|r| few && r.sparse()) else { return };
-        let Some(mut buffer) = scratch.take().or_else(|| Aligned::new(BLOCK_BYTES).ok()) else { return };
-        let mut bytes = 0;
-        for block in &self.blocks {
-            let at = within(self.at.as_deref(), block).unwrap_or_default();
-            let Ok(read) = reader.fetch_at(block, at, &mut buffer) else { continue };
-            let packets = at.iter().map(|&o| reader.packet_in(&buffer, block, o).map(|p| p.into_owned()));
-            let Ok(packets) = packets.collect::<Result<Vec<_>, ReadError>>() else { continue };
-            summary.pruning.bytes_read += read;
-            bytes += packets.iter().map(|p| p.data.len()).sum::<usize>();
-            self.gathered.insert(block.offset, packets);
-            if bytes > GATHERED_BYTES {
-                break;
-            }
-        }
-        *scratch = Some(buffer);
     }
 }
 

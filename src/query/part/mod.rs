@@ -3,6 +3,7 @@
 //! skipped and counted; an expired segment is no error.
 
 mod find;
+mod gather;
 mod look;
 
 pub use look::look;
