@@ -117,6 +117,10 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
                 self.step.learn(self.source.interfaces());
                 self.source.poll(|packets, interfaces| {
                     began = self.clock.mono_ns();
+                    // An order that was given before these packets came holds for them.
+                    let (newest, clock) = (self.step.newest, &self.clock);
+                    let unix = || if patient { newest } else { clock.unix_ns() };
+                    Self::orders(&mut self.step, &self.line.mail, unix);
                     self.step.run(packets, interfaces);
                 })?
             };
@@ -190,12 +194,7 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
             return;
         }
         let unix = self.unix_ns();
-        for _ in 0..COMMANDS_PER_ROUND {
-            let Some(command) = mail.commands.pop() else { break };
-            if !self.step.order(&command, unix) {
-                mail.refused.fetch_add(1, Relaxed);
-            }
-        }
+        Self::orders(&mut self.step, mail, || unix);
         if let Some((number, mut errand)) = self.step.errand.take().or_else(|| mail.errands.pop()) {
             let done = match &mut errand {
                 Errand::Rules(rules) => {
@@ -212,6 +211,20 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
             }
         }
         self.step.tracker.walk(mono, unix, &mut self.step.shunt);
+    }
+
+    /// Orders of connections and addresses, as many as no batch has to wait for.
+    fn orders(step: &mut Step<K, W>, mail: &Mailbox, unix: impl FnOnce() -> u64) {
+        if mail.commands.is_empty() {
+            return;
+        }
+        let unix = unix();
+        for _ in 0..COMMANDS_PER_ROUND {
+            let Some(command) = mail.commands.pop() else { break };
+            if !step.order(&command, unix) {
+                mail.refused.fetch_add(1, Relaxed);
+            }
+        }
     }
 
     /// A share of a large table, so that few rounds a second get round it in time too.
