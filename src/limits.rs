@@ -149,7 +149,7 @@ pub const TOTALS_GOOD_NS: u64 = 1_000_000_000;
 /// So many others that are wanted are asked for with those of a question.
 pub const TOTALS_TOGETHER: usize = 1024;
 /// Of questions that may not wait for a worker one in so long does.
-pub const TOTALS_PAUSE_NS: u64 = 50_000_000;
+pub const TOTALS_PAUSE_NS: u64 = 200_000_000;
 /// After a worker has not answered none is asked for totals for so long.
 pub const TOTALS_SILENT_NS: u64 = 10_000_000_000;
 /// A worker that has not answered by then is taken for dead.

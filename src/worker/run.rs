@@ -144,8 +144,10 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
                 Polled::Idle if now.saturating_sub(busy_ns) < SPIN_NS => std::hint::spin_loop(),
                 // The disk has to catch up; it tells nobody when.
                 Polled::Idle if patient && !self.step.sink.room() => std::thread::sleep(Duration::from_micros(50)),
-                // The walk over running connections goes on.
-                Polled::Idle if self.step.tracker.walking() => std::thread::sleep(Duration::from_nanos(NAP_NS)),
+                // The walk over running connections goes on, or a look-up of many.
+                Polled::Idle if self.step.tracker.walking() || self.step.errand.is_some() => {
+                    std::thread::sleep(Duration::from_nanos(NAP_NS))
+                }
                 Polled::Idle => self.source.wait(SLEEP_NS)?,
             }
         }
