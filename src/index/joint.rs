@@ -13,8 +13,6 @@ use xorf::{BinaryFuse8, DmaSerializable};
 /// A connection with more addresses, or more of these ports, has its addresses marked instead of its pairs: those of all ARP of a
 /// gateway would be too many.
 const PAIRED_MAX: usize = 8;
-/// What a mark is the pair with; no port that is asked for.
-const ANY: Term = Term::Port(u16::MAX);
 /// Some addresses are marked.
 const MARKED: u32 = 1;
 const DESCRIPTOR: usize = BinaryFuse8::DESCRIPTOR_LEN;
@@ -33,15 +31,22 @@ fn serves(port: u16) -> bool {
 /// The key of two terms that a connection has; `None`: no filter knows these together.
 fn key(a: Term, b: Term) -> Option<u64> {
     match (a, b) {
-        (Term::Port(port), addr) | (addr, Term::Port(port)) if serves(port) || b == ANY => {
-            Some(Term::mix(addr.filter_key()? ^ Term::mix(0x1_0000 | u64::from(port))))
-        }
+        (Term::Port(port), addr) | (addr, Term::Port(port)) => serves(port).then(|| with_port(addr, port))?,
         _ if a == b => None,
         _ => {
             let (a, b) = (a.filter_key()?, b.filter_key()?);
             Some(Term::mix(Term::mix(a.min(b)) ^ a.max(b)))
         }
     }
+}
+
+fn with_port(addr: Term, port: u16) -> Option<u64> {
+    Some(Term::mix(addr.filter_key()? ^ Term::mix(0x1_0000 | u64::from(port))))
+}
+
+/// The mark of an address: as with a port that serves nothing, and has no key of its own.
+fn mark(addr: Term) -> Option<u64> {
+    with_port(addr, u16::MAX)
 }
 
 /// The key of a community ID, by its hash.
@@ -60,7 +65,7 @@ pub fn joint_filter(postings: &[(Term, u32)], communities: &[(u32, u32)]) -> Res
         let addrs = conn.partition_point(|(_, t)| t.filter_key().is_some());
         let (addrs, ports) = conn.split_at_checked(addrs).unwrap_or_default();
         if addrs.len() > PAIRED_MAX || ports.len() > PAIRED_MAX {
-            marks.extend(addrs.iter().filter_map(|(_, a)| key(*a, ANY)));
+            marks.extend(addrs.iter().filter_map(|(_, a)| mark(*a)));
             continue;
         }
         for (i, (_, a)) in addrs.iter().enumerate() {
@@ -95,7 +100,7 @@ pub fn may_join(filter: &[u8], a: Term, b: Term) -> Option<bool> {
     if u32::from_le_bytes(*flags) & MARKED == 0 {
         return Some(false);
     }
-    let marked = |t: Term| key(t, ANY).map_or(Some(true), |k| probe(rest, k));
+    let marked = |t: Term| mark(t).map_or(Some(true), |k| probe(rest, k));
     Some(marked(a)? && marked(b)?)
 }
 
@@ -147,7 +152,7 @@ mod tests {
         let mut all = Vec::new();
         for id in 0..conns {
             let of = |n: u32| (seed ^ id).wrapping_mul(0x9e37_79b9).rotate_left(n) % (conns * 2);
-            all.extend([(addr(of(3)), id), (addr(of(11)), id), (Term::Port(443), id), (Term::Port(50_000), id)]);
+            all.extend([(addr(of(3)), id), (addr(of(11)), id), (Term::Port(443), id), (Term::Port(u16::MAX), id)]);
             if seed % 2 == 1 && id % 50 == 0 {
                 all.extend((0..12).map(|n| (addr(of(n)), id)));
             }
