@@ -22,6 +22,24 @@ const MANY: u16 = 50;
 /// A process that is killed when dropped.
 pub struct Running(pub Child);
 
+impl Running {
+    /// Ends a recorder that writes into this folder; its account, which adds up.
+    pub fn end(&mut self, dir: &Path) -> Value {
+        let kill = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status().expect("kill");
+        assert!(kill.success());
+        let start = Instant::now();
+        while self.0.try_wait().expect("its state").is_none() {
+            let log = std::fs::read_to_string(dir.join("record.log")).unwrap_or_default();
+            assert!(start.elapsed() < PATIENCE, "the recorder does not end: {log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let text = std::fs::read_to_string(dir.join("record.json")).expect("its output");
+        let account: Value = serde_json::from_str(text.lines().last().expect("an account")).expect("JSON");
+        check_account(&account);
+        account
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         if let Ok(None) = self.0.try_wait() {
@@ -213,16 +231,7 @@ fn steer(dir: &Path, rounds: u16, gbps: f64, seconds: f64) {
         assert!(load.try_wait().expect("its state").is_none(), "the load has not lasted: give it more seconds");
     }
     let rates = assignments(&socket, seconds.min(3.0));
-    let kill = Command::new("kill").args(["-INT", &recorder.0.id().to_string()]).status().expect("kill");
-    assert!(kill.success());
-    let start = Instant::now();
-    while recorder.0.try_wait().expect("its state").is_none() {
-        assert!(start.elapsed() < PATIENCE, "the recorder does not end: {}", log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let text = std::fs::read_to_string(file("record.json")).expect("its output");
-    let account: Value = serde_json::from_str(text.lines().last().expect("an account")).expect("JSON");
-    check_account(&account);
+    let account = recorder.end(dir);
 
     let answer = file("answer.pcap");
     let mut query = Command::new(RETROTAP);

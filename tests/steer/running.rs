@@ -2,7 +2,6 @@
 //! words and in the pcapng; the same as their receipts say when they have ended. Needs root; says `skipped` without.
 
 use super::live::{RETROTAP, Running, frame};
-use crate::common::check_account;
 use crate::net::{Sender, in_namespace, veth};
 use serde_json::Value;
 use std::os::unix::net::UnixStream;
@@ -107,16 +106,7 @@ fn told(dir: &Path) {
         );
     }
 
-    let kill = Command::new("kill").args(["-INT", &recorder.0.id().to_string()]).status().expect("kill");
-    assert!(kill.success());
-    let start = Instant::now();
-    while recorder.0.try_wait().expect("its state").is_none() {
-        assert!(start.elapsed() < PATIENCE, "the recorder does not end: {}", log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let text = std::fs::read_to_string(file("record.json")).expect("its output");
-    let account: Value = serde_json::from_str(text.lines().last().expect("an account")).expect("JSON");
-    check_account(&account);
+    let account = recorder.end(dir);
     let shunted = account["shunted"]["packets"].as_u64();
     assert!(shunted >= Some(50) && shunted <= Some(more[2]), "the kernel cut the most of them: {account}");
     // The receipt says the same.
