@@ -22,7 +22,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What memory holds at one moment: of each class in the order in which it came.
 pub type Shown = Arc<[Arc<Run>]>;
@@ -108,14 +108,6 @@ impl Recent {
     /// Shares the memory otherwise, within a tenth of a second.
     pub fn share(&self, shares: Shares) {
         *self.shares.lock().unwrap_or_else(PoisonError::into_inner) = Some(shares);
-    }
-
-    /// Waits until all that the writers gave is readable, at most this long.
-    pub fn drain(&self, limit: Duration) {
-        let start = Instant::now();
-        while !self.inbox.empty() && start.elapsed() < limit {
-            std::thread::sleep(Duration::from_millis(1));
-        }
     }
 
     fn copy(&self, mut arenas: Arenas) {

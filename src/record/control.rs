@@ -31,8 +31,6 @@ use std::time::Duration;
 
 /// How often it looks around.
 const ROUND: Duration = Duration::from_millis(20);
-/// The last blocks come into memory within this time, so that followers get them from there.
-const DRAIN: Duration = Duration::from_secs(1);
 const SECOND: u64 = 1_000_000_000;
 
 /// What a recording is made of once it runs.
@@ -274,9 +272,6 @@ impl Control {
         self.enter(&last);
         let receipts_lost = self.run.scribe.finish() + self.run.workers.totals().tracker.receipts_lost;
         let Running { api, orders, recent, capture, store, store_events, mut books, .. } = self.run;
-        if let Some(recent) = &recent {
-            recent.recent().drain(DRAIN);
-        }
         drop(api);
         drop(orders);
         drop(recent);

@@ -5,7 +5,7 @@
 use super::disk::buffers::Buffer;
 use super::segment::OpenSegment;
 use crossbeam_queue::ArrayQueue;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
@@ -29,8 +29,6 @@ pub struct Filled {
 pub struct Inbox {
     queue: ArrayQueue<Filled>,
     reader: OnceLock<Thread>,
-    /// Blocks given to the reader and not yet readable.
-    under_way: AtomicUsize,
     /// Blocks that did not get into memory.
     missed: AtomicU64,
 }
@@ -38,26 +36,16 @@ pub struct Inbox {
 impl Inbox {
     /// So many blocks can wait.
     pub fn new(blocks: usize) -> Arc<Inbox> {
-        Arc::new(Inbox {
-            queue: ArrayQueue::new(blocks.max(1)),
-            reader: OnceLock::new(),
-            under_way: AtomicUsize::new(0),
-            missed: AtomicU64::new(0),
-        })
+        Arc::new(Inbox { queue: ArrayQueue::new(blocks.max(1)), reader: OnceLock::new(), missed: AtomicU64::new(0) })
     }
 
     /// Writer: gives a block, or has it back where there is no room.
     pub fn give(&self, block: Filled) -> Result<(), Filled> {
-        self.under_way.fetch_add(1, Ordering::AcqRel);
-        let given = self.queue.push(block);
-        match (&given, self.reader.get()) {
-            (Err(_), _) => {
-                self.under_way.fetch_sub(1, Ordering::AcqRel);
-            }
-            (Ok(()), Some(reader)) => reader.unpark(),
-            (Ok(()), None) => {}
+        self.queue.push(block)?;
+        if let Some(reader) = self.reader.get() {
+            reader.unpark();
         }
-        given
+        Ok(())
     }
 
     /// Whoever has no room for a block: it is on disk only.
@@ -84,11 +72,5 @@ impl Inbox {
     pub fn done(&self, block: Filled) {
         // There are as many places as the writer lets buffers go.
         let _ = block.home.push(block.buffer);
-        self.under_way.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    /// Whether all that was given is readable.
-    pub fn empty(&self) -> bool {
-        self.under_way.load(Ordering::Acquire) == 0
     }
 }

@@ -447,10 +447,15 @@ fn followers_get_what_a_query_gives_later() {
         if late > 0 {
             got.sort_by_key(|p| p.time);
         }
-        let (_, answer) = world.query(&[filter]);
+        let (later, answer) = world.query(&[filter]);
         let mut want = assert_in_time_order(&answer);
         assert!(!want.is_empty(), "{filter}");
-        assert_eq!(got.len(), want.len(), "{filter}");
+        let lacking = want.iter().filter(|p| got.binary_search(p).is_err()).count();
+        assert_eq!(
+            got.len(),
+            want.len(),
+            "{filter}: {lacking} are lacking; the follower: {summary}; the query: {later}"
+        );
         if late > 0 {
             got.sort();
             want.sort();

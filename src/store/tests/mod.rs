@@ -2,6 +2,7 @@
 mod damage;
 mod faults;
 mod limits;
+mod live;
 mod round_trip;
 
 use super::reader::SegmentReader;

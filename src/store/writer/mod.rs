@@ -303,19 +303,22 @@ impl<D: Disk> Writer<D> {
         let (start, from) = (Instant::now(), self.now);
         let now = |start: Instant| from + start.elapsed().as_nanos() as u64;
         self.rotate();
-        while self.busy() && start.elapsed() < limit {
+        // What memory has not taken in yet nobody can read: it belongs to the end.
+        while (self.busy() || self.away > 0) && start.elapsed() < limit {
             self.tick(now(start));
             if self.in_flight() {
                 self.disk.wait(Duration::from_millis(10));
-            } else if self.busy() {
-                // Waits for a segment or for the time of a retry.
+            } else if self.busy() || self.away > 0 {
+                // Waits for a segment, for the time of a retry or for memory.
                 self.supply.wake();
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
         self.tick(now(start));
         self.abandon();
-        self.progress.set(u64::MAX, u64::MAX, 0);
+        if self.away == 0 {
+            self.progress.set(u64::MAX, u64::MAX, 0);
+        }
     }
 }
 
