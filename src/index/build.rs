@@ -5,6 +5,7 @@ use super::blocks::put_blocks;
 use super::community;
 use super::conns::{Before, Conn, GROUP, put_conn};
 use super::file::{About, VERSION};
+use super::hashes::put_table;
 use super::joint::joint_filter;
 use super::keys::Keys;
 use super::list::put_list;
@@ -45,13 +46,13 @@ impl Matter {
     pub fn bytes(self) -> Result<Vec<u8>, IndexError> {
         let Matter { about, conns, postings, communities, table, scope } = self;
         let about = About { connections: conns.len() as u32, blocks: table.blocks.len() as u32, ..about };
-        let (groups, records) = records(&conns)?;
+        let (groups, records) = records(&conns, about.first)?;
         let (directory, dictionary) = dictionary(&postings, about.connections)?;
         let joint = match scope {
             Scope::Segment => joint_filter(&postings, &communities).map_err(IndexError::Filter)?,
             Scope::Passing => Vec::new(),
         };
-        let (filter, communities) = (filter(&postings)?, community::put_table(communities));
+        let (filter, communities) = (filter(&postings)?, put_table(communities, about.connections, scope));
         let sections = [groups, records, directory, dictionary, filter, put_blocks(&table), communities, joint];
         Ok(super::file::assemble(&about, sections))
     }
@@ -136,12 +137,12 @@ fn communities(conns: &[Gathered]) -> Vec<(u32, u32)> {
 }
 
 /// The records, and where each group of them begins.
-fn records(conns: &[Conn]) -> Result<(Vec<u8>, Vec<u8>), IndexError> {
-    let (mut groups, mut records, mut before) = (Vec::new(), Vec::new(), Before::default());
+fn records(conns: &[Conn], earliest: u64) -> Result<(Vec<u8>, Vec<u8>), IndexError> {
+    let (mut groups, mut records, mut before) = (Vec::new(), Vec::new(), Before::group(earliest));
     for (id, c) in conns.iter().enumerate() {
         if id % GROUP == 0 {
             groups.extend(offset32(records.len())?);
-            before = Before::default();
+            before = Before::group(earliest);
         }
         put_conn(&mut records, c, &mut before);
     }

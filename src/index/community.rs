@@ -1,5 +1,5 @@
-//! Community IDs (version 1, seed 0): the name that Suricata and Zeek give a connection. Owns which packets have one, and the index's
-//! table of them. An ICMP connection of ours can have several: they tell types apart.
+//! Community IDs (version 1, seed 0): the name that Suricata and Zeek give a connection. Owns which packets have one; the index's table of
+//! them is `hashes`. An ICMP connection of ours can have several: they tell types apart.
 
 use crate::packet::Parsed;
 use crate::packet::key::{Key, Kind};
@@ -53,22 +53,6 @@ pub fn of_packet(parsed: &Parsed, data: &[u8]) -> Option<String> {
 /// What the index sorts by.
 pub fn hash(id: &str) -> u32 {
     crc32c::crc32c(id.as_bytes())
-}
-
-/// The table: hash and connection, sorted.
-pub fn put_table(mut entries: Vec<(u32, u32)>) -> Vec<u8> {
-    entries.sort_unstable();
-    entries.dedup();
-    entries.iter().flat_map(|(hash, id)| [hash.to_le_bytes(), id.to_le_bytes()]).flatten().collect()
-}
-
-/// Bytes of an entry.
-pub const ENTRY_BYTES: usize = 8;
-
-/// An entry.
-pub fn entry(bytes: &[u8]) -> Option<(u32, u32)> {
-    let (hash, rest) = bytes.split_first_chunk()?;
-    Some((u32::from_le_bytes(*hash), u32::from_le_bytes(*rest.first_chunk()?)))
 }
 
 #[cfg(test)]

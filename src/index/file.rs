@@ -10,11 +10,11 @@ use std::path::Path;
 /// First bytes of the file.
 const MAGIC: [u8; 8] = *b"rtindex\0";
 /// Version of the layout that is written; all from 1 on are read.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// Length of the head, by version.
-const HEAD_BYTES: [usize; 3] = [160, 256, 256];
+const HEAD_BYTES: [usize; 4] = [160, 256, 256, 256];
 /// Sections, by version.
-const SECTIONS: [usize; 3] = [5, 8, 9];
+const SECTIONS: [usize; 4] = [5, 8, 9, 9];
 /// Bytes that one sum covers, from version 2 on.
 pub const PAGE_BYTES: usize = 4096;
 
@@ -146,7 +146,7 @@ pub fn head(bytes: &[u8]) -> Result<(About, [Place; 9]), IndexError> {
     }
     let version = Cursor(bytes.get(8..).unwrap_or_default()).array().map(u32::from_le_bytes).ok_or_else(broken)?;
     let known = version.checked_sub(1).map(|v| v as usize);
-    let of = |by_version: [usize; 3]| known.and_then(|v| by_version.get(v).copied());
+    let of = |by_version: [usize; 4]| known.and_then(|v| by_version.get(v).copied());
     let (Some(len), Some(sections)) = (of(HEAD_BYTES), of(SECTIONS)) else { return Err(IndexError::Version(version)) };
     let head = bytes.get(..len).ok_or_else(broken)?;
     let (summed, crc) = head.split_at_checked(len - 4).ok_or_else(broken)?;

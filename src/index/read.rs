@@ -2,9 +2,10 @@
 //! section is summed when it is first used, and what does not decode is damage, never a panic.
 
 use super::blocks::take_blocks;
-use super::community::{self, ENTRY_BYTES};
+use super::community;
 use super::conns::{Before, Conn, GROUP, take_conn};
 use super::file::{self, About, PAGE_BYTES, Place, Section};
+use super::hashes::Table;
 use super::list::{count_list, skip_list, take_list};
 use super::skip;
 use super::term::{KINDS, Term};
@@ -187,28 +188,21 @@ impl Index {
         if self.about.version == 1 {
             return Ok(None);
         }
-        let broken = || IndexError::Damaged(Section::Communities.name());
-        let place = self.places.get(Section::Communities as usize).ok_or_else(broken)?;
-        let (count, wanted) = (place.len / ENTRY_BYTES, community::hash(id));
-        let at = |i: usize| -> Result<(u32, u32), IndexError> {
-            community::entry(self.part(Section::Communities, i * ENTRY_BYTES..(i + 1) * ENTRY_BYTES)?)
-                .ok_or_else(broken)
-        };
-        // Hashes are spread evenly: the place can be guessed to within a page or so.
-        let mut i = ((u64::from(wanted) * count as u64) >> 32) as usize;
-        while i > 0 && at(i - 1)?.0 >= wanted {
-            i -= 1;
-        }
-        while i < count {
-            match at(i)? {
-                (hash, id) if hash == wanted => ids.push(id),
-                (hash, _) if hash > wanted => break,
-                _ => {}
-            }
-            i += 1;
-        }
+        let (hash, version) = (community::hash(id), self.about.version);
+        let find = |t: &Table<'_>, ids: &mut _| if version < 4 { t.find_v3(hash, ids) } else { t.find(hash, ids) };
+        self.communities(|table| find(table, ids))?;
         ids.sort_unstable();
+        ids.dedup();
+        // Another one's bytes could name any number.
+        ids.retain(|&id| id < self.about.connections);
         Ok(Some(()))
+    }
+
+    /// Works on the table of community IDs.
+    fn communities(&self, work: impl FnOnce(&Table<'_>) -> Result<Option<()>, IndexError>) -> Result<(), IndexError> {
+        let len = self.places.get(Section::Communities as usize).map_or(0, |p| p.len);
+        let part = |range| self.part(Section::Communities, range);
+        work(&Table { len, part: &part })?.ok_or(IndexError::Damaged(Section::Communities.name()))
     }
 
     /// False only if no packet of the segment has this address at any layer.
@@ -323,16 +317,12 @@ impl Index {
         Ok(())
     }
 
-    /// Calls `each` with the hash of every community ID and its connection.
+    /// Calls `each` with the hash of every community ID and its connection; of blocks in memory only.
     pub(super) fn each_community(
         &self,
         each: &mut impl FnMut(u32, u32) -> Result<(), IndexError>,
     ) -> Result<(), IndexError> {
-        for bytes in self.section(Section::Communities)?.chunks_exact(ENTRY_BYTES) {
-            let (hash, id) = community::entry(bytes).ok_or(IndexError::Damaged(Section::Communities.name()))?;
-            each(hash, id)?;
-        }
-        Ok(())
+        self.communities(|table| table.each(each))
     }
 
     /// The directory's entries of one kind.
@@ -406,10 +396,11 @@ impl Index {
         let len = self.places.get(Section::Records as usize).map_or(0, |p| p.len);
         let end = if last { len } else { offset(group + 1)? };
         let mut c = Cursor(self.part(Section::Records, offset(group)?..end)?);
-        let mut before = Before::default();
+        let version = self.about.version;
+        let mut before = if version < 4 { Before::default() } else { Before::group(self.about.first) };
         let first = group * GROUP;
         for id in first..(first + GROUP).min(self.about.connections as usize) {
-            each(id as u32, take_conn(&mut c, &mut before).ok_or_else(broken)?);
+            each(id as u32, take_conn(&mut c, &mut before, version).ok_or_else(broken)?);
         }
         Ok(())
     }
