@@ -11,6 +11,8 @@ pub const BLOCK_BYTES: usize = 1 << 20;
 pub const SECTOR_BYTES: usize = 4096;
 /// Bytes covered by one CRC32C in a block's trailer.
 pub const STRIPE_BYTES: usize = 64 << 10;
+/// Bytes covered by one CRC32C in an index's table of blocks: the least that a query reads of a block.
+pub const PIECE_BYTES: usize = 16 << 10;
 /// Largest padding block that common pcapng readers accept.
 pub const PAD_BYTES_MAX: usize = 64 << 10;
 /// Preallocated size of a segment unless configured.
@@ -237,6 +239,8 @@ pub const AHEAD_THREADS: usize = 4;
 pub const FRAMES_SEARCHED: usize = 128;
 /// ... on so many threads, at most.
 pub const SEARCH_THREADS: usize = 4;
+/// So few connections have their receipts looked for while their packets are read.
+pub const FORESEEN_KEYS: usize = 256;
 /// Files of receipts that a query has open at a time.
 pub const RECEIPT_FILES_AT_ONCE: usize = 16;
 
@@ -353,6 +357,8 @@ pub const HELD_BYTES: u64 = 10 << 30;
 pub const FINISH_NS: u64 = 30_000_000_000;
 
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(SECTOR_BYTES) && STRIPE_BYTES.is_multiple_of(SECTOR_BYTES));
+// A query has a bit for each piece of a block.
+const _: () = assert!(PIECE_BYTES.is_multiple_of(SECTOR_BYTES) && BLOCK_BYTES / PIECE_BYTES <= 64);
 // A packet of the largest snap length fits a block with its header, statistics and trailer.
 const _: () = assert!(BLOCK_BYTES > SNAPLEN as usize + 64 + 2 * SECTOR_BYTES + PAD_BYTES_MAX);
 // A record of the largest snap length fits the window of the file source, up to twice over.

@@ -3,7 +3,7 @@
 
 use super::digest::Digest;
 use super::fresh::Fresh;
-use super::told::{Covered, Files, LossSum, Told};
+use super::told::{Ahead, Covered, Files, LossSum, Told};
 use super::{LedgerError, Pulse};
 use crate::conn::receipt::Receipt;
 use crate::packet::key::Key;
@@ -140,6 +140,11 @@ impl Told for Held {
             return Ok(());
         }
         self.files()?.receipts(from, to, keys, each)
+    }
+
+    fn ahead(&self, from: u64, to: u64, keys: &HashSet<Key>) -> Option<Ahead> {
+        let held = !self.may_read || self.fresh().ok()?.1.has_all_from(from);
+        if held { None } else { self.all.files.ahead(from, to, keys) }
     }
 }
 

@@ -29,7 +29,7 @@ pub use missed::{Losses, Slice, missed};
 pub use pulse::Pulse;
 pub use receipts::Receipts;
 pub use search::{ReceiptsReport, lookup};
-pub use told::{Covered, Files, LossSum, Told};
+pub use told::{Ahead, Covered, Files, LossSum, Told};
 
 use std::io;
 use std::path::{Path, PathBuf};

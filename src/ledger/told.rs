@@ -8,6 +8,7 @@ use crate::conn::receipt::Receipt;
 use crate::packet::key::Key;
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
+use std::thread::JoinHandle;
 
 /// Packets lost in a window by one cause in one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,20 @@ pub trait Told {
         keys: &HashSet<Key>,
         each: &mut dyn FnMut(&Receipt, bool),
     ) -> Result<(), LedgerError>;
+    /// Begins to look for the receipts of these connections, where that takes a look at files. `None`: ask for them.
+    fn ahead(&self, _from: u64, _to: u64, _keys: &HashSet<Key>) -> Option<Ahead> {
+        None
+    }
+}
+
+/// Receipts on their way, with whether VLAN ids are in their keys.
+pub struct Ahead(JoinHandle<Option<Vec<(Receipt, bool)>>>);
+
+impl Ahead {
+    /// Waits for them; `None`: ask for them, and be told why.
+    pub fn found(self) -> Option<Vec<(Receipt, bool)>> {
+        self.0.join().ok().flatten()
+    }
 }
 
 /// Read anew for each question.
@@ -91,5 +106,15 @@ impl Told for Files {
         each: &mut dyn FnMut(&Receipt, bool),
     ) -> Result<(), LedgerError> {
         search(&self.receipts, from, to, &Wanted::Keys(keys), each).map(|_| ())
+    }
+
+    fn ahead(&self, from: u64, to: u64, keys: &HashSet<Key>) -> Option<Ahead> {
+        let (dir, keys) = (self.receipts.clone(), keys.clone());
+        let look = move || {
+            let mut found = Vec::new();
+            search(&dir, from, to, &Wanted::Keys(&keys), |r, tagged| found.push((*r, tagged))).ok()?;
+            Some(found)
+        };
+        std::thread::Builder::new().name("receipts".into()).spawn(look).ok().map(Ahead)
     }
 }

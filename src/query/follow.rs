@@ -110,7 +110,7 @@ impl Follower {
             pace: view.pace,
         };
         let (parts, places) = self.places.next(view, &question, &mut self.read)?;
-        let (mut merge, given) = (Merge::new(parts, false), &mut self.given);
+        let (mut merge, given) = (Merge::new(parts, false, None), &mut self.given);
         while !given.full() {
             let next = merge.next(&question, &mut self.judge, &mut self.read, |p, reader, judge| {
                 let h = reader.header();

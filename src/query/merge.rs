@@ -4,6 +4,7 @@
 
 use super::QueryError;
 use super::ahead::Readers;
+use super::foreseen::Foreseen;
 use super::judge::Judge;
 use super::part::{self, Part, Question};
 use super::summary::Summary;
@@ -41,7 +42,7 @@ impl Ord for Open {
 }
 
 /// The segments of an answer.
-pub struct Merge {
+pub struct Merge<'a> {
     /// Not looked at yet, the latest first.
     waiting: Vec<Part>,
     open: BinaryHeap<Open>,
@@ -50,11 +51,13 @@ pub struct Merge {
     /// So many blocks of a part are sifted before they are needed: few at first, too.
     ahead: usize,
     readers: Readers,
+    /// What is told early whose receipts will be wanted.
+    foreseen: Option<&'a Foreseen<'a>>,
 }
 
-impl Merge {
+impl<'a> Merge<'a> {
     /// Of these parts; `whole`: all of them will be looked at, whatever comes first.
-    pub fn new(mut parts: Vec<Part>, whole: bool) -> Merge {
+    pub fn new(mut parts: Vec<Part>, whole: bool, foreseen: Option<&'a Foreseen<'a>>) -> Merge<'a> {
         parts.sort_by_key(|p| Reverse(p.first));
         Merge {
             waiting: parts,
@@ -62,6 +65,7 @@ impl Merge {
             looks: if whole { LOOKS_AT_ONCE } else { 2 },
             ahead: if whole { BLOCKS_AHEAD } else { 2 },
             readers: Readers::default(),
+            foreseen,
         }
     }
 
@@ -126,6 +130,11 @@ impl Merge {
         }
         self.looks = (self.looks * 4).min(LOOKS_AT_ONCE);
         part::look(&mut next, q, summary)?;
+        let expected = next.iter_mut().flat_map(|p| std::mem::take(&mut p.expected));
+        if let Some(foreseen) = self.foreseen {
+            foreseen.expect(expected);
+        }
+        part::gather(&mut next, summary);
         next.retain(|p| p.link_type().is_some_and(|l| judge.prepare(l)));
         self.waiting.append(&mut next);
         self.waiting.sort_by_key(|p| Reverse(p.first));

@@ -9,6 +9,7 @@ mod conn;
 mod connections;
 mod engine;
 mod follow;
+mod foreseen;
 mod judge;
 pub mod lang;
 mod listed;

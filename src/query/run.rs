@@ -3,6 +3,7 @@
 
 use super::conn::Which;
 use super::engine::{Engine, Means, Shelf};
+use super::foreseen::Foreseen;
 use super::judge::{Compiled, Judge};
 use super::lang::plan::Plan;
 use super::merge::Merge;
@@ -145,7 +146,8 @@ pub(super) fn answer(
         }
     }
     let parts = view.parts(&question, &mut summary)?;
-    let (parser, mut met, mut merge) = (Parser::new(0, true), Met::default(), Merge::new(parts, query.limit.is_none()));
+    let (parser, mut met, foreseen) = (Parser::new(0, true), Met::default(), Foreseen::new(means.told));
+    let mut merge = Merge::new(parts, query.limit.is_none(), Some(&foreseen));
     loop {
         let limited = query.limit.is_some_and(|limit| summary.packets >= limit);
         let next = merge.next(&question, &mut judge, &mut summary, |p, reader, judge| {
@@ -180,7 +182,7 @@ pub(super) fn answer(
     if let Some(why) = view.pace.stopped() {
         return Err(QueryError::Stopped(why));
     }
-    met.settle(means, &mut summary)?;
+    met.settle(Means { told: &foreseen, ..means }, &mut summary)?;
     from_ledger(means.told, from, to, now, &mut summary)?;
     if summary.packets == 0 && !query.any_layer && query.limit != Some(0) && plan != Plan::All {
         summary.try_any_layer = exists_deeper(query, means, view)?;

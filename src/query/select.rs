@@ -1,10 +1,12 @@
 //! Candidates: which packets of a segment can answer at all, by plan and index. A superset of the answer. Called by the executor; the
 //! plan never makes an answer smaller.
 
+use super::foreseen::Expected;
 use super::lang::plan::Plan;
 use crate::index::conns::Conn;
 use crate::index::term::Term;
 use crate::index::{Index, IndexError};
+use crate::limits::FORESEEN_KEYS;
 
 /// Connections of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +34,13 @@ pub fn connections(plan: &Plan, index: &Index, each: &mut impl FnMut(Conn)) -> R
 }
 
 /// Evaluates the plan. `from..to`: the window; connections outside of it are left out. The address filter is not asked: whoever comes here
-/// has asked it.
-pub fn candidates(plan: &Plan, index: &Index, from: u64, to: u64) -> Result<Candidates, IndexError> {
+/// has asked it. `expected`: whose they are, unless they are many.
+pub fn candidates(
+    plan: &Plan,
+    index: &Index,
+    (from, to): (u64, u64),
+    mut expected: Option<&mut Vec<Expected>>,
+) -> Result<Candidates, IndexError> {
     let ids = match evaluate(plan, index)? {
         Set::All => return Ok(Candidates::All),
         Set::Some(ids) => ids,
@@ -42,6 +49,9 @@ pub fn candidates(plan: &Plan, index: &Index, from: u64, to: u64) -> Result<Cand
     index.conns(&ids, &mut |c| {
         if c.first < to && c.last >= from {
             offsets.extend(c.offsets);
+            if let Some(expected) = expected.as_mut().filter(|e| e.len() <= FORESEEN_KEYS) {
+                expected.push((c.key, c.first, c.last));
+            }
         }
     })?;
     offsets.sort_unstable();

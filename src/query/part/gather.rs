@@ -1,5 +1,5 @@
 //! Gathering: where the candidates of a part are few, their packets are read at once, after the look. Works on many blocks at a time,
-//! whichever part they are of: each is a read or two that the disk takes its time for. Called by the look; asks no filter. What it can't
+//! whichever part they are of: each is a read or two that the disk takes its time for. Called by the merge; asks no filter. What it can't
 //! read is left for later, when somebody wants it.
 
 use super::Part;

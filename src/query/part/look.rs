@@ -1,8 +1,6 @@
-//! The look: which blocks of a part can have packets of the answer, by its index; where the candidates are few, they are gathered then.
-//! Works on many parts at a time, each on a thread of its own, because one part's look is a chain of reads that wait for each
-//! other. Called by the merge; asks no filter.
+//! The look: which blocks of a part can have packets of the answer, by its index. Works on many parts at a time, each on a thread of its own,
+//! because one part's look is a chain of reads that wait for each other. Called by the merge; asks no filter.
 
-use super::gather::gather;
 use super::{Part, Place, Question};
 use crate::index::Index;
 use crate::limits::LOOKS;
@@ -30,12 +28,10 @@ pub fn look(parts: &mut [Part], q: &Question<'_>, summary: &mut Summary) -> Resu
     let asked = Asked { plan: q.plan, from: q.from, to: q.to, full_scan: q.full_scan };
     let threads = LOOKS.min(parts.iter().filter(|p| p.in_file()).count());
     if threads < 2 {
-        parts.iter_mut().try_for_each(|p| p.look(asked, summary))?;
+        parts.iter_mut().try_for_each(|p| p.look(asked, summary))
     } else {
-        look_at_once(parts, asked, threads, summary)?;
+        look_at_once(parts, asked, threads, summary)
     }
-    gather(parts, summary);
-    Ok(())
 }
 
 fn look_at_once(parts: &mut [Part], q: Asked<'_>, threads: usize, summary: &mut Summary) -> Result<(), QueryError> {
@@ -68,8 +64,10 @@ impl Part {
                 summary.damaged_indexes += 1;
             }
         }
+        // In memory the receipts of what is there mostly are as well.
+        let expected = matches!(self.place, Place::File(_)).then_some(&mut self.expected);
         let wanted = match self.place.index().filter(|_| !q.full_scan) {
-            Some(index) => candidates(q.plan, index, q.from, q.to).unwrap_or_else(|_| {
+            Some(index) => candidates(q.plan, index, (q.from, q.to), expected).unwrap_or_else(|_| {
                 summary.damaged_indexes += 1;
                 Candidates::All
             }),

@@ -6,11 +6,13 @@ mod find;
 mod gather;
 mod look;
 
+pub use gather::gather;
 pub use look::look;
 
 use super::QueryError;
 use super::ahead::Coming;
 use super::engine::Sealed;
+use super::foreseen::Expected;
 use super::lang::plan::Plan;
 use super::pace::Pace;
 use super::sift::Hit;
@@ -100,6 +102,8 @@ pub struct Part {
     gathered: HashMap<u64, Vec<FoundPacket<'static>>>,
     /// Offsets of the packets that can match, ascending; `None`: any.
     at: Option<Vec<u64>>,
+    /// Whose they are, unless they are many.
+    pub expected: Vec<Expected>,
     /// What matched and has not been given out, in order of time.
     hits: VecDeque<Hit>,
 }
@@ -115,6 +119,7 @@ impl Part {
             coming: VecDeque::new(),
             gathered: HashMap::new(),
             at: None,
+            expected: Vec::new(),
             hits: VecDeque::new(),
         }
     }
