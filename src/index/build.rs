@@ -14,6 +14,7 @@ use super::terms::terms;
 use super::varint::put_wide;
 use super::{IndexError, Scope, TERMS_PER_GROUP, value_bytes};
 use crate::conn::verdict::Mark;
+use crate::limits::PIECE_BYTES;
 use crate::packet::Parser;
 use crate::store::reader::{BlockTable, SegmentReader};
 
@@ -65,13 +66,13 @@ pub fn bytes_of(segment: &SegmentReader, scope: Scope) -> Result<Vec<u8>, IndexE
     let link_type = segment.link_type();
     let (mut conns, mut keys): (Vec<Gathered>, Keys) = (Vec::new(), Keys::new());
     let (mut first, mut last, mut packets) = (u64::MAX, 0, 0u64);
-    let (mut table, mut damaged) = (BlockTable::default(), 0);
+    let (mut table, mut damaged) = (BlockTable::new(PIECE_BYTES), 0);
     for at in segment.blocks() {
         let Ok(block) = segment.block(at) else {
             damaged += 1;
             continue;
         };
-        let mut sums = block.stripes().into_iter();
+        let mut sums = block.sums().into_iter();
         let _ = table.push(*at, || sums.next());
         for p in block.packets() {
             let Ok(p) = p else { break };

@@ -6,6 +6,7 @@ use super::build::Matter;
 use super::file::{About, VERSION};
 use super::keys::Keys;
 use super::{Index, IndexError, Scope};
+use crate::limits::PIECE_BYTES;
 use crate::store::reader::BlockTable;
 
 /// The bytes of the index of all these blocks; the parts are in the order of their offsets. [`IndexError::Stale`]: they are no
@@ -14,7 +15,7 @@ pub fn bytes_of(parts: &[&Index], scope: Scope) -> Result<Vec<u8>, IndexError> {
     let Some((head, tail)) = parts.split_first() else { return Err(IndexError::Stale) };
     let mut about = About { connections: 0, blocks: 0, packets: 0, first: u64::MAX, last: 0, ..*head.about() };
     let (mut keys, mut conns, mut postings) = (Keys::new(), Vec::new(), Vec::new());
-    let (mut communities, mut table) = (Vec::new(), BlockTable::default());
+    let (mut communities, mut table) = (Vec::new(), BlockTable::new(PIECE_BYTES));
     let alike = |a: &About| {
         let one = |a: &About| (a.version, a.store, a.number, a.generation, a.link_type, a.bad);
         one(a) == (VERSION, about.store, about.number, about.generation, about.link_type, 0)
@@ -26,13 +27,13 @@ pub fn bytes_of(parts: &[&Index], scope: Scope) -> Result<Vec<u8>, IndexError> {
     for part in parts {
         let a = part.about();
         let Some(blocks) = part.blocks()? else { return Err(IndexError::Stale) };
-        let mut stripes = blocks.stripes.iter().copied();
+        let mut sums = blocks.sums.iter().copied();
         for block in &blocks.blocks {
             if end.is_some_and(|end| end != block.offset) {
                 return Err(IndexError::Stale);
             }
             end = Some(block.offset + block.len as u64);
-            table.push(*block, || stripes.next()).ok_or(IndexError::Stale)?;
+            table.push(*block, || sums.next()).ok_or(IndexError::Stale)?;
         }
         if a.packets > 0 {
             about.first = about.first.min(a.first);

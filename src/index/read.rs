@@ -179,7 +179,7 @@ impl Index {
         if self.about.version == 1 {
             return Ok(None);
         }
-        let table = take_blocks(self.section(Section::Blocks)?, self.about.blocks);
+        let table = take_blocks(self.section(Section::Blocks)?, self.about.blocks, self.about.version);
         table.map(Some).ok_or(IndexError::Damaged(Section::Blocks.name()))
     }
 

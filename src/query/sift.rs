@@ -106,7 +106,7 @@ impl<'a> Sifting<'a> {
     pub fn fetched(mut self, at: Option<&[u64]>, buffer: &mut Aligned) -> Sifted {
         let read = match at {
             Some(at) => self.reader.fetch_at(self.block, at, buffer),
-            None => self.reader.fetch(self.block, u32::MAX, buffer),
+            None => self.reader.fetch(self.block, u64::MAX, buffer),
         };
         match (read, at) {
             (Ok(bytes), Some(at)) => {

@@ -12,6 +12,7 @@ mod table;
 pub use memory::MemoryBlock;
 pub use packet::{Block, FoundPacket};
 pub use table::BlockTable;
+use table::Sums;
 
 use super::disk::buffers::Aligned;
 use super::disk::files;
@@ -52,7 +53,7 @@ pub enum ReadError {
 
 enum Bytes {
     Mapped(Mapped),
-    /// The file of a sealed segment of which an index knows the stripes' sums.
+    /// The file of a sealed segment of which an index knows the sums of its pieces.
     Sparse(File),
     /// The file, and the block that was read last with its offset, whole and checked.
     Direct(File, Mutex<Option<(u64, Aligned)>>),
@@ -72,8 +73,8 @@ pub struct SegmentReader {
     end: u64,
     /// Of a mapped file: which stripes have been checked, a bit each, for each block.
     checked: Vec<std::sync::atomic::AtomicU32>,
-    /// Where an index has told the sums of stripes: all of them, and where each block's begin.
-    sums: Option<(Vec<u32>, Vec<usize>)>,
+    /// Where an index has told them.
+    sums: Option<Sums>,
 }
 
 impl SegmentReader {
@@ -253,7 +254,7 @@ impl SegmentReader {
             Bytes::Direct(file, _) => Cow::Owned(self.read_direct(file, block)?.to_vec()),
             Bytes::Sparse(_) => {
                 let mut buf = Aligned::new(block.len).map_err(|source| self.io(source))?;
-                self.fetch(block, u32::MAX, &mut buf)?;
+                self.fetch(block, u64::MAX, &mut buf)?;
                 return Ok(Block { reader: self, block: *block, bytes: Cow::Owned(buf.to_vec()) });
             }
             Bytes::Memory(all) => {

@@ -1,7 +1,7 @@
 //! What comes out of a segment: whole blocks and single packets. Made by the reader, used by whoever reads.
 
 use super::{ReadError, SegmentReader};
-use crate::limits::STRIPE_BYTES;
+use crate::limits::PIECE_BYTES;
 use crate::store::format::{self, HEAD_BYTES, Item, StoredPacket};
 use crate::store::scan::BlockRef;
 use std::borrow::Cow;
@@ -19,10 +19,10 @@ impl Block<'_> {
         &self.block
     }
 
-    /// CRC32C of each of its stripes.
-    pub fn stripes(&self) -> Vec<u32> {
+    /// CRC32C of each of its pieces.
+    pub fn sums(&self) -> Vec<u32> {
         let contents = self.bytes.get(..self.block.trailer_at).unwrap_or_default();
-        contents.chunks(STRIPE_BYTES).map(crc32c::crc32c).collect()
+        contents.chunks(PIECE_BYTES).map(crc32c::crc32c).collect()
     }
 
     /// Its packets as they were stored: not sorted by time where `totals.runs` is more than 1. Ends after the first error,
