@@ -50,6 +50,26 @@ pub struct Receipt {
     pub cut: bool,
 }
 
+#[cfg(test)]
+impl Receipt {
+    /// Of one packet, for tests.
+    pub(crate) fn of_one(key: Key, first: u64, last: u64) -> Receipt {
+        Receipt {
+            key,
+            first,
+            last,
+            seen_packets: 1,
+            seen_bytes: 60,
+            stored_packets: 1,
+            stored_bytes: 60,
+            end: End::Idle,
+            class: 0,
+            originator: 0,
+            cut: false,
+        }
+    }
+}
+
 /// Receipts on their way out of a tracker: a buffer that never grows.
 #[derive(Debug)]
 pub(super) struct Outgoing {

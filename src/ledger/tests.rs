@@ -223,20 +223,7 @@ fn receipts_keep_their_budget() {
     let dir = tempfile::tempdir().unwrap();
     let budget = super::receipts::tests_file_bytes() * 2;
     let mut r = Receipts::open(dir.path(), budget).unwrap();
-    let key = Key::V4(Key4::default());
-    let one = Receipt {
-        key,
-        first: 1,
-        last: 2,
-        seen_packets: 1,
-        seen_bytes: 60,
-        stored_packets: 1,
-        stored_bytes: 60,
-        end: End::Idle,
-        class: 0,
-        originator: 0,
-        cut: false,
-    };
+    let one = Receipt::of_one(Key::V4(Key4::default()), 1, 2);
     // A file each hour, each of about 1.3 MB.
     let batch = vec![one; 50_000];
     for hour in 0..100 {

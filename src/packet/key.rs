@@ -167,3 +167,14 @@ impl Key {
         }
     }
 }
+
+#[cfg(test)]
+impl Key {
+    /// A TCP connection from this port to port 80, for tests.
+    pub(crate) fn tcp(port: u16) -> Key {
+        Key::V4(Key4 {
+            addr: [[10, 0, 0, 1], [10, 0, 0, 2]],
+            tail: Tail { port: [port, 80], proto: 6, ..Tail::default() },
+        })
+    }
+}

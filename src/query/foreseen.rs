@@ -99,29 +99,7 @@ impl Told for Foreseen<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conn::receipt::End;
     use crate::ledger::{Files, Receipts};
-    use crate::packet::key::{Key4, Tail};
-
-    fn key(n: u8) -> Key {
-        Key::V4(Key4 { addr: [[10, 0, 0, 1], [10, 0, 0, n]], tail: Tail::default() })
-    }
-
-    fn receipt(n: u8, first: u64) -> Receipt {
-        Receipt {
-            key: key(n),
-            first,
-            last: first + 10,
-            seen_packets: 1,
-            seen_bytes: 60,
-            stored_packets: 1,
-            stored_bytes: 60,
-            end: End::Idle,
-            class: 0,
-            originator: 0,
-            cut: false,
-        }
-    }
 
     /// Whatever was foreseen, and whatever is written meanwhile: the receipts are those of the files.
     #[test]
@@ -129,17 +107,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("receipts");
         let mut receipts = Receipts::open(&path, 1 << 30).unwrap();
-        let all: Vec<Receipt> = (1..=6).map(|n| receipt(n, 100 * u64::from(n))).collect();
+        let all: Vec<Receipt> =
+            (1..=6).map(|n| Receipt::of_one(Key::tcp(n), 100 * u64::from(n), 100 * u64::from(n) + 10)).collect();
         receipts.append(1, &all[..5]).unwrap();
         let files = Files { ledger: dir.path().join("ledger"), receipts: path };
-        let seen = |told: &dyn Told, from, to, keys: &[u8]| {
-            let (mut got, keys) = (Vec::new(), keys.iter().map(|n| key(*n)).collect());
+        let seen = |told: &dyn Told, from, to, keys: &[u16]| {
+            let (mut got, keys) = (Vec::new(), keys.iter().map(|n| Key::tcp(*n)).collect());
             told.receipts(from, to, &keys, &mut |r, tagged| got.push((r.key, r.first, tagged))).unwrap();
             got.sort();
             got
         };
-        let expect = |told: &Foreseen<'_>, keys: &[u8]| {
-            told.expect(keys.iter().map(|n| (key(*n), 100 * u64::from(*n), 100 * u64::from(*n) + 10)));
+        let expect = |told: &Foreseen<'_>, keys: &[u16]| {
+            told.expect(keys.iter().map(|n| (Key::tcp(*n), 100 * u64::from(*n), 100 * u64::from(*n) + 10)));
         };
         for (foreseen, from, to, asked) in [
             (&[1, 2, 3][..], 0, 1000, &[1, 2, 3][..]),
@@ -162,6 +141,6 @@ mod tests {
         let told = Foreseen::new(&files);
         expect(&told, &[1, 6]);
         receipts.append(2, &all[5..]).unwrap();
-        assert_eq!(seen(&told, 100, 611, &[1, 6]), [(key(1), 100, true), (key(6), 600, true)]);
+        assert_eq!(seen(&told, 100, 611, &[1, 6]), [(Key::tcp(1), 100, true), (Key::tcp(6), 600, true)]);
     }
 }

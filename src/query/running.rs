@@ -74,18 +74,10 @@ fn runs(c: &mut Connection, r: &Receipt) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::key::{Key4, Tail};
-
-    fn key(port: u16) -> Key {
-        Key::V4(Key4 {
-            addr: [[10, 0, 0, 1], [10, 0, 0, 2]],
-            tail: Tail { port: [port, 80], proto: 6, ..Tail::default() },
-        })
-    }
 
     fn row(port: u16, first: u64, last: u64, packets: u64, end: Option<End>) -> Connection {
         Connection {
-            key: key(port),
+            key: Key::tcp(port),
             first,
             last,
             seen_packets: packets,
@@ -103,7 +95,7 @@ mod tests {
     /// The recorder counts one connection, since `first`: 50 packets seen, 20 stored.
     fn ask(rows: Vec<Connection>, port: u16, first: u64) -> Vec<Connection> {
         let r = Receipt {
-            key: key(port),
+            key: Key::tcp(port),
             first,
             last: 900,
             seen_packets: 50,

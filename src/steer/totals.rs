@@ -148,19 +148,11 @@ impl Kept {
 mod tests {
     use super::*;
     use crate::packet::Parser;
-    use crate::packet::key::{Key4, Tail};
     use crate::worker::mailbox::Errand;
     use crate::worker::run::Line;
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
     use std::sync::atomic::Ordering::Relaxed;
-
-    fn key(port: u16) -> Key {
-        Key::V4(Key4 {
-            addr: [[10, 0, 0, 1], [10, 0, 0, 2]],
-            tail: Tail { port: [port, 80], proto: 6, ..Tail::default() },
-        })
-    }
 
     /// Answers look-ups as a worker does, of which nothing runs, until told to end: how many, and of how many connections.
     fn worker(line: &Line, end: &AtomicBool) -> (usize, usize) {
@@ -186,12 +178,12 @@ mod tests {
         let (looks, keys) = std::thread::scope(|s| {
             let worker = s.spawn(|| worker(&line, &end));
             let ask = || {
-                assert_eq!(totals.known(&[key(1)]), None, "nobody has asked yet");
+                assert_eq!(totals.known(&[Key::tcp(1)]), None, "nobody has asked yet");
                 // Whoever comes right after it is not sent away too.
-                totals.known(&[key(2)]);
-                assert_eq!(totals.totals(&[key(3)]), Some(vec![None]));
-                let all = totals.known(&[key(1), key(2), key(3)]);
-                let many: Vec<Key> = (0..100).map(key).collect();
+                totals.known(&[Key::tcp(2)]);
+                assert_eq!(totals.totals(&[Key::tcp(3)]), Some(vec![None]));
+                let all = totals.known(&[Key::tcp(1), Key::tcp(2), Key::tcp(3)]);
+                let many: Vec<Key> = (0..100).map(Key::tcp).collect();
                 (all, totals.totals(&many).map(|found| found.len()))
             };
             // The worker's thread ends, whatever fails.
@@ -211,10 +203,10 @@ mod tests {
         line.stop.store(true, Relaxed);
         let steering = Steering::new(vec![line.clone()], Parser::new(0, true), vec![Some("all".into())]);
         let totals = Totals::new(steering);
-        assert_eq!(totals.totals(&[key(1)]), None);
+        assert_eq!(totals.totals(&[Key::tcp(1)]), None);
         assert!(line.mail.errands.is_empty(), "what it has not taken it never gets");
         line.stop.store(false, Relaxed);
-        assert_eq!(totals.totals(&[key(1)]), None, "asked again a little later only");
-        assert_eq!(totals.known(&[key(1)]), Some(vec![None]), "and another way would know no more");
+        assert_eq!(totals.totals(&[Key::tcp(1)]), None, "asked again a little later only");
+        assert_eq!(totals.known(&[Key::tcp(1)]), Some(vec![None]), "and another way would know no more");
     }
 }
