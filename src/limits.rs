@@ -353,7 +353,7 @@ pub const NIDS_SILENT_NS: u64 = 20_000_000_000;
 pub const NIDS_FIND_NS: u64 = 3_000_000_000;
 /// What holds may take together where nobody has said otherwise.
 pub const HELD_BYTES: u64 = 10 << 30;
-/// The end of a recording waits this long for the disk.
+/// The end of a recording waits this long for the disk, and for memory to take in the last blocks.
 pub const FINISH_NS: u64 = 30_000_000_000;
 
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(SECTOR_BYTES) && STRIPE_BYTES.is_multiple_of(SECTOR_BYTES));

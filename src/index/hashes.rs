@@ -1,6 +1,6 @@
 //! The table of community IDs: for the hash of each its connection. Owns its bytes, of each version. Hashes are spread evenly, so entries
 //! are in buckets by the first bits of theirs, and of the rest a segment's table keeps one byte: now and then a connection
-//! is found that has another ID, which its packets tell.
+//! is found that has another ID, which its key or its packets tell.
 
 use super::varint::Cursor;
 use super::{IndexError, Scope};

@@ -142,7 +142,7 @@ impl Told for Held {
         self.files()?.receipts(from, to, keys, each)
     }
 
-    fn ahead(&self, from: u64, to: u64, keys: &HashSet<Key>) -> Option<Ahead> {
+    fn ahead(&self, from: u64, to: u64, keys: HashSet<Key>) -> Option<Ahead> {
         let held = !self.may_read || self.fresh().ok()?.1.has_all_from(from);
         if held { None } else { self.all.files.ahead(from, to, keys) }
     }

@@ -130,6 +130,17 @@ pub fn search(
     from: u64,
     to: u64,
     wanted: &Wanted<'_>,
+    each: impl FnMut(&Receipt, bool),
+) -> Result<ReceiptsReport, LedgerError> {
+    search_while(dir, (from, to), wanted, || true, each)
+}
+
+/// The same as long as `go_on` holds, which is asked before each file.
+pub(super) fn search_while(
+    dir: &Path,
+    (from, to): (u64, u64),
+    wanted: &Wanted<'_>,
+    go_on: impl Fn() -> bool,
     mut each: impl FnMut(&Receipt, bool),
 ) -> Result<ReceiptsReport, LedgerError> {
     let mut report = ReceiptsReport::default();
@@ -140,14 +151,14 @@ pub fn search(
     let sought = Sought { from, to, keys, untagged: OnceLock::new() };
     for paths in files_of(dir, "receipts")?.chunks(RECEIPT_FILES_AT_ONCE) {
         let mut files = Vec::with_capacity(paths.len());
-        for path in paths {
+        for path in paths.iter().take_while(|_| go_on()) {
             files.extend(Opened::open(path, &sought, wanted, &mut report)?);
         }
         // Of all files what is going to be read is asked for before any of it is waited for.
-        for file in &mut files {
+        for file in files.iter_mut().take_while(|_| go_on()) {
             file.name(&sought)?;
         }
-        files.iter().for_each(|file| file.search(&sought, &mut report, &mut each));
+        files.iter().take_while(|_| go_on()).for_each(|file| file.search(&sought, &mut report, &mut each));
     }
     Ok(report)
 }

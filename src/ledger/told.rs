@@ -2,12 +2,14 @@
 //! connections it met. Owns the contract. Two ways to know it, with the same answers: from the files, as the command line does for its one query, and
 //! from what a recorder holds of them in memory ([`Held`](super::Held)) for thousands a second.
 
-use super::search::{Wanted, search};
+use super::search::{Wanted, search, search_while};
 use super::{LedgerError, What, coverage, latest, losses, only_imported};
 use crate::conn::receipt::Receipt;
 use crate::packet::key::Key;
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
 /// Packets lost in a window by one cause in one place.
@@ -48,19 +50,33 @@ pub trait Told {
         keys: &HashSet<Key>,
         each: &mut dyn FnMut(&Receipt, bool),
     ) -> Result<(), LedgerError>;
-    /// Begins to look for the receipts of these connections, where that takes a look at files. `None`: ask for them.
-    fn ahead(&self, _from: u64, _to: u64, _keys: &HashSet<Key>) -> Option<Ahead> {
+    /// Has what holds the receipts of these connections read, where that is in files: a hint, before they are asked for.
+    fn ahead(&self, _from: u64, _to: u64, _keys: HashSet<Key>) -> Option<Ahead> {
         None
     }
 }
 
-/// Receipts on their way, with whether VLAN ids are in their keys.
-pub struct Ahead(JoinHandle<Option<Vec<(Receipt, bool)>>>);
+/// A thread that reads what will be asked for; it ends early when nobody waits for it any more.
+pub struct Ahead {
+    thread: Option<JoinHandle<()>>,
+    unwanted: Arc<AtomicBool>,
+}
 
 impl Ahead {
-    /// Waits for them; `None`: ask for them, and be told why.
-    pub fn found(self) -> Option<Vec<(Receipt, bool)>> {
-        self.0.join().ok().flatten()
+    /// Waits until it has read all of it.
+    pub fn wait(mut self) {
+        self.join();
+    }
+
+    fn join(&mut self) {
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.unwanted.store(true, Relaxed);
+        self.join();
     }
 }
 
@@ -108,13 +124,14 @@ impl Told for Files {
         search(&self.receipts, from, to, &Wanted::Keys(keys), each).map(|_| ())
     }
 
-    fn ahead(&self, from: u64, to: u64, keys: &HashSet<Key>) -> Option<Ahead> {
-        let (dir, keys) = (self.receipts.clone(), keys.clone());
-        let look = move || {
-            let mut found = Vec::new();
-            search(&dir, from, to, &Wanted::Keys(&keys), |r, tagged| found.push((*r, tagged))).ok()?;
-            Some(found)
+    fn ahead(&self, from: u64, to: u64, keys: HashSet<Key>) -> Option<Ahead> {
+        let (dir, unwanted) = (self.receipts.clone(), Arc::new(AtomicBool::new(false)));
+        let ended = unwanted.clone();
+        let read = move || {
+            // What is wrong with it is said to whoever asks.
+            let _ = search_while(&dir, (from, to), &Wanted::Keys(&keys), || !ended.load(Relaxed), |_, _| ());
         };
-        std::thread::Builder::new().name("receipts".into()).spawn(look).ok().map(Ahead)
+        let thread = std::thread::Builder::new().name("receipts".into()).spawn(read).ok()?;
+        Some(Ahead { thread: Some(thread), unwanted })
     }
 }

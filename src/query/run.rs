@@ -182,7 +182,8 @@ pub(super) fn answer(
     if let Some(why) = view.pace.stopped() {
         return Err(QueryError::Stopped(why));
     }
-    met.settle(Means { told: &foreseen, ..means }, &mut summary)?;
+    foreseen.wait();
+    met.settle(means, &mut summary)?;
     from_ledger(means.told, from, to, now, &mut summary)?;
     if summary.packets == 0 && !query.any_layer && query.limit != Some(0) && plan != Plan::All {
         summary.try_any_layer = exists_deeper(query, means, view)?;

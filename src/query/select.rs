@@ -34,7 +34,7 @@ pub fn connections(plan: &Plan, index: &Index, each: &mut impl FnMut(Conn)) -> R
 }
 
 /// Evaluates the plan. `from..to`: the window; connections outside of it are left out. The address filter is not asked: whoever comes here
-/// has asked it. `expected`: whose they are, unless they are many.
+/// has asked it. `expected`: whose they are; of many only the first.
 pub fn candidates(
     plan: &Plan,
     index: &Index,

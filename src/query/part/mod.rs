@@ -102,7 +102,7 @@ pub struct Part {
     gathered: HashMap<u64, Vec<FoundPacket<'static>>>,
     /// Offsets of the packets that can match, ascending; `None`: any.
     at: Option<Vec<u64>>,
-    /// Whose they are, unless they are many.
+    /// Whose they are; of many only the first.
     pub expected: Vec<Expected>,
     /// What matched and has not been given out, in order of time.
     hits: VecDeque<Hit>,

@@ -1,5 +1,5 @@
 //! Reading pieces of a sealed segment past the page cache. What an index names lies scattered, and on a page cache that holds none of it
-//! each page would be faulted in, allocated and given up again; so the stripes go into a buffer that is used over and over, several
+//! each page would be faulted in, allocated and given up again; so the pieces go into a buffer that is used over and over, several
 //! neighbours by one read. Called by queries; only for readers that an index has opened.
 
 use super::{Bytes, ReadError, SegmentReader};
@@ -11,6 +11,8 @@ use std::ops::Range;
 
 /// Most packets are no longer: one that begins in the last so many bytes of a piece probably ends in the next.
 const PACKET_BYTES: usize = 1600;
+/// Type and length of a packet block.
+const HEAD_BYTES: usize = 8;
 /// To read so much that is not wanted costs less than another read.
 const GAP_BYTES: usize = 32 << 10;
 
@@ -38,7 +40,7 @@ impl SegmentReader {
             for (n, bytes) in part.get(..end - from).unwrap_or_default().chunks(piece).enumerate() {
                 if sums.get(run.start + n) != Some(&crc32c::crc32c(bytes)) {
                     let offset = block.offset + ((run.start + n) * piece) as u64;
-                    return Err(self.damaged(offset, Damage::Checksum("a stripe")));
+                    return Err(self.damaged(offset, Damage::Checksum("a piece")));
                 }
             }
         }
@@ -50,8 +52,13 @@ impl SegmentReader {
         let piece = self.sums.as_ref().map_or(PIECE_BYTES, |s| s.piece);
         let inner = |o: u64| (o - block.offset.min(o)) as usize;
         let wanted = |o: usize, len: usize| bits(o / piece..(o + len).div_ceil(piece));
-        let likely = offsets.iter().fold(0, |all, &o| all | wanted(inner(o), PACKET_BYTES));
-        let read = self.fetch(block, likely, to)?;
+        let all = |len| offsets.iter().fold(0, |all, &o| all | wanted(inner(o), len));
+        let likely = all(PACKET_BYTES);
+        let (read, got) = match self.fetch(block, likely, to) {
+            // The damage may be in a piece that this one does not reach.
+            Err(_) if offsets.len() == 1 => (self.fetch(block, all(HEAD_BYTES), to)?, all(HEAD_BYTES)),
+            read => (read?, likely),
+        };
         // Packets that are longer end in pieces that follow.
         let mut more = 0;
         for o in offsets.iter().map(|&o| inner(o)) {
@@ -59,7 +66,7 @@ impl SegmentReader {
             let len = len.clamp(1, crate::store::format::EPB_BYTES_MAX).min(block.trailer_at.saturating_sub(o));
             more |= wanted(o, len);
         }
-        if more & !likely == 0 { Ok(read) } else { Ok(read + self.fetch(block, more & !likely, to)?) }
+        if more & !got == 0 { Ok(read) } else { Ok(read + self.fetch(block, more & !got, to)?) }
     }
 }
 

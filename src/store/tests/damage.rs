@@ -177,3 +177,36 @@ fn verify_names_the_broken_block_and_its_place() {
     assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
     assert_eq!((&report.problems[0].file, report.problems[0].offset), (&s.path, block.offset));
 }
+
+/// By its index a segment gives every packet that no damage touches, also those that end just before it.
+#[test]
+fn only_packets_in_a_damaged_piece_are_lost() {
+    use crate::index::Index;
+    use crate::limits::PIECE_BYTES;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("segment.pcapng");
+    let (bytes, good) = segment();
+    fs::write(&path, bytes).unwrap();
+    let whole = SegmentReader::open(&path).unwrap();
+    let table = Index::make(&whole).unwrap().blocks().unwrap().unwrap();
+    let block = whole.blocks().iter().max_by_key(|b| b.trailer_at).unwrap();
+    assert!(block.trailer_at > 2 * PIECE_BYTES);
+    let mut damaged = bytes.clone();
+    damaged[block.offset as usize + PIECE_BYTES + 5] ^= 1;
+    fs::write(&path, damaged).unwrap();
+    let reader = SegmentReader::open_by(&path, whole.end(), table).unwrap();
+    let piece = block.offset + PIECE_BYTES as u64..block.offset + 2 * PIECE_BYTES as u64;
+    let mut lost = 0;
+    for (offset, want) in good {
+        // A packet block has 32 bytes and more beside the packet, and is a multiple of 4.
+        let end = offset + 32 + want.2.len() as u64;
+        match reader.packet_at(*offset) {
+            Ok(p) => assert_eq!((p.time, &*p.data), (want.0, &want.2[..])),
+            Err(_) => {
+                assert!(*offset < piece.end && end + 64 > piece.start, "{offset}..{end} is lost, {piece:?} is damaged");
+                lost += 1;
+            }
+        }
+    }
+    assert!(lost > 0, "the damage is found");
+}
