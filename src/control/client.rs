@@ -271,12 +271,12 @@ async fn connect(address: &Address) -> io::Result<Box<dyn Stream>> {
     match address {
         Address::Socket(path) => Ok(Box::new(UnixStream::connect(path).await?)),
         Address::Https { host, port, ca, .. } => {
-            let tls = TlsConnector::from(tls::client(ca).map_err(io::Error::other)?);
+            let connector = TlsConnector::from(tls::client(ca).map_err(io::Error::other)?);
             let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
             let name = ServerName::try_from(bare.clone()).map_err(io::Error::other)?;
             let connecting = async {
                 let stream = TcpStream::connect((bare, *port)).await?;
-                tls.connect(name, stream).await
+                connector.connect(name, stream).await.map_err(|e| tls::explained(ca, e))
             };
             Ok(Box::new(tokio::time::timeout(CONNECT, connecting).await.map_err(io::Error::from)??))
         }

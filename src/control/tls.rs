@@ -3,7 +3,7 @@
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore, ServerConfig};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,4 +67,20 @@ pub fn client(ca: &Path) -> Result<Arc<ClientConfig>, FileError> {
         .with_safe_default_protocol_versions()
         .map_err(|e| wrong(e.to_string()))?;
     Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// Why the recorder is not believed, and the way out where there is one.
+pub fn explained(ca: &Path, e: std::io::Error) -> std::io::Error {
+    let why = match e.get_ref().and_then(|e| e.downcast_ref()) {
+        // How webpki says it: the type is not one of rustls.
+        Some(Error::InvalidCertificate(why)) if format!("{why:?}").contains("CaUsedAsEndEntity") => {
+            "is an authority's (CA:TRUE), and such a one is believed only for what it has signed: make the recorder's with \
+             `openssl req -x509 ... -addext basicConstraints=critical,CA:FALSE`, or have this one sign it"
+        }
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
+            "is not what this file vouches for"
+        }
+        _ => return e,
+    };
+    std::io::Error::new(e.kind(), format!("{}: the recorder's certificate {why}", ca.display()))
 }

@@ -18,11 +18,18 @@ pub fn port() -> u16 {
 
 /// A certificate for 127.0.0.1 and its key; a configuration with them.
 pub fn certified(r: &Retrotap, port: u16, more: &str) -> (PathBuf, PathBuf) {
+    certified_as(r, port, more, rcgen::IsCa::ExplicitNoCa)
+}
+
+fn certified_as(r: &Retrotap, port: u16, more: &str, is_ca: rcgen::IsCa) -> (PathBuf, PathBuf) {
     let (cert, key) = (r.dir().join("api.crt"), r.dir().join("api.key"));
-    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])
-        .expect("a certificate");
-    std::fs::write(&cert, made.cert.pem()).expect("writes");
-    std::fs::write(&key, made.signing_key.serialize_pem()).expect("writes");
+    let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let mut params = rcgen::CertificateParams::new(names).expect("names");
+    params.is_ca = is_ca;
+    let secret = rcgen::KeyPair::generate().expect("a key");
+    let made = params.self_signed(&secret).expect("a certificate");
+    std::fs::write(&cert, made.pem()).expect("writes");
+    std::fs::write(&key, secret.serialize_pem()).expect("writes");
     mode(&key, 0o600);
     let config = r.dir().join("retrotap.toml");
     let text = format!("[api]\nlisten = \"127.0.0.1:{port}\"\ncertificate = {cert:?}\nkey = {key:?}\n{more}");
@@ -94,12 +101,27 @@ fn a_token_opens_over_tls_what_its_role_may() {
     let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate");
     std::fs::write(file("other.crt"), other.cert.pem()).expect("writes");
     let stranger = r.run(&["query", "--count", "--api", &url, "--token-file", &monitor, "--ca", &file("other.crt")]);
-    assert!(stranger.code == Some(3) && stranger.err.contains("certificate"), "{}", stranger.err);
+    assert!(stranger.code == Some(3) && stranger.err.contains("not what this file vouches for"), "{}", stranger.err);
     // What was asked, and by whom, is in the log; no secret is.
     let lines = daemon.audit(|l| l.iter().filter(|l| l["status"] == 401).count() >= 4);
     let by = |name: &str, status: u16| lines.iter().any(|l| l["name"] == name && l["status"] == status);
     assert!(by("token analyst", 200) && by("token monitor", 403) && by("token monitor", 200) && by("somebody", 401));
     assert!(lines.iter().all(|l| !l.to_string().contains(secret.trim())));
+    daemon.stop();
+}
+
+/// As openssl makes one where nothing else is said.
+#[test]
+fn an_authoritys_certificate_is_refused_with_a_way_out() {
+    let (r, port) = (Retrotap::default(), port());
+    let authority = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let (config, cert) = certified_as(&r, port, "", authority);
+    let daemon = Daemon::start(&r, &["-c", &text(&config)]);
+    let token = r.dir().join("token");
+    std::fs::write(&token, "nobody's").expect("writes");
+    let far = ["--api", &format!("https://127.0.0.1:{port}"), "--token-file", &text(&token), "--ca", &text(&cert)];
+    let ran = r.run(&[&["query", "--count"][..], &far].concat());
+    assert!(ran.code == Some(3) && ran.err.contains("CA:FALSE"), "{}", ran.err);
     daemon.stop();
 }
 
