@@ -3,7 +3,7 @@
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{CertificateError, ClientConfig, Error, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,16 +71,16 @@ pub fn client(ca: &Path) -> Result<Arc<ClientConfig>, FileError> {
 
 /// Why the recorder is not believed, and the way out where there is one.
 pub fn explained(ca: &Path, e: std::io::Error) -> std::io::Error {
-    let why = match e.get_ref().and_then(|e| e.downcast_ref()) {
-        // How webpki says it: the type is not one of rustls.
-        Some(Error::InvalidCertificate(why)) if format!("{why:?}").contains("CaUsedAsEndEntity") => {
-            "is an authority's (CA:TRUE), and such a one is believed only for what it has signed: make the recorder's with \
-             `openssl req -x509 ... -addext basicConstraints=critical,CA:FALSE`, or have this one sign it"
-        }
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
-            "is not what this file vouches for"
-        }
-        _ => return e,
+    let Some(Error::InvalidCertificate(why)) = e.get_ref().and_then(|e| e.downcast_ref()) else { return e };
+    // As it says it: not all of these are types of rustls.
+    let said = format!("{why:?}");
+    let why = if said.contains("CaUsedAsEndEntity") {
+        "is an authority's (CA:TRUE), and such a one is believed only for what it has signed: make the recorder's with `openssl \
+         req -x509 ... -addext basicConstraints=critical,CA:FALSE`, or have this one sign it"
+    } else if ["UnknownIssuer", "BadSignature", "UnsupportedSignature"].iter().any(|why| said.starts_with(why)) {
+        "is not what this file vouches for"
+    } else {
+        return e;
     };
     std::io::Error::new(e.kind(), format!("{}: the recorder's certificate {why}", ca.display()))
 }

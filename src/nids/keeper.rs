@@ -168,5 +168,7 @@ fn name(order: &Order, host: Option<IpAddr>) -> String {
         Some(host) => format!("nids-{time}-{host}"),
         None => format!("nids-{time}-{}-{}", short(&a.what(), 18), short(&a.flow, 20)),
     };
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect()
+    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect();
+    // An alert may be of no flow.
+    name.trim_end_matches('-').to_owned()
 }
