@@ -1,13 +1,10 @@
 //! The joint filter of a segment: which pairs of addresses, which addresses with which port, and which community IDs some connection of
 //! it has. So that a question for two hosts that both talk all day, but not to each other, opens no index. Made from the postings of a
 //! whole segment; asked by whoever has asked the address filter. Says "no" only if it is so.
-//!
-//! A binary fuse filter (Graf, Lemire: Binary Fuse Filters, 2022) is a xor of three fingerprints, bit by bit: of xorf's 8-bit ones the lower
-//! half is a filter, too. So it is made by xorf, kept at 4 bits, and probed here.
+//! A binary fuse filter of which the lower half of each fingerprint is kept (`fuse`).
 
-use super::skip::sane;
+use super::fuse::{DESCRIPTOR, Fuse};
 use super::term::Term;
-use super::varint::Cursor;
 use xorf::{BinaryFuse8, DmaSerializable};
 
 /// A connection with more addresses, or more of these ports, has its addresses marked instead of its pairs: those of all ARP of a
@@ -15,7 +12,6 @@ use xorf::{BinaryFuse8, DmaSerializable};
 const PAIRED_MAX: usize = 8;
 /// Some addresses are marked.
 const MARKED: u32 = 1;
-const DESCRIPTOR: usize = BinaryFuse8::DESCRIPTOR_LEN;
 
 /// Services above port 1023 that are known by their port. FORMAT.md names them: another list is another version of the index.
 const SERVICES: [u16; 20] = [
@@ -90,58 +86,48 @@ pub fn joint_filter(postings: &[(Term, u32)], communities: &[(u32, u32)]) -> Res
     Ok(out)
 }
 
-/// False only if no connection has both terms. `None`: these bytes are no filter.
-pub fn may_join(filter: &[u8], a: Term, b: Term) -> Option<bool> {
-    let Some(pair) = key(a, b) else { return Some(true) };
-    let Some((flags, rest)) = filter.split_first_chunk() else { return Some(true) };
-    if probe(rest, pair)? {
-        return Some(true);
-    }
-    if u32::from_le_bytes(*flags) & MARKED == 0 {
-        return Some(false);
-    }
-    let marked = |t: Term| mark(t).map_or(Some(true), |k| probe(rest, k));
-    Some(marked(a)? && marked(b)?)
+/// How a joint filter is asked: taken from its first bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Joint {
+    marked: bool,
+    fuse: Fuse,
 }
 
-/// False only if no connection has a community ID of this hash. `None`: these bytes are no filter.
-pub fn may_have_community(filter: &[u8], hash: u32) -> Option<bool> {
-    let Some(rest) = filter.get(4..) else { return Some(true) };
-    probe(rest, community_key(hash))
-}
-
-/// Look-up in a filter of 4-bit fingerprints: xorf's hash of a key, its three places (one in each of three neighbouring segments), and
-/// the xor of what stands there.
-fn probe(filter: &[u8], key: u64) -> Option<bool> {
-    let (descriptor, halves) = filter.split_at_checked(DESCRIPTOR)?;
-    if !sane(descriptor, halves.len() * 2) {
-        return None;
+impl Joint {
+    /// `None`: these bytes are no filter, or an empty one, which says nothing.
+    pub fn of(filter: &[u8]) -> Option<Joint> {
+        let (flags, rest) = filter.split_first_chunk()?;
+        let fuse = Fuse::of(rest, rest.len().checked_sub(DESCRIPTOR)?.checked_mul(2)?)?;
+        Some(Joint { marked: u32::from_le_bytes(*flags) & MARKED != 0, fuse })
     }
-    let mut c = Cursor(descriptor);
-    let seed = u64::from_le_bytes(c.array()?);
-    let mut word = || c.array().map(u32::from_le_bytes).map(u64::from);
-    let (length, mask, span) = (word()?, word()?, word()?);
-    let hash = murmur(key.wrapping_add(seed));
-    let first = ((u128::from(hash) * u128::from(span)) >> 64) as u64;
-    let second = (first + length) ^ (hash >> 18 & mask);
-    let third = (first + 2 * length) ^ (hash & mask);
-    let print = |at: u64| halves.get((at / 2) as usize).map(|byte| byte >> (at % 2 * 4) & 15);
-    let sum = print(first)? ^ print(second)? ^ print(third)?;
-    Some(sum == (hash ^ hash >> 32) as u8 & 15)
-}
 
-/// The finaliser of MurmurHash3, which xorf hashes with.
-fn murmur(mut k: u64) -> u64 {
-    k = (k ^ k >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    k = (k ^ k >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    k ^ k >> 33
+    fn has(&self, filter: &[u8], key: u64) -> Option<bool> {
+        self.fuse.has_half(filter.get(4 + DESCRIPTOR..)?, key)
+    }
+
+    /// False only if no connection has both terms. `None`: the filter is another one.
+    pub fn may_join(&self, filter: &[u8], a: Term, b: Term) -> Option<bool> {
+        let Some(pair) = key(a, b) else { return Some(true) };
+        if self.has(filter, pair)? {
+            return Some(true);
+        }
+        if !self.marked {
+            return Some(false);
+        }
+        let marked = |t: Term| mark(t).map_or(Some(true), |k| self.has(filter, k));
+        Some(marked(a)? && marked(b)?)
+    }
+
+    /// False only if no connection has a community ID of this hash. `None`: the filter is another one.
+    pub fn may_have_community(&self, filter: &[u8], hash: u32) -> Option<bool> {
+        self.has(filter, community_key(hash))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use xorf::Filter;
 
     fn addr(n: u32) -> Term {
         if n.is_multiple_of(5) { Term::Addr6(u128::from(n) << 64) } else { Term::Addr4(n) }
@@ -162,25 +148,12 @@ mod tests {
         all
     }
 
-    /// It finds what xorf finds in the same fingerprints, all of them.
-    #[test]
-    fn half_a_fingerprint_is_a_filter() {
-        let keys: Vec<u64> = (0..10_000).map(Term::mix).collect();
-        let whole = BinaryFuse8::try_from(&keys).unwrap();
-        let mut half = vec![0; DESCRIPTOR];
-        whole.dma_copy_descriptor_to(&mut half);
-        half.extend(whole.dma_fingerprints().chunks(2).map(|two| two[0] & 15 | two.get(1).map_or(0, |b| b << 4)));
-        assert!(keys.iter().all(|k| probe(&half, *k) == Some(true)));
-        let (mut wrong, mut wrong_whole) = (0, 0);
-        for other in (10_000..110_000).map(Term::mix) {
-            let (of_half, of_whole) = (probe(&half, other) == Some(true), whole.contains(&other));
-            assert!(of_half || !of_whole, "what the whole finds its half finds");
-            (wrong, wrong_whole) = (wrong + u32::from(of_half), wrong_whole + u32::from(of_whole));
-        }
-        assert!(
-            (5_500..7_000).contains(&wrong) && wrong_whole < 1_000,
-            "one in 16, not {wrong} of 100,000 ({wrong_whole})"
-        );
+    fn may_join(filter: &[u8], a: Term, b: Term) -> Option<bool> {
+        Joint::of(filter)?.may_join(filter, a, b)
+    }
+
+    fn may_have_community(filter: &[u8], hash: u32) -> Option<bool> {
+        Joint::of(filter)?.may_have_community(filter, hash)
     }
 
     proptest! {
@@ -193,7 +166,7 @@ mod tests {
             let communities: Vec<(u32, u32)> = (0..conns).map(|id| (id.wrapping_mul(seed), id)).collect();
             let filter = joint_filter(&all, &communities).unwrap();
             prop_assert!(communities.iter().all(|(hash, _)| may_have_community(&filter, *hash) == Some(true)));
-            prop_assert_eq!(may_have_community(&[], seed), Some(true));
+            prop_assert!(Joint::of(&[]).is_none());
             let mut of: Vec<Vec<Term>> = vec![Vec::new(); conns as usize];
             all.iter().for_each(|(t, id)| of[*id as usize].push(*t));
             for terms in &of {

@@ -9,6 +9,7 @@ pub mod community;
 pub mod conns;
 pub mod file;
 mod filters;
+mod fuse;
 mod hashes;
 mod indexer;
 mod joint;

@@ -3,14 +3,14 @@
 
 use super::community;
 use super::file::About;
-use super::joint::{may_have_community, may_join};
+use super::fuse::{DESCRIPTOR, Fuse};
+use super::joint::Joint;
 use super::term::Term;
-use super::varint::Cursor;
 use super::{Index, IndexError};
 use crate::store::disk::mmap::Mapped;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
+use xorf::{BinaryFuse8, DmaSerializable};
 
 /// A filter of addresses by their keys ([`Term::filter_key`]): xorf's descriptor and fingerprints; empty if there are none.
 pub fn address_filter(mut keys: Vec<u64>) -> Result<Vec<u8>, &'static str> {
@@ -26,25 +26,17 @@ pub fn address_filter(mut keys: Vec<u64>) -> Result<Vec<u8>, &'static str> {
     Ok(out)
 }
 
-/// False only if no address of the filter has this key. `None`: these bytes are no filter.
-pub fn contains(filter: &[u8], key: u64) -> Option<bool> {
-    let Some((descriptor, prints)) = filter.split_at_checked(BinaryFuse8::DESCRIPTOR_LEN) else {
-        return Some(!filter.is_empty());
-    };
-    sane(descriptor, prints.len()).then(|| BinaryFuse8Ref::from_dma(descriptor, prints).contains(&key))
+/// How an address filter is asked; `None`: there is no address in it, or it is no filter.
+fn asked(filter: &[u8]) -> Option<Fuse> {
+    Fuse::of(filter, filter.len().checked_sub(DESCRIPTOR)?)
 }
 
-/// xorf believes its descriptor; a look-up must stay within the fingerprints all the same. Layout: seed u64, then u32 each:
-/// segment length, its mask, length of all segments but two.
-pub(super) fn sane(descriptor: &[u8], prints: usize) -> bool {
-    let mut c = Cursor(descriptor);
-    let (Some(_), Some(length), Some(mask), Some(span)) =
-        (c.array::<8>(), c.array::<4>(), c.array::<4>(), c.array::<4>())
-    else {
-        return false;
-    };
-    let [length, mask, span] = [length, mask, span].map(|b| u32::from_le_bytes(b) as usize);
-    length.is_power_of_two() && mask + 1 == length && span.saturating_add(2 * length) <= prints
+/// False only if no address of the filter has this key. `None`: these bytes are no filter.
+pub fn contains(filter: &[u8], key: u64) -> Option<bool> {
+    if filter.is_empty() {
+        return Some(false);
+    }
+    asked(filter)?.has(filter.get(DESCRIPTOR..)?, key)
 }
 
 /// A part of a mapped file, with the sum it must have, which is taken when it is first used.
@@ -89,24 +81,42 @@ impl Bytes {
     }
 }
 
+/// A filter, and how it is asked: taken from its first bytes once, so that a look-up waits for nothing but fingerprints.
+struct Asked<T> {
+    bytes: Bytes,
+    form: OnceLock<Option<T>>,
+}
+
+impl<T: Copy> Asked<T> {
+    fn new(bytes: Bytes) -> Asked<T> {
+        Asked { bytes, form: OnceLock::new() }
+    }
+
+    /// `None`: it is damaged, or there is nothing in it.
+    fn by(&self, form: impl FnOnce(&[u8]) -> Option<T>) -> Option<(T, &[u8])> {
+        let bytes = self.bytes.get()?;
+        Some(((*self.form.get_or_init(|| form(bytes)))?, bytes))
+    }
+}
+
 /// A segment's times and filters.
 pub struct Skip {
     about: About,
-    filter: Bytes,
-    joint: Bytes,
+    filter: Asked<Fuse>,
+    joint: Asked<Joint>,
 }
 
 impl Skip {
     /// Of an index.
     pub fn of(index: &Index) -> Result<Skip, IndexError> {
         let (filter, joint) = (index.filter()?.to_vec(), index.joint()?.to_vec());
-        Ok(Skip { about: *index.about(), filter: Bytes::Own(filter), joint: Bytes::Own(joint) })
+        Ok(Skip { about: *index.about(), filter: Asked::new(Bytes::Own(filter)), joint: Asked::new(Bytes::Own(joint)) })
     }
 
     /// Of parts of mapped files.
     pub(super) fn in_files(about: About, filter: Mine, joint: Option<Mine>) -> Skip {
         let joint = joint.map_or(Bytes::Own(Vec::new()), Bytes::File);
-        Skip { about, filter: Bytes::File(filter), joint }
+        Skip { about, filter: Asked::new(Bytes::File(filter)), joint: Asked::new(joint) }
     }
 
     /// What the index says of itself.
@@ -116,42 +126,46 @@ impl Skip {
 
     /// The address filter's bytes; `None`: they are damaged.
     pub fn filter(&self) -> Option<&[u8]> {
-        self.filter.get()
+        self.filter.bytes.get()
     }
 
     /// The joint filter's bytes; `None`: they are damaged.
     pub fn joint(&self) -> Option<&[u8]> {
-        self.joint.get()
+        self.joint.bytes.get()
     }
 
     /// False only if no packet of the segment has this address at any layer.
     pub fn may_have(&self, term: Term) -> bool {
         let Some(key) = term.filter_key() else { return true };
-        self.filter().and_then(|f| contains(f, key)).unwrap_or(true)
+        match self.filter.by(asked) {
+            Some((fuse, filter)) => filter.get(DESCRIPTOR..).and_then(|prints| fuse.has(prints, key)).unwrap_or(true),
+            None => self.filter().is_none_or(|f| !f.is_empty()),
+        }
     }
 
     /// False only if no packet of the segment has both terms.
     pub fn may_join(&self, a: Term, b: Term) -> bool {
-        self.joint().and_then(|f| may_join(f, a, b)).unwrap_or(true)
+        self.joint.by(Joint::of).and_then(|(joint, filter)| joint.may_join(filter, a, b)).unwrap_or(true)
     }
 
     /// False only if no connection of the segment has this community ID.
     pub fn may_have_community(&self, id: &str) -> bool {
-        self.joint().and_then(|f| may_have_community(f, community::hash(id))).unwrap_or(true)
+        let may = |(joint, filter): (Joint, &[u8])| joint.may_have_community(filter, community::hash(id));
+        self.joint.by(Joint::of).and_then(may).unwrap_or(true)
     }
 
     /// Has the address filter read that is going to be asked, if nobody has asked it before.
     pub fn will_have(&self) {
-        self.filter.will_need();
+        self.filter.bytes.will_need();
     }
 
     /// The same of the joint filter.
     pub fn will_join(&self) {
-        self.joint.will_need();
+        self.joint.bytes.will_need();
     }
 
     /// Memory that it takes.
     pub fn bytes(&self) -> usize {
-        size_of::<Skip>() + self.filter.len() + self.joint.len()
+        size_of::<Skip>() + self.filter.bytes.len() + self.joint.bytes.len()
     }
 }
