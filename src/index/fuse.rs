@@ -1,5 +1,5 @@
-//! Looking up in a binary fuse filter (Graf, Lemire: Binary Fuse Filters, 2022) as the crate xorf makes and lays it out: a descriptor, then
-//! fingerprints. Owns what the descriptor says and xorf's hash of a key, so that a descriptor is taken apart once and not for each key,
+//! A binary fuse filter (Graf, Lemire: Binary Fuse Filters, 2022) as the crate xorf makes and lays it out: a descriptor, then
+//! fingerprints. Owns how one is made, what the descriptor says and xorf's hash of a key, so that a descriptor is taken apart once and not for each key,
 //! and so that of each fingerprint half may be kept: the filter is a xor of three of them, bit by bit.
 
 use super::varint::Cursor;
@@ -7,6 +7,19 @@ use xorf::{BinaryFuse8, DmaSerializable};
 
 /// Bytes of a descriptor: seed (8), length of a segment, its mask, the span of a key's first places (4 each).
 pub const DESCRIPTOR: usize = BinaryFuse8::DESCRIPTOR_LEN;
+
+/// Descriptor and fingerprints of a filter of these keys; both empty if there are none.
+pub fn make(mut keys: Vec<u64>) -> Result<(Vec<u8>, Vec<u8>), &'static str> {
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.is_empty() {
+        return Ok(Default::default());
+    }
+    let filter = BinaryFuse8::try_from(&keys)?;
+    let mut descriptor = vec![0; DESCRIPTOR];
+    filter.dma_copy_descriptor_to(&mut descriptor);
+    Ok((descriptor, filter.dma_fingerprints().to_vec()))
+}
 
 /// A descriptor, checked.
 #[derive(Clone, Copy, Debug)]

@@ -1,11 +1,11 @@
 //! The joint filter of a segment: which pairs of addresses, which addresses with which port, and which community IDs some connection of
 //! it has. So that a question for two hosts that both talk all day, but not to each other, opens no index. Made from the postings of a
 //! whole segment; asked by whoever has asked the address filter. Says "no" only if it is so.
+//!
 //! A binary fuse filter of which the lower half of each fingerprint is kept (`fuse`).
 
-use super::fuse::{DESCRIPTOR, Fuse};
+use super::fuse::{self, DESCRIPTOR, Fuse};
 use super::term::Term;
-use xorf::{BinaryFuse8, DmaSerializable};
 
 /// A connection with more addresses, or more of these ports, has its addresses marked instead of its pairs: those of all ARP of a
 /// gateway would be too many.
@@ -72,17 +72,14 @@ pub fn joint_filter(postings: &[(Term, u32)], communities: &[(u32, u32)]) -> Res
     let flags = if marks.is_empty() { 0 } else { MARKED };
     keys.append(&mut marks);
     keys.extend(communities.iter().map(|(hash, _)| community_key(*hash)));
-    keys.sort_unstable();
-    keys.dedup();
-    if keys.is_empty() {
+    let (descriptor, prints) = fuse::make(keys)?;
+    if prints.is_empty() {
         return Ok(Vec::new());
     }
-    let filter = BinaryFuse8::try_from(&keys)?;
     let mut out = flags.to_le_bytes().to_vec();
-    out.resize(4 + DESCRIPTOR, 0);
-    filter.dma_copy_descriptor_to(out.get_mut(4..).unwrap_or_default());
+    out.extend(descriptor);
     let halves = |two: &[u8]| two.iter().rev().fold(0, |byte, print| byte << 4 | print & 15);
-    out.extend(filter.dma_fingerprints().chunks(2).map(halves));
+    out.extend(prints.chunks(2).map(halves));
     Ok(out)
 }
 

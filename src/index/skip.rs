@@ -3,27 +3,17 @@
 
 use super::community;
 use super::file::About;
-use super::fuse::{DESCRIPTOR, Fuse};
+use super::fuse::{self, DESCRIPTOR, Fuse};
 use super::joint::Joint;
 use super::term::Term;
 use super::{Index, IndexError};
 use crate::store::disk::mmap::Mapped;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-use xorf::{BinaryFuse8, DmaSerializable};
 
 /// A filter of addresses by their keys ([`Term::filter_key`]): xorf's descriptor and fingerprints; empty if there are none.
-pub fn address_filter(mut keys: Vec<u64>) -> Result<Vec<u8>, &'static str> {
-    keys.sort_unstable();
-    keys.dedup();
-    if keys.is_empty() {
-        return Ok(Vec::new());
-    }
-    let filter = BinaryFuse8::try_from(&keys)?;
-    let mut out = vec![0; BinaryFuse8::DESCRIPTOR_LEN];
-    filter.dma_copy_descriptor_to(&mut out);
-    out.extend(filter.dma_fingerprints());
-    Ok(out)
+pub fn address_filter(keys: Vec<u64>) -> Result<Vec<u8>, &'static str> {
+    fuse::make(keys).map(|(descriptor, prints)| [descriptor, prints].concat())
 }
 
 /// How an address filter is asked; `None`: there is no address in it, or it is no filter.
