@@ -1,0 +1,171 @@
+//! What an answer says of itself: how much it is, and what is missing from it: cut, lost, not recorded, expired, damaged. Owns the
+//! figures; made by the executor from packets, receipts, ledger and, in the recorder's own process, what its workers know of connections
+//! that run; shown by the CLI.
+
+mod connections;
+mod missing;
+
+pub use connections::Met;
+pub use missing::from_ledger;
+
+use crate::limits::DAMAGE_NAMED;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// How the answer was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pruning {
+    /// Segments of the store.
+    pub segments: u64,
+    /// Runs of blocks in memory.
+    pub runs: u64,
+    /// Of these, of another class.
+    pub by_class: u64,
+    /// Outside of the window.
+    pub by_time: u64,
+    /// Ruled out by their address filter.
+    pub by_filter: u64,
+    /// Ruled out by their index.
+    pub by_index: u64,
+    /// Scanned because they have no index yet.
+    pub without_index: u64,
+    /// Packets that libpcap had to look at.
+    pub candidates: u64,
+    /// Bytes of segments read.
+    pub bytes_read: u64,
+}
+
+/// Packets lost in the window by one cause in one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// A cause of the account.
+    pub cause: String,
+    /// Where.
+    pub place: String,
+    /// How many.
+    pub packets: u64,
+}
+
+/// Where a segment can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The file.
+    pub segment: String,
+    /// Offset of the damaged block, or of the packet.
+    pub offset: u64,
+}
+
+/// An answer's figures. Times are Unix ns, bytes are lengths on the wire.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// Packets in the answer.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Connections that they are of.
+    pub connections: u64,
+    /// Time of the first packet.
+    pub first: Option<u64>,
+    /// Time of the last.
+    pub last: Option<u64>,
+    /// More would have matched.
+    pub limited: bool,
+    /// Of a follower: it ended because the recorder did.
+    pub recorder_ended: bool,
+    /// Of a follower: packets that were given out after newer ones, because they came so late.
+    pub late: u64,
+    /// The window asked for.
+    pub since: Option<u64>,
+    /// Its end.
+    pub until: Option<u64>,
+    /// Of the connections, those past their cutoff.
+    pub cut_connections: u64,
+    /// Packets of these connections that were not stored.
+    pub cut_packets: u64,
+    /// Their bytes.
+    pub cut_bytes: u64,
+    /// Of the connections, those that run, as the recorder says: what is cut of them is in the figures, as it was a second ago at most.
+    pub running_connections: u64,
+    /// Connections of which neither a receipt nor the recorder tells: they last, or their receipts have expired. What was cut of them is
+    /// not in the figures.
+    pub open_connections: u64,
+    /// Packets lost in the window.
+    pub lost: Vec<Loss>,
+    /// Times of the window when nothing was recorded: from, to.
+    pub not_recorded: Vec<(u64, u64)>,
+    /// The window begins before the store's oldest packet, this, and segments of then have expired.
+    pub expired_before: Option<u64>,
+    /// Segments that expired while the answer was made.
+    pub expired_segments: u64,
+    /// Segments, blocks, packets and indexes that are damaged: `retrotap verify` names them.
+    pub damaged_segments: u64,
+    /// Blocks.
+    pub damaged_blocks: u64,
+    /// Packets.
+    pub damaged_packets: u64,
+    /// Indexes; their segments were scanned.
+    pub damaged_indexes: u64,
+    /// Where blocks and packets are damaged: the first that were met.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub damage: Vec<Place>,
+    /// The answer is empty, but inside tags or tunnels there are packets that match: ask with `--any-layer`.
+    pub try_any_layer: bool,
+    /// What of the question segments were ruled out by, as the planner understands it.
+    pub plan: String,
+    /// Parts of the expression that rule out nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub idle: Vec<String>,
+    /// How it was found.
+    pub pruning: Pruning,
+    /// Time it took, ns.
+    pub elapsed_ns: u64,
+    /// Oldest packet of the store.
+    #[serde(skip)]
+    pub store_first: Option<u64>,
+    /// Newest packet of the store.
+    #[serde(skip)]
+    pub store_last: Option<u64>,
+}
+
+impl Summary {
+    /// Notes what a segment holds.
+    pub(in crate::query) fn saw(&mut self, packets: u64, first: u64, last: u64) {
+        if packets > 0 {
+            self.store_first = Some(self.store_first.map_or(first, |t| t.min(first)));
+            self.store_last = Some(self.store_last.map_or(last, |t| t.max(last)));
+        }
+    }
+
+    /// Names a place that can't be read.
+    pub(in crate::query) fn damaged_at(&mut self, segment: &Path, offset: u64) {
+        if self.damage.len() < DAMAGE_NAMED {
+            self.damage.push(Place { segment: segment.display().to_string(), offset });
+        }
+    }
+
+    /// Takes in what was found beside this one: pruning and damage.
+    pub(in crate::query) fn absorb(&mut self, other: Summary) {
+        self.expired_segments += other.expired_segments;
+        self.damaged_segments += other.damaged_segments;
+        self.damaged_blocks += other.damaged_blocks;
+        self.damaged_packets += other.damaged_packets;
+        self.damaged_indexes += other.damaged_indexes;
+        let room = DAMAGE_NAMED.saturating_sub(self.damage.len());
+        self.damage.extend(other.damage.into_iter().take(room));
+        let (own, other) = (&mut self.pruning, other.pruning);
+        own.by_filter += other.by_filter;
+        own.by_index += other.by_index;
+        own.candidates += other.candidates;
+        own.bytes_read += other.bytes_read;
+    }
+
+    /// Nothing that was seen in the window is missing but by the cutoff.
+    pub fn is_whole(&self) -> bool {
+        self.lost.is_empty()
+            && self.not_recorded.is_empty()
+            && self.expired_before.is_none()
+            && self.expired_segments + self.damaged_segments + self.damaged_blocks + self.damaged_packets == 0
+    }
+}
