@@ -1,0 +1,120 @@
+//! Answers as files: pcapng (nanoseconds, interfaces, the summary as a comment at the end) and pcap (nanoseconds). Owns the order of what is
+//! written; the two encodings are in files of their own. Called by the CLI, the API and holds. Whatever ends it, what was written is valid.
+
+mod pcap;
+mod pcapng;
+mod settle;
+
+pub use settle::{Output, Settling};
+
+use super::{Answer, OutputError, PacketSink};
+use crate::source::Interface;
+use settle::DIRTY_BYTES_MAX;
+
+/// Either format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// pcapng.
+    Pcapng,
+    /// pcap; one link type.
+    Pcap,
+}
+
+/// Writes an answer.
+pub struct Writer<W: Output> {
+    out: W,
+    name: String,
+    format: Format,
+    buffer: Vec<u8>,
+    dirty: u64,
+    interfaces: Vec<Interface>,
+}
+
+/// Handed on when so much waits.
+const BUFFERED_BYTES: usize = 1 << 18;
+
+impl<W: Output> Writer<W> {
+    /// `name` is for errors.
+    pub fn new(out: W, name: &str, format: Format) -> Writer<W> {
+        let mut buffer = Vec::new();
+        if format == Format::Pcapng {
+            pcapng::section(&mut buffer);
+        }
+        Writer { out, name: name.to_owned(), format, buffer, dirty: 0, interfaces: Vec::new() }
+    }
+
+    /// Its number in the file.
+    fn interface(&mut self, i: &Interface) -> Result<u32, OutputError> {
+        if let Some(known) = self.interfaces.iter().position(|k| k == i) {
+            return Ok(known as u32);
+        }
+        match (self.format, self.interfaces.first().map(|f| f.link_type)) {
+            (Format::Pcapng, _) => pcapng::interface(&mut self.buffer, i),
+            (Format::Pcap, None) => pcap::head(&mut self.buffer, i.link_type),
+            (Format::Pcap, Some(first)) if first != i.link_type => {
+                return Err(OutputError::LinkTypes(first, i.link_type));
+            }
+            (Format::Pcap, Some(_)) => {}
+        }
+        self.interfaces.push(i.clone());
+        Ok(self.interfaces.len() as u32 - 1)
+    }
+
+    /// Whether anything waits to be handed on.
+    pub fn waiting(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Hands on what waits.
+    pub fn flush(&mut self) -> Result<(), OutputError> {
+        let io = |source| OutputError::Io { what: self.name.clone(), source };
+        self.out.write_all(&self.buffer).map_err(io)?;
+        self.dirty += self.buffer.len() as u64;
+        self.buffer.clear();
+        if self.dirty >= DIRTY_BYTES_MAX {
+            self.out.settle().map_err(io)?;
+            self.dirty = 0;
+        }
+        Ok(())
+    }
+
+    /// Ends the file: in pcapng with a statistics block that carries `comment`. Gives the output back.
+    pub fn finish(mut self, comment: &str) -> Result<W, OutputError> {
+        match self.format {
+            // tcpdump wants a link type even where there is no packet.
+            Format::Pcap if self.interfaces.is_empty() => pcap::head(&mut self.buffer, 1),
+            Format::Pcapng if self.interfaces.is_empty() => {
+                self.interface(&Interface { name: "none".into(), link_type: 1 })?;
+            }
+            _ => {}
+        }
+        if self.format == Format::Pcapng {
+            pcapng::statistics(&mut self.buffer, crate::units::now(), comment);
+        }
+        self.flush()?;
+        let io = |source| OutputError::Io { what: self.name.clone(), source };
+        self.out.flush().map_err(io)?;
+        Ok(self.out)
+    }
+}
+
+impl<W: Output> PacketSink for Writer<W> {
+    fn packet(&mut self, p: &Answer<'_>) -> Result<(), OutputError> {
+        let id = self.interface(p.interface)?;
+        match self.format {
+            Format::Pcapng => pcapng::packet(&mut self.buffer, id, p),
+            Format::Pcap => pcap::packet(&mut self.buffer, p),
+        }
+        if self.buffer.len() >= BUFFERED_BYTES { self.flush() } else { Ok(()) }
+    }
+}
+
+/// Counts only.
+#[derive(Debug, Default)]
+pub struct Nothing;
+
+impl PacketSink for Nothing {
+    fn packet(&mut self, _: &Answer<'_>) -> Result<(), OutputError> {
+        Ok(())
+    }
+}
