@@ -32,7 +32,12 @@ pub struct Sizes {
 impl Sizes {
     /// For capture files: one worker, no shunt.
     pub fn files(settings: &Settings) -> Sizes {
-        Sizes::new(settings, 1, 0)
+        Sizes::sources(settings, 1)
+    }
+
+    /// For so many sources that wait, each with a worker of its own: no shunt.
+    pub fn sources(settings: &Settings, workers: usize) -> Sizes {
+        Sizes::new(settings, workers, 0)
     }
 
     /// For interfaces.

@@ -33,7 +33,7 @@ use crate::metrics::account::{Broken, SourceKind};
 use crate::metrics::http::Endpoint;
 use crate::recent::{Keeping, Recent};
 use crate::source::Source;
-use crate::source::file::{FileReport, FileSource};
+use crate::source::file::{FileReport, FileSource, Progress};
 use crate::source::live::{Live, LivePlan, Survey};
 use crate::steer::Totals;
 use crate::store::Store;
@@ -120,6 +120,20 @@ pub fn run(settings: &Settings, reader: &Reader<'_>, observer: &mut dyn Observer
             start.run(sources, Capture::Live(Box::new(live)), reader, observer)
         }
     }
+}
+
+/// The same from sources that the caller has made, one for each worker; they are [patient](Source::patient) and count in `progress` what
+/// they have given out. So that what several workers make of a tap's queues can be tried without a wire.
+pub fn run_sources<S: Source + Send + 'static>(
+    settings: &Settings,
+    sources: Vec<S>,
+    progress: Arc<Progress>,
+    reader: &Reader<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, RecordError> {
+    let start = Start::new(settings, Sizes::sources(settings, sources.len()))?;
+    let sources = sources.into_iter().map(|s| (s, NoShunt)).collect();
+    start.run(sources, Capture::Files(progress), reader, observer)
 }
 
 /// A recording whose store is open and whose source is not.

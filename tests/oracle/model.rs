@@ -18,6 +18,8 @@ pub struct Rules {
     pub renew_other: Option<u64>,
     /// False: VLAN ids are no part of a connection.
     pub vlans: bool,
+    /// False: counted, never stored.
+    pub record: bool,
 }
 
 impl Default for Rules {
@@ -30,6 +32,7 @@ impl Default for Rules {
             renew_tcp: None,
             renew_other: Some(600 * S),
             vlans: true,
+            record: true,
         }
     }
 }
@@ -42,12 +45,16 @@ pub struct Outcome {
     pub connection: usize,
     /// It is the connection's first packet.
     pub new: bool,
+    /// The class of the connection.
+    pub class: usize,
 }
 
 /// A connection and its totals.
 #[derive(Clone, Debug)]
 pub struct Connection {
     pub name: Name,
+    /// Its class, by number.
+    pub class: usize,
     pub first: u64,
     pub last: u64,
     pub seen_packets: u64,
@@ -69,7 +76,8 @@ pub struct Connection {
 
 /// All that was seen.
 pub struct Oracle {
-    rules: Rules,
+    /// Of each class.
+    rules: Vec<Rules>,
     /// Every connection there ever was.
     pub connections: Vec<Connection>,
     /// The latest connection of a name.
@@ -80,14 +88,31 @@ pub struct Oracle {
 
 impl Oracle {
     pub fn new(rules: Rules) -> Oracle {
+        Oracle::with_classes(vec![rules])
+    }
+
+    /// With classes, each with its rules; whether VLAN ids count the first one says.
+    pub fn with_classes(rules: Vec<Rules>) -> Oracle {
         Oracle { rules, connections: Vec::new(), current: HashMap::new(), fragments: HashMap::new() }
     }
 
     /// Takes one packet: `time` in ns, `wire` its length on the wire, `data` what was captured of it.
     pub fn packet(&mut self, time: u64, wire: u32, link_type: u16, data: &[u8]) -> Outcome {
-        let seen = parse(link_type, data, self.rules.vlans);
+        self.packet_of(time, wire, link_type, data, || 0)
+    }
+
+    /// The same where `class` tells the class of a connection by its first packet, this one.
+    pub fn packet_of(
+        &mut self,
+        time: u64,
+        wire: u32,
+        link_type: u16,
+        data: &[u8],
+        class: impl FnOnce() -> usize,
+    ) -> Outcome {
+        let seen = parse(link_type, data, self.rules[0].vlans);
         let name = self.name_of(&seen, time);
-        self.judge(name, &seen, time, u64::from(wire))
+        self.judge(name, &seen, time, u64::from(wire), class)
     }
 
     /// The name of the packet's connection; first fragments are remembered.
@@ -105,7 +130,7 @@ impl Oracle {
         name
     }
 
-    fn judge(&mut self, name: Name, seen: &Seen, time: u64, wire: u64) -> Outcome {
+    fn judge(&mut self, name: Name, seen: &Seen, time: u64, wire: u64, class: impl FnOnce() -> usize) -> Outcome {
         let new_syn = |c: &Connection| seen.tcp.is_some_and(|t| t.syn && !t.ack && c.syn != Some(t.seq));
         let is_tcp = name.is_tcp();
         let known = self.current.get(&name).copied().filter(|&i| {
@@ -115,14 +140,15 @@ impl Oracle {
             match c.ended {
                 Some((end, _)) => now - end <= 30 * S && !new_syn(c),
                 None => {
-                    let idle = if is_tcp { self.rules.idle_tcp } else { self.rules.idle_other };
+                    let rules = &self.rules[c.class];
+                    let idle = if is_tcp { rules.idle_tcp } else { rules.idle_other };
                     silence <= idle && !(silence > 60 * S && new_syn(c))
                 }
             }
         });
         let new = known.is_none();
         let index = known.unwrap_or_else(|| {
-            self.connections.push(Connection::begin(name.clone(), time));
+            self.connections.push(Connection::begin(name.clone(), class(), time));
             self.current.insert(name, self.connections.len() - 1);
             self.connections.len() - 1
         });
@@ -130,15 +156,16 @@ impl Oracle {
         let now = time.max(c.last);
         c.last = now;
 
-        let renew = if is_tcp { self.rules.renew_tcp } else { self.rules.renew_other };
+        let rules = &self.rules[c.class];
+        let renew = if is_tcp { rules.renew_tcp } else { rules.renew_other };
         if c.ended.is_none() && renew.is_some_and(|interval| now - c.since >= interval) {
             (c.since, c.count_bytes, c.count_packets, c.control) = (now, 0, 0, 0);
         }
 
-        let below = self.rules.cutoff_bytes.is_none_or(|limit| c.count_bytes < limit)
-            && self.rules.cutoff_packets.is_none_or(|limit| c.count_packets < limit);
+        let below = rules.cutoff_bytes.is_none_or(|limit| c.count_bytes < limit)
+            && rules.cutoff_packets.is_none_or(|limit| c.count_packets < limit);
         let control = seen.tcp.is_some_and(|t| t.syn || t.fin || t.rst);
-        let stored = below || (control && c.control < 16);
+        let stored = rules.record && (below || (control && c.control < 16));
         if !below && control {
             c.control += 1;
         }
@@ -161,14 +188,15 @@ impl Oracle {
                 c.ended = Some((now, t.rst));
             }
         }
-        Outcome { stored, connection: index + 1, new }
+        Outcome { stored, connection: index + 1, new, class: c.class }
     }
 }
 
 impl Connection {
-    fn begin(name: Name, time: u64) -> Connection {
+    fn begin(name: Name, class: usize, time: u64) -> Connection {
         Connection {
             name,
+            class,
             first: time,
             last: time,
             seen_packets: 0,

@@ -30,6 +30,7 @@ pub fn rules() -> impl Strategy<Value = Rules> {
             renew_tcp,
             renew_other,
             vlans,
+            ..Rules::default()
         },
     )
 }

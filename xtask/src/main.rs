@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod deny;
+mod fuzz;
 mod json;
 mod netns;
 mod setup;
@@ -22,6 +23,7 @@ cargo xtask COMMAND
   bench [NAME]           measurements that anyone can rerun, against other tools; alone: which there are
   test  [--no-install]   everything: formats, lints, unit, property, vectors, replay, eBPF fixtures, namespaces
         [FILTER...]      only the steps whose name contains one of these words
+  fuzz  [TARGET]         more of what the tests try in part, from other seeds; alone: which targets there are
   tidy                   the rules of the source tree
   deny                   licences, advisories and sources of the dependencies (installs cargo-deny when it is missing)
 ";
@@ -34,6 +36,9 @@ fn main() -> ExitCode {
     };
     if command == "bench" {
         return finish(shell::enter_repository().and_then(|()| bench::command(rest)));
+    }
+    if command == "fuzz" {
+        return finish(shell::enter_repository().and_then(|()| fuzz::command(rest)));
     }
     let (flags, words): (Vec<&str>, Vec<&str>) = rest.iter().map(String::as_str).partition(|a| a.starts_with('-'));
     let install = !flags.contains(&"--no-install");

@@ -53,7 +53,7 @@ impl FileReport {
     }
 }
 
-/// Shared with the thread that shows how far the files are. Counts are written by the source's thread only.
+/// Shared with the thread that shows how far the files are. Counts are written by the threads of the sources only.
 #[derive(Debug, Default)]
 pub struct Progress {
     packets: AtomicU64,
@@ -87,7 +87,8 @@ impl Progress {
         self.reports.lock().map(|r| r.clone()).unwrap_or_default()
     }
 
-    pub(super) fn add(&self, packets: Tally, lost: u64, read: u64) {
+    /// Counts what a source has given out, records that it could not read, and bytes of its file.
+    pub fn add(&self, packets: Tally, lost: u64, read: u64) {
         self.packets.fetch_add(packets.packets, Relaxed);
         self.bytes.fetch_add(packets.bytes, Relaxed);
         self.lost.fetch_add(lost, Relaxed);

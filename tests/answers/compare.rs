@@ -1,0 +1,251 @@
+//! An answer against what the history says it must be: equal, or incomplete with the true reason.
+
+use crate::history::History;
+use crate::model::{Kept, Known, Presence};
+use crate::oracle::parse::{Name, parse};
+use crate::questions::Question;
+use crate::totals;
+use crate::ways::{Got, Reply};
+use retrotap::query::Summary;
+use std::collections::{BTreeMap, HashSet};
+
+/// What the store must hold, and what of it the judge says is meant.
+pub struct Truth<'a> {
+    pub history: &'a History,
+    pub kept: &'a [Kept],
+    pub connections: &'a [Known],
+    /// Numbers of the packets that match the expression; `None`: it is refused.
+    pub matching: Option<Vec<usize>>,
+    /// Who is asked knows what was cut of connections that run.
+    pub knows_running: bool,
+}
+
+/// What a class has lost of its past is not always said: switched on when that is mended.
+const EXPIRED_IS_SAID: bool = false;
+
+/// What is wrong: of which kind, and in words.
+pub type Wrong = (Kind, String);
+
+/// What an answer can be wrong in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Its packets.
+    Packets,
+    /// It is refused and should not be, or the other way round.
+    Refusal,
+    /// What it says, or does not say, of what is missing.
+    Missing,
+    /// How many connections, and what was cut of them.
+    Totals,
+    /// The connections that are listed.
+    Connections,
+    /// The recording itself: its account, its segments, its end.
+    Recording,
+}
+
+/// How often each packet must be there, and may be.
+#[derive(Default)]
+struct Bounds {
+    least: BTreeMap<Got, usize>,
+    most: BTreeMap<Got, usize>,
+    /// Of packets that match some have expired.
+    expired: bool,
+}
+
+fn got(p: &Kept) -> Got {
+    Got { time: p.time, wire: p.wire, link: p.link, data: p.data.clone() }
+}
+
+impl Truth<'_> {
+    /// The packet is of the connection that is asked for; `None`: what is stored of it does not tell.
+    fn of_connection(&self, q: &Question, p: &Kept) -> Option<bool> {
+        let Some(wanted) = &q.conn else { return Some(true) };
+        let of = |name: &Name| match name {
+            Name::Ip { ends, proto, .. } => named(wanted, *proto, ends),
+            _ => false,
+        };
+        let name = &self.connections[p.connection].of.name;
+        let stored = parse(p.link, &p.data, self.history.vlans);
+        let whole = stored.name == *name || stored.later_fragment_of.is_some();
+        whole.then(|| of(name))
+    }
+
+    fn bounds(&self, q: &Question) -> Bounds {
+        let matching: HashSet<usize> = self.matching.iter().flatten().copied().collect();
+        let mut b = Bounds::default();
+        for (i, p) in self.kept.iter().enumerate().filter(|(_, p)| q.admits(self.history, p)) {
+            let sure = match self.of_connection(q, p) {
+                Some(true) => matching.contains(&i),
+                Some(false) => continue,
+                None => false,
+            };
+            if !sure && !q.any_layer && (q.conn.is_none() || !matching.contains(&i)) {
+                continue;
+            }
+            b.expired |= sure && p.now == Presence::Expired;
+            if p.now == Presence::Expired {
+                continue;
+            }
+            *b.most.entry(got(p)).or_default() += 1;
+            if sure && p.now == Presence::There {
+                *b.least.entry(got(p)).or_default() += 1;
+            }
+        }
+        b
+    }
+
+    /// What is wrong with a reply to `q`, if anything.
+    pub fn wrong(&self, q: &Question, reply: &Result<Reply, String>) -> Option<Wrong> {
+        let refusal = |why| Some((Kind::Refusal, why));
+        let reply = match (reply, &self.matching) {
+            (Err(_), None) => return None,
+            (Ok(_), None) => return refusal("libpcap refuses the expression, and it is answered".into()),
+            (Err(why), Some(_)) => return refusal(format!("refused: {why}")),
+            (Ok(reply), Some(_)) => reply,
+        };
+        let b = self.bounds(q);
+        let s = &reply.summary;
+        let (least, most) = (b.least.values().sum::<usize>(), b.most.values().sum::<usize>());
+        if let Some(packets) = &reply.packets {
+            if let Some(wrong) = self.packets_wrong(q, &b, packets, s) {
+                return Some((Kind::Packets, wrong));
+            }
+        } else if q.limit.is_none() && !(least as u64..=most as u64).contains(&s.packets) {
+            return Some((Kind::Packets, format!("{} packets, {} to {} expected", s.packets, least, most)));
+        }
+        let limit = q.limit.unwrap_or(u64::MAX);
+        if least == most && (s.packets != limit.min(least as u64) || s.limited != (least as u64 > limit)) {
+            return Some((Kind::Packets, format!("{} packets, limited {}: {least} match", s.packets, s.limited)));
+        }
+        if let Some(wrong) = self.incomplete_wrong(q, &b, s) {
+            return Some((Kind::Missing, wrong));
+        }
+        if least == most && q.limit.is_none() && !q.any_layer {
+            let matching = self.matching.iter().flatten().map(|i| &self.kept[*i]);
+            let ours = |p: &&Kept| {
+                p.now == Presence::There && q.admits(self.history, p) && self.of_connection(q, p) == Some(true)
+            };
+            let packets: Vec<&Kept> = matching.filter(ours).collect();
+            let wrong = totals::summary_wrong(self.history, &packets, self.connections, s, self.knows_running);
+            return wrong.map(|w| (Kind::Totals, w));
+        }
+        None
+    }
+
+    /// The same of a follower, which gives out late what came late.
+    pub fn wrong_of_follower(&self, q: &Question, reply: &Result<Reply, String>) -> Option<Wrong> {
+        let refusal = |why| Some((Kind::Refusal, why));
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(_) if self.matching.is_none() => return None,
+            Err(why) => return refusal(format!("refused: {why}")),
+        };
+        let mut packets = reply.packets.clone().unwrap_or_default();
+        packets.sort_by_key(|p| p.time);
+        let mut summary = reply.summary.clone();
+        (summary.first, summary.last) = (packets.first().map(|p| p.time), packets.last().map(|p| p.time));
+        if !summary.recorder_ended {
+            return Some((Kind::Missing, "the recorder has ended, and it does not say so".into()));
+        }
+        self.packets_wrong(q, &self.bounds(q), &packets, &summary).map(|w| (Kind::Packets, w))
+    }
+
+    fn packets_wrong(&self, q: &Question, b: &Bounds, packets: &[Got], s: &Summary) -> Option<String> {
+        if !packets.is_sorted_by_key(|p| p.time) {
+            return Some("packets out of the order of time".into());
+        }
+        let bytes: u64 = packets.iter().map(|p| u64::from(p.wire)).sum();
+        let ends = (packets.first().map(|p| p.time), packets.last().map(|p| p.time));
+        if (s.packets, s.bytes, (s.first, s.last)) != (packets.len() as u64, bytes, ends) {
+            return Some(format!(
+                "the summary says {} packets, {} bytes, {:?}; there are {}, {bytes}, {ends:?}",
+                s.packets,
+                s.bytes,
+                (s.first, s.last),
+                packets.len()
+            ));
+        }
+        let mut counts: BTreeMap<&Got, usize> = BTreeMap::new();
+        packets.iter().for_each(|p| *counts.entry(p).or_default() += 1);
+        let few = |p: &Got| {
+            format!("time {}, {} of {} bytes, link type {}: {}", p.time, p.data.len(), p.wire, p.link, hex(&p.data))
+        };
+        for (p, n) in &counts {
+            let most = b.most.get(*p).copied().unwrap_or(0);
+            if *n > most {
+                let why = if most > 0 { "too often" } else { "that is not of it" };
+                return Some(format!(
+                    "{} packets, among them one {why} ({n} times, {most} expected): {}",
+                    packets.len(),
+                    few(p)
+                ));
+            }
+        }
+        let lacking: Vec<&Got> =
+            b.least.iter().filter(|(p, n)| counts.get(p).copied().unwrap_or(0) < **n).map(|(p, _)| p).collect();
+        match q.limit {
+            None if !lacking.is_empty() => Some(format!(
+                "{} packets, {} expected; lacking the first: {}",
+                packets.len(),
+                b.least.values().sum::<usize>(),
+                few(lacking[0])
+            )),
+            // The earliest of them: whatever is lacking is not older than the last that came.
+            Some(_) if lacking.iter().any(|p| packets.last().is_some_and(|last| p.time < last.time)) => {
+                Some("with a limit, and not the earliest packets".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the answer says what is missing, and nothing else.
+    fn incomplete_wrong(&self, q: &Question, b: &Bounds, s: &Summary) -> Option<String> {
+        let says_expired = s.expired_before.is_some() || s.expired_segments > 0;
+        let says_damaged = s.damaged_segments + s.damaged_blocks + s.damaged_packets > 0;
+        if EXPIRED_IS_SAID && b.expired && !says_expired && !s.limited {
+            return Some("packets of the answer have expired, and it does not say so".into());
+        }
+        let doubted: usize = b.most.values().sum::<usize>() - b.least.values().sum::<usize>();
+        let lacks = s.packets < b.most.values().sum::<usize>() as u64;
+        let unsure = q.any_layer || q.conn.is_some();
+        if doubted > 0 && !unsure && lacks && q.limit.is_none() && !says_damaged {
+            return Some("packets of the answer are damaged, and it does not say so".into());
+        }
+        let any = |now: Presence| self.kept.iter().any(|p| p.now == now);
+        if says_expired && !any(Presence::Expired) {
+            return Some("it says that something has expired, and nothing has".into());
+        }
+        if says_damaged && !any(Presence::Doubtful) {
+            return Some("it says that something is damaged, and nothing is".into());
+        }
+        if !s.lost.is_empty() {
+            return Some(format!("it says that packets were lost: {:?}", s.lost));
+        }
+        if !s.not_recorded.is_empty() {
+            return Some(format!("it says that times were not recorded, and these are captures: {:?}", s.not_recorded));
+        }
+        None
+    }
+}
+
+/// Whether `tcp 1.2.3.4:5 6.7.8.9:80` names these ends.
+fn named(wanted: &str, proto: u8, ends: &[(std::net::IpAddr, u16); 2]) -> bool {
+    let words: Vec<&str> = wanted.split(' ').collect();
+    let number = match words[0] {
+        "tcp" => 6,
+        "udp" => 17,
+        "sctp" => 132,
+        "icmp" => 1,
+        _ => 58,
+    };
+    let text = |(addr, port): &(std::net::IpAddr, u16)| match number {
+        1 | 58 => addr.to_string(),
+        _ => std::net::SocketAddr::new(*addr, *port).to_string(),
+    };
+    let [a, b] = [text(&ends[0]), text(&ends[1])];
+    proto == number && (words[1..] == [&a, &b] || words[1..] == [&b, &a])
+}
+
+fn hex(data: &[u8]) -> String {
+    data.iter().take(64).map(|b| format!("{b:02x}")).collect()
+}
