@@ -7,6 +7,7 @@ pub mod config;
 pub mod conn;
 pub mod control;
 pub mod doctor;
+pub mod evidence;
 pub mod filter;
 pub mod hold;
 pub mod iface;

@@ -268,6 +268,12 @@ pub const FIRST_CHUNK_NS: u64 = 2_000_000;
 pub const AT_ONCE_NS: u64 = 1_000_000;
 /// and has no more bytes than this.
 pub const AT_ONCE_BYTES: usize = 256 << 10;
+/// A pcapng answer has a place of so many bytes in its header for what it says of itself; a multiple of four.
+pub const ANSWER_PLACE_BYTES: usize = 4000;
+/// A manifest names so many segments that its packets come from, and says how many more there are.
+pub const MANIFEST_SEGMENTS_MAX: usize = 10_000;
+/// Longest manifest that is read.
+pub const MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// A follower looks for what has come this often.
 pub const FOLLOW_NS: u64 = 20_000_000;
 /// Holds that follow are given what has come this often.

@@ -42,7 +42,7 @@ fn udp(n: u16, len: usize) -> Vec<u8> {
 
 fn back(r: &Retrotap) -> Vec<common::Seen> {
     let path = r.dir().join("back.pcapng");
-    let q = r.run(&["query", "-w", &path.to_string_lossy()]);
+    let q = r.run(&["query", "--force", "-w", &path.to_string_lossy()]);
     assert_eq!(q.code, Some(0), "{}", q.err);
     own(&path)
 }

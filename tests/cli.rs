@@ -162,7 +162,7 @@ fn answers_go_to_files_and_pipes_in_both_formats() {
     r.record(&[Path::new(&path)], &["--cutoff", "none"]);
     let want = common::libpcap(Path::new(&path)).0;
     for format in ["pcapng", "pcap"] {
-        let file = r.dir().join("answer");
+        let file = r.dir().join(format!("answer.{format}"));
         let ran = r.run(&["query", "-w", &file.to_string_lossy(), "--format", format]);
         assert_eq!(ran.code, Some(0), "{}", ran.err);
         assert!(ran.text().starts_with("400 packets"), "the summary is on standard output: {}", ran.text());
@@ -174,8 +174,8 @@ fn answers_go_to_files_and_pipes_in_both_formats() {
         assert!(common::libpcap(&piped) == (want.clone(), None), "{format}");
     }
     // An empty answer is a file that can be read.
-    let file = r.dir().join("empty");
     for format in ["pcapng", "pcap"] {
+        let file = r.dir().join(format!("empty.{format}"));
         r.run(&["query", "port 9999", "-w", &file.to_string_lossy(), "--format", format]);
         assert_eq!(common::libpcap(&file), (vec![], None), "{format}");
     }
@@ -257,16 +257,22 @@ fn an_answer_replaces_nothing_before_it_is_there() {
     capture_of(10, &capture);
     r.record(&[&capture], &[]);
     std::fs::write(&kept, "an earlier answer").expect("a file");
-    let wrong = r.run(&["query", "tcp port", "-w", &kept.to_string_lossy()]);
+    let wrong = r.run(&["query", "tcp port", "--force", "-w", &kept.to_string_lossy()]);
     assert_eq!(wrong.code, Some(2), "{}", wrong.err);
+    assert_eq!(std::fs::read_to_string(&kept).expect("the file"), "an earlier answer");
+    let there = r.run(&["query", "-w", &kept.to_string_lossy()]);
+    assert!(there.code == Some(3) && there.err.contains("--force"), "{:?}: {}", there.code, there.err);
     assert_eq!(std::fs::read_to_string(&kept).expect("the file"), "an earlier answer");
     let segment = common::segments(&r.store()).remove(0);
     let inside = r.run(&["query", "-w", &segment.to_string_lossy()]);
     assert_eq!(inside.code, Some(2), "{}", inside.err);
     assert!(inside.err.contains("inside the store"), "{}", inside.err);
     assert_eq!(r.run(&["verify"]).code, Some(0));
-    assert_eq!(r.run(&["query", "-w", &kept.to_string_lossy()]).code, Some(0));
+    assert_eq!(r.run(&["query", "--force", "-w", &kept.to_string_lossy()]).code, Some(0));
     assert_eq!(common::libpcap(&kept).0.len(), 10);
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(kept.metadata().expect("the file").permissions().mode() & 0o777, 0o600, "packets are for their owner");
+    assert_eq!(r.run(&["query", "-w", "/dev/null"]).code, Some(0), "a device is written as it is");
     let left: Vec<_> =
         std::fs::read_dir(r.dir()).expect("the directory").map(|e| e.expect("an entry").file_name()).collect();
     assert_eq!(left.len(), 3, "{left:?}");

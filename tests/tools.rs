@@ -89,6 +89,48 @@ fn segments_open_everywhere() {
     }
 }
 
+/// An answer says in its header what was asked and what is missing: capinfos shows it, and every tool reads the packets as before.
+#[test]
+fn an_answer_says_what_is_missing_to_the_tools() {
+    let r = Retrotap::default();
+    let capture = r.dir().join("c.pcap");
+    let mut file: Vec<u8> =
+        [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 1].iter().flat_map(|v| v.to_le_bytes()).collect();
+    for n in 0..200u32 {
+        file.extend([1_600_000_000 + n, 0, 60, 60].iter().flat_map(|v: &u32| v.to_le_bytes()));
+        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0];
+        frame.extend([10, 0, 0, 1, 10, 9, 0, n as u8, 0, 53, 0, 53, 0, 26, 0, 0]);
+        frame.resize(60, 0);
+        file.extend(frame);
+    }
+    std::fs::write(&capture, file).expect("a capture");
+    r.record(&[&capture], &[]);
+    let answer = r.dir().join("a.pcapng").to_string_lossy().into_owned();
+    let ran = r.run(&["query", "host 10.0.0.1 and udp", "--limit", "150", "-w", &answer]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let logs = tempfile::tempdir().expect("a directory");
+    let tools: [(&str, Count<'_>); 4] = [
+        ("tcpdump", &tcpdump),
+        ("tshark", &tshark),
+        ("capinfos", &capinfos),
+        ("suricata", &|s| suricata(s, logs.path())),
+    ];
+    for (name, count) in tools {
+        if let Some(packets) = count(&answer) {
+            assert_eq!(packets, 150, "{name}");
+        }
+    }
+    let Some(said) = output("capinfos", &["-k", &answer]) else { return };
+    for words in [
+        "Asked: host 10.0.0.1 and udp; at most 150 packets",
+        "Window: all times",
+        "Answer: 150 packets",
+        "more would have matched",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
 /// The units that are shipped, as systemd reads them; only the program's place is another, and its pages are not installed.
 #[test]
 fn the_units_are_what_systemd_takes() {

@@ -1,4 +1,4 @@
-//! `retrotap hold`, `holds`, `release` and `export`: packets kept beyond every budget.
+//! `retrotap hold`, `holds` and `release`: packets kept beyond every budget. [`export`](super::export) gives them out.
 
 use super::api::{At, refused};
 use super::table::Table;
@@ -7,9 +7,7 @@ use crate::control::{Client, ClientError, HoldAsk, Long, When};
 use crate::hold::{Held, Hold, HoldError, Who, Why};
 use crate::query::{ConnSpec, Query, QueryError, Summary, priority};
 use crate::units;
-use std::fs::File;
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
 
 /// What `hold` takes.
 #[derive(Debug, clap::Args)]
@@ -86,20 +84,8 @@ pub struct Release {
     pub reason: String,
 }
 
-/// What `export` takes.
-#[derive(Debug, clap::Args)]
-pub struct Export {
-    /// Which hold
-    #[arg(value_name = "CASE")]
-    pub name: String,
-    #[command(flatten)]
-    pub at: At,
-    /// Write the packets to this file, which must not exist; - is standard output
-    #[arg(short, long, value_name = "FILE")]
-    pub write: PathBuf,
-}
-
-fn failure(e: HoldError) -> Failure {
+/// What an error of a hold is to the command line.
+pub(super) fn failure(e: HoldError) -> Failure {
     match &e {
         HoldError::Name(_) | HoldError::Unknown { .. } | HoldError::Exists(_) => Failure::usage(e),
         HoldError::Query(QueryError::Filter(_) | QueryError::Class { .. }) => Failure::usage(e),
@@ -156,10 +142,8 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
     };
     let held = Held::open(store).map_err(failure)?;
     priority::idle();
-    let text = |s: &_| crate::query::text(s).trim_end().to_owned();
-    let (hold, _) = held
-        .hold(&query, &args.name, Why { reason: &args.reason, who: &Who::me(), about: None }, text)
-        .map_err(failure)?;
+    let why = Why { reason: &args.reason, who: &Who::me(), about: None };
+    let (hold, _) = held.hold(&query, &args.name, why).map_err(failure)?;
     Ok(made(&hold, args.json))
 }
 
@@ -308,60 +292,4 @@ pub fn release(args: Release) -> Result<Exit, Failure> {
     let hold = held.release(&args.name, &args.reason, &Who::me()).map_err(failure)?;
     tracing::info!("hold {} released: {}", hold.name, units::size(hold.bytes));
     Ok(Exit::Done)
-}
-
-/// Copies the packets of one.
-pub fn export(args: Export) -> Result<Exit, Failure> {
-    let cannot = |path: &Path, e: std::io::Error| Failure::cannot(format!("{}: {e}", path.display()));
-    if args.write.as_os_str() == "-" {
-        let out = std::io::stdout();
-        if out.is_terminal() {
-            return Err(Failure::usage("packets are binary and standard output is a terminal: name a file (-w FILE)"));
-        }
-        return match copy(&args, &mut out.lock()) {
-            Err(Copying::Write(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::Done),
-            Err(Copying::Write(e)) => Err(cannot(Path::new("standard output"), e)),
-            Err(Copying::Failed(e)) => Err(e),
-            Ok(()) => Ok(Exit::Done),
-        };
-    }
-    let mut to = File::create_new(&args.write).map_err(|e| cannot(&args.write, e))?;
-    let done = copy(&args, &mut to).and_then(|()| to.sync_all().map_err(Copying::Write));
-    if done.is_err() {
-        // Half a hold, or one that is damaged, is none.
-        let _ = std::fs::remove_file(&args.write);
-    }
-    done.map(|()| Exit::Done).map_err(|e| match e {
-        Copying::Write(e) => cannot(&args.write, e),
-        Copying::Failed(e) => e,
-    })
-}
-
-/// Why there is no copy.
-enum Copying {
-    Write(std::io::Error),
-    Failed(Failure),
-}
-
-/// From the recorder, or from the store's files; packets that are not those that were held are an error.
-fn copy(args: &Export, to: &mut dyn Write) -> Result<(), Copying> {
-    if let Some(mut daemon) = args.at.daemon().map_err(Copying::Failed)? {
-        return match daemon.file(&format!("/v1/holds/{}/packets", args.name), to, &|| false) {
-            Ok(_) => Ok(()),
-            Err(ClientError::Write(e)) => Err(Copying::Write(e)),
-            Err(e) => Err(Copying::Failed(refused(e))),
-        };
-    }
-    let failed = |e| Copying::Failed(failure(e));
-    let held = Held::open(args.at.store().map_err(Copying::Failed)?).map_err(failed)?;
-    let (hold, path) = held.packets(&args.name).map_err(failed)?;
-    let mut wrong = None;
-    let done = held.read_out(&hold, &path, &mut |bytes| {
-        wrong = to.write_all(bytes).err();
-        wrong.is_none()
-    });
-    match wrong {
-        Some(e) => Err(Copying::Write(e)),
-        None => done.map_err(failed),
-    }
 }

@@ -2,17 +2,21 @@
 //! logging; the work is done by `record`, `query` and `store`. Called by `main` only.
 
 mod account;
+mod answer;
 mod api;
 mod configs;
 mod connections;
 mod console;
 mod doctor;
 mod exit;
+mod export;
 mod extras;
+mod file;
 mod hold;
 mod info;
 mod logging;
 mod losses;
+mod manifest;
 mod nids;
 mod plan;
 mod query;
@@ -84,7 +88,7 @@ enum Command {
     Console(console::Args),
     /// Show what a store holds
     Info(info::Args),
-    /// Check every block, index and sum of a store and name what is broken
+    /// Check every block, index and sum of a store and name what is broken; or an answer or a hold by its manifest
     Verify(verify::Args),
     /// Keep packets beyond every budget, with their sum and a reason
     Hold(Box<hold::Args>),
@@ -92,8 +96,8 @@ enum Command {
     Holds(hold::List),
     /// Let go of a hold
     Release(hold::Release),
-    /// Copy the packets of a hold
-    Export(hold::Export),
+    /// Copy the packets of a hold, with the manifest that makes them evidence
+    Export(export::Args),
     /// Have a running recorder read its configuration again
     Reload(reload::Args),
     /// Give the connections of an address a class for a time
@@ -168,7 +172,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Hold(args) => hold::hold(*args),
         Command::Holds(args) => hold::list(args),
         Command::Release(args) => hold::release(args),
-        Command::Export(args) => hold::export(args),
+        Command::Export(args) => export::run(args),
         Command::Reload(args) => reload::run(args),
         Command::Assign(args) => steer::assign(*args),
         Command::Assignments(args) => steer::assignments(*args),

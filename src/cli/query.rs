@@ -1,17 +1,14 @@
 //! `retrotap query`.
 
+use super::answer::{self, Target};
 use super::api::{At, PIPE_CLOSED, refused};
 use super::{Exit, Failure, say, show};
-use crate::control::{Ask, Client, ClientError, Form, Long};
-use crate::query::output::{self, Output, Settling, Writer};
+use crate::control::{Ask, Form, Long};
+use crate::query::output::Nothing;
 use crate::query::{self, CommunityId, ConnSpec, OutputError, Query, QueryError, Summary, priority};
 use crate::units;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "Examples:
   retrotap query 'host 10.1.2.3 and port 443' --last 10m -w out.pcapng
@@ -90,6 +87,12 @@ pub struct Args {
     /// Write the packets to this file; - is standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub write: Option<PathBuf>,
+    /// Replace a file that is there
+    #[arg(long, requires = "write", help_heading = "Output")]
+    pub force: bool,
+    /// Write beside them what makes them evidence: question, who and when, store, segments with their sums, SHA-256, what is missing; retrotap verify checks it
+    #[arg(long, value_name = "FILE", requires = "write", help_heading = "Output")]
+    pub manifest: Option<PathBuf>,
     /// Format of the packets
     #[arg(long, value_enum, value_name = "FORMAT", default_value_t, requires = "write", help_heading = "Output")]
     pub format: Format,
@@ -112,10 +115,6 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             "packets are binary and standard output is a terminal: pipe them (-w - | tcpdump -nr -) or name a file (-w FILE)",
         ));
     }
-    let format = match args.format {
-        Format::Pcapng => output::Format::Pcapng,
-        Format::Pcap => output::Format::Pcap,
-    };
     let now = units::now();
     let time = |word: &Option<String>| word.as_deref().map(|w| units::parse_time(w, now)).transpose();
     let daemon = if args.direct { None } else { args.at.daemon()? };
@@ -142,7 +141,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     {
         return Err(Failure::usage("--since must be before --until"));
     }
-    let ask = Ask { follow: args.follow, lasting: args.lasting.map(Long::Ns), ..Ask::of(&request, args.format.into()) };
+    let ask = Ask {
+        follow: args.follow,
+        lasting: args.lasting.map(Long::Ns),
+        manifest: args.manifest.is_some(),
+        ..Ask::of(&request, args.format.into())
+    };
     if daemon.is_none() {
         if args.follow || args.memory_only {
             return Err(Failure::usage(format_args!(
@@ -154,11 +158,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let summary = match args.write {
         None if let Some(mut daemon) = daemon => daemon.count(&ask).map_err(refused),
-        None => query::run(&request, &mut output::Nothing).map_err(failure),
-        Some(_) if to_stdout => write(&request, daemon.zip(Some(ask)), std::io::stdout(), "standard output", format),
+        None => query::run(&request, &mut Nothing).map_err(failure),
         Some(path) => {
-            refuse_inside(&request.store, &path)?;
-            to_file(&request, daemon.zip(Some(ask)), &path, format)
+            let to =
+                Target { path: &path, manifest: args.manifest.as_deref(), replace: args.force, format: args.format };
+            answer::write(&request, daemon.zip(Some(ask)), &to)
         }
     };
     let Some(summary) = gone(summary)? else { return Ok(Exit::Done) };
@@ -182,80 +186,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     Ok(if short || damaged + summary.expired_segments > 0 { Exit::Incomplete } else { Exit::Done })
 }
 
-/// Writes beside the file and renames at the end, so that an error leaves what was there. A pipe or a device is written as it is.
-fn to_file(
-    request: &Query,
-    daemon: Option<(Client, Ask)>,
-    path: &Path,
-    format: output::Format,
-) -> Result<Summary, Failure> {
-    let name = path.to_string_lossy();
-    let cannot = |e: std::io::Error| Failure::cannot(format_args!("cannot write {name}: {e}"));
-    if path.metadata().is_ok_and(|m| !m.is_file()) {
-        let file = File::options().write(true).open(path).map_err(cannot)?;
-        return write(request, daemon, file, &name, format);
-    }
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let file = File::create(&part).map_err(cannot)?;
-    let written = write(request, daemon, file, &name, format);
-    let kept = match &written {
-        Ok(_) => std::fs::rename(&part, path).map_err(cannot),
-        Err(e) if e.to_string() == INTERRUPTED => std::fs::rename(&part, path).map_err(cannot),
-        Err(_) => Ok(()),
-    };
-    if written.as_ref().is_err_and(|e| e.to_string() != INTERRUPTED) || kept.is_err() {
-        let _ = std::fs::remove_file(&part);
-    }
-    kept.and(written)
-}
+pub(super) const INTERRUPTED: &str = "interrupted: what was written is a whole file";
 
-/// An answer must never overwrite what it is read from.
-fn refuse_inside(store: &Path, path: &Path) -> Result<(), Failure> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (store.canonicalize(), folder.canonicalize()) {
-        (Ok(store), Ok(folder)) if folder.starts_with(&store) => Err(Failure::usage(format_args!(
-            "{} lies inside the store {}: write the answer somewhere else",
-            path.display(),
-            store.display()
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// Through the daemon if there is one.
-fn write<W: Output>(
-    request: &Query,
-    daemon: Option<(Client, Ask)>,
-    mut to: W,
-    name: &str,
-    format: output::Format,
-) -> Result<Summary, Failure> {
-    let Some((mut daemon, ask)) = daemon else { return answer(request, Writer::new(to, name, format)) };
-    let enough = Arc::new(AtomicBool::new(false));
-    if ask.follow {
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, enough.clone()).map_err(Failure::cannot)?;
-        }
-    }
-    let summary = daemon.query(&ask, &mut Settling::new(&mut to), &enough).map_err(refused)?;
-    to.flush().map_err(|e| refused(ClientError::Write(e)))?;
-    Ok(summary)
-}
-
-fn answer<W: Output>(request: &Query, mut writer: Writer<W>) -> Result<Summary, Failure> {
-    let summary = query::run(request, &mut writer);
-    // What was found before an error is a readable file too.
-    let comment = summary.as_ref().map_or_else(|e| format!("cut short: {e}"), |s| query::text(s).trim_end().to_owned());
-    let finished = writer.finish(&comment);
-    let summary = summary.map_err(failure)?;
-    finished.map_err(|e| failure(e.into()))?;
-    Ok(summary)
-}
-
-const INTERRUPTED: &str = "interrupted: what was written is a whole file";
-
-fn failure(e: QueryError) -> Failure {
+/// What an error of a query is to the command line.
+pub(super) fn failure(e: QueryError) -> Failure {
     match &e {
         QueryError::Filter(_) | QueryError::Class { .. } | QueryError::Output(OutputError::LinkTypes(..)) => {
             Failure::usage(e)

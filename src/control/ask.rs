@@ -80,6 +80,9 @@ pub struct Ask {
     /// Format of the packets.
     #[serde(skip_serializing_if = "is_default")]
     pub format: Form,
+    /// Says also where the packets come from, for a manifest: the body is made of frames.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub manifest: bool,
     /// Goes on with what comes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub follow: bool,
@@ -157,9 +160,10 @@ impl Ask {
 
     /// That nothing is asked which only packets have.
     pub fn lists(&self) -> Result<(), String> {
-        match (self.follow, self.lasting.is_some() || self.limit.is_some() || !is_default(&self.format)) {
+        let packets = self.lasting.is_some() || self.limit.is_some() || !is_default(&self.format) || self.manifest;
+        match (self.follow, packets) {
             (false, false) => Ok(()),
-            _ => Err("follow, for, limit and format are for /v1/query: connections take sort and top".into()),
+            _ => Err("follow, for, limit, format and manifest are for /v1/query: connections take sort and top".into()),
         }
     }
 

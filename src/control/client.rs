@@ -2,8 +2,11 @@
 //! the command line; runs on the caller's thread.
 
 use super::ask::Ask;
+use super::frames::Unframing;
 use super::reply::{ERROR, SUMMARY};
 use super::tls;
+use crate::evidence::Origin;
+use crate::limits::MANIFEST_BYTES_MAX;
 use crate::query::Summary;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Request, Response, header};
@@ -119,6 +122,19 @@ impl Client {
     pub fn query(&mut self, ask: &Ask, out: &mut dyn Write, enough: &AtomicBool) -> Result<Summary, ClientError> {
         let said = self.send("POST", "/v1/query", &json(ask), out, &|| enough.load(Relaxed))?;
         self.summary(&said)
+    }
+
+    /// The same, and where the packets come from; `ask` says that it wants to know.
+    pub fn query_with_origin(
+        &mut self,
+        ask: &Ask,
+        out: &mut dyn Write,
+        enough: &AtomicBool,
+    ) -> Result<(Summary, Origin), ClientError> {
+        let mut frames = Unframing::new(out, MANIFEST_BYTES_MAX as usize);
+        let said = self.send("POST", "/v1/query", &json(ask), &mut frames, &|| enough.load(Relaxed))?;
+        let origin = frames.origin().and_then(|text| serde_json::from_slice(&text).ok());
+        Ok((self.summary(&said)?, origin.ok_or_else(|| self.wrong("the answer does not say where it comes from"))?))
     }
 
     /// A file: its bytes go to `out`, until it ends or `enough` says so. Its summary.

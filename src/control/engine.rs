@@ -4,7 +4,7 @@
 use crate::ledger::Pulse;
 use crate::query::pace::{Freely, Pace};
 use crate::query::view::View;
-use crate::query::{self, Follower, Found, PacketSink, Query, QueryError, Running, Summary, running};
+use crate::query::{self, Follower, Found, PacketSink, Query, QueryError, Running, Statement, Summary, running};
 use crate::recent::{Recent, Shown};
 use crate::store::live::Live;
 use std::path::Path;
@@ -21,7 +21,15 @@ pub struct Engine {
 impl Engine {
     /// Of this store; `recent`: what of it is in memory.
     pub fn new(live: Live, recent: Option<Arc<Recent>>) -> Engine {
-        Engine { held: query::Engine::new(live.layout().root()), live, recent, running: None }
+        let held = query::Engine::new(live.layout().root());
+        // Now: an answer that memory gives at once must not read a file.
+        held.store_id();
+        Engine { held, live, recent, running: None }
+    }
+
+    /// What an answer to this question will say of itself.
+    pub fn statement(&self, query: &Query) -> Statement {
+        Statement::of(query, self.held.store_id())
     }
 
     /// The same with ledger and receipts in memory, whose writers beat these pulses.

@@ -5,10 +5,11 @@ use super::ask::Form;
 use super::brake::Brake;
 use super::engine::Engine;
 use super::stream::{Message, Refusal, Stream};
+use crate::evidence::{Asker, Noted, Noting, Origin};
 use crate::limits::{AT_ONCE_BYTES, AT_ONCE_NS, FOLLOW_NS};
 use crate::query::output::{Format, Nothing, Output, Writer};
 use crate::query::pace::{Pace, Stopped};
-use crate::query::{Found, OutputError, Query, QueryError, Sort, Summary, listed, prunes, text};
+use crate::query::{Found, OutputError, PacketSink, Query, QueryError, Sort, Summary, listed, prunes};
 use crate::units;
 use axum::body::Bytes;
 use std::cell::Cell;
@@ -109,7 +110,7 @@ pub fn at_once(engine: &Engine, query: &Query, form: Option<Form>, bytes: u64) -
     let most = usize::try_from(bytes).unwrap_or(usize::MAX).min(AT_ONCE_BYTES);
     let mut writer = Writer::new(Small { bytes: Vec::new(), most }, "the socket", form.into());
     let summary = engine.at_once(query, &pace, &mut writer)?;
-    let small = writer.finish(text(&summary).trim_end()).ok()?;
+    let small = writer.finish(&engine.statement(query).text(&summary)).ok()?;
     Some((small.bytes.into(), summary))
 }
 
@@ -149,6 +150,8 @@ pub struct Job {
     pub bytes: u64,
     /// Its pace.
     pub measure: Measure,
+    /// Who wants to know where the packets come from.
+    pub origin: Option<Asker>,
     /// Where the answer goes.
     pub to: Sender<Message>,
 }
@@ -156,7 +159,7 @@ pub struct Job {
 impl Job {
     /// Answers. Returns the summary or why there is none, and the bytes that were sent.
     pub fn run(self, engine: &Engine) -> (Result<Summary, Refusal>, u64) {
-        let Job { query, form, bytes, measure, to } = self;
+        let Job { query, form, bytes, measure, origin, to } = self;
         let Some(form) = form else {
             let answer = engine.answer(&query, &measure, &mut Nothing).map_err(|e| refusal(&e));
             let last = match &answer {
@@ -166,11 +169,34 @@ impl Job {
             let _ = to.blocking_send(last);
             return (answer, 0);
         };
-        let mut stream = Stream::new(to, form.into(), bytes);
-        let answer = engine.answer(&query, &measure, &mut stream).map_err(|e| refusal(&e));
+        let mut stream = Stream::new(to, form.into(), bytes, engine.statement(&query));
+        let (answer, mut noted) = match origin {
+            None => (engine.answer(&query, &measure, &mut stream), Noted::default()),
+            Some(_) => {
+                let mut noted = Noted::default();
+                (engine.answer(&query, &measure, &mut Noting::new(&mut stream, &mut noted)), noted)
+            }
+        };
+        let answer = answer.map_err(|e| refusal(&e));
+        let answer = told(engine, answer, origin, &mut noted, &measure, &mut stream);
         let sent = stream.last_words(&answer);
         (answer, sent)
     }
+}
+
+/// Sends where the packets of an answer come from, where somebody wants to know.
+fn told(
+    engine: &Engine,
+    answer: Result<Summary, Refusal>,
+    asker: Option<Asker>,
+    noted: &mut Noted,
+    pace: &Measure,
+    stream: &mut Stream,
+) -> Result<Summary, Refusal> {
+    let (Ok(_), Some(asker)) = (&answer, asker) else { return answer };
+    let origin = Origin::of(engine.store(), noted, Some(asker), &|| pace.go_on());
+    stream.origin(&origin.map_err(|e| Refusal { status: 500, error: e.to_string() })?);
+    answer
 }
 
 /// A list of connections.
@@ -245,27 +271,43 @@ pub struct Following {
     pub ending: Cancel,
     /// What slows it down.
     pub brake: Brake,
+    /// Who wants to know where the packets come from.
+    pub origin: Option<Asker>,
     /// Where the answer goes.
     pub to: Sender<Message>,
 }
 
 impl Following {
     /// Follows. Returns as [`Job::run`].
-    pub fn run(self, engine: &Engine) -> (Result<Summary, Refusal>, u64) {
-        let mut stream = Stream::new(self.to.clone(), self.form.into(), self.bytes);
-        let answer = self.follow(engine, &mut stream).map_err(|e| refusal(&e));
+    pub fn run(mut self, engine: &Engine) -> (Result<Summary, Refusal>, u64) {
+        let (origin, mut noted) = (self.origin.take(), Noted::default());
+        let mut stream = Stream::new(self.to.clone(), self.form.into(), self.bytes, engine.statement(&self.query));
+        let answer = self.follow(engine, &mut stream, origin.is_some().then_some(&mut noted));
+        let answer = answer.map_err(|e| refusal(&e));
+        // As long as it takes: that it is over was asked for.
+        let measure = Measure::new(self.cancel.clone(), Cancel::default(), None, self.brake.clone());
+        let answer = told(engine, answer, origin, &mut noted, &measure, &mut stream);
         let sent = stream.last_words(&answer);
         (answer, sent)
     }
 
-    fn follow(&self, engine: &Engine, stream: &mut Stream) -> Result<Summary, QueryError> {
+    fn follow(
+        &self,
+        engine: &Engine,
+        stream: &mut Stream,
+        mut noted: Option<&mut Noted>,
+    ) -> Result<Summary, QueryError> {
         let until = self.lasting.and_then(|ns| Instant::now().checked_add(Duration::from_nanos(ns)));
         let measure = Measure::new(self.cancel.clone(), Cancel::default(), None, self.brake.clone());
         let mut follower = engine.follow(&self.query)?;
         loop {
             let over = until.is_some_and(|t| Instant::now() >= t);
             let ending = self.ending.cancelled();
-            let last = engine.round(&mut follower, &self.query, ending, &measure, stream)?;
+            let mut round = |out: &mut dyn PacketSink| engine.round(&mut follower, &self.query, ending, &measure, out);
+            let last = match &mut noted {
+                Some(noted) => round(&mut Noting::new(stream, noted))?,
+                None => round(stream)?,
+            };
             // Also when nothing was found: the client sees that it is being served.
             stream.push()?;
             if last || over || ending {

@@ -14,6 +14,7 @@ mod caller;
 mod client;
 mod clients;
 mod engine;
+mod frames;
 mod holding;
 mod job;
 mod pool;

@@ -1,6 +1,7 @@
 //! Responses: JSON, errors, and the body of an answer, whose summary comes as header where the answer is one piece and as trailer
 //! where it is a stream. Owns their form; made by the routes.
 
+use super::frames::{FRAMES, FrameKind, frame};
 use super::job::Cancel;
 use super::stream::{Message, Refusal};
 use crate::query::Summary;
@@ -61,6 +62,7 @@ pub fn whole(kind: &'static str, bytes: Bytes, summary: &Summary) -> Response<Bo
 
 /// The answer: `first` is what came out of the query thread first, the rest comes through `more`.
 pub fn answer(kind: &'static str, first: Message, more: Receiver<Message>, cancel: CancelOnDrop) -> Response<Body> {
+    let framed = kind == FRAMES;
     match first {
         Message::End(bytes, summary) => {
             cancel.disarm();
@@ -70,8 +72,8 @@ pub fn answer(kind: &'static str, first: Message, more: Receiver<Message>, cance
             cancel.disarm();
             refuse(status, &error)
         }
-        Message::Chunk(bytes) => {
-            let stream = Streamed { first: Some(bytes), more, trailers: None, cancel };
+        Message::Chunk(_) | Message::Origin(_) => {
+            let stream = Streamed { framed, first: Some(first), more, trailers: None, cancel };
             let mut response = Response::new(Body::new(stream.boxed_unsync()));
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -105,10 +107,19 @@ impl Drop for CancelOnDrop {
 }
 
 struct Streamed {
-    first: Option<Bytes>,
+    /// Its body is made of frames.
+    framed: bool,
+    first: Option<Message>,
     more: Receiver<Message>,
     trailers: Option<HeaderMap>,
     cancel: CancelOnDrop,
+}
+
+impl Streamed {
+    /// Bytes of the body.
+    fn data(&self, kind: FrameKind, bytes: Bytes) -> Frame<Bytes> {
+        Frame::data(if self.framed { frame(kind, &bytes) } else { bytes })
+    }
 }
 
 impl hyper::body::Body for Streamed {
@@ -119,22 +130,23 @@ impl hyper::body::Body for Streamed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::convert::Infallible>>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(first))));
-        }
         if let Some(trailers) = self.trailers.take() {
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
-        let message = match self.more.poll_recv(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(message) => message,
+        let message = match self.first.take() {
+            Some(first) => Some(first),
+            None => match self.more.poll_recv(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(message) => message,
+            },
         };
         let (rest, name, text) = match message {
             None => {
                 self.cancel.0 = None;
                 return Poll::Ready(None);
             }
-            Some(Message::Chunk(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            Some(Message::Chunk(bytes)) => return Poll::Ready(Some(Ok(self.data(FrameKind::Packets, bytes)))),
+            Some(Message::Origin(bytes)) => return Poll::Ready(Some(Ok(self.data(FrameKind::Origin, bytes)))),
             Some(Message::End(rest, summary)) => (rest, SUMMARY, serde_json::to_string(&summary).unwrap_or_default()),
             Some(Message::Failed(rest, refusal)) => (rest, ERROR, format!("{} {}", refusal.status, refusal.error)),
         };
@@ -145,7 +157,7 @@ impl hyper::body::Body for Streamed {
             return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
         self.trailers = Some(trailers);
-        Poll::Ready(Some(Ok(Frame::data(rest))))
+        Poll::Ready(Some(Ok(self.data(FrameKind::Packets, rest))))
     }
 
     fn is_end_stream(&self) -> bool {

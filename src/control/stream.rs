@@ -2,9 +2,10 @@
 //! a chunk goes: at once when it is large, and after a few milliseconds however small it is, so that the first packet is
 //! not kept back. A client that reads slowly stops the query thread, never the server.
 
+use crate::evidence::Origin;
 use crate::limits::FIRST_CHUNK_NS;
 use crate::query::output::{Format, Output, Writer};
-use crate::query::{Answer, OutputError, PacketSink, Summary, text};
+use crate::query::{Answer, OutputError, PacketSink, Statement, Summary};
 use axum::body::Bytes;
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Write};
@@ -16,6 +17,8 @@ use tokio::sync::mpsc::Sender;
 pub enum Message {
     /// Bytes of the answer; more come.
     Chunk(Bytes),
+    /// Where its packets come from, JSON; the end comes.
+    Origin(Bytes),
     /// The rest of it.
     End(Bytes, Box<Summary>),
     /// It came to an end; after chunks, with what makes them a readable file.
@@ -78,14 +81,22 @@ pub struct Stream {
     hold: Rc<Cell<bool>>,
     sent: Rc<Cell<u64>>,
     last: Instant,
+    statement: Statement,
 }
 
 impl Stream {
-    /// `most`: bytes that the answer may have.
-    pub fn new(to: Sender<Message>, format: Format, most: u64) -> Stream {
+    /// `most`: bytes that the answer may have; `statement`: what it will say of itself.
+    pub fn new(to: Sender<Message>, format: Format, most: u64, statement: Statement) -> Stream {
         let (hold, sent) = (Rc::new(Cell::new(true)), Rc::new(Cell::new(0)));
         let chunks = Chunks { to: to.clone(), hold: hold.clone(), held: Vec::new(), sent: sent.clone(), most };
-        Stream { writer: Writer::new(chunks, "the socket", format), to, hold, sent, last: Instant::now() }
+        let writer = Writer::new(chunks, "the socket", format);
+        Stream { writer, to, hold, sent, last: Instant::now(), statement }
+    }
+
+    /// Sends where the packets come from.
+    pub fn origin(&mut self, origin: &Origin) {
+        // Whether anybody takes it the end finds out.
+        let _ = self.to.blocking_send(Message::Origin(serde_json::to_vec(origin).unwrap_or_default().into()));
     }
 
     /// Sends what waits, however little.
@@ -100,8 +111,14 @@ impl Stream {
     /// Sends the summary, or why there is none; how many bytes were sent in all.
     pub fn last_words(self, answer: &Result<Summary, Refusal>) -> u64 {
         match answer {
-            Ok(s) => self.end(text(s).trim_end(), |rest| Message::End(rest, s.clone().into())),
-            Err(r) => self.end(&format!("cut short: {}", r.error), |rest| Message::Failed(rest, r.clone())),
+            Ok(s) => {
+                let text = self.statement.text(s);
+                self.end(&text, |rest| Message::End(rest, s.clone().into()))
+            }
+            Err(r) => {
+                let text = self.statement.cut_short(&r.error);
+                self.end(&text, |rest| Message::Failed(rest, r.clone()))
+            }
         }
     }
 

@@ -2,15 +2,17 @@
 //! is given a slice and when; a hold goes on where it stood, whoever stopped. Called by the recorder's thread of holds.
 
 use super::held::{Held, changed_at};
+use super::origin::HoldOrigin;
 use super::slice::{add, known_until, slice};
-use super::sum::{Summed, sum_upto};
+use super::sum::{hex, sum_upto};
 use super::{Hold, HoldError, Why, at};
+use crate::evidence::Noted;
 use crate::limits::{HOLDS_FOLLOWING_MAX, STAMP_GRAIN};
 use crate::query::{ConnSpec, OutputError, PacketSink, Query, QueryError, Summary};
 use crate::units;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::time::SystemTime;
@@ -66,6 +68,8 @@ pub(super) struct Known {
     pub bytes: u64,
     /// Further than the record says: nothing came meanwhile.
     pub done: u64,
+    /// Numbers of segments that its origin has, as far as this process knows.
+    pub listed: HashSet<u64>,
 }
 
 /// A record is written anew after this time also where nothing came, so that a restart need not look at all of it again.
@@ -93,8 +97,7 @@ impl Held {
             done,
             ended: None,
         };
-        let text = |s: &_| crate::query::text(s).trim_end().to_owned();
-        let (hold, _) = self.make(&past, name, why, text, Some(follows), &mut |query, out| {
+        let (hold, _) = self.make(&past, name, why, Some(follows), &mut |query, out| {
             // A hold of what is to come has no past.
             if query.since >= query.until { Ok(Summary::default()) } else { answers(query, out) }
         })?;
@@ -156,6 +159,23 @@ impl Following {
         wrong
     }
 
+    /// Keeps where a hold's packets come from; `sums`: and takes those that are missing.
+    fn came_from(&self, path: &Path, known: &mut Known, mut noted: Noted, sums: bool) -> Result<(), HoldError> {
+        noted.settle();
+        let new = noted.segments.keys().any(|n| !known.listed.contains(n));
+        let folder = path.parent().unwrap_or(path);
+        if !new && !sums {
+            return Ok(());
+        }
+        // One of before there were origins goes on without.
+        let Some(mut origin) = HoldOrigin::read(folder)? else { return Ok(()) };
+        if origin.add(&mut noted, sums, self.held.store())? {
+            origin.write(folder)?;
+        }
+        known.listed.extend(noted.segments.keys());
+        Ok(())
+    }
+
     /// The names of those that follow; looked for only when the folder has changed.
     fn following(&mut self) -> Result<Vec<String>, HoldError> {
         let stamp = changed_at(self.held.dir());
@@ -172,17 +192,17 @@ impl Following {
         // Released meanwhile.
         let Ok((mut hold, path)) = self.held.packets(name) else { return Ok(false) };
         let Some(mut follows) = hold.follow.take().filter(|f| f.ended.is_none()) else { return Ok(false) };
-        let right = |known: &&Known| known.bytes == hold.bytes && Summed::hex(&known.sum) == hold.sha256;
+        let right = |known: &&Known| known.bytes == hold.bytes && hex(&known.sum) == hold.sha256;
         let mut known = match self.known.get(name).filter(right) {
             Some(known) => known.clone(),
             None => {
                 let summed = sum_upto(&path, hold.bytes, &mut |_| (means.go_on)()).map_err(at(&path))?;
                 let (bytes, sum) = summed.ok_or(HoldError::Interrupted)?;
-                if bytes != hold.bytes || Summed::hex(&sum) != hold.sha256 {
+                if bytes != hold.bytes || hex(&sum) != hold.sha256 {
                     let why = "its packets are not those that were held: nothing is added to them".to_owned();
                     return Err(HoldError::Damaged { name: name.to_owned(), why });
                 }
-                Known { sum, bytes: hold.bytes, done: follows.done }
+                Known { sum, bytes: hold.bytes, done: follows.done, listed: HashSet::new() }
             }
         };
         // Also where the slice is not made: a file is not summed twice.
@@ -193,11 +213,13 @@ impl Following {
         let mut changed = false;
         if to > from {
             let query = query_of(&hold, &follows, from, to)?;
-            match slice(&path, &known, *room, &query, means.answers) {
+            let (asked, mut noted) = ((&query, &self.held.statement(&query)), Noted::default());
+            match slice(&path, &known, *room, asked, &mut noted, means.answers) {
                 Ok((summary, bytes, sum)) => {
                     (known.sum, known.done) = (sum, to);
                     changed = bytes > 0 || summary.expired_before.is_some() || summary.expired_segments > 0;
                     add(&mut hold, &summary, bytes, &known.sum);
+                    self.came_from(&path, &mut known, noted, false)?;
                     known.bytes = hold.bytes;
                     *room = room.saturating_sub(bytes);
                 }
@@ -222,6 +244,9 @@ impl Following {
         let goes_on = follows.ended.is_none();
         if changed || follows.done.saturating_sub(written) >= WRITTEN_NS {
             known_until(&mut hold, follows.done, goes_on, means.answers)?;
+            if !goes_on || follows.done.saturating_sub(written) >= WRITTEN_NS {
+                self.came_from(&path, &mut known, Noted::default(), true)?;
+            }
             let ended = follows.ended.clone();
             hold.follow = Some(follows);
             let folder = path.parent().unwrap_or(&path);

@@ -1,10 +1,12 @@
 //! The holds of one store: listed, checked, released. Owns the files, the lock, the limit and the log.
 
 use super::record::{Line, time};
-use super::sum::{Summed, sum_upto};
+use super::sum::{hex, sum_upto};
 use super::{Hold, HoldError, NAME_MAX, Who, at};
 use crate::limits::{HELD_BYTES, HOLD_TURN};
+use crate::query::{Query, Statement};
 use crate::store::layout::{Layout, make_private};
+use crate::store::store_id;
 use crate::units;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -18,16 +20,27 @@ const RECORD: &str = "hold.json";
 #[derive(Debug)]
 pub struct Held {
     dir: PathBuf,
+    store_id: String,
 }
 
 impl Held {
     /// Of the store at this path, which must be one.
     pub fn open(store: &Path) -> Result<Held, HoldError> {
         // Says so where there is no store.
-        crate::store::segments(store)?;
+        let store_id = store_id(store)?;
         let dir = Layout::new(store).held();
         make_private(&dir).map_err(at(&dir))?;
-        Ok(Held { dir })
+        Ok(Held { dir, store_id })
+    }
+
+    /// The store.
+    pub(super) fn store(&self) -> &Path {
+        self.dir.parent().unwrap_or(&self.dir)
+    }
+
+    /// What an answer that is held will say of itself.
+    pub(super) fn statement(&self, query: &Query) -> Statement {
+        Statement::of(query, &self.store_id)
     }
 
     /// All holds, by name, and the folders that are none.
@@ -88,7 +101,7 @@ impl Held {
         // One that follows grows: what its record tells is what is looked at.
         let most = if hold.follow.is_some() { hold.bytes } else { u64::MAX };
         let (bytes, sum) = sum_upto(path, most, each).map_err(at(path))?.ok_or(HoldError::Interrupted)?;
-        let sha256 = Summed::hex(&sum);
+        let sha256 = hex(&sum);
         if (bytes, &sha256) == (hold.bytes, &hold.sha256) {
             return Ok(());
         }

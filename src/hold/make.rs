@@ -3,26 +3,24 @@
 
 use super::follow::{Answers, Follows};
 use super::held::{Held, PACKETS, valid};
+use super::origin::HoldOrigin;
 use super::record::time;
-use super::sum::Summed;
+use super::sum::{Bounded, ended, hex};
 use super::{Hold, HoldError, Why, at};
+use crate::evidence::{Noted, Noting, Origin, Question};
 use crate::query::output::{Format, Writer};
 use crate::query::{OutputError, Query, QueryError, Summary, run};
 use crate::units;
-use std::fs::{self, File};
+use sha2::Sha256;
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 impl Held {
-    /// Holds what `query` finds. `comment` makes the text at the packets' end of the summary.
-    pub fn hold(
-        &self,
-        query: &Query,
-        name: &str,
-        why: Why<'_>,
-        comment: impl Fn(&Summary) -> String,
-    ) -> Result<(Hold, Summary), HoldError> {
-        self.hold_by(query, name, why, comment, &mut |query, out| run(query, out))
+    /// Holds what `query` finds.
+    pub fn hold(&self, query: &Query, name: &str, why: Why<'_>) -> Result<(Hold, Summary), HoldError> {
+        self.hold_by(query, name, why, &mut |query, out| run(query, out))
     }
 
     /// The same; `answers` finds the packets.
@@ -31,10 +29,9 @@ impl Held {
         query: &Query,
         name: &str,
         why: Why<'_>,
-        comment: impl Fn(&Summary) -> String,
         answers: &mut Answers<'_>,
     ) -> Result<(Hold, Summary), HoldError> {
-        self.make(query, name, why, comment, None, answers)
+        self.make(query, name, why, None, answers)
     }
 
     /// Makes a hold of what the query finds; `follow`: and of what comes later.
@@ -43,7 +40,6 @@ impl Held {
         query: &Query,
         name: &str,
         why: Why<'_>,
-        comment: impl Fn(&Summary) -> String,
         follow: Option<Follows>,
         answers: &mut Answers<'_>,
     ) -> Result<(Hold, Summary), HoldError> {
@@ -54,10 +50,24 @@ impl Held {
             if follow.is_some() {
                 self.may_follow()?;
             }
-            let (sums, summary) = packets(folder, query, limit.saturating_sub(held), comment, answers)?;
+            let mut noted = Noted::default();
+            let (sums, summary) = self.packets_of(folder, query, limit.saturating_sub(held), &mut noted, answers)?;
             if summary.packets == 0 && follow.is_none() {
                 return Err(HoldError::Empty);
             }
+            let question = match &follow {
+                // What it follows goes on; the query is of its past.
+                Some(f) => Query { until: f.until, ..query.clone() },
+                None => query.clone(),
+            };
+            let question = Question::of(&question, follow.is_some());
+            let origin = match follow.is_some() {
+                true => Origin::new(self.store(), None)?,
+                false => Origin::of(self.store(), &mut noted, None, &|| true)?,
+            };
+            let mut kept = HoldOrigin { question, origin };
+            kept.add(&mut noted, true, self.store())?;
+            kept.write(folder)?;
             let hold = entered(query, name, why, follow, &summary, sums);
             self.record(folder, &hold)?;
             Ok((hold, summary))
@@ -87,6 +97,25 @@ impl Held {
         Ok((self.limit(), self.bytes()?))
     }
 
+    /// Writes what the query finds; length and sum.
+    fn packets_of(
+        &self,
+        folder: &Path,
+        query: &Query,
+        room: u64,
+        noted: &mut Noted,
+        answers: &mut Answers<'_>,
+    ) -> Result<((u64, String), Summary), HoldError> {
+        let path = folder.join(PACKETS);
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o640).open(&path).map_err(at(&path))?;
+        let mut writer = Writer::new(Bounded::new(&file, room), &path.to_string_lossy(), Format::Pcapng);
+        let summary = answers(query, &mut Noting::new(&mut writer, noted))?;
+        writer.finish(&self.statement(query).text(&summary)).map_err(QueryError::Output)?;
+        let (bytes, sum) = ended(&file, 0, Sha256::default()).map_err(at(&path))?;
+        Ok(((bytes, hex(&sum)), summary))
+    }
+
     /// Makes the folder of a hold: whole, or not at all.
     fn place<T>(&self, name: &str, fill: impl FnOnce(&Path) -> Result<T, HoldError>) -> Result<T, HoldError> {
         let new = self.dir().join(".new");
@@ -106,22 +135,6 @@ impl Held {
         }
         done
     }
-}
-
-/// Writes what the query finds; length and sum.
-fn packets(
-    folder: &Path,
-    query: &Query,
-    room: u64,
-    comment: impl Fn(&Summary) -> String,
-    answers: &mut Answers<'_>,
-) -> Result<((u64, String), Summary), HoldError> {
-    let path = folder.join(PACKETS);
-    let file = File::create_new(&path).map_err(at(&path))?;
-    let mut writer = Writer::new(Summed::new(file, room), &path.to_string_lossy(), Format::Pcapng);
-    let summary = answers(query, &mut writer)?;
-    let out = writer.finish(&comment(&summary)).map_err(QueryError::Output)?;
-    Ok((out.close().map_err(at(&path))?, summary))
 }
 
 /// What is to be known of a hold.

@@ -6,9 +6,10 @@
 //! held/  limit        bytes that all holds together may take, in decimal; none: HELD_BYTES
 //!        log.jsonl    one line for each hold, end of following, release and limit
 //!        lock         held while a hold is made or released
-//!        NAME/  packets.pcapng   the packets, the query's summary as the comment at their end; a section for each slice of one that follows
+//!        NAME/  packets.pcapng   the packets; what is missing in the comment of header and last block; a section for each slice of one that follows
 //!               hold.json        what, who, when, why, SHA-256 of packets.pcapng (of its first `bytes`, while it follows); the
 //!                                alert that it was made for; how far it has followed
+//!               origin.json      the question as it was asked, and the segments that the packets come from, with their sums: for the manifest
 //! ```
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
@@ -16,15 +17,17 @@
 mod follow;
 mod held;
 mod make;
+mod origin;
 mod record;
 mod slice;
 mod sum;
 #[cfg(test)]
 mod tests;
 
+pub use crate::evidence::Who;
 pub use follow::{Following, Follows, Means};
 pub use held::{Held, packets_of};
-pub use record::{Hold, Who, Why};
+pub use record::{Hold, Why};
 
 use crate::limits::HOLDS_FOLLOWING_MAX;
 use crate::query::QueryError;
@@ -51,6 +54,9 @@ pub enum HoldError {
     /// The store.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
+    /// Where packets come from.
+    #[error(transparent)]
+    Evidence(#[from] crate::evidence::EvidenceError),
     /// A name that can't be a folder's.
     #[error(
         "{0:?} can't be the name of a hold: 1 to {NAME_MAX} letters, digits, '-', '_' and '.', beginning with a letter or digit"

@@ -3,12 +3,14 @@
 
 use super::follow::{Answers, Known};
 use super::record::moment;
-use super::sum::Summed;
+use super::sum::{Bounded, ended, hex};
 use super::{Hold, HoldError, at};
+use crate::evidence::{Noted, Noting};
 use crate::query::output::{Format, Nothing, Writer};
-use crate::query::{Query, QueryError, Summary};
+use crate::query::{Query, QueryError, Statement, Summary};
 use sha2::Sha256;
 use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
 /// Times without a recording, and losses, that a record lists: a hold may follow for weeks.
@@ -19,26 +21,26 @@ pub fn slice(
     path: &Path,
     known: &Known,
     room: u64,
-    query: &Query,
+    (query, statement): (&Query, &Statement),
+    noted: &mut Noted,
     answers: &mut Answers<'_>,
 ) -> Result<(Summary, u64, Sha256), HoldError> {
-    let file = File::options().write(true).open(path).map_err(at(path))?;
+    let mut file = File::options().read(true).write(true).open(path).map_err(at(path))?;
     // What an interrupted one left behind.
     file.set_len(known.bytes).map_err(at(path))?;
-    let undo = file.try_clone().map_err(at(path))?;
+    file.seek(SeekFrom::Start(known.bytes)).map_err(at(path))?;
     let done = (|| {
-        let sums = Summed::resume(file, room, known.sum.clone(), known.bytes).map_err(at(path))?;
-        let mut writer = Writer::new(sums, &path.to_string_lossy(), Format::Pcapng);
-        let summary = answers(query, &mut writer)?;
+        let mut writer = Writer::new(Bounded::new(&file, room), &path.to_string_lossy(), Format::Pcapng);
+        let summary = answers(query, &mut Noting::new(&mut writer, noted))?;
         if summary.packets == 0 {
             return Ok((summary, 0, known.sum.clone()));
         }
-        let out = writer.finish(crate::query::text(&summary).trim_end()).map_err(QueryError::Output)?;
-        let (bytes, sum) = out.pause().map_err(at(path))?;
+        writer.finish(&statement.text(&summary)).map_err(QueryError::Output)?;
+        let (bytes, sum) = ended(&file, known.bytes, known.sum.clone()).map_err(at(path))?;
         Ok((summary, bytes, sum))
     })();
     if !matches!(&done, Ok((_, 1.., _))) {
-        undo.set_len(known.bytes).map_err(at(path))?;
+        file.set_len(known.bytes).map_err(at(path))?;
     }
     done
 }
@@ -58,7 +60,7 @@ pub fn add(hold: &mut Hold, s: &Summary, bytes: u64, sum: &Sha256) {
     hold.packets += s.packets;
     hold.wire_bytes += s.bytes;
     hold.bytes += bytes;
-    hold.sha256 = Summed::hex(sum);
+    hold.sha256 = hex(sum);
     hold.summary = serde_json::to_value(&all).unwrap_or_default();
 }
 

@@ -12,12 +12,12 @@ fn a_name_is_that_of_one_folder() {
     let query = crate::query::Query { store: dir.path().to_owned(), ..Default::default() };
     let long = "x".repeat(65);
     for name in ["", "..", "../x", "a/b", ".new", "-x", "lock", "limit", "log.jsonl", "ä", &long] {
-        let e = held.hold(&query, name, why, |_| String::new()).unwrap_err();
+        let e = held.hold(&query, name, why).unwrap_err();
         assert!(matches!(e, HoldError::Name(_)), "{name:?}: {e}");
         assert!(matches!(held.release(name, "why", &Who::me()).unwrap_err(), HoldError::Unknown { .. }), "{name:?}");
     }
     // Nothing in the store: nothing to hold, and nothing stays behind.
-    let e = held.hold(&query, "case.1", why, |_| String::new()).unwrap_err();
+    let e = held.hold(&query, "case.1", why).unwrap_err();
     assert!(matches!(e, HoldError::Empty), "{e}");
     assert!(!dir.path().join("held/case.1").exists() && !dir.path().join("held/.new").exists());
 }

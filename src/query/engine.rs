@@ -11,12 +11,12 @@ use super::view::View;
 use super::{Follower, PacketSink, Query, QueryError, Summary};
 use crate::index::{Index, Run, Skip, read_filters};
 use crate::ledger::{Files, Held as Books, Pulse, Told};
-use crate::store::StoreError;
 use crate::store::layout::Layout;
 use crate::store::list::{self, SegmentRef};
+use crate::store::{StoreError, store_id};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// A sealed segment; with what its index says, if it has one.
@@ -72,6 +72,7 @@ pub struct Engine {
     books: Option<Books>,
     running: Option<Arc<dyn Running>>,
     compiled: Compiled,
+    id: OnceLock<String>,
 }
 
 /// What an answer is made with beside packets.
@@ -105,7 +106,12 @@ impl Engine {
         let layout = Layout::new(store);
         let files = Files { ledger: layout.ledger(), receipts: layout.receipts() };
         let (held, compiled) = (Mutex::new(Held::default()), Compiled::default());
-        Engine { layout, held, files, books: None, running: None, compiled }
+        Engine { layout, held, files, books: None, running: None, compiled, id: OnceLock::new() }
+    }
+
+    /// The store's identity, 32 hexadecimal digits; empty if it can't be read. Only the first look reads a file.
+    pub fn store_id(&self) -> &str {
+        self.id.get_or_init(|| store_id(self.layout.root()).unwrap_or_default())
     }
 
     /// In the recorder's own process, whose ledger and receipts beat these pulses: they are held in memory.

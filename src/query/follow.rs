@@ -142,6 +142,7 @@ impl Follower {
         let mut summary = Summary { packets, bytes, first, last, limited, late, ..read };
         (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
         let now = units::now();
+        summary.asked_at = now;
         given.met.settle(means, &mut summary)?;
         from_ledger(means.told, from, to.min(now), now, &mut summary)?;
         summary.elapsed_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -174,7 +175,7 @@ impl Given {
         if self.full() || !judge.belongs(interface.link_type, &p.data, p.time) {
             return Ok(());
         }
-        out.packet(&Answer { time: p.time, wire_len: p.wire_len, data: &p.data, interface })?;
+        out.packet(&Answer { time: p.time, wire_len: p.wire_len, data: &p.data, interface, segment: header })?;
         let s = &mut self.summary;
         s.packets += 1;
         s.bytes += u64::from(p.wire_len);

@@ -22,6 +22,7 @@ mod run;
 mod running;
 mod select;
 mod sift;
+mod statement;
 mod summary;
 pub mod view;
 mod words;
@@ -34,8 +35,9 @@ pub use follow::Follower;
 pub use listed::{Listed, Sort, listed};
 pub use run::{known_classes, run, run_with};
 pub use running::{Running, running};
+pub use statement::Statement;
 pub use summary::{Loss, Place, Pruning, Summary};
-pub use words::{explained, text};
+pub use words::{explained, missing, text};
 
 /// Whether an index finds what answers this expression, or everything has to be looked at.
 pub fn prunes(filter: &str) -> bool {
@@ -46,6 +48,7 @@ use crate::filter::FilterError;
 use crate::ledger::LedgerError;
 use crate::source::Interface;
 use crate::store::StoreError;
+use crate::store::format::SegmentHeader;
 use crate::store::reader::ReadError;
 use std::path::PathBuf;
 
@@ -89,6 +92,8 @@ pub struct Answer<'a> {
     pub data: &'a [u8],
     /// Where it arrived.
     pub interface: &'a Interface,
+    /// Where it lies.
+    pub segment: &'a SegmentHeader,
 }
 
 /// Takes the packets of an answer, in time order.

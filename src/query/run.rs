@@ -113,7 +113,8 @@ pub(super) fn answer(
     out: &mut dyn PacketSink,
 ) -> Result<(Summary, Met), QueryError> {
     let started = Instant::now();
-    let (mut summary, now) = (Summary::default(), units::now());
+    let now = units::now();
+    let mut summary = Summary { asked_at: now, ..Summary::default() };
     known_classes(query, view)?;
     let (from, to) = window(query, means, view, now)?;
     (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
@@ -159,7 +160,8 @@ pub(super) fn answer(
                 return Ok(Some(None));
             }
             let Some(interface) = reader.interfaces().get(p.iface as usize) else { return Ok(None) };
-            out.packet(&Answer { time: p.time, wire_len: p.wire_len, data: &p.data, interface })?;
+            let segment = reader.header();
+            out.packet(&Answer { time: p.time, wire_len: p.wire_len, data: &p.data, interface, segment })?;
             let key = parser.parse(link_type, &p.data).key;
             Ok::<_, QueryError>(Some(Some((p.time, p.wire_len, key, p.mark == Mark::CutHere))))
         })?;

@@ -4,23 +4,42 @@ use super::Summary;
 use crate::units::{self, several};
 use std::fmt::Write;
 
-/// Several lines; also the comment at the end of a pcapng.
+/// Several lines, for whoever asked.
 pub fn text(s: &Summary) -> String {
-    let mut t = String::new();
-    let _ = write!(
-        t,
-        "{}, {}, {}",
-        several(s.packets, "packet"),
-        units::size(s.bytes),
-        several(s.connections, "connection")
-    );
-    if let (Some(first), Some(last)) = (s.first, s.last) {
-        let _ = write!(t, ", {} to {}", units::time(first), units::time(last));
+    let mut t = format!("{} ({})\n", amount(s), units::duration(s.elapsed_ns));
+    for line in missing(s) {
+        let _ = writeln!(t, "{line}");
     }
-    let _ = writeln!(t, " ({})", units::duration(s.elapsed_ns));
-    let mut line = |text: String| {
-        let _ = writeln!(t, "{text}");
-    };
+    let p = &s.pruning;
+    let _ = writeln!(
+        t,
+        "  looked at:    {} of {}, {} in {}",
+        units::count((p.segments + p.runs).saturating_sub(p.by_class + p.by_time + p.by_filter + p.by_index)),
+        if p.runs == 0 {
+            several(p.segments, "segment")
+        } else {
+            format!("{} and {} in memory", several(p.segments, "segment"), several(p.runs, "run"))
+        },
+        several(p.candidates, "candidate"),
+        units::size(p.bytes_read)
+    );
+    t
+}
+
+/// How much the answer is, in one line.
+pub(super) fn amount(s: &Summary) -> String {
+    let (packets, bytes) = (several(s.packets, "packet"), units::size(s.bytes));
+    let all = format!("{packets}, {bytes}, {}", several(s.connections, "connection"));
+    match (s.first, s.last) {
+        (Some(first), Some(last)) => format!("{all}, {} to {}", units::time(first), units::time(last)),
+        _ => all,
+    }
+}
+
+/// What is missing, and what is to be known of the rest: a line each.
+pub fn missing(s: &Summary) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = |text: String| lines.push(text);
     if s.limited {
         line("  limit:        more would have matched".into());
     }
@@ -55,6 +74,10 @@ pub fn text(s: &Summary) -> String {
         line(format!("  lost:         {} by {} at {}", several(loss.packets, "packet"), loss.cause, loss.place));
     }
     for (from, to) in &s.not_recorded {
+        if *to == u64::MAX {
+            line(format!("  not recorded: from {} on", units::time(*from)));
+            continue;
+        }
         let (long, from, to) = (units::duration(to - from), units::time(*from), units::time(*to));
         line(format!("  not recorded: {from} to {to} ({long})"));
     }
@@ -68,19 +91,7 @@ pub fn text(s: &Summary) -> String {
     if s.try_any_layer {
         line("  hint:         inside VLAN tags or tunnels there are packets that match: ask with --any-layer".into());
     }
-    let p = &s.pruning;
-    line(format!(
-        "  looked at:    {} of {}, {} in {}",
-        units::count((p.segments + p.runs).saturating_sub(p.by_class + p.by_time + p.by_filter + p.by_index)),
-        if p.runs == 0 {
-            several(p.segments, "segment")
-        } else {
-            format!("{} and {} in memory", several(p.segments, "segment"), several(p.runs, "run"))
-        },
-        several(p.candidates, "candidate"),
-        units::size(p.bytes_read)
-    ));
-    t
+    lines
 }
 
 /// What can't be read, and where.

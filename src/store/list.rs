@@ -62,6 +62,11 @@ impl SegmentRef {
     }
 }
 
+/// A store's identity: 32 hexadecimal digits. Fails if it is no store or one of another version.
+pub fn store_id(store: &Path) -> Result<String, StoreError> {
+    Identity::read(&Layout::new(store)).map(|identity| identity.id)
+}
+
 /// All segments of a store, in the order of their numbers. Fails if it is no store or one of another version.
 pub fn segments(store: &Path) -> Result<Vec<SegmentRef>, StoreError> {
     let layout = Layout::new(store);

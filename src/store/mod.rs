@@ -115,7 +115,7 @@ pub(crate) fn random() -> io::Result<u64> {
 
 pub use keeper::KeeperCounts;
 pub use keeper::shelf::Holding;
-pub use list::{SegmentRef, segments};
+pub use list::{SegmentRef, segments, store_id};
 pub use open::{Options, Store};
 pub use reader::{ReadError, SegmentReader};
 pub use writer::Writer;

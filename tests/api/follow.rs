@@ -39,7 +39,7 @@ fn read(file: &Path) -> Vec<Seen> {
 
 fn queried(r: &Retrotap, filter: &str) -> Vec<Seen> {
     let file = r.dir().join("queried.pcapng");
-    let ran = r.run(&["query", filter, "-w", &file.to_string_lossy()]);
+    let ran = r.run(&["query", filter, "--force", "-w", &file.to_string_lossy()]);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     read(&file)
 }

@@ -34,8 +34,7 @@ fn hold(r: &Retrotap, name: &str) -> serde_json::Value {
 /// The numbers that packets of the rig carry.
 fn numbers(r: &Retrotap, name: &str) -> Vec<u32> {
     let file = r.dir().join(format!("{name}.pcapng"));
-    let _ = std::fs::remove_file(&file);
-    good(r, &["export", name, "-w", &file.to_string_lossy()]);
+    good(r, &["export", name, "--force", "-w", &file.to_string_lossy()]);
     let (packets, error) = libpcap(&file);
     assert_eq!(error, None);
     packets.iter().map(|p| u32::from_be_bytes(p.data[42..46].try_into().expect("four bytes"))).collect()

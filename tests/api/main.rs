@@ -20,10 +20,10 @@ use common::{Retrotap, libpcap};
 use rig::{Daemon, packet, request, sized, timed};
 use std::io::{Read, Write};
 
-/// A pcapng without its last block, the statistics with the summary: only that may differ between two equal answers.
-fn without_end(file: &[u8]) -> &[u8] {
-    let len = u32::from_le_bytes(file[file.len() - 4..].try_into().expect("four bytes")) as usize;
-    &file[..file.len() - len]
+/// A pcapng without its header and its last block, which say what is missing: only that may differ where only the recorder knows what runs.
+fn packets_of(file: &[u8]) -> &[u8] {
+    let number = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().expect("four bytes")) as usize;
+    &file[number(4)..file.len() - number(file.len() - 4)]
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn same_answers(memory: &str) {
         let file = |name: &str| r.dir().join(name);
         let ask = |name: &str, how: &[&str]| {
             let path = file(name).to_string_lossy().into_owned();
-            let ran = r.run(&[&["query", filter, "--json", "-w", &path], how].concat());
+            let ran = r.run(&[&["query", filter, "--json", "--force", "-w", &path], how].concat());
             assert_eq!(ran.code, Some(0), "{filter}: {}", ran.err);
             let mut summary = ran.json();
             // What runs only the recorder tells: all of it, in files of a recording that has not ended.
@@ -59,7 +59,7 @@ fn same_answers(memory: &str) {
             (std::fs::read(file(name)).expect("the answer"), summary)
         };
         let (socket, direct) = (ask("socket.pcapng", &[]), ask("direct.pcapng", &["--direct"]));
-        assert!(without_end(&socket.0) == without_end(&direct.0), "{filter}");
+        assert!(packets_of(&socket.0) == packets_of(&direct.0), "{filter}");
         assert_eq!(socket.1, direct.1, "{filter}");
         let (socket, direct) =
             (ask("socket.pcap", &["--format", "pcap"]), ask("direct.pcap", &["--format", "pcap", "--direct"]));
@@ -79,6 +79,44 @@ fn same_answers(memory: &str) {
     // Nobody answers any more: the files do.
     assert!(!r.store().join("api.sock").exists());
     assert_eq!(r.run(&["query", "--count"]).text(), "20000\n");
+}
+
+/// A manifest from the recorder names who asked as the audit log does, and segments that are being written; all of it holds when they are sealed. A hold
+/// that follows has one, too.
+#[test]
+fn a_manifest_of_what_is_being_written_holds_later() {
+    let r = Retrotap::default();
+    let mut daemon = Daemon::start(&r, &["--memory", "16MiB"]);
+    daemon.feed((0..2_000).map(packet));
+    daemon.until_count(2_000);
+    let text = |name: &str| r.dir().join(name).to_string_lossy().into_owned();
+    let good = |args: &[&str]| {
+        let ran = r.run(args);
+        assert_eq!(ran.code, Some(0), "{args:?}: {}{}", ran.text(), ran.err);
+        ran.text()
+    };
+    let query = |name: &str, more: &[&str]| {
+        good(&[&["query", "host 10.0.0.7", "-w", &text(name)], more].concat());
+        std::fs::read(text(name)).expect("the answer")
+    };
+    let one = query("a.pcapng", &["--manifest", &text("a.json")]);
+    assert!(one == query("b.pcapng", &[]), "that a manifest was asked for does not show");
+    let m: serde_json::Value = serde_json::from_slice(&std::fs::read(text("a.json")).expect("it")).expect("JSON");
+    let asker = &m["origin"]["asker"];
+    assert_eq!(asker["uid"], rustix::process::geteuid().as_raw(), "{m}");
+    let log = daemon.audit(|lines| lines.iter().filter(|l| l["request"] == "POST /v1/query").count() == 2);
+    let line = log.iter().find(|l| l["ask"]["manifest"] == true).expect("it is in the log");
+    assert_eq!(line["name"], asker["name"]);
+    assert_eq!(m["origin"]["segments"]["list"].as_array().map(Vec::len), Some(1), "{m}");
+    good(&["hold", "host 10.0.0.8", "--follow", "--name", "f", "--reason", "a test"]);
+    good(&["export", "f", "-w", &text("f.pcapng")]);
+    good(&["verify", &text("f.pcapng.json")]);
+    let store = r.store().to_string_lossy().into_owned();
+    daemon.stop();
+    for sealed in ["a.json", "f.pcapng.json"] {
+        let said = good(&["verify", &text(sealed), "--store", &store]);
+        assert!(sealed != "a.json" || said.contains("1 is what it was"), "{said}");
+    }
 }
 
 /// More than memory holds, asked while it comes: busy and rare hosts, of which memory has all, some or nothing any more; packets of

@@ -69,7 +69,7 @@ fn refused(r: &Retrotap, config: &str, args: &[&str]) -> Ran {
 
 fn back(r: &Retrotap, filter: &str) -> Vec<Seen> {
     let path = r.dir().join("back.pcapng");
-    let q = r.run(&["query", filter, "-w", &path.to_string_lossy()]);
+    let q = r.run(&["query", filter, "--force", "-w", &path.to_string_lossy()]);
     assert!(matches!(q.code, Some(0 | 1)), "{}", q.err);
     own(&path)
 }

@@ -74,7 +74,7 @@ impl World {
 
     fn stored(&self, filter: &str) -> u64 {
         let back = self.r.dir().join("back.pcapng");
-        let ran = self.r.run(&["query", filter, "-w", &back.to_string_lossy()]);
+        let ran = self.r.run(&["query", filter, "--force", "-w", &back.to_string_lossy()]);
         assert!(matches!(ran.code, Some(0 | 1)), "{}", ran.err);
         own(&back).len() as u64
     }

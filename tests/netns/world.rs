@@ -95,7 +95,7 @@ impl World {
     pub fn query(&self, options: &[&str]) -> (Value, PathBuf) {
         let answer = self.path("answer.pcapng");
         let mut command = Command::new(RETROTAP);
-        command.args(["query", "--json", "--store"]).arg(self.store()).arg("-w").arg(&answer).args(options);
+        command.args(["query", "--json", "--force", "--store"]).arg(self.store()).arg("-w").arg(&answer).args(options);
         (json(&mut command), answer)
     }
 

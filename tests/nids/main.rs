@@ -52,7 +52,7 @@ fn audited(r: &Retrotap, path: &str) -> Vec<Value> {
 /// What a query of the same gives.
 fn queried(r: &Retrotap, how: &[&str]) -> Vec<common::Seen> {
     let file = r.dir().join("queried.pcapng");
-    let ran = r.run(&[&["query", "-w", &file.to_string_lossy()], how].concat());
+    let ran = r.run(&[&["query", "--force", "-w", &file.to_string_lossy()], how].concat());
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     libpcap(&file).0
 }

@@ -60,6 +60,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/worker", &["steer", "query", "cli", "control"]),
     ("src/steer", &["record", "cli", "control", "xsk", "bpf", "iface", "source"]),
     ("src/hold", &["worker", "record", "cli", "control", "xsk", "bpf", "source", "conn"]),
+    ("src/evidence", &["worker", "record", "cli", "control", "xsk", "bpf", "conn", "source::live"]),
     ("src/nids", &["worker", "record", "cli", "xsk", "bpf", "source", "conn", "iface"]),
     ("src/planning", &["worker", "query", "record", "cli", "control", "xsk", "bpf"]),
     ("src/limits.rs", &["class", "conn", "metrics", "packet", "source", "store", "worker", "query"]),

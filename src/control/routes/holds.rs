@@ -8,7 +8,6 @@ use crate::control::holding::settled;
 use crate::control::job::{Cancel, Measure, refusal};
 use crate::control::stream::Refusal;
 use crate::hold::{Held, Hold, HoldError, Who, Why};
-use crate::query::text;
 use crate::units;
 use axum::body::Body;
 use axum::http::Response;
@@ -60,8 +59,7 @@ pub async fn make(mut call: Call) -> Response<Body> {
             let before = engine.complete_before().min(units::now()).max(settled(engine));
             return held.follow(&query, &ask.name, why, (before, until), answers).map_err(refused);
         }
-        let text = |s: &_| text(s).trim_end().to_owned();
-        held.hold_by(&query, &ask.name, why, text, answers).map(|(hold, _)| hold).map_err(refused)
+        held.hold_by(&query, &ask.name, why, answers).map(|(hold, _)| hold).map_err(refused)
     })
     .await
 }
@@ -119,6 +117,16 @@ struct Release {
     reason: String,
 }
 
+/// `GET /v1/holds/{name}/manifest`.
+pub async fn manifest(call: Call) -> Response<Body> {
+    let (name, who) = (call.param("name").to_owned(), who(&call.caller));
+    call.work(move |engine| {
+        let held = Held::open(engine.store()).map_err(refused)?;
+        held.manifest(&name, who).map_err(refused)
+    })
+    .await
+}
+
 /// `DELETE /v1/holds/{name}`.
 pub async fn release(mut call: Call) -> Response<Body> {
     let release = match call.json::<Release>() {
@@ -151,7 +159,7 @@ pub fn refused(e: HoldError) -> Refusal {
         HoldError::Exists(_) => 409,
         HoldError::Full { .. } | HoldError::Following => 507,
         HoldError::Busy | HoldError::Interrupted => 503,
-        HoldError::Io { .. } | HoldError::Store(_) | HoldError::Damaged { .. } => 500,
+        HoldError::Io { .. } | HoldError::Store(_) | HoldError::Evidence(_) | HoldError::Damaged { .. } => 500,
     };
     Refusal { status, error: e.to_string() }
 }

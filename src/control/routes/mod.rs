@@ -126,6 +126,14 @@ pub const ROWS: &[Row] = &[
         summary: "the packets of a hold, pcapng, as they were held",
     },
     Row {
+        method: "GET",
+        path: "/v1/holds/{name}/manifest",
+        role: Role::Packets,
+        body: 2,
+        handler: |call| Box::pin(holds::manifest(call)),
+        summary: "what is known of the packets of a hold: question, store, segments with their sums, what is missing, SHA-256",
+    },
+    Row {
         method: "POST",
         path: "/v1/holds/{name}/check",
         role: Role::Connections,

@@ -3,9 +3,11 @@
 use crate::control::Form;
 use crate::control::ask::Ask;
 use crate::control::call::Call;
+use crate::control::frames::FRAMES;
 use crate::control::job::{self, Cancel, Following, Job, Measure};
 use crate::control::reply::{self, CancelOnDrop};
 use crate::control::stream::{Message, Refusal};
+use crate::evidence::Asker;
 use crate::limits::{CHUNKS_WAITING, FOLLOWERS_MAX};
 use crate::query::{Summary, priority};
 use axum::body::Body;
@@ -31,6 +33,10 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
         Ok((ask, query, lasting))
     });
     let (ask, query, lasting) = match asked {
+        Ok((ask, ..)) if ask.manifest && !packets => {
+            return call
+                .refuse((400, "a count has no packets that come from anywhere: manifest is for /v1/query".into()));
+        }
         Ok((ask, ..)) if ask.follow && !packets => {
             return call.refuse((400, "a count has no future: follow is for /v1/query".into()));
         }
@@ -52,7 +58,9 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
         enter(answer, sent);
     };
     let form = ask.format;
-    if !ask.follow && !shared.brake.on() {
+    let kind = if ask.manifest { FRAMES } else { kind(form) };
+    let origin = ask.manifest.then(|| asker(&call));
+    if !ask.follow && !ask.manifest && !shared.brake.on() {
         let at_once = || job::at_once(&engine, &query, packets.then_some(form), bytes);
         // A query that panics is a bug; it must not take the API with it.
         match catch_unwind(AssertUnwindSafe(at_once)) {
@@ -60,7 +68,7 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
                 ended(Ok(summary.packets), rest.len() as u64);
                 guard.disarm();
                 return match packets {
-                    true => reply::whole(kind(form), rest, &summary),
+                    true => reply::whole(kind, rest, &summary),
                     false => count_of(&summary),
                 };
             }
@@ -73,7 +81,8 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
             let why = format!("{FOLLOWERS_MAX} followers are as many as there can be: wait for one to end");
             return call.refuse((429, why));
         };
-        let following = Following { query, form, bytes, lasting, cancel, ending, brake: shared.brake.clone(), to };
+        let following =
+            Following { query, form, bytes, lasting, cancel, ending, brake: shared.brake.clone(), origin, to };
         let thread = std::thread::Builder::new().name("follow".into());
         let spawned = thread.spawn(move || {
             priority::idle();
@@ -84,7 +93,7 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
         spawned.is_ok()
     } else {
         let measure = Measure::new(cancel, ending, Some(limits.time_ns), shared.brake.clone());
-        let job = Job { query, form: packets.then_some(form), bytes, measure, to };
+        let job = Job { query, form: packets.then_some(form), bytes, measure, origin, to };
         shared.pool.run(move || {
             let (answer, sent) = job.run(&engine);
             ended(answer.map(|s| s.packets), sent);
@@ -100,8 +109,14 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
             guard.disarm();
             count_of(&summary)
         }
-        Some(first) => reply::answer(kind(form), first, from, guard),
+        Some(first) => reply::answer(kind, first, from, guard),
     }
+}
+
+/// Who asks, as the audit log has it.
+fn asker(call: &Call) -> Asker {
+    let c = &call.caller;
+    Asker::new(&c.name, c.peer.map(|p| p.uid), c.address.map(|a| a.to_string()), call.line.time)
 }
 
 fn count_of(summary: &Summary) -> Response<Body> {

@@ -1,10 +1,15 @@
-//! Answers as files: pcapng (nanoseconds, interfaces, the summary as a comment at the end) and pcap (nanoseconds). Owns the order of what is
+//! Answers as files: pcapng (nanoseconds, interfaces, what the answer says of itself) and pcap (nanoseconds). Owns the order of what is
 //! written; the two encodings are in files of their own. Called by the CLI, the API and holds. Whatever ends it, what was written is valid.
+//!
+//! The same packets in the same order make the same bytes, whoever writes them and when: interfaces are numbered in the order in which the
+//! answer first has them, and there is no time in it but those of packets.
 
 mod pcap;
 mod pcapng;
+mod place;
 mod settle;
 
+pub use place::{fill_in, fill_in_with};
 pub use settle::{Output, Settling};
 
 use super::{Answer, OutputError, PacketSink};
@@ -28,6 +33,8 @@ pub struct Writer<W: Output> {
     buffer: Vec<u8>,
     dirty: u64,
     interfaces: Vec<Interface>,
+    /// Time of the latest packet.
+    latest: u64,
 }
 
 /// Handed on when so much waits.
@@ -40,7 +47,7 @@ impl<W: Output> Writer<W> {
         if format == Format::Pcapng {
             pcapng::section(&mut buffer);
         }
-        Writer { out, name: name.to_owned(), format, buffer, dirty: 0, interfaces: Vec::new() }
+        Writer { out, name: name.to_owned(), format, buffer, dirty: 0, interfaces: Vec::new(), latest: 0 }
     }
 
     /// Its number in the file.
@@ -78,7 +85,7 @@ impl<W: Output> Writer<W> {
         Ok(())
     }
 
-    /// Ends the file: in pcapng with a statistics block that carries `comment`. Gives the output back.
+    /// Ends the file: in pcapng with a statistics block that carries `comment`, as of the latest packet. Gives the output back.
     pub fn finish(mut self, comment: &str) -> Result<W, OutputError> {
         match self.format {
             // tcpdump wants a link type even where there is no packet.
@@ -89,7 +96,7 @@ impl<W: Output> Writer<W> {
             _ => {}
         }
         if self.format == Format::Pcapng {
-            pcapng::statistics(&mut self.buffer, crate::units::now(), comment);
+            pcapng::statistics(&mut self.buffer, self.latest, comment);
         }
         self.flush()?;
         let io = |source| OutputError::Io { what: self.name.clone(), source };
@@ -101,6 +108,7 @@ impl<W: Output> Writer<W> {
 impl<W: Output> PacketSink for Writer<W> {
     fn packet(&mut self, p: &Answer<'_>) -> Result<(), OutputError> {
         let id = self.interface(p.interface)?;
+        self.latest = self.latest.max(p.time);
         match self.format {
             Format::Pcapng => pcapng::packet(&mut self.buffer, id, p),
             Format::Pcap => pcap::packet(&mut self.buffer, p),

@@ -1,6 +1,7 @@
 //! Where an answer goes, and how what was written is brought to the disk on the way: an answer must not fill the page cache with dirty
 //! pages that capture's own writes would have to wait for. Used by the writer and, where the daemon made the file, by the client.
 
+use std::fs::File;
 use std::io::{self, Write};
 
 /// Written so far since the last flush to the disk, at most.
@@ -14,10 +15,25 @@ pub trait Output: Write {
     }
 }
 
-impl Output for std::fs::File {
+impl Output for File {
+    fn settle(&mut self) -> io::Result<()> {
+        (&*self).settle()
+    }
+}
+impl Output for &File {
     fn settle(&mut self) -> io::Result<()> {
         // A pipe or a device has nothing to sync.
         if self.metadata()?.is_file() { self.sync_data() } else { Ok(()) }
+    }
+}
+impl<T: Output + ?Sized> Output for &mut T {
+    fn settle(&mut self) -> io::Result<()> {
+        (**self).settle()
+    }
+}
+impl<T: Output + ?Sized> Output for Box<T> {
+    fn settle(&mut self) -> io::Result<()> {
+        (**self).settle()
     }
 }
 impl Output for io::Stdout {}

@@ -131,12 +131,12 @@ impl Part {
             return Part::of_file(sealed.segment.clone(), q, summary);
         };
         summary.pruning.segments += 1;
-        let about = skip.about();
-        summary.saw(about.packets, about.first, about.last);
         if sealed.segment.class.as_ref().is_some_and(|c| !q.wants_class(c)) {
             summary.pruning.by_class += 1;
             return Ok(None);
         }
+        let about = skip.about();
+        summary.saw(about.packets, about.first, about.last);
         if about.packets == 0 || !q.overlaps(about.first, about.last) {
             summary.pruning.by_time += 1;
             return Ok(None);
@@ -215,12 +215,12 @@ impl Part {
     /// The same for blocks in memory.
     pub fn of_run(run: &Arc<Run>, q: &Question<'_>, summary: &mut Summary) -> Option<Part> {
         summary.pruning.runs += 1;
-        let (first, last) = run.times();
-        summary.saw(run.packets(), first, last);
         if !q.wants_class(&run.reader().header().class) {
             summary.pruning.by_class += 1;
             return None;
         }
+        let (first, last) = run.times();
+        summary.saw(run.packets(), first, last);
         if run.packets() == 0 || !q.overlaps(first, last) {
             summary.pruning.by_time += 1;
             return None;

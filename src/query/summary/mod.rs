@@ -121,6 +121,9 @@ pub struct Summary {
     pub pruning: Pruning,
     /// Time it took, ns.
     pub elapsed_ns: u64,
+    /// When it was asked, Unix ns: a window without an end goes up to here.
+    #[serde(skip)]
+    pub asked_at: u64,
     /// Oldest packet of the store.
     #[serde(skip)]
     pub store_first: Option<u64>,

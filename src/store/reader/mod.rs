@@ -4,11 +4,13 @@
 //! records the latest blocks are read where they lie in memory.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod digest;
 mod fetch;
 mod memory;
 mod packet;
 mod table;
 
+pub use digest::SegmentDigest;
 pub use memory::MemoryBlock;
 pub use packet::{Block, FoundPacket};
 pub use table::BlockTable;

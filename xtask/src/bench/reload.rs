@@ -147,7 +147,7 @@ fn last(path: &str) -> Result<Value, String> {
 /// Unix times of the probe's stored packets, in order, s.
 fn times(program: &Path, store: &str) -> Result<Vec<f64>, String> {
     let file = format!("{FOLDER}/probe.pcapng");
-    shell::output(Command::new(program).args(["query", "udp port 4000", "--store", store, "-w", &file]))?;
+    shell::output(Command::new(program).args(["query", "udp port 4000", "--store", store, "--force", "-w", &file]))?;
     let text = shell::output(Command::new("tcpdump").args(["-tt", "-nn", "-r", &file]))?;
     Ok(text.lines().filter_map(|l| l.split(' ').next()?.parse().ok()).collect())
 }

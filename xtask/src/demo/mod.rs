@@ -168,7 +168,7 @@ fn finish(how: String, truth: Value, account: Value, store: PathBuf) -> Result<R
     for (i, filter) in QUERIES.iter().enumerate() {
         let answer = Path::new(FOLDER).join(format!("answer-{}.pcapng", i + 1));
         let mut query = Command::new(PROGRAM);
-        query.args(["query", filter, "--json", "--store"]).arg(&store).arg("-w").arg(&answer);
+        query.args(["query", filter, "--json", "--force", "--store"]).arg(&store).arg("-w").arg(&answer);
         let start = Instant::now();
         let summary = shell::output(&mut query)?;
         let took = start.elapsed();
