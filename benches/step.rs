@@ -5,12 +5,12 @@
 use retrotap::class::{ClassId, ClassSet, Policy};
 use retrotap::conn::orders::{AddressOrder, Prefix};
 use retrotap::conn::shunt::NoShunt;
-use retrotap::conn::verdict::Mark;
 use retrotap::conn::{Tracker, TrackerPlan};
 use retrotap::limits::BATCH_PACKETS;
 use retrotap::packet::Parser;
 use retrotap::source::file::FileSource;
 use retrotap::source::{Interface, Packet, Polled, Source};
+use retrotap::store::format::PacketOptions;
 use retrotap::store::sink::{Appended, Recorder, Sink};
 use retrotap::store::{Options, Store};
 use retrotap::worker::dedup::Dedup;
@@ -27,7 +27,7 @@ struct Memory {
 }
 
 impl Sink for Memory {
-    fn append(&mut self, _: ClassId, packet: &Packet<'_>, _: &[Interface], _: Mark) -> Appended {
+    fn append(&mut self, _: ClassId, packet: &Packet<'_>, _: &[Interface], _: &PacketOptions) -> Appended {
         if self.at + packet.data.len() > self.bytes.len() {
             self.at = 0;
         }

@@ -28,7 +28,7 @@ fn run(len: usize, packets: u64) {
         if w.room() {
             for _ in 0..BATCH_PACKETS {
                 let packet = Packet { time: now + n, wire_len: len as u32, iface: 0, hash: None, data: &data };
-                assert_eq!(w.append(0, &packet, &ifaces, Mark::None), Appended::Stored);
+                assert_eq!(w.append(0, &packet, &ifaces, &Mark::None.into()), Appended::Stored);
                 n += 1;
             }
             w.tick(now);

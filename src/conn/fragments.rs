@@ -91,7 +91,7 @@ impl Fragments {
         let name = self.name(p, id);
         let first = self.bucket(name).iter().find(|f| f.name == name && time.saturating_sub(f.time) <= FRAGMENT_NS);
         if let Some(first) = first {
-            (p.key, p.hash, p.swapped) = (first.key, first.hash, first.swapped);
+            (p.key, p.hash, p.swapped, p.renamed) = (first.key, first.hash, first.swapped, true);
         }
     }
 }

@@ -22,8 +22,6 @@ use crate::store::reader::{BlockTable, SegmentReader};
 struct Gathered {
     conn: Conn,
     terms: Vec<Term>,
-    /// Types, codes and directions of ICMP.
-    icmp: Vec<(bool, u8, u8)>,
 }
 
 /// What an index is made of.
@@ -62,7 +60,8 @@ impl Matter {
 /// Reads a segment and makes the bytes of its index. Blocks that are damaged are left out: a query scans past them too.
 pub fn bytes_of(segment: &SegmentReader, scope: Scope) -> Result<Vec<u8>, IndexError> {
     // The seed does not matter here, since keys are compared whole.
-    let parser = Parser::new(0, true);
+    let h = segment.header();
+    let parser = Parser::new(0, h.vlan_in_key);
     let link_type = segment.link_type();
     let (mut conns, mut keys): (Vec<Gathered>, Keys) = (Vec::new(), Keys::new());
     let (mut first, mut last, mut packets) = (u64::MAX, 0, 0u64);
@@ -77,20 +76,28 @@ pub fn bytes_of(segment: &SegmentReader, scope: Scope) -> Result<Vec<u8>, IndexE
         for p in block.packets() {
             let Ok(p) = p else { break };
             let parsed = parser.parse(link_type, p.data);
-            let key = parsed.key;
+            let key = p.key.unwrap_or(parsed.key);
             let id = keys.number(&key) as usize;
             if id == conns.len() {
-                let conn = Conn { key, first: p.time, last: p.time, bytes: 0, cut: false, offsets: Vec::new() };
-                conns.push(Gathered { conn, terms: Vec::new(), icmp: Vec::new() });
+                let conn = Conn {
+                    key,
+                    first: p.time,
+                    last: p.time,
+                    bytes: 0,
+                    cut: false,
+                    offsets: Vec::new(),
+                    icmp: Vec::new(),
+                };
+                conns.push(Gathered { conn, terms: Vec::new() });
             }
-            let Some(Gathered { conn, terms: known, icmp }) = conns.get_mut(id) else { continue };
+            let Some(Gathered { conn, terms: known }) = conns.get_mut(id) else { continue };
             conn.first = conn.first.min(p.time);
             conn.last = conn.last.max(p.time);
             conn.bytes += u64::from(p.wire_len);
             conn.cut |= p.mark == Mark::CutHere;
             conn.offsets.push(p.offset);
-            if let Some(kind) = community::icmp(&parsed, p.data).filter(|k| !icmp.contains(k)) {
-                icmp.push(kind);
+            if let Some(kind) = community::icmp(&parsed, p.data).filter(|k| !conn.icmp.contains(k)) {
+                conn.icmp.push(kind);
             }
             // A handful for each connection: a list is faster than a set.
             terms(link_type, p.data, &mut |t| {
@@ -104,7 +111,6 @@ pub fn bytes_of(segment: &SegmentReader, scope: Scope) -> Result<Vec<u8>, IndexE
     if packets == 0 {
         first = 0;
     }
-    let h = segment.header();
     let about = About {
         version: VERSION,
         connections: 0,
@@ -116,6 +122,8 @@ pub fn bytes_of(segment: &SegmentReader, scope: Scope) -> Result<Vec<u8>, IndexE
         last,
         packets,
         link_type,
+        keys_told: h.version > 1,
+        vlan_in_key: h.vlan_in_key,
         blocks: 0,
         bad: segment.bad().len() as u32 + damaged,
     };
@@ -132,7 +140,7 @@ fn communities(conns: &[Gathered]) -> Vec<(u32, u32)> {
     for (id, c) in conns.iter().enumerate() {
         let mut put = |text: Option<String>| entries.extend(text.map(|t| (community::hash(&t), id as u32)));
         put(community::of_key(&c.conn.key));
-        c.icmp.iter().for_each(|&kind| put(community::of_icmp(&c.conn.key, kind)));
+        c.conn.icmp.iter().for_each(|&kind| put(community::of_icmp(&c.conn.key, kind)));
     }
     entries
 }

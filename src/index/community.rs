@@ -8,6 +8,14 @@ use community_id::calculate_community_id;
 const ICMP: u8 = 1;
 const ICMP6: u8 = 58;
 
+/// Endpoint 1 of the key sent it; type; code.
+pub type IcmpKind = (bool, u8, u8);
+
+/// Whether a connection's packets have such kinds.
+pub fn has_kinds(key: &Key) -> bool {
+    key.tail().kind() == Kind::Ip && matches!((key, key.tail().proto), (Key::V4(_), ICMP) | (Key::V6(_), ICMP6))
+}
+
 /// The community ID of a connection that is not ICMP; `None`: it has none of its own.
 pub fn of_key(key: &Key) -> Option<String> {
     let t = key.tail();
@@ -20,7 +28,7 @@ pub fn of_key(key: &Key) -> Option<String> {
 }
 
 /// The ICMP type and code of a packet and which endpoint sent it: what its community ID is made of beside the key.
-pub fn icmp(parsed: &Parsed, data: &[u8]) -> Option<(bool, u8, u8)> {
+pub fn icmp(parsed: &Parsed, data: &[u8]) -> Option<IcmpKind> {
     let t = parsed.key.tail();
     if t.kind() != Kind::Ip {
         return None;
@@ -36,7 +44,7 @@ pub fn icmp(parsed: &Parsed, data: &[u8]) -> Option<(bool, u8, u8)> {
 }
 
 /// The community ID of an ICMP connection's packets of one type, code and direction.
-pub fn of_icmp(key: &Key, (swapped, kind, code): (bool, u8, u8)) -> Option<String> {
+pub fn of_icmp(key: &Key, (swapped, kind, code): IcmpKind) -> Option<String> {
     let [a, b] = key.addrs()?;
     let (from, to) = if swapped { (b, a) } else { (a, b) };
     calculate_community_id(0, from, to, Some(kind.into()), Some(code.into()), key.tail().proto, false).ok()

@@ -1,6 +1,7 @@
 //! The connections of a segment, as their records lie in the index: key, times, counts, offsets of their packets. Owns the
 //! record's bytes; written by the builder, read by the index.
 
+use super::community::{self, IcmpKind};
 use super::named::{self, Addresses};
 use super::varint::{Cursor, put, put_signed};
 use crate::packet::key::Key;
@@ -23,6 +24,8 @@ pub struct Conn {
     pub cut: bool,
     /// File offsets of its packets' blocks, ascending.
     pub offsets: Vec<u64>,
+    /// Of ICMP, from version 5 on: directions, types and codes, in the order of their coming.
+    pub icmp: Vec<IcmpKind>,
 }
 
 /// What records of a group are told apart from: the record before.
@@ -57,6 +60,10 @@ pub fn put_conn(out: &mut Vec<u8>, c: &Conn, before: &mut Before) {
         }
     }
     before.first = c.first;
+    if community::has_kinds(&c.key) {
+        put(out, c.icmp.len() as u64);
+        c.icmp.iter().for_each(|&(swapped, kind, code)| out.extend([u8::from(swapped), kind, code]));
+    }
 }
 
 /// Takes a record, as this version has it.
@@ -74,5 +81,12 @@ pub fn take_conn(from: &mut Cursor<'_>, before: &mut Before, version: u32) -> Op
     }
     before.first = first;
     before.offset = *offsets.first()?;
-    Some(Conn { key, first, last, bytes, cut, offsets })
+    let mut icmp = Vec::new();
+    if version > 4 && community::has_kinds(&key) {
+        for _ in 0..from.get()? {
+            let [swapped, kind, code] = from.array()?;
+            icmp.push((swapped != 0, kind, code));
+        }
+    }
+    Some(Conn { key, first, last, bytes, cut, offsets, icmp })
 }

@@ -10,13 +10,18 @@ use std::path::Path;
 /// First bytes of the file.
 const MAGIC: [u8; 8] = *b"rtindex\0";
 /// Version of the layout that is written; all from 1 on are read.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// Length of the head, by version.
-const HEAD_BYTES: [usize; 4] = [160, 256, 256, 256];
+const HEAD_BYTES: [usize; 5] = [160, 256, 256, 256, 256];
 /// Sections, by version.
-const SECTIONS: [usize; 4] = [5, 8, 9, 9];
+const SECTIONS: [usize; 5] = [5, 8, 9, 9, 9];
 /// Bytes that one sum covers, from version 2 on.
 pub const PAGE_BYTES: usize = 4096;
+
+/// Flags of the head, from version 5 on: packets tell their connection where their bytes name another ...
+const KEYS_TOLD: u16 = 1;
+/// ... and VLAN ids do not tell connections apart.
+const NO_VLANS: u16 = 2;
 
 /// What an index says of itself and of its segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +46,11 @@ pub struct About {
     pub packets: u64,
     /// From version 2 on: link type of the packets.
     pub link_type: u16,
+    /// From version 5 on: its connections are the recorder's: fragments are of their first one's, and headers that were cut name what they
+    /// named before.
+    pub keys_told: bool,
+    /// VLAN ids tell its connections apart.
+    pub vlan_in_key: bool,
     /// From version 2 on: blocks, the good ones.
     pub blocks: u32,
     /// From version 2 on: regions that no good block covered when the index was made.
@@ -123,7 +133,8 @@ pub fn assemble(about: &About, sections: [Vec<u8>; 8]) -> Vec<u8> {
         out.extend(v.to_le_bytes());
     }
     out.extend(about.link_type.to_le_bytes());
-    out.extend([0; 2]);
+    let flags = if about.keys_told { KEYS_TOLD } else { 0 } | if about.vlan_in_key { 0 } else { NO_VLANS };
+    out.extend(flags.to_le_bytes());
     out.extend(about.blocks.to_le_bytes());
     out.extend(about.bad.to_le_bytes());
     out.extend([0; 4]);
@@ -146,7 +157,7 @@ pub fn head(bytes: &[u8]) -> Result<(About, [Place; 9]), IndexError> {
     }
     let version = Cursor(bytes.get(8..).unwrap_or_default()).array().map(u32::from_le_bytes).ok_or_else(broken)?;
     let known = version.checked_sub(1).map(|v| v as usize);
-    let of = |by_version: [usize; 4]| known.and_then(|v| by_version.get(v).copied());
+    let of = |by_version: [usize; 5]| known.and_then(|v| by_version.get(v).copied());
     let (Some(len), Some(sections)) = (of(HEAD_BYTES), of(SECTIONS)) else { return Err(IndexError::Version(version)) };
     let head = bytes.get(..len).ok_or_else(broken)?;
     let (summed, crc) = head.split_at_checked(len - 4).ok_or_else(broken)?;
@@ -172,16 +183,31 @@ fn fields(
         *w = u64::from_le_bytes(c.array().ok_or_else(broken)?);
     }
     let [number, generation, end, first, last, packets] = words;
-    let (mut link_type, mut blocks, mut bad) = (0, 0, 0);
+    let (mut link_type, mut flags, mut blocks, mut bad) = (0, 0, 0, 0);
     if version > 1 {
         link_type = u16::from_le_bytes(c.array().ok_or_else(broken)?);
-        c.bytes(2);
+        flags = u16::from_le_bytes(c.array().ok_or_else(broken)?);
         blocks = u32::from_le_bytes(c.array().ok_or_else(broken)?);
         bad = u32::from_le_bytes(c.array().ok_or_else(broken)?);
         c.bytes(4);
     }
-    let about =
-        About { version, connections, store, number, generation, end, first, last, packets, link_type, blocks, bad };
+    let (keys_told, vlan_in_key) = (flags & KEYS_TOLD != 0, flags & NO_VLANS == 0);
+    let about = About {
+        version,
+        connections,
+        store,
+        number,
+        generation,
+        end,
+        first,
+        last,
+        packets,
+        link_type,
+        keys_told,
+        vlan_in_key,
+        blocks,
+        bad,
+    };
     let mut places = [Place::default(); 9];
     let mut start = head_len;
     for p in places.iter_mut().take(sections) {

@@ -77,6 +77,8 @@ fn decode(filed: &Filed, at: usize) -> Option<(Skip, usize)> {
     let link_type = u16::try_from(link_type).ok()?;
     let about = About {
         version: VERSION,
+        keys_told: true,
+        vlan_in_key: true,
         connections,
         store: *store,
         number,

@@ -54,6 +54,11 @@ pub fn bytes_of(parts: &[&Index], scope: Scope) -> Result<Vec<u8>, IndexError> {
                     known.bytes += c.bytes;
                     known.cut |= c.cut;
                     known.offsets.extend(c.offsets);
+                    for kind in c.icmp {
+                        if !known.icmp.contains(&kind) {
+                            known.icmp.push(kind);
+                        }
+                    }
                 }
             }
         })?;

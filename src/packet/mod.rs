@@ -53,6 +53,8 @@ pub struct Parsed {
     pub fragment: Fragment,
     /// Offset of the innermost IP header; 0 if there is none.
     pub l3: u16,
+    /// The key is not that of the packet's bytes: a later fragment has its first one's.
+    pub renamed: bool,
 }
 
 /// The parser with its settings.
@@ -119,8 +121,11 @@ impl Parser {
                 tcp_seq: r.tcp_seq,
                 fragment: r.fragment,
                 l3: r.l3,
+                renamed: false,
             },
-            _ => Parsed { key, hash, swapped, tcp_flags: 0, tcp_seq: 0, fragment: Fragment::None, l3: 0 },
+            _ => {
+                Parsed { key, hash, swapped, tcp_flags: 0, tcp_seq: 0, fragment: Fragment::None, l3: 0, renamed: false }
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use crate::packet::Parser;
 use crate::packet::key::Key;
 use crate::source::file::{FileSource, Progress};
 use crate::source::{Interface, Packet, Polled, Source};
-use crate::store::format::packet_bytes;
+use crate::store::format::{PacketOptions, packet_bytes};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -111,7 +111,7 @@ impl Judge {
             count.bytes = 0;
             count.controls.fill(0);
         }
-        let disk = packet_bytes(p.data.len(), Mark::None) as u64;
+        let disk = packet_bytes(p.data.len(), &PacketOptions::default()) as u64;
         for (i, (point, controls)) in self.curve.points.iter_mut().zip(&mut count.controls).enumerate() {
             let control = parsed.tcp_flags & CONTROLS != 0 && *controls < CONTROL_PACKETS_MAX;
             if count.bytes >= point.cutoff {

@@ -2,8 +2,7 @@
 //! its middle on it, and packets of a connection to be of equal length. Called with the connections of a log or of receipts.
 
 use super::{Curve, Point};
-use crate::conn::verdict::Mark;
-use crate::store::format::packet_bytes;
+use crate::store::format::{PacketOptions, packet_bytes};
 
 /// One connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +41,7 @@ impl Sizes {
         }
         let mean = c.bytes as f64 / c.packets as f64;
         // A block per packet around its bytes.
-        let around = packet_bytes(0, Mark::None) as f64 + 1.5;
+        let around = packet_bytes(0, &PacketOptions::default()) as f64 + 1.5;
         for point in &mut self.curve.points {
             let kept = match c.bytes <= point.cutoff {
                 true => c.bytes as f64,

@@ -6,6 +6,7 @@ use super::judge::Sieve;
 use super::summary::Summary;
 use crate::conn::verdict::Mark;
 use crate::limits::STRIPE_BYTES;
+use crate::packet::key::Key;
 use crate::store::disk::buffers::Aligned;
 use crate::store::reader::{FoundPacket, ReadError, SegmentReader};
 use crate::store::scan::BlockRef;
@@ -20,6 +21,7 @@ struct Found {
     iface: u32,
     wire_len: u32,
     mark: Mark,
+    key: Option<Key>,
     /// Where its bytes begin among those that were kept, and how many they are.
     at: (usize, usize),
 }
@@ -38,11 +40,11 @@ impl Hit {
 
     /// The packet; `reader` is asked for it where it was not kept.
     pub fn packet<'a>(&'a self, reader: &'a SegmentReader) -> Result<FoundPacket<'a>, ReadError> {
-        let Found { time, offset, iface, wire_len, mark, at: (start, len) } = self.found;
+        let Found { time, offset, iface, wire_len, mark, key, at: (start, len) } = self.found;
         match &self.kept {
             Some(kept) => {
                 let data = Cow::Borrowed(kept.get(start..start + len).unwrap_or_default());
-                Ok(FoundPacket { offset, time, iface, wire_len, data, mark })
+                Ok(FoundPacket { offset, time, iface, wire_len, data, mark, key })
             }
             None => reader.packet_at(offset),
         }
@@ -185,11 +187,11 @@ impl<'a> Sifting<'a> {
         if !self.asked.window.contains(&p.time) || !self.asked.sieve.passes(&p.data, p.wire_len) {
             return;
         }
-        let FoundPacket { time, offset, iface, wire_len, mark, .. } = p;
+        let FoundPacket { time, offset, iface, wire_len, mark, key, .. } = p;
         let start = self.out.kept.as_ref().map_or(0, Vec::len);
         if let Some(kept) = &mut self.out.kept {
             kept.extend_from_slice(&p.data);
         }
-        self.out.found.push(Found { time, offset, iface, wire_len, mark, at: (start, p.data.len()) });
+        self.out.found.push(Found { time, offset, iface, wire_len, mark, key, at: (start, p.data.len()) });
     }
 }

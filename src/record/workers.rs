@@ -93,6 +93,7 @@ impl<'a> Common<'a> {
             names: self.roster.names().to_vec(),
             workers: self.sizes.workers,
             sync: Duration::from_nanos(SYNC_NS),
+            vlan_in_key: self.settings.vlan_in_key,
             inbox: recent.map(|r| r.inbox().clone()),
             index: Box::new(move |segment| indexing.index(segment)),
         };

@@ -57,7 +57,7 @@ pub enum StoreError {
         why: String,
     },
     /// A store of another version.
-    #[error("{path} is a store of version {version}, this program reads and writes version {ours}; use the program that made it", path = path.display(), ours = format::FORMAT_VERSION)]
+    #[error("{path} is a store of version {version}, this program reads and writes version {ours}; use the program that made it", path = path.display(), ours = format::STORE_VERSION)]
     Version {
         /// The directory.
         path: PathBuf,

@@ -3,7 +3,7 @@
 
 use super::catalog::Publisher;
 use super::event::StoreEvent;
-use super::format::{FORMAT_VERSION, StoreId};
+use super::format::{STORE_VERSION, StoreId};
 use super::inbox::Inbox;
 use super::keeper::roll::Roll;
 use super::keeper::shelf::{Holding, Retention};
@@ -39,6 +39,8 @@ pub struct Options {
     pub workers: usize,
     /// fdatasync at least this often.
     pub sync: Duration,
+    /// VLAN ids tell connections apart.
+    pub vlan_in_key: bool,
     /// Where written blocks go to stay in memory.
     pub inbox: Option<Arc<Inbox>>,
     /// Builds a sealed segment's index.
@@ -56,6 +58,7 @@ impl Default for Options {
             names: Vec::new(),
             workers: 1,
             sync: Duration::from_nanos(SYNC_NS),
+            vlan_in_key: true,
             inbox: None,
             index: Box::new(|_| {}),
             on_event: Box::new(|_| {}),
@@ -89,7 +92,7 @@ impl Identity {
         // The version first: another version may well have other fields.
         let table: toml::Table = text.parse().map_err(|e: toml::de::Error| broken(e.message().to_owned()))?;
         match table.get("version").and_then(toml::Value::as_integer) {
-            Some(v) if v == i64::from(FORMAT_VERSION) => {}
+            Some(v) if v == i64::from(STORE_VERSION) => {}
             Some(version) => return Err(StoreError::Version { path: layout.root().to_owned(), version }),
             None => return Err(broken("it names no version".into())),
         }
@@ -109,7 +112,7 @@ impl Identity {
         let id =
             u128::from(super::random().map_err(at(&path))?) << 64 | u128::from(super::random().map_err(at(&path))?);
         let created = jiff::Timestamp::now().strftime("%FT%TZ").to_string();
-        let identity = Identity { version: FORMAT_VERSION, id: format!("{id:032x}"), created };
+        let identity = Identity { version: STORE_VERSION, id: format!("{id:032x}"), created };
         let text = toml::to_string(&identity).unwrap_or_default();
         let tmp = layout.root().join("store.toml.new");
         fs::write(&tmp, text).map_err(at(&tmp))?;
@@ -168,7 +171,7 @@ impl Store {
             let bytes = place.and_then(|at| sizes.classes.get(at)).copied().unwrap_or(sizes.made);
             roll.set(id as ClassId, name, bytes);
         }
-        let supply = Arc::new(Supply::new(id, roll, spares, options.inbox));
+        let supply = Arc::new(Supply::new(id, roll, spares, options.inbox).with_vlans(options.vlan_in_key));
         let plan = Plan {
             layout: layout.clone(),
             segment_bytes: sizes.made,

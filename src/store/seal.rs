@@ -119,6 +119,9 @@ fn guess_header(file: &File, store: &StoreId, number: u64, scan: &Scan) -> io::R
     }
     let (worker, link_type) = scan.found.origin;
     Ok(SegmentHeader {
+        // What the lost one said of keys nobody knows.
+        version: 1,
+        vlan_in_key: true,
         store: *store,
         number,
         generation: scan.found.generation.unwrap_or(0),

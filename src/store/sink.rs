@@ -1,8 +1,8 @@
 //! Where the worker's step puts packets. Owns the trait; the store's writer is the real one, tests and benches have
 //! others. No call blocks, allocates or touches the disk.
 
+use super::format::PacketOptions;
 use crate::class::ClassId;
-use crate::conn::verdict::Mark;
 use crate::metrics::account::StoreCounts;
 use crate::source::{Interface, Packet};
 
@@ -18,7 +18,13 @@ pub enum Appended {
 /// Takes packets into blocks.
 pub trait Sink {
     /// Copies one packet into the open block of its class and link type.
-    fn append(&mut self, class: ClassId, packet: &Packet<'_>, interfaces: &[Interface], mark: Mark) -> Appended;
+    fn append(
+        &mut self,
+        class: ClassId,
+        packet: &Packet<'_>,
+        interfaces: &[Interface],
+        options: &PacketOptions,
+    ) -> Appended;
 }
 
 /// What a writer tells of its memory and its disk.

@@ -10,10 +10,15 @@ use crate::conn::shunt::Shunt;
 use crate::conn::verdict::{Mark, Verdict};
 use crate::limits::{BATCH_PACKETS, TOTALS_PER_ROUND};
 use crate::metrics::tallies::{Early, Fate, Tallies};
+use crate::packet::key::Key;
 use crate::packet::{Fragment, Parsed, Parser};
 use crate::source::{Interface, Packet};
+use crate::store::format::PacketOptions;
 use crate::store::sink::{Appended, Sink};
 use std::sync::Arc;
+
+/// From the beginning of the innermost IPv4 header: that, and what a key needs of what follows it.
+const IPV4_HEADERS_MAX: usize = 60 + 20;
 
 /// The state of one worker between batches.
 pub struct Step<K, S> {
@@ -208,7 +213,11 @@ impl<K: Shunt, S: Sink> Step<K, S> {
             Verdict::Store { class, mark } => {
                 let keep = p.data.len().min(self.tracker.snaplen(class));
                 let kept = Packet { data: p.data.get(..keep).unwrap_or(p.data), ..*p };
-                match self.sink.append(class, &kept, interfaces, mark) {
+                let key = match parsed.renamed || keep < p.data.len() {
+                    true => self.other_key(parsed, &kept, link_type(p, interfaces)),
+                    false => None,
+                };
+                match self.sink.append(class, &kept, interfaces, &PacketOptions { mark, key }) {
                     Appended::Stored => {
                         self.tallies.fate(p.iface, class, Fate::Stored, p.wire_len);
                         if mark == Mark::Untracked {
@@ -226,6 +235,19 @@ impl<K: Shunt, S: Sink> Step<K, S> {
             Verdict::Discard { class } => self.tallies.fate(p.iface, class, Fate::Discarded, p.wire_len),
             Verdict::Flood => self.tallies.early(p.iface, Early::Flood, p.wire_len),
         }
+    }
+
+    /// The connection of a packet of which these bytes are kept, if they name another.
+    #[cold]
+    fn other_key(&self, parsed: &Parsed, kept: &Packet<'_>, link_type: u16) -> Option<Key> {
+        if parsed.renamed {
+            return Some(parsed.key);
+        }
+        let headers = usize::from(parsed.l3) + IPV4_HEADERS_MAX;
+        if matches!(parsed.key, Key::V4(_)) && kept.data.len() >= headers {
+            return None;
+        }
+        Some(parsed.key).filter(|key| self.parser.parse(link_type, kept.data).key != *key)
     }
 }
 

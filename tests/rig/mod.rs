@@ -5,12 +5,12 @@
 use retrotap::class::{Class, ClassSet, Policy};
 use retrotap::conn::receipt::Receipt;
 use retrotap::conn::shunt::NoShunt;
-use retrotap::conn::verdict::Mark;
 use retrotap::conn::{Tracker, TrackerPlan};
 use retrotap::limits::BATCH_PACKETS;
 use retrotap::metrics::account::{StoreCounts, WorkerCounts};
 use retrotap::packet::Parser;
 use retrotap::source::{Interface, Packet, Polled, Source};
+use retrotap::store::format::PacketOptions;
 use retrotap::store::sink::{Appended, Recorder, Sink};
 use retrotap::worker::dedup::Dedup;
 use retrotap::worker::filter::Filters;
@@ -142,7 +142,7 @@ impl Source for Queue {
 struct Memory(Arc<Mutex<Vec<Kept>>>);
 
 impl Sink for Memory {
-    fn append(&mut self, _: u8, p: &Packet<'_>, _: &[Interface], _: Mark) -> Appended {
+    fn append(&mut self, _: u8, p: &Packet<'_>, _: &[Interface], _: &PacketOptions) -> Appended {
         let at = if p.data[20..22] == [0, 0] || p.data[20] & 0x1f == 0 && p.data[21] == 0 { 42 } else { 34 };
         let connection = u16::from_be_bytes([p.data[at], p.data[at + 1]]);
         self.0.lock().unwrap().push(Kept { connection, wire_len: p.wire_len });

@@ -44,7 +44,7 @@ fn parsed(n: u8, tcp: bool, from_one: bool, flags: u8, seq: u32) -> Parsed {
     };
     let (tcp_flags, tcp_seq) = if tcp { (flags, seq) } else { (0, 0) };
     let hash = Hasher::new(3).hash(&key);
-    Parsed { key, hash, swapped: from_one, tcp_flags, tcp_seq, fragment: Fragment::None, l3: 14 }
+    Parsed { key, hash, swapped: from_one, tcp_flags, tcp_seq, fragment: Fragment::None, l3: 14, renamed: false }
 }
 
 fn packet(time: u64, wire_len: u32) -> Packet<'static> {

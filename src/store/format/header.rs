@@ -14,6 +14,8 @@ pub const SEGMENT_IFACES_MAX: usize = 4096;
 /// Bound of a header's length.
 pub const HEADER_BYTES_MAX: usize = 2 * SECTOR_BYTES + SEGMENT_IFACES_MAX * IDB_BYTES_MAX;
 
+/// In the header's flags: VLAN ids do not tell connections apart.
+const NO_VLANS: u16 = 1;
 const MAGIC: u32 = u32::from_le_bytes(*b"RTS1");
 const USERAPPL: &str = concat!("retrotap ", env!("CARGO_PKG_VERSION"));
 /// Value of the segment option.
@@ -26,6 +28,10 @@ const IDB_BYTES_MAX: usize = 16 + 4 + IFACE_NAME_MAX + 8 + 4 + 4;
 /// Which segment this is and what its packets' interfaces are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
+    /// Version of its layout. Before version 2 no packet tells its connection where its bytes name another, and nothing is said of VLAN ids.
+    pub version: u32,
+    /// VLAN ids tell connections apart.
+    pub vlan_in_key: bool,
     /// The store.
     pub store: StoreId,
     /// Unique in the store and never used again; rises in the order in which segments are made.
@@ -73,9 +79,12 @@ pub fn write_header(buf: &mut [u8], h: &SegmentHeader) -> usize {
     let mut put = Put::new(buf, 0);
     put.u32(block_type::SHB).u32(shb as u32).u32(0x1a2b_3c4d).u16(1).u16(0).u64(u64::MAX);
     put.u16(option::SEGMENT).u16(SEGMENT_BYTES as u16);
-    put.u32(MAGIC).u32(FORMAT_VERSION).u32(0).u32(total as u32).bytes(&h.store);
+    put.u32(MAGIC).u32(h.version).u32(0).u32(total as u32).bytes(&h.store);
     put.u64(h.number).u64(h.generation).u64(h.created).u16(h.worker).u16(h.interfaces.len() as u16);
-    put.u16(class.len() as u16).u16(0).bytes(class).zeros(CLASS_NAME_MAX - class.len());
+    put.u16(class.len() as u16)
+        .u16(if h.vlan_in_key { 0 } else { NO_VLANS })
+        .bytes(class)
+        .zeros(CLASS_NAME_MAX - class.len());
     put.option(option::USERAPPL, USERAPPL.as_bytes());
     let fill = shb - SHB_LEAST;
     put.u16(option::FILL).u16(fill as u16).zeros(fill).u16(option::END).u16(0).u32(shb as u32);
@@ -99,8 +108,9 @@ impl SegmentHeader {
         if field(0)? != block_type::SHB || field(8)? != 0x1a2b_3c4d || field(SEGMENT_AT)? != MAGIC {
             return Err(Damage::NoHeader);
         }
-        if field(SEGMENT_AT + 4)? != FORMAT_VERSION {
-            return Err(Damage::Version(field(SEGMENT_AT + 4)?));
+        let version = field(SEGMENT_AT + 4)?;
+        if !(1..=FORMAT_VERSION).contains(&version) {
+            return Err(Damage::Version(version));
         }
         let len = field(SEGMENT_AT + 12)? as usize;
         if len == 0 || !len.is_multiple_of(SECTOR_BYTES) || len > HEADER_BYTES_MAX {
@@ -126,6 +136,8 @@ impl SegmentHeader {
         let class_len = usize::from(u16_at(b, at + 60)?);
         let class = b.get(at + 64..at + SEGMENT_BYTES)?.get(..class_len)?;
         let mut h = SegmentHeader {
+            version: u32_at(b, at + 4)?,
+            vlan_in_key: u16_at(b, at + 62)? & NO_VLANS == 0,
             store: b.get(at + 16..at + 32)?.try_into().ok()?,
             number: u64_at(b, at + 32)?,
             generation: u64_at(b, at + 40)?,

@@ -17,13 +17,15 @@ pub use header::{
     CLASS_NAME_MAX, HEADER_BYTES_MAX, IFACE_NAME_MAX, SEGMENT_IFACES_MAX, SegmentHeader, header_bytes, write_header,
 };
 pub use packet::{
-    EPB_BYTES_MAX, ISB_BYTES, IfaceDrops, Item, StoredPacket, packet_at, packet_bytes, walk, write_packet,
-    write_statistics,
+    EPB_BYTES_MAX, ISB_BYTES, IfaceDrops, Item, PacketOptions, StoredPacket, packet_at, packet_bytes, walk,
+    write_packet, write_statistics,
 };
 pub use pad::{is_pad, pad_len, write_pads};
 
-/// Version of the layout; a reader refuses another.
-pub const FORMAT_VERSION: u32 = 1;
+/// Version of the store as a whole; another is refused.
+pub const STORE_VERSION: u32 = 1;
+/// Version of a segment's layout that is written; all from 1 on are read.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// pcapng block types that a segment holds.
 pub mod block_type {
@@ -63,6 +65,8 @@ pub mod option {
     pub const FILL: u16 = 0xd202;
     /// Ours, in an EPB: the packet's mark.
     pub const MARK: u16 = 0xd203;
+    /// Ours, in an EPB: the packet's connection, where its bytes name another.
+    pub const KEY: u16 = 0xd205;
 }
 
 /// The identity of a store: 16 random bytes in store.toml, in each segment's header and in each block.
@@ -78,7 +82,7 @@ pub enum Damage {
     #[error("there is no segment header")]
     NoHeader,
     /// A header of another version of the layout.
-    #[error("the segment has format version {0}, this program reads version {FORMAT_VERSION}")]
+    #[error("the segment has format version {0}, this program reads versions up to {FORMAT_VERSION}")]
     Version(u32),
     /// No block begins here.
     #[error("no block begins here")]

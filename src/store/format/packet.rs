@@ -4,13 +4,18 @@
 use super::{Damage, Put, block_type, option, pcapng_block, u16_at, u32_at};
 use crate::conn::verdict::Mark;
 use crate::limits::SNAPLEN;
+use crate::packet::key::{Key, Key4, Key6, Tail};
 
 /// An EPB without data and options.
 const EPB_FIXED: usize = 32;
-/// The mark option and the end of options.
-const MARK_BYTES: usize = 12;
+/// The end of options.
+const END_BYTES: usize = 4;
+/// The mark option.
+const MARK_BYTES: usize = 8;
+/// The key option without its value.
+const KEY_HEAD: usize = 4;
 /// Bound of one packet's bytes in a block.
-pub const EPB_BYTES_MAX: usize = EPB_FIXED + SNAPLEN as usize + MARK_BYTES;
+pub const EPB_BYTES_MAX: usize = EPB_FIXED + SNAPLEN as usize + MARK_BYTES + KEY_HEAD + size_of::<Key6>() + END_BYTES;
 /// Length of one statistics block.
 pub const ISB_BYTES: usize = 20 + 2 * 12 + 4 + 4;
 
@@ -38,23 +43,54 @@ pub struct StoredPacket<'a> {
     pub data: &'a [u8],
     /// What the recorder said of it.
     pub mark: Mark,
+    /// Its connection, where its bytes name another.
+    pub key: Option<Key>,
+}
+
+/// What the recorder says of a packet beside its bytes: options of its block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketOptions {
+    /// Its place in its connection's record.
+    pub mark: Mark,
+    /// Its connection, where the stored bytes name another: a later fragment, or headers that a snap length cut.
+    pub key: Option<Key>,
+}
+
+impl From<Mark> for PacketOptions {
+    fn from(mark: Mark) -> PacketOptions {
+        PacketOptions { mark, key: None }
+    }
+}
+
+impl PacketOptions {
+    /// Bytes that they take, the end of options included.
+    #[inline]
+    fn bytes(&self) -> usize {
+        let mark = if matches!(self.mark, Mark::None) { 0 } else { MARK_BYTES };
+        let key = match &self.key {
+            None => 0,
+            Some(Key::V4(_)) => KEY_HEAD + size_of::<Key4>(),
+            Some(Key::V6(_)) => KEY_HEAD + size_of::<Key6>(),
+        };
+        if mark + key == 0 { 0 } else { mark + key + END_BYTES }
+    }
 }
 
 /// Bytes that a packet takes in a block.
 #[inline]
-pub fn packet_bytes(data_len: usize, mark: Mark) -> usize {
-    EPB_FIXED + data_len.next_multiple_of(4) + if matches!(mark, Mark::None) { 0 } else { MARK_BYTES }
+pub fn packet_bytes(data_len: usize, options: &PacketOptions) -> usize {
+    EPB_FIXED + data_len.next_multiple_of(4) + options.bytes()
 }
 
 /// Writes one EPB at the start of `to`, which is exactly [`packet_bytes`] long.
 #[inline]
-pub fn write_packet(to: &mut [u8], iface: u32, time: u64, wire_len: u32, data: &[u8], mark: Mark) {
+pub fn write_packet(to: &mut [u8], iface: u32, time: u64, wire_len: u32, data: &[u8], options: &PacketOptions) {
     let len = to.len() as u32;
     let mut put = Put::new(to, 0);
     put.u32(block_type::EPB).u32(len).u32(iface).u32((time >> 32) as u32).u32(time as u32);
     put.u32(data.len() as u32).u32(wire_len).bytes(data).zeros(data.len().next_multiple_of(4) - data.len());
-    if let Some(code) = mark_code(mark) {
-        put.option(option::MARK, &[code]).u16(option::END).u16(0);
+    if options.bytes() > 0 {
+        write_options(&mut put, options);
     }
     put.u32(len);
     debug_assert_eq!(put.end(), len as usize);
@@ -68,6 +104,24 @@ pub fn write_statistics(to: &mut [u8], iface: u32, time: u64, drops: IfaceDrops)
     put.option(option::ISB_IFDROP, &drops.dropped.to_le_bytes());
     put.u16(option::END).u16(0).u32(ISB_BYTES as u32);
     debug_assert_eq!(put.end(), ISB_BYTES);
+}
+
+#[cold]
+fn write_options(put: &mut Put<'_>, options: &PacketOptions) {
+    if let Some(code) = mark_code(options.mark) {
+        put.option(option::MARK, &[code]);
+    }
+    if let Some(key) = &options.key {
+        let t = key.tail();
+        put.u16(option::KEY);
+        match key {
+            Key::V4(k) => put.u16(size_of::<Key4>() as u16).bytes(k.addr.as_flattened()),
+            Key::V6(k) => put.u16(size_of::<Key6>() as u16).bytes(k.addr.as_flattened()),
+        };
+        let ([v0, v1], [p0, p1]) = (t.vlan, t.port);
+        put.u32(t.net).u16(v0).u16(v1).u16(p0).u16(p1).bytes(&[t.proto, t.kind]).u16(0);
+    }
+    put.u16(option::END).u16(0);
 }
 
 fn mark_code(mark: Mark) -> Option<u8> {
@@ -107,16 +161,50 @@ fn epb(b: &[u8], at: usize, len: usize) -> Option<StoredPacket<'_>> {
     let captured = u32_at(e, 20)? as usize;
     let data = e.get(28..28usize.checked_add(captured)?)?;
     let options = 28 + captured.next_multiple_of(4);
-    let mark = match len.checked_sub(4)?.checked_sub(options)? {
-        0 => Mark::None,
-        _ if u16_at(e, options)? == option::MARK && u16_at(e, options + 2)? == 1 => match e.get(options + 4)? {
-            1 => Mark::CutHere,
-            2 => Mark::Untracked,
-            _ => return None,
-        },
-        _ => return None,
+    let PacketOptions { mark, key } = read_options(e.get(options..len.checked_sub(4)?)?)?;
+    Some(StoredPacket { offset: at as u64, time, iface: u32_at(e, 8)?, wire_len: u32_at(e, 24)?, data, mark, key })
+}
+
+/// Options that this version does not know say nothing.
+fn read_options(mut b: &[u8]) -> Option<PacketOptions> {
+    let mut options = PacketOptions::default();
+    while !b.is_empty() {
+        let (code, len) = (u16_at(b, 0)?, usize::from(u16_at(b, 2)?));
+        let value = b.get(4..4 + len)?;
+        match code {
+            option::END => return (b.len() == END_BYTES && len == 0).then_some(options),
+            option::MARK => {
+                options.mark = match value {
+                    [1] => Mark::CutHere,
+                    [2] => Mark::Untracked,
+                    _ => return None,
+                }
+            }
+            option::KEY => options.key = Some(read_key(value)?),
+            _ => {}
+        }
+        b = b.get(4 + len.next_multiple_of(4)..)?;
+    }
+    Some(options)
+}
+
+fn read_key(b: &[u8]) -> Option<Key> {
+    let (addr, t) = b.split_at_checked(b.len().checked_sub(size_of::<Tail>())?)?;
+    let half = |at: usize| u16_at(t, at);
+    let tail = Tail {
+        net: u32_at(t, 0)?,
+        vlan: [half(4)?, half(6)?],
+        port: [half(8)?, half(10)?],
+        proto: *t.get(12)?,
+        kind: *t.get(13)?,
+        zero: 0,
     };
-    Some(StoredPacket { offset: at as u64, time, iface: u32_at(e, 8)?, wire_len: u32_at(e, 24)?, data, mark })
+    let (a, b) = addr.split_at_checked(addr.len() / 2)?;
+    match addr.len() {
+        8 => Some(Key::V4(Key4 { addr: [a.try_into().ok()?, b.try_into().ok()?], tail })),
+        32 => Some(Key::V6(Key6 { addr: [a.try_into().ok()?, b.try_into().ok()?], tail })),
+        _ => None,
+    }
 }
 
 /// Walks what lies in `b[from..to]`: between head and trailer. Ends after the first error.
@@ -149,4 +237,34 @@ pub fn walk(b: &[u8], from: usize, to: usize) -> impl Iterator<Item = Result<Ite
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a packet comes back; what is unknown says nothing; what is cut or contradicts itself is damage.
+    #[test]
+    fn options_come_back() {
+        let tail = Tail { net: 7, vlan: [0x8001, 2], port: [1, 53], proto: 17, kind: 0x10, zero: 0 };
+        let four = Key::V4(Key4 { addr: [[10, 0, 0, 1], [10, 0, 0, 2]], tail });
+        let six = Key::V6(Key6 { addr: [[1; 16], [2; 16]], tail });
+        for mark in [Mark::None, Mark::CutHere, Mark::Untracked] {
+            for key in [None, Some(four), Some(six)] {
+                let options = PacketOptions { mark, key };
+                let mut epb = vec![0; packet_bytes(61, &options)];
+                write_packet(&mut epb, 3, 5, 90, &[9; 61], &options);
+                let (p, len) = packet_at(&epb, 0).unwrap();
+                assert_eq!((p.mark, p.key, p.data, p.wire_len, len), (mark, key, &[9; 61][..], 90, epb.len()));
+            }
+        }
+        let read = |b: &[u8]| read_options(b);
+        let unknown = [[1, 0, 2, 0, b'h', b'i', 0, 0], [3, 0xd2, 1, 0, 2, 0, 0, 0]].concat();
+        assert_eq!(read(&[&unknown[..], &[0; 4]].concat()), Some(Mark::Untracked.into()));
+        for bad in
+            [&[3, 0xd2, 1, 0, 9, 0, 0, 0][..], &[5, 0xd2, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8], &[1, 0, 200, 0], &[0; 8]]
+        {
+            assert_eq!(read(bad), None, "{bad:?}");
+        }
+    }
 }

@@ -22,6 +22,7 @@ const EVENTS_MAX: usize = 1024;
 #[derive(Debug)]
 pub struct Supply {
     store: StoreId,
+    vlan_in_key: bool,
     classes: Roll,
     spares: ArrayQueue<Arc<OpenSegment>>,
     events: ArrayQueue<StoreEvent>,
@@ -66,6 +67,7 @@ impl Supply {
     pub fn new(store: StoreId, classes: Roll, spares: usize, inbox: Option<Arc<Inbox>>) -> Supply {
         Supply {
             store,
+            vlan_in_key: true,
             classes,
             spares: ArrayQueue::new(spares.max(1)),
             events: ArrayQueue::new(EVENTS_MAX),
@@ -79,6 +81,16 @@ impl Supply {
             open: Mutex::new(Arc::new([])),
             progress: Mutex::default(),
         }
+    }
+
+    /// Whether VLAN ids tell connections apart in what is written.
+    pub fn with_vlans(self, vlan_in_key: bool) -> Supply {
+        Supply { vlan_in_key, ..self }
+    }
+
+    /// The same, for the headers of segments.
+    pub fn vlan_in_key(&self) -> bool {
+        self.vlan_in_key
     }
 
     /// Writer: a spare segment, if there is one.

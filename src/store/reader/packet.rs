@@ -1,7 +1,9 @@
 //! What comes out of a segment: whole blocks and single packets. Made by the reader, used by whoever reads.
 
 use super::{ReadError, SegmentReader};
+use crate::conn::verdict::Mark;
 use crate::limits::PIECE_BYTES;
+use crate::packet::key::Key;
 use crate::store::format::{self, HEAD_BYTES, Item, StoredPacket};
 use crate::store::scan::BlockRef;
 use std::borrow::Cow;
@@ -77,7 +79,9 @@ pub struct FoundPacket<'a> {
     /// Captured bytes.
     pub data: Cow<'a, [u8]>,
     /// What the recorder said of it.
-    pub mark: crate::conn::verdict::Mark,
+    pub mark: Mark,
+    /// Its connection, where its bytes name another.
+    pub key: Option<Key>,
 }
 
 impl FoundPacket<'_> {
@@ -89,7 +93,7 @@ impl FoundPacket<'_> {
 
 impl From<&StoredPacket<'_>> for FoundPacket<'_> {
     fn from(p: &StoredPacket<'_>) -> Self {
-        let StoredPacket { offset, time, iface, wire_len, mark, .. } = *p;
-        FoundPacket { offset, time, iface, wire_len, data: Cow::Borrowed(&[]), mark }
+        let StoredPacket { offset, time, iface, wire_len, mark, key, .. } = *p;
+        FoundPacket { offset, time, iface, wire_len, data: Cow::Borrowed(&[]), mark, key }
     }
 }

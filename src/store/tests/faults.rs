@@ -28,7 +28,7 @@ fn packet(n: u64, len: usize) -> Kept {
 /// Appends if there is a block for it.
 fn try_put<D: super::super::disk::Disk>(w: &mut Writer<D>, p: &Kept, ifaces: &[Interface]) -> Appended {
     let packet = Packet { time: p.time, wire_len: p.wire_len, iface: 0, hash: None, data: &p.data };
-    w.append(0, &packet, ifaces, p.mark)
+    w.append(0, &packet, ifaces, &p.mark.into())
 }
 
 fn by_time(mut all: Vec<Kept>) -> Vec<Kept> {

@@ -121,7 +121,7 @@ fn a_full_disk_stalls_loses_nothing_stored_and_recording_resumes() {
         let p = packet(n);
         n += 1;
         let packet = Packet { time: p.time, wire_len: p.wire_len, iface: 0, hash: None, data: &p.data };
-        let appended = w.append(0, &packet, &ifaces, p.mark);
+        let appended = w.append(0, &packet, &ifaces, &p.mark.into());
         if appended == Appended::Stored {
             kept.push(p);
         }
@@ -167,7 +167,7 @@ fn child_that_records_until_it_is_killed() {
     for n in 0u64.. {
         let data = n.to_le_bytes().repeat(1 + n as usize % 150);
         let packet = Packet { time: n, wire_len: data.len() as u32, iface: 0, hash: None, data: &data };
-        while w.append(0, &packet, &ifaces, Mark::None) != Appended::Stored {
+        while w.append(0, &packet, &ifaces, &Mark::None.into()) != Appended::Stored {
             w.tick(start.elapsed().as_nanos() as u64);
         }
         if n % 64 == 0 {

@@ -47,7 +47,7 @@ pub(super) fn put<D: super::disk::Disk>(w: &mut Writer<D>, class: u8, p: &Kept, 
         std::thread::sleep(Duration::from_micros(100));
         assert!(start.elapsed() < Duration::from_secs(60), "the store never has room: {:?}", w.counts());
     }
-    assert_eq!(w.append(class, &packet, ifaces, p.mark), Appended::Stored);
+    assert_eq!(w.append(class, &packet, ifaces, &p.mark.into()), Appended::Stored);
 }
 
 /// All packets of a segment, in stored order.

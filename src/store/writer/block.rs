@@ -2,11 +2,10 @@
 //! is given when it gets its place.
 
 use crate::class::ClassId;
-use crate::conn::verdict::Mark;
 use crate::limits::{BLOCK_BYTES, IFACES_MAX, SECTOR_BYTES, STRIPE_BYTES};
 use crate::source::Packet;
 use crate::store::disk::buffers::Buffer;
-use crate::store::format::{self, BlockName, BlockTotals, HEAD_BYTES, ISB_BYTES, IfaceDrops};
+use crate::store::format::{self, BlockName, BlockTotals, HEAD_BYTES, ISB_BYTES, IfaceDrops, PacketOptions};
 
 const STRIPES: usize = BLOCK_BYTES / STRIPE_BYTES;
 /// What is kept free behind the packets: statistics, and a trailer with its padding.
@@ -54,15 +53,15 @@ impl OpenBlock {
 
     /// Whether a packet of this length fits.
     #[inline]
-    pub fn fits(&self, data_len: usize, mark: Mark) -> bool {
-        self.used + format::packet_bytes(data_len, mark) <= PACKETS_END
+    pub fn fits(&self, data_len: usize, options: &PacketOptions) -> bool {
+        self.used + format::packet_bytes(data_len, options) <= PACKETS_END
     }
 
     /// Appends a packet that fits; `iface` is its interface's number in the segment.
     #[inline]
-    pub fn push(&mut self, packet: &Packet<'_>, data: &[u8], iface: u32, mark: Mark) {
-        let end = self.used + format::packet_bytes(data.len(), mark);
-        format::write_packet(&mut self.buffer[self.used..end], iface, packet.time, packet.wire_len, data, mark);
+    pub fn push(&mut self, packet: &Packet<'_>, data: &[u8], iface: u32, options: &PacketOptions) {
+        let end = self.used + format::packet_bytes(data.len(), options);
+        format::write_packet(&mut self.buffer[self.used..end], iface, packet.time, packet.wire_len, data, options);
         self.used = end;
         let t = &mut self.totals;
         // The first packet begins the first run, because `latest` is above it or equal.

@@ -12,7 +12,6 @@ mod place;
 mod share;
 
 use crate::class::ClassId;
-use crate::conn::verdict::Mark;
 use crate::limits::{BATCH_PACKETS, BLOCKS_MIN, FINISH_NS, FLUSH_NS, OPEN_SEGMENTS_MAX, SNAPLEN, STREAMS_MAX};
 use crate::metrics::account::StoreCounts;
 use crate::metrics::latency::Histogram;
@@ -20,7 +19,7 @@ use crate::source::{Interface, Packet};
 use crate::store::disk::buffers::Buffer;
 use crate::store::disk::{AnyDisk, Disk, Done};
 use crate::store::event::StoreEvent;
-use crate::store::format::IfaceDrops;
+use crate::store::format::{IfaceDrops, PacketOptions};
 use crate::store::inbox::{Filled, Inbox};
 use crate::store::keeper::Supply;
 use crate::store::live::Progress;
@@ -190,11 +189,11 @@ impl<D: Disk> Writer<D> {
 
     /// The open block for a packet of this size, if there is memory for it.
     #[inline]
-    fn stream_for(&mut self, class: ClassId, table: u16, len: usize, mark: Mark) -> Option<&mut Stream> {
+    fn stream_for(&mut self, class: ClassId, table: u16, len: usize, options: &PacketOptions) -> Option<&mut Stream> {
         self.uses += 1;
         let found = self.streams.iter().position(|s| s.class == class && s.table == table);
         let at = match found {
-            Some(at) if self.streams[at].block.fits(len, mark) => at,
+            Some(at) if self.streams[at].block.fits(len, options) => at,
             _ => self.open_block(found, class, table)?,
         };
         let stream = &mut self.streams[at];
@@ -324,15 +323,21 @@ impl<D: Disk> Writer<D> {
 
 impl<D: Disk> Sink for Writer<D> {
     #[inline]
-    fn append(&mut self, class: ClassId, packet: &Packet<'_>, interfaces: &[Interface], mark: Mark) -> Appended {
+    fn append(
+        &mut self,
+        class: ClassId,
+        packet: &Packet<'_>,
+        interfaces: &[Interface],
+        options: &PacketOptions,
+    ) -> Appended {
         let data = packet.data.get(..SNAPLEN as usize).unwrap_or(packet.data);
         let Some(place) = self.tables.place(packet.iface, interfaces) else {
             debug_assert!(false, "a packet's interface is one of the source's");
             return Appended::Stalled;
         };
-        match self.stream_for(class, place.table, data.len(), mark) {
+        match self.stream_for(class, place.table, data.len(), options) {
             Some(stream) => {
-                stream.block.push(packet, data, place.id, mark);
+                stream.block.push(packet, data, place.id, options);
                 self.appended += 1;
                 self.oldest_new = self.oldest_new.min(packet.time);
                 Appended::Stored
