@@ -140,8 +140,16 @@ pub const COMMANDS_WAITING: usize = 8192;
 pub const COMMANDS_PER_ROUND: usize = 512;
 /// Connections that a worker looks up for others between two batches.
 pub const TOTALS_PER_ROUND: usize = 128;
-/// Connections of one look-up.
+/// Connections of one box of a look-up: what a worker does in some rounds.
+pub const TOTALS_OF_BOX: usize = 16 * TOTALS_PER_ROUND;
+/// A look-up takes no longer; of what was not asked by then it says that nobody knows.
+pub const TOTALS_NS: u64 = 5_000_000_000;
+/// Connections of one summary that are looked up.
 pub const TOTALS_MAX: usize = 65_536;
+/// Of one name's packets in an answer those are kept together that no longer silence parts, and of so many such spans the times are kept.
+pub const SPAN_SILENCE_NS: u64 = 1_000_000_000;
+/// See [`SPAN_SILENCE_NS`].
+pub const SPANS_OF_NAME: usize = 64;
 /// Connections whose totals are kept for the next who asks, and so many of one question.
 pub const TOTALS_KEPT: usize = 4096;
 /// See [`TOTALS_KEPT`].
@@ -152,7 +160,7 @@ pub const TOTALS_GOOD_NS: u64 = 1_000_000_000;
 pub const TOTALS_TOGETHER: usize = 1024;
 /// Of questions that may not wait for a worker one in so long does.
 pub const TOTALS_PAUSE_NS: u64 = 200_000_000;
-/// After a worker has not answered none is asked for totals for so long.
+/// A worker that has not answered is not asked for totals for so long.
 pub const TOTALS_SILENT_NS: u64 = 10_000_000_000;
 /// A worker that has not answered by then is taken for dead.
 pub const ANSWER_NS: u64 = 2_000_000_000;

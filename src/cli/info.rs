@@ -3,7 +3,8 @@
 use super::api::{Far, refused};
 use super::table::Table;
 use super::{Exit, Failure, say, show};
-use crate::index;
+use crate::query::Engine;
+use crate::query::pace::Freely;
 use crate::store::info::{self, Holding, Info};
 use crate::units;
 use std::io::Write;
@@ -30,7 +31,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let (place, info) = match (args.far.named()?, args.store) {
         (Some(mut daemon), _) => (daemon.address().to_string(), daemon.get::<Info>("/v1/info").map_err(refused)?),
         (None, Some(store)) => {
-            (store.display().to_string(), info::info(&store, &index::connections).map_err(Failure::cannot)?)
+            let counted = Engine::new(&store).counted(&Freely).map_err(Failure::cannot)?;
+            (store.display().to_string(), info::info(&store, &counted).map_err(Failure::cannot)?)
         }
         (None, None) => return Err(Failure::usage("name the store, or its recorder (--api)")),
     };
@@ -85,6 +87,19 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         units::size(info.ledger_bytes),
         units::size(info.receipts_bytes)
     );
+    let run = match info.running {
+        Some(n) => format!("{} run, by the recorder's count", units::count(n)),
+        None if info.recording => {
+            "only the recorder counts those that run: ask it (--api, or retrotap status)".to_owned()
+        }
+        None => "none run".to_owned(),
+    };
+    let lasting = match info.total.lasting {
+        0 => String::new(),
+        n => format!(", {} of them an hourly one only", units::count(n)),
+    };
+    let with = units::several(info.total.connections, "connection");
+    let _ = writeln!(say::out(), "{with} with a receipt{lasting}; {run}");
     if info.total.unindexed > 0 {
         let n = units::count(info.total.unindexed);
         let _ = writeln!(say::out(), "{n} segments without an index: queries scan them");

@@ -58,7 +58,8 @@ pub struct Args {
     /// The last 10s, 10m, 2h, 7d: back from now, or in a store of imported traces from its newest packet
     #[arg(long, value_name = "TIME", value_parser = crate::units::parse_duration, conflicts_with_all = ["since", "until"], help_heading = "Which packets")]
     pub last: Option<u64>,
-    /// One connection, both directions: 'tcp 1.2.3.4:5 6.7.8.9:80', 'icmp 1.2.3.4 6.7.8.9', 'tcp [2001:db8::1]:5 [2001:db8::2]:80'
+    /// One connection, both directions: 'tcp 1.2.3.4:5 6.7.8.9:80', 'icmp 1.2.3.4 6.7.8.9', 'tcp [2001:db8::1]:5 [2001:db8::2]:80'. ICMP errors
+    /// about it are of a connection of their own: 'icmp and host 1.2.3.4' finds them
     #[arg(long, value_name = "CONNECTION", help_heading = "Which packets")]
     pub conn: Option<ConnSpec>,
     /// The connection with this community ID (version 1, seed 0), as Suricata and Zeek write it

@@ -65,13 +65,18 @@ impl Engine {
 
     /// The connections, those that run with their totals of this moment.
     pub fn connections(&self, query: &Query, pace: &dyn Pace) -> Result<Found, QueryError> {
-        self.known_classes(query)?;
+        // Memory first: what is not in it by then is in the files.
         let shown = self.shown();
-        let mut found = self.held.connections(query, &shown, pace)?;
+        let mut found = self.held.connections_in(query, &self.view(&shown, query, pace)?)?;
         if let Some(workers) = &self.running {
-            running(&mut found.connections, &**workers);
+            found.summary.running_unknown = running(&mut found.connections, &**workers);
         }
         Ok(found)
+    }
+
+    /// By class: connections that have a receipt, and of these those that had not ended by it.
+    pub fn counted(&self, pace: &dyn Pace) -> Result<Vec<(String, [u64; 2])>, QueryError> {
+        self.held.counted(pace)
     }
 
     /// An error for a class that nobody has heard of.

@@ -16,7 +16,9 @@ use super::{IndexError, Scope, TERMS_PER_GROUP, value_bytes};
 use crate::conn::verdict::Mark;
 use crate::limits::PIECE_BYTES;
 use crate::packet::Parser;
+use crate::packet::key::{Key, Kind};
 use crate::store::reader::{BlockTable, SegmentReader};
+use crate::store::scan::BlockRef;
 
 /// A connection as it is gathered.
 struct Gathered {
@@ -57,8 +59,13 @@ impl Matter {
     }
 }
 
-/// Reads a segment and makes the bytes of its index. Blocks that are damaged are left out: a query scans past them too.
-pub fn bytes_of(segment: &SegmentReader, scope: Scope) -> Result<Vec<u8>, IndexError> {
+/// Reads the blocks of a segment that are wanted and makes the bytes of their index. Blocks that are damaged are left out: a query scans past
+/// them too.
+pub fn bytes_of(
+    segment: &SegmentReader,
+    scope: Scope,
+    wanted: &dyn Fn(&BlockRef) -> bool,
+) -> Result<Vec<u8>, IndexError> {
     // The seed does not matter here, since keys are compared whole.
     let h = segment.header();
     let parser = Parser::new(0, h.vlan_in_key);
@@ -66,7 +73,7 @@ pub fn bytes_of(segment: &SegmentReader, scope: Scope) -> Result<Vec<u8>, IndexE
     let (mut conns, mut keys): (Vec<Gathered>, Keys) = (Vec::new(), Keys::new());
     let (mut first, mut last, mut packets) = (u64::MAX, 0, 0u64);
     let (mut table, mut damaged) = (BlockTable::new(PIECE_BYTES), 0);
-    for at in segment.blocks() {
+    for at in segment.blocks().iter().filter(|b| wanted(b)) {
         let Ok(block) = segment.block(at) else {
             damaged += 1;
             continue;
@@ -98,6 +105,13 @@ pub fn bytes_of(segment: &SegmentReader, scope: Scope) -> Result<Vec<u8>, IndexE
             conn.offsets.push(p.offset);
             if let Some(kind) = community::icmp(&parsed, p.data).filter(|k| !conn.icmp.contains(k)) {
                 conn.icmp.push(kind);
+            }
+            if let Some(key) = &p.key {
+                key_terms(key, &mut |t| {
+                    if !known.contains(&t) {
+                        known.push(t);
+                    }
+                });
             }
             // A handful for each connection: a list is faster than a set.
             terms(link_type, p.data, &mut |t| {
@@ -132,6 +146,18 @@ pub fn bytes_of(segment: &SegmentReader, scope: Scope) -> Result<Vec<u8>, IndexE
     postings.sort_unstable();
     let communities = communities(&conns);
     Matter { about, conns: conns.into_iter().map(|g| g.conn).collect(), postings, communities, table, scope }.bytes()
+}
+
+/// What a key asks for that the packet's bytes do not show.
+fn key_terms(key: &Key, emit: &mut impl FnMut(Term)) {
+    let tail = key.tail();
+    key.addrs().into_iter().flatten().for_each(|a| emit(Term::addr(a)));
+    if key.addrs().is_some() {
+        emit(Term::Proto(tail.proto));
+    }
+    if tail.kind() == Kind::Ip && matches!(tail.proto, 6 | 17 | 132) {
+        tail.port.iter().for_each(|&p| emit(Term::Port(p)));
+    }
 }
 
 /// Community IDs by their hashes.

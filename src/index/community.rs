@@ -51,7 +51,8 @@ pub fn of_icmp(key: &Key, (swapped, kind, code): IcmpKind) -> Option<String> {
 }
 
 /// The community ID of a packet; `None`: it has none, or is a later fragment.
-pub fn of_packet(parsed: &Parsed, data: &[u8]) -> Option<String> {
+#[cfg(test)]
+fn of_packet(parsed: &Parsed, data: &[u8]) -> Option<String> {
     match icmp(parsed, data) {
         Some(icmp) => of_icmp(&parsed.key, icmp),
         None => of_key(&parsed.key),

@@ -88,7 +88,7 @@ pub enum IndexError {
 /// Makes the index of a sealed segment, beside it.
 pub fn build(segment: &Path) -> Result<(), IndexError> {
     let reader = SegmentReader::open(segment)?;
-    file::write(&reader.index(), &build::bytes_of(&reader, Scope::Segment)?)
+    file::write(&reader.index(), &build::bytes_of(&reader, Scope::Segment, &|_| true)?)
 }
 
 /// Checks the index at `index` against its segment.
@@ -99,9 +99,4 @@ pub fn verify(segment: &Path, index: &Path) -> Result<(), IndexError> {
         return Err(IndexError::Stale);
     }
     found.check()
-}
-
-/// How many connections the index at this path has.
-pub fn connections(index: &Path) -> Option<u64> {
-    Index::open(index).ok().map(|i| i.about().connections.into())
 }

@@ -14,6 +14,7 @@ use super::{IndexError, Scope, TERMS_PER_GROUP, value_bytes};
 use crate::store::disk::mmap::Mapped;
 use crate::store::format::SegmentHeader;
 use crate::store::reader::{BlockTable, SegmentReader};
+use crate::store::scan::BlockRef;
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
@@ -50,7 +51,12 @@ impl Index {
 
     /// Makes the index of a segment that has none, or a damaged one.
     pub fn make(segment: &SegmentReader) -> Result<Index, IndexError> {
-        Index::of(Bytes::Made(super::build::bytes_of(segment, Scope::Passing)?))
+        Index::of(Bytes::Made(super::build::bytes_of(segment, Scope::Passing, &|_| true)?))
+    }
+
+    /// The same of some of its blocks.
+    pub fn make_of(segment: &SegmentReader, wanted: &dyn Fn(&BlockRef) -> bool) -> Result<Index, IndexError> {
+        Index::of(Bytes::Made(super::build::bytes_of(segment, Scope::Passing, wanted)?))
     }
 
     /// One of neighbouring blocks of a segment, which these are the indexes of, in the order of their offsets.

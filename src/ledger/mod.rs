@@ -8,6 +8,7 @@ mod codec;
 mod coverage;
 mod days;
 mod digest;
+mod each;
 mod entry;
 mod fresh;
 mod held;
@@ -22,6 +23,7 @@ mod tests;
 mod told;
 
 pub use coverage::{Coverage, LinkDown, coverage, entries, latest, losses, only_imported};
+pub use each::each_connection;
 pub use entry::{Entry, What};
 pub use held::Held;
 pub use journal::Ledger;

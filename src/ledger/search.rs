@@ -136,7 +136,7 @@ pub fn search(
 }
 
 /// The same as long as `go_on` holds, which is asked before each file.
-pub(super) fn search_while(
+pub fn search_while(
     dir: &Path,
     (from, to): (u64, u64),
     wanted: &Wanted<'_>,

@@ -4,10 +4,11 @@
 use super::engine::Sealed;
 use super::lang::plan::Plan;
 use super::part::Question;
+use crate::index::community::IcmpKind;
 use crate::index::conns::Conn;
 use crate::index::term::Term;
 use crate::index::{Index, IndexError, Run, Skip, community};
-use crate::packet::Parsed;
+use crate::packet::key::Key;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -42,8 +43,12 @@ impl std::fmt::Display for CommunityId {
 
 impl CommunityId {
     /// Whether a packet's connection has it.
-    pub fn names(&self, parsed: &Parsed, data: &[u8]) -> bool {
-        community::of_packet(parsed, data).is_some_and(|id| id == self.0)
+    pub fn names(&self, key: &Key, icmp: Option<IcmpKind>) -> bool {
+        let id = match icmp {
+            Some(icmp) => community::of_icmp(key, icmp),
+            None => community::of_key(key),
+        };
+        id.is_some_and(|id| id == self.0)
     }
 
     /// What its packets have: the addresses of the connections that may be it. Later fragments have the addresses too.

@@ -1,13 +1,11 @@
-//! One connection as a question: `tcp 1.2.3.4:5 6.7.8.9:80`. Owns its grammar, the plan made of it, and which packets belong to it,
-//! later fragments included. Called by the executor.
+//! One connection as a question: `tcp 1.2.3.4:5 6.7.8.9:80`. Owns its grammar, the plan made of it, and which connections it names. Called by
+//! the executor.
 
 use super::community::CommunityId;
 use super::lang::plan::Plan;
+use super::whose::Named;
 use crate::index::term::Term;
-use crate::limits::FRAGMENT_NS;
 use crate::packet::key::{Key, Kind};
-use crate::packet::{Fragment, Parsed, Parser};
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
@@ -137,45 +135,11 @@ pub enum Which {
 }
 
 impl Which {
-    fn names(&self, parsed: &Parsed, data: &[u8]) -> bool {
+    /// Whether a packet's connection is it.
+    pub fn names(&self, named: &Named) -> bool {
         match self {
-            Which::Ends(spec) => spec.names(&parsed.key),
-            Which::Community(id) => id.names(parsed, data),
-        }
-    }
-}
-
-/// Recognises the packets of one connection in a stream in time order.
-pub struct ConnMatcher {
-    which: Which,
-    parser: Parser,
-    /// Datagrams whose first fragment was of the connection or of another one of the pair, with its time.
-    datagrams: HashMap<(Key, u32, bool), (bool, u64)>,
-}
-
-impl ConnMatcher {
-    /// For this connection.
-    pub fn new(which: Which) -> ConnMatcher {
-        ConnMatcher { which, parser: Parser::new(0, true), datagrams: HashMap::new() }
-    }
-
-    /// Whether the packet belongs to it. Packets must come in time order.
-    pub fn matches(&mut self, link_type: u16, data: &[u8], time: u64) -> bool {
-        let parsed: Parsed = self.parser.parse(link_type, data);
-        match parsed.fragment {
-            Fragment::None => self.which.names(&parsed, data),
-            Fragment::First(id) => {
-                let ours = self.which.names(&parsed, data);
-                if self.datagrams.len() > 4096 {
-                    self.datagrams.retain(|_, (_, t)| time.saturating_sub(*t) <= FRAGMENT_NS);
-                }
-                self.datagrams.insert((parsed.key.portless(), id, parsed.swapped), (ours, time));
-                ours
-            }
-            Fragment::Later(id) => {
-                let known = self.datagrams.get(&(parsed.key.portless(), id, parsed.swapped));
-                known.is_some_and(|(ours, t)| *ours && time.saturating_sub(*t) <= FRAGMENT_NS)
-            }
+            Which::Ends(spec) => spec.names(&named.key),
+            Which::Community(id) => id.names(&named.key, named.icmp),
         }
     }
 }

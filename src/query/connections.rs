@@ -1,25 +1,28 @@
 //! The connections themselves: from the receipts (their true totals, shunted bytes included) and, where a connection has none yet, from the
-//! indexes. No packet is read where the keys answer the expression; where they don't, the packets say which connections are meant, and
-//! index and receipts say the rest. Called by the command line.
+//! indexes. No packet is read where the keys answer the expression, but for those of which neither says whose they are; where they don't, the packets say which connections are
+//! meant, and index and receipts say the rest. Called by the command line and by the recorder's query threads.
 
-use super::engine::{Engine, Sealed, joined, will_have};
+use super::engine::{Engine, joined, will_have};
+use super::extent::Extent;
+use super::gathered::Gathered;
 use super::lang::ast::Expr;
-use super::lang::keyed::{holds, tellable, terms_of};
+use super::lang::keyed::{asks_vlan, holds, tellable, terms_of};
 use super::lang::parse::parse;
 use super::lang::plan::Plan;
+use super::lives::Span;
 use super::pace::Pace;
 use super::part::Question;
-use super::select;
+use super::summary::Met;
+use super::view::View;
 use super::{Query, QueryError, Summary};
-use crate::conn::receipt::{End, Receipt};
-use crate::index::conns::Conn;
-use crate::index::{Index, Run};
-use crate::ledger::search::{Wanted, search};
+use crate::conn::receipt::End;
+use crate::index::Run;
+use crate::index::community::IcmpKind;
+use crate::index::term::Term;
+use crate::ledger::search::{Wanted, search_while};
 use crate::ledger::{What, latest};
-use crate::limits::CONNECTIONS_LISTED_MAX;
-use crate::packet::key::{Key, Kind};
-use crate::store::list::SegmentRef;
-use std::collections::{HashMap, HashSet};
+use crate::packet::key::Key;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// A connection, as far as the store knows it. Times are Unix ns, bytes lengths on the wire.
@@ -44,9 +47,11 @@ pub struct Connection {
     /// How it ended; `None`: it has no receipt yet, or it has expired: the totals are those of its packets in the store.
     pub end: Option<End>,
     /// Storage class.
-    pub class: String,
+    pub class: Arc<str>,
     /// Which endpoint of the key sent the first packet, if that is known.
     pub originator: Option<u8>,
+    /// Of ICMP, where packets are in the store: direction, type and code of one of the first.
+    pub icmp: Option<IcmpKind>,
     /// The recorder says that it runs: its totals are those of this moment.
     pub running: bool,
 }
@@ -63,250 +68,147 @@ pub struct Found {
 }
 
 /// Which connections.
-enum Asked<'a> {
+pub(super) enum Asked<'a> {
     All,
     Expression(&'a Expr),
-    Keys(&'a HashSet<Key>),
+    /// Those of an answer's packets.
+    Met {
+        met: &'a Met,
+        untagged: HashSet<Key>,
+    },
 }
 
 impl Asked<'_> {
-    fn wants(&self, key: &Key) -> bool {
+    /// `tagged`: VLAN ids are in the key, if there are any.
+    pub(super) fn wants(&self, key: &Key, tagged: bool) -> bool {
         match self {
             Asked::All => true,
             Asked::Expression(e) => holds(e, &terms_of(key)),
-            Asked::Keys(keys) => keys.contains(key),
+            Asked::Met { met, untagged } => met.has_name(key) || !tagged && untagged.contains(key),
+        }
+    }
+
+    /// Of those of a name that is wanted.
+    pub(super) fn wants_at(&self, key: &Key, times: Span) -> bool {
+        match self {
+            Asked::Met { met, .. } if met.has_name(key) => met.has(key, times),
+            _ => true,
+        }
+    }
+
+    /// All names, if they are few.
+    pub(super) fn few(&self) -> Option<HashSet<Key>> {
+        match self {
+            Asked::Met { met, untagged } if met.len() <= FEW => Some(met.keys().chain(untagged).copied().collect()),
+            _ => None,
         }
     }
 }
 
+/// So many names are looked for in the indexes; of more all connections are gone through.
+const FEW: usize = 64;
+
 impl Engine {
-    /// The connections that answer `query`: its filter, window and classes.
+    /// The connections that answer `query`: its filter, window and classes. `recent` as for [`run_with`](super::run_with).
     pub fn connections(&self, query: &Query, recent: &[Arc<Run>], pace: &dyn Pace) -> Result<Found, QueryError> {
+        self.connections_in(query, &self.view(query, recent, pace)?)
+    }
+
+    /// The same of what a view has.
+    pub fn connections_in(&self, query: &Query, view: &View<'_>) -> Result<Found, QueryError> {
         let expression = parse(&query.filter);
         let simple = query.conn.is_none() && query.community.is_none() && !query.any_layer;
-        let (mut found, mut keys) = (Found::default(), HashSet::new());
         let text = query.filter.trim();
-        let asked = match &expression {
-            _ if simple && text.is_empty() => Asked::All,
-            Some(e) if simple && tellable(e) && !text.is_empty() => {
-                super::run::compiles(text)?;
-                Asked::Expression(e)
+        if simple && text.is_empty() {
+            return Ok(self.list(query, view, &Asked::All, &Plan::All, Found::default())?.0);
+        }
+        if let Some(e) = expression.filter(|e| simple && tellable(e)) {
+            super::run::compiles(text)?;
+            let (found, untagged) =
+                self.list(query, view, &Asked::Expression(&e), &Plan::of(text), Found::default())?;
+            // Names without VLAN ids don't answer what is asked of these.
+            if !(untagged && asks_vlan(&e)) {
+                return Ok(found);
             }
-            _ => {
-                found.through_packets = true;
-                let (summary, met) = self.answer_met(query, recent, pace, &mut super::output::Nothing)?;
-                found.summary = summary;
-                keys.extend(met);
-                Asked::Keys(&keys)
-            }
-        };
-        let plan = if matches!(asked, Asked::Expression(_)) { Plan::of(text) } else { Plan::All };
-        let view = self.view(query, recent, pace)?;
-        super::run::known_classes(query, &view)?;
-        let (from, to) = super::run::window(query, self.means(), &view, crate::units::now())?;
-        let q = Question { plan: &plan, from, to, classes: &query.classes, full_scan: false, pace };
-        let mut all = Gathered { to_find: &asked, q: &q, by_key: HashMap::new(), count: 0 };
-        self.receipts(&mut all)?;
-        let summary = &mut found.summary;
+        }
+        let (summary, met) = super::run::answer(query, self.means(), view, &mut super::output::Nothing)?;
+        let found = Found { summary, through_packets: true, ..Found::default() };
+        let untagged = met.keys().map(|k| k.untagged()).collect();
+        let asked = Asked::Met { met: &met, untagged };
+        let plan = asked.few().map_or(Plan::All, plan_of);
+        Ok(self.list(query, view, &asked, &plan, found)?.0)
+    }
+
+    /// Those that are asked for, and whether names without VLAN ids were met.
+    fn list(
+        &self,
+        query: &Query,
+        view: &View<'_>,
+        asked: &Asked<'_>,
+        plan: &Plan,
+        mut found: Found,
+    ) -> Result<(Found, bool), QueryError> {
+        super::run::known_classes(query, view)?;
+        let (from, to) = super::run::window(query, self.means(), view, crate::units::now())?;
+        let q = Question { plan, from, to, classes: &query.classes, full_scan: false, pace: view.pace };
+        let mut all = Gathered::new(asked, &q);
         will_have(&view.sealed, &q);
-        let sealed = view.sealed.iter().filter(|s| s.may_overlap(&q) && s.may_have(&plan)).collect();
-        for s in joined(sealed, &plan, |s| s) {
-            if pace.go_on() {
-                all.segment(&s.segment, Some(s), summary)?;
-            }
+        let held = view.in_memory();
+        let may = |e: &Extent<'_>| e.sealed().is_none_or(|s| s.may_overlap(&q) && s.may_have(plan));
+        let extents: Vec<Extent<'_>> = view.extents(&held, true).filter(may).collect();
+        let extents = joined(extents, plan, |e| e.sealed());
+        for (n, extent) in extents.iter().enumerate().take_while(|_| view.pace.go_on()) {
+            all.extent(n, extent, view, &mut found.summary)?;
         }
-        let held: HashSet<u64> = recent.iter().map(|r| r.reader().header().number).collect();
-        for s in view.open.iter().map(|u| &u.segment).filter(|s| !held.contains(&s.number)) {
-            all.segment(s, None, summary)?;
-        }
-        for run in recent {
-            let made = if run.index().is_none() { Index::make(run.reader()).ok() } else { None };
-            if let Some(index) = run.index().or(made.as_ref()) {
-                all.index(index, &run.reader().header().class)?;
-            }
-        }
-        if let Some(why) = pace.stopped() {
+        self.receipts(&mut all)?;
+        all.settle(&extents, view, &mut found.summary)?;
+        if let Some(why) = view.pace.stopped() {
             return Err(QueryError::Stopped(why));
         }
-        found.connections = all.finish();
-        Ok(found)
+        let untagged = all.untagged();
+        found.connections = all.finish()?;
+        Ok((found, untagged))
     }
 
     fn receipts(&self, all: &mut Gathered<'_>) -> Result<(), QueryError> {
-        let ledger = self.layout().ledger();
-        let started = latest(&ledger, |e| matches!(e.what, What::Started { .. } | What::Configuration { .. }))?;
-        let classes: Vec<String> = match started.map(|e| e.what) {
-            Some(What::Started { config, .. } | What::Configuration { config }) if config.get("ids").is_some() => {
-                let ids = config.get("ids").and_then(|i| i.as_array());
-                ids.into_iter().flatten().map(|n| n.as_str().unwrap_or("?").to_owned()).collect()
-            }
-            Some(What::Started { config, .. } | What::Configuration { config }) => {
-                let name = |c: &serde_json::Value| c.get("name").and_then(|n| n.as_str()).unwrap_or("?").to_owned();
-                config.get("classes").and_then(|c| c.as_array()).into_iter().flatten().map(name).collect()
-            }
-            _ => Vec::new(),
+        all.receipt_classes = self.receipt_classes()?;
+        let (q, asked, reach) = (all.question(), all.asked(), all.reach);
+        let may = |ask: &mut dyn FnMut(Term) -> bool| q.plan.may(&mut |lo, hi| lo != hi || ask(lo));
+        let names = asked.few();
+        let wanted = match (&names, asked) {
+            (Some(names), _) => Wanted::Keys(names),
+            (None, Asked::Met { .. }) => Wanted::All,
+            (None, _) => Wanted::Files(&may),
         };
-        let (plan, from, to) = (all.q.plan, all.q.from, all.q.to);
-        let may = |ask: &mut dyn FnMut(crate::index::term::Term) -> bool| plan.may(&mut |lo, hi| lo != hi || ask(lo));
-        let keys = match all.to_find {
-            Asked::Keys(keys) => Some(*keys),
-            _ => None,
-        };
-        let wanted = keys.map_or(Wanted::Files(&may), Wanted::Keys);
-        let untagged: HashSet<Key> = keys.into_iter().flatten().map(|k| k.untagged()).collect();
-        let mut full = false;
-        search(&self.layout().receipts(), from, to, &wanted, |r, tagged| {
-            let class = classes.get(usize::from(r.class)).map_or("?", String::as_str);
-            let mine = all.to_find.wants(&r.key) || !tagged && untagged.contains(&r.key);
-            if mine && all.q.wants_class(class) {
-                full |= !all.receipt(r, class);
-            }
-        })?;
-        if full { Err(QueryError::TooMany(CONNECTIONS_LISTED_MAX)) } else { Ok(()) }
-    }
-}
-
-/// Connections as they are gathered: of each key those that followed each other.
-struct Gathered<'a> {
-    to_find: &'a Asked<'a>,
-    q: &'a Question<'a>,
-    by_key: HashMap<Key, Vec<Connection>>,
-    count: usize,
-}
-
-/// Parts of one connection in segments that follow each other are at most so far apart, if no receipt says more: the longest idle
-/// timeout by default.
-const SAME_NS: u64 = 300_000_000_000;
-
-impl Gathered<'_> {
-    fn receipt(&mut self, r: &Receipt, class: &str) -> bool {
-        let list = self.by_key.entry(r.key).or_default();
-        let one = Connection {
-            key: r.key,
-            first: r.first,
-            last: r.last,
-            seen_packets: r.seen_packets,
-            seen_bytes: r.seen_bytes,
-            stored_packets: r.stored_packets,
-            stored_bytes: r.stored_bytes,
-            cut: r.cut,
-            end: Some(r.end),
-            class: class.to_owned(),
-            originator: Some(r.originator),
-            running: false,
-        };
-        match list.iter_mut().find(|c| c.first == r.first) {
-            // Those of a connection that lasts repeat what the ones before said.
-            Some(known) if known.seen_packets > r.seen_packets => {}
-            Some(known) => *known = one,
-            None => {
-                list.push(one);
-                self.count += 1;
-            }
-        }
-        self.count <= CONNECTIONS_LISTED_MAX
-    }
-
-    fn segment(&mut self, s: &SegmentRef, sealed: Option<&Sealed>, summary: &mut Summary) -> Result<(), QueryError> {
-        let class = |name: &str| s.class.clone().unwrap_or_else(|| name.to_owned());
-        if sealed.is_some_and(|s| s.skip.is_some()) {
-            if let Ok(index) = Index::open(&s.index())
-                && index.about().number == s.number
-                && self.index(&index, &class("?")).is_ok()
-            {
-                return self.bounded();
-            }
-            summary.damaged_indexes += u64::from(s.path.exists());
-        }
-        match s.open() {
-            Ok(Some(reader)) => {
-                let index = Index::make(&reader);
-                let name = class(&reader.header().class);
-                if let (Ok(index), true) = (index, self.q.wants_class(&name)) {
-                    let _ = self.index(&index, &name);
-                }
-                self.bounded()
-            }
-            Ok(None) => {
-                summary.expired_segments += u64::from(s.sealed);
-                Ok(())
-            }
-            Err(_) => {
-                summary.damaged_segments += 1;
-                Ok(())
-            }
-        }
-    }
-
-    fn bounded(&self) -> Result<(), QueryError> {
-        if self.count <= CONNECTIONS_LISTED_MAX { Ok(()) } else { Err(QueryError::TooMany(CONNECTIONS_LISTED_MAX)) }
-    }
-
-    fn index(&mut self, index: &Index, class: &str) -> Result<(), QueryError> {
-        let q = self.q;
-        // Gathered first: an index that turns out to be damaged adds nothing.
-        let mut found = Vec::new();
-        let read = select::connections(q.plan, index, &mut |c| {
-            if q.overlaps(c.first, c.last) && c.key.tail().kind() != Kind::Fragment && self.to_find.wants(&c.key) {
-                found.push(Conn { offsets: vec![c.offsets.len() as u64], ..c });
-            }
-        });
-        read.map_err(|e| QueryError::Index(e.to_string()))?;
-        found.iter().for_each(|c| self.stored(c, class));
+        let window = (reach.first, reach.last.saturating_add(1));
+        search_while(
+            &self.layout().receipts(),
+            window,
+            &wanted,
+            || q.pace.go_on(),
+            |r, tagged| all.receipt(r, tagged),
+        )?;
         Ok(())
     }
 
-    /// What one segment has of a connection.
-    fn stored(&mut self, c: &Conn, class: &str) {
-        let packets = c.offsets.first().copied().unwrap_or(0);
-        // Receipts of a recorder to which VLAN ids tell nothing are without.
-        let key = if self.by_key.contains_key(&c.key) { c.key } else { c.key.untagged() };
-        let key = if self.by_key.contains_key(&key) { key } else { c.key };
-        let list = self.by_key.entry(key).or_default();
-        let near = |k: &&mut Connection| match k.end {
-            // The receipt has counted these packets; one that lasts may have had more since.
-            Some(End::Lasting) => c.last >= k.first && c.first <= k.last.saturating_add(SAME_NS),
-            Some(_) => c.last >= k.first && c.first <= k.last,
-            None => c.last.saturating_add(SAME_NS) >= k.first && c.first <= k.last.saturating_add(SAME_NS),
+    /// Names of classes by their ids in receipts.
+    pub(super) fn receipt_classes(&self) -> Result<Vec<Arc<str>>, QueryError> {
+        let started =
+            latest(&self.layout().ledger(), |e| matches!(e.what, What::Started { .. } | What::Configuration { .. }))?;
+        let Some(What::Started { config, .. } | What::Configuration { config }) = started.map(|e| e.what) else {
+            return Ok(Vec::new());
         };
-        match list.iter_mut().find(near) {
-            Some(k) => {
-                k.first = k.first.min(c.first);
-                if k.end.is_none() {
-                    k.seen_packets += packets;
-                    k.seen_bytes += c.bytes;
-                    k.stored_packets += packets;
-                    k.stored_bytes += c.bytes;
-                    k.cut |= c.cut;
-                }
-                if !matches!(k.end, Some(e) if e != End::Lasting) {
-                    k.last = k.last.max(c.last);
-                }
-                if k.class == "?" {
-                    class.clone_into(&mut k.class);
-                }
-            }
-            None => {
-                self.count += 1;
-                list.push(Connection {
-                    key,
-                    first: c.first,
-                    last: c.last,
-                    seen_packets: packets,
-                    seen_bytes: c.bytes,
-                    stored_packets: packets,
-                    stored_bytes: c.bytes,
-                    cut: c.cut,
-                    end: None,
-                    class: class.to_owned(),
-                    originator: None,
-                    running: false,
-                });
-            }
-        }
+        let list = |name: &str| config.get(name).and_then(|c| c.as_array());
+        let named = |c: &serde_json::Value| c.as_str().or_else(|| c.get("name")?.as_str()).unwrap_or("?").into();
+        Ok(list("ids").or_else(|| list("classes")).into_iter().flatten().map(named).collect())
     }
+}
 
-    fn finish(self) -> Vec<Connection> {
-        self.by_key.into_values().flatten().collect()
-    }
+/// What the connections of few names have.
+fn plan_of(keys: HashSet<Key>) -> Plan {
+    let of = |key: &Key| match key.addrs() {
+        Some([a, b]) => Plan::Range(Term::addr(a), Term::addr(a)).and(Plan::Range(Term::addr(b), Term::addr(b))),
+        None => Plan::All,
+    };
+    keys.iter().map(of).reduce(Plan::or).unwrap_or(Plan::All)
 }

@@ -53,10 +53,10 @@ pub(super) fn will_have(sealed: &[Arc<Sealed>], q: &Question<'_>) {
 }
 
 /// Leaves those whose joint filters don't rule them out; the filters are read all at once, not one after another.
-pub(super) fn joined<T>(mut of: Vec<T>, plan: &Plan, sealed: impl Fn(&T) -> &Sealed) -> Vec<T> {
+pub(super) fn joined<T>(mut of: Vec<T>, plan: &Plan, sealed: impl Fn(&T) -> Option<&Sealed>) -> Vec<T> {
     if plan.joins() {
-        of.iter().filter_map(|t| sealed(t).skip.as_ref()).for_each(Skip::will_join);
-        of.retain(|t| sealed(t).may_join(plan));
+        of.iter().filter_map(|t| sealed(t)?.skip.as_ref()).for_each(Skip::will_join);
+        of.retain(|t| sealed(t).is_none_or(|s| s.may_join(plan)));
     }
     of
 }

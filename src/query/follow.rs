@@ -9,11 +9,11 @@ use super::lang::plan::Plan;
 use super::merge::Merge;
 use super::part::{Part, Question};
 use super::run::{ETHERNET, known_classes, link_types, window};
-use super::summary::{Met, Summary, from_ledger};
+use super::summary::{Met, MetPacket, Summary, from_ledger};
 use super::view::{View, gaps};
+use super::whose::Whose;
 use super::{Answer, PacketSink, Query, QueryError};
 use crate::conn::verdict::Mark;
-use crate::packet::Parser;
 use crate::store::format::SegmentHeader;
 use crate::store::reader::FoundPacket;
 use crate::units;
@@ -59,7 +59,7 @@ struct Places {
 struct Given {
     held: BTreeMap<Order, (FoundPacket<'static>, Arc<SegmentHeader>)>,
     met: Met,
-    parser: Parser,
+    whose: Whose,
     summary: Summary,
     limit: Option<u64>,
 }
@@ -89,7 +89,7 @@ impl Follower {
         let given = Given {
             held: BTreeMap::new(),
             met: Met::default(),
-            parser: Parser::new(0, true),
+            whose: Whose::default(),
             summary: Summary::default(),
             limit: query.limit,
         };
@@ -172,7 +172,8 @@ impl Given {
         out: &mut dyn PacketSink,
     ) -> Result<(), QueryError> {
         let Some(interface) = header.interfaces.get(p.iface as usize) else { return Ok(()) };
-        if self.full() || !judge.belongs(interface.link_type, &p.data, p.time) {
+        let named = self.whose.of(header, p);
+        if self.full() || !judge.belongs(&named) {
             return Ok(());
         }
         out.packet(&Answer { time: p.time, wire_len: p.wire_len, data: &p.data, interface, segment: header })?;
@@ -184,8 +185,8 @@ impl Given {
         s.last = Some(s.last.map_or(p.time, |t| t.max(p.time)));
         s.limited = self.limit.is_some_and(|l| s.packets >= l);
         if self.met.len() < MET_MAX {
-            let key = self.parser.parse(interface.link_type, &p.data).key;
-            self.met.note(key, p.time, p.mark == Mark::CutHere);
+            let (cut, begins) = (p.mark == Mark::CutHere, named.begins);
+            self.met.note(MetPacket { key: named.key, time: p.time, begins, cut });
         }
         Ok(())
     }

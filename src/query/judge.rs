@@ -1,7 +1,8 @@
 //! Which packets answer: libpcap decides on the untouched text, for each link type as compiled for it. Owns the compiled filters, and the
 //! sieves that each candidate is put to; called by the executor.
 
-use super::conn::{ConnMatcher, Which};
+use super::conn::Which;
+use super::whose::Named;
 use crate::filter::{Filter, FilterError};
 use crate::limits::COMPILED_MAX;
 use crate::packet::{What, layers};
@@ -85,7 +86,7 @@ pub struct Judge {
     text: String,
     known: Compiled,
     any_layer: bool,
-    conn: Option<ConnMatcher>,
+    conn: Option<Which>,
     filters: HashMap<u16, Option<Arc<Filter>>>,
     sieves: HashMap<u16, Arc<Sieve>>,
     error: Option<FilterError>,
@@ -100,7 +101,7 @@ impl Judge {
             text,
             known: known.clone(),
             any_layer,
-            conn: conn.map(ConnMatcher::new),
+            conn,
             filters: HashMap::new(),
             sieves: HashMap::new(),
             error: None,
@@ -155,8 +156,13 @@ impl Judge {
         if self.compiled { None } else { self.error.take() }
     }
 
-    /// Whether the packet is of the connection that is asked for, if one is. Packets must come in time order.
-    pub fn belongs(&mut self, link_type: u16, data: &[u8], time: u64) -> bool {
-        self.conn.as_mut().is_none_or(|c| c.matches(link_type, data, time))
+    /// Whether a connection is asked for.
+    pub fn asks_connection(&self) -> bool {
+        self.conn.is_some()
+    }
+
+    /// Whether a packet's connection is the one that is asked for, if one is.
+    pub fn belongs(&self, named: &Named) -> bool {
+        self.conn.as_ref().is_none_or(|which| which.names(named))
     }
 }

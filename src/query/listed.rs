@@ -103,10 +103,25 @@ impl From<&Connection> for Listed {
                 Some(End::Replaced) => "replaced",
                 Some(End::Stopped) => "stopped",
             }),
-            class: c.class.clone(),
-            community_id: community::of_key(&c.key),
+            class: c.class.to_string(),
+            community_id: community_id(c),
         }
     }
+}
+
+/// Of ICMP by one of its first packets; without that by the id of its echoes, which the originator asks for.
+fn community_id(c: &Connection) -> Option<String> {
+    let t = c.key.tail();
+    if let Some(id) = community::of_key(&c.key) {
+        return Some(id);
+    }
+    let request = match (&c.key, c.originator) {
+        (Key::V4(_), Some(from)) => (from == 1, 8, 0),
+        (Key::V6(_), Some(from)) => (from == 1, 128, 0),
+        (_, None) => (false, 0, 0),
+    };
+    let echo = c.originator.is_some() && t.port != [0; 2] && community::has_kinds(&c.key);
+    community::of_icmp(&c.key, c.icmp.or(echo.then_some(request))?)
 }
 
 fn name(key: &Key, i: usize) -> String {

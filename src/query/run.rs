@@ -10,13 +10,12 @@ use super::merge::Merge;
 use super::output::Nothing;
 use super::pace::{Freely, Pace, Stopped};
 use super::part::{Part, Question};
-use super::summary::{Met, Summary, from_ledger};
+use super::summary::{Met, MetPacket, Summary, from_ledger};
 use super::view::View;
+use super::whose::Whose;
 use super::{Answer, PacketSink, Query, QueryError};
 use crate::conn::verdict::Mark;
 use crate::index::{Run, Skip};
-use crate::packet::Parser;
-use crate::packet::key::Key;
 use crate::store::list::{self, SegmentRef};
 use crate::store::live::Unsealed;
 use crate::units;
@@ -45,18 +44,6 @@ impl Engine {
         out: &mut dyn PacketSink,
     ) -> Result<Summary, QueryError> {
         answer(query, self.means(), &self.view(query, recent, pace)?, out).map(|(summary, _)| summary)
-    }
-
-    /// The same, with the connections that the answer's packets are of.
-    pub(super) fn answer_met(
-        &self,
-        query: &Query,
-        recent: &[Arc<Run>],
-        pace: &dyn Pace,
-        out: &mut dyn PacketSink,
-    ) -> Result<(Summary, Vec<Key>), QueryError> {
-        let view = self.view(query, recent, pace)?;
-        answer(query, self.means(), &view, out).map(|(summary, met)| (summary, met.keys()))
     }
 
     /// An error for a class that nobody has heard of.
@@ -147,14 +134,17 @@ pub(super) fn answer(
         }
     }
     let parts = view.parts(&question, &mut summary)?;
-    let (parser, mut met, foreseen) = (Parser::new(0, true), Met::default(), Foreseen::new(means.told));
+    let (mut whose, mut met, foreseen) = (Whose::default(), Met::default(), Foreseen::new(means.told));
     let mut merge = Merge::new(parts, query.limit.is_none(), Some(&foreseen));
     loop {
         let limited = query.limit.is_some_and(|limit| summary.packets >= limit);
         let next = merge.next(&question, &mut judge, &mut summary, |p, reader, judge| {
-            let link_type = reader.link_type();
-            if !judge.belongs(link_type, &p.data, p.time) {
-                return Ok(None);
+            let mut named = whose.of(reader.header(), p);
+            if judge.asks_connection() {
+                named = whose.ask_first(named, p.time, (&plan, means, view))?;
+                if !judge.belongs(&named) {
+                    return Ok(None);
+                }
             }
             if limited {
                 return Ok(Some(None));
@@ -162,8 +152,8 @@ pub(super) fn answer(
             let Some(interface) = reader.interfaces().get(p.iface as usize) else { return Ok(None) };
             let segment = reader.header();
             out.packet(&Answer { time: p.time, wire_len: p.wire_len, data: &p.data, interface, segment })?;
-            let key = parser.parse(link_type, &p.data).key;
-            Ok::<_, QueryError>(Some(Some((p.time, p.wire_len, key, p.mark == Mark::CutHere))))
+            let (cut, begins) = (p.mark == Mark::CutHere, named.begins);
+            Ok::<_, QueryError>(Some(Some((p.wire_len, MetPacket { key: named.key, time: p.time, begins, cut }))))
         })?;
         match next.transpose()? {
             None => break,
@@ -172,12 +162,12 @@ pub(super) fn answer(
                 summary.limited = true;
                 break;
             }
-            Some(Some(Some((time, wire_len, key, cut)))) => {
+            Some(Some(Some((wire_len, packet)))) => {
                 summary.packets += 1;
                 summary.bytes += u64::from(wire_len);
-                summary.first.get_or_insert(time);
-                summary.last = Some(time);
-                met.note(key, time, cut);
+                summary.first.get_or_insert(packet.time);
+                summary.last = Some(packet.time);
+                met.note(packet);
             }
         }
     }

@@ -4,25 +4,34 @@
 use super::Connection;
 use crate::class::ClassId;
 use crate::conn::receipt::{End, Receipt};
-use crate::limits::TOTALS_MAX;
 use crate::packet::key::Key;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
+/// What the workers say of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookedUp {
+    /// Nobody has said.
+    Unknown,
+    /// It does not run.
+    Absent,
+    /// It runs: what a receipt would have now.
+    Runs(Receipt),
+}
+
 /// The way to the workers.
 pub trait Running: Send + Sync {
-    /// What they know of these connections, in this order, as a receipt would have it now; `None` for one that does not run. Waits for the
-    /// workers: at most [`TOTALS_MAX`] at a time. No answer: nobody knows.
-    fn totals(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>>;
+    /// What they know of these connections, in this order. Waits for the workers, some seconds at most.
+    fn totals(&self, keys: &[Key]) -> Vec<LookedUp>;
     /// What of it was asked within the last second, without waiting. `None`: not all of it was, and it is time to ask [`totals`](Running::totals).
-    fn known(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>>;
+    fn known(&self, keys: &[Key]) -> Option<Vec<LookedUp>>;
     /// The name of a class that is in force.
     fn class(&self, id: ClassId) -> Option<String>;
 }
 
-/// Fills in the true totals of those that still run, what the kernel dropped included; of more than a look-up takes, those that were
-/// heard of last. Where the workers say nothing the store's word stands.
-pub fn running(connections: &mut Vec<Connection>, workers: &dyn Running) {
+/// Fills in the true totals of those that still run, what the kernel dropped included. Where the workers say nothing in time the store's word
+/// stands: of how many. Those that were heard of last are asked for first.
+pub fn running(connections: &mut Vec<Connection>, workers: &dyn Running) -> u64 {
     // Of those that follow each other under one name only the last can run.
     let mut last: HashMap<Key, usize> = HashMap::new();
     for (i, c) in connections.iter().enumerate().filter(|(_, c)| is_open(c)) {
@@ -32,24 +41,25 @@ pub fn running(connections: &mut Vec<Connection>, workers: &dyn Running) {
         }
     }
     let mut places: Vec<usize> = last.into_values().collect();
-    if places.len() > TOTALS_MAX {
-        places.sort_by_key(|&i| Reverse(connections.get(i).map(|c| c.last)));
-        places.truncate(TOTALS_MAX);
-    }
-    let mut since: HashMap<Key, u64> = HashMap::new();
+    places.sort_by_key(|&i| Reverse(connections.get(i).map(|c| c.last)));
+    let (mut since, mut unknown): (HashMap<Key, u64>, _) = (HashMap::new(), 0);
     let keys: Vec<Key> = places.iter().filter_map(|&i| connections.get(i)).map(|c| c.key).collect();
-    for (i, receipt) in places.into_iter().zip(workers.totals(&keys).unwrap_or_default()) {
-        if let (Some(r), Some(c)) = (receipt, connections.get_mut(i))
+    for (i, found) in places.into_iter().zip(workers.totals(&keys)) {
+        unknown += u64::from(found == LookedUp::Unknown);
+        if let (LookedUp::Runs(r), Some(c)) = (found, connections.get_mut(i))
             && r.first <= c.last
         {
             since.insert(c.key, r.first);
             runs(c, &r);
             // That of its next packet: it may have been assigned another since its last.
-            c.class = workers.class(r.class).unwrap_or_else(|| std::mem::take(&mut c.class));
+            if let Some(class) = workers.class(r.class) {
+                c.class = class.into();
+            }
         }
     }
     // What the store has of it in other places, after a silence that the cutoff made, is in its totals.
     connections.retain(|c| c.running || !is_open(c) || since.get(&c.key).is_none_or(|first| c.last < *first));
+    unknown
 }
 
 /// Nothing says that it has ended.
@@ -88,6 +98,7 @@ mod tests {
             end,
             class: "all".into(),
             originator: None,
+            icmp: None,
             running: false,
         }
     }
@@ -109,10 +120,11 @@ mod tests {
         };
         struct One(Receipt);
         impl Running for One {
-            fn totals(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>> {
-                Some(keys.iter().map(|k| (*k == self.0.key).then_some(self.0)).collect())
+            fn totals(&self, keys: &[Key]) -> Vec<LookedUp> {
+                let runs = |k: &Key| if *k == self.0.key { LookedUp::Runs(self.0) } else { LookedUp::Absent };
+                keys.iter().map(runs).collect()
             }
-            fn known(&self, _: &[Key]) -> Option<Vec<Option<Receipt>>> {
+            fn known(&self, _: &[Key]) -> Option<Vec<LookedUp>> {
                 None
             }
             fn class(&self, id: ClassId) -> Option<String> {
@@ -143,5 +155,27 @@ mod tests {
         let all = ask(rows, 1, 500);
         let of = |c: &Connection| (c.first, c.seen_packets, c.stored_packets, c.seen_bytes);
         assert_eq!(all.iter().map(of).collect::<Vec<_>>(), [(10, 3, 3, 300), (100, 80, 50, 8000)]);
+    }
+
+    /// Any number is asked for, the latest first; of what nobody says the store's word stands, and it is told how much that is.
+    #[test]
+    fn what_nobody_says_is_told() {
+        struct Some64k;
+        impl Running for Some64k {
+            fn totals(&self, keys: &[Key]) -> Vec<LookedUp> {
+                let runs = |key: &Key| LookedUp::Runs(Receipt { seen_packets: 9, ..Receipt::of_one(*key, 0, 900) });
+                keys.iter().enumerate().map(|(i, key)| if i < 60_000 { runs(key) } else { LookedUp::Unknown }).collect()
+            }
+            fn known(&self, _: &[Key]) -> Option<Vec<LookedUp>> {
+                None
+            }
+            fn class(&self, _: ClassId) -> Option<String> {
+                None
+            }
+        }
+        let mut all: Vec<Connection> = (0..65_000).map(|n| row(n, 0, u64::from(n), 2, None)).collect();
+        assert_eq!(running(&mut all, &Some64k), 5_000);
+        assert_eq!((all.len(), all.iter().filter(|c| c.running).count()), (65_000, 60_000));
+        assert!(all.iter().all(|c| c.running == (c.last >= 5_000) && c.seen_packets == if c.running { 9 } else { 2 }));
     }
 }

@@ -3,13 +3,13 @@
 
 use super::QueryError;
 use super::engine::{Shelf, joined, will_have};
+use super::extent::{Extent, InMemory};
 use super::pace::Pace;
 use super::part::{Part, Question};
 use super::summary::Summary;
 use crate::index::Run;
 use crate::store::format;
 use crate::store::live::Unsealed;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -33,8 +33,8 @@ impl View<'_> {
     }
 
     /// What lies in memory, by segment, in the order of offsets.
-    pub fn in_memory(&self) -> HashMap<u64, Vec<Range<u64>>> {
-        let mut spans: HashMap<u64, Vec<Range<u64>>> = HashMap::new();
+    pub fn in_memory(&self) -> InMemory {
+        let mut spans = InMemory::new();
         for held in self.recent.iter().map(|r| r.reader()) {
             spans.entry(held.header().number).or_default().push(held.span());
         }
@@ -50,44 +50,46 @@ impl View<'_> {
 
     /// The parts that may have packets of an answer.
     pub fn parts(&self, q: &Question<'_>, summary: &mut Summary) -> Result<Vec<Part>, QueryError> {
-        let mut parts = Vec::new();
-        for run in self.recent {
-            parts.extend(Part::of_run(run, q, summary));
-        }
-        if self.open.is_empty() && self.sealed.is_empty() {
-            return Ok(parts);
-        }
-        let elsewhere = self.in_memory();
-        let none = Vec::new();
-        for unsealed in self.open.iter().take_while(|_| self.pace.go_on()) {
-            let held = elsewhere.get(&unsealed.segment.number).unwrap_or(&none);
-            if unsealed.header.is_none() {
-                parts.extend(Part::of_file(unsealed.segment.clone(), q, summary)?.map(|p| p.without(held)));
-                continue;
-            }
-            for gap in gaps(unsealed.start()..unsealed.segment.durable.unwrap_or(0), held) {
-                parts.extend(Part::of_gap(unsealed, gap, q, summary)?);
-            }
-        }
+        let (mut parts, mut found) = (Vec::new(), Vec::new());
+        let files = !(self.open.is_empty() && self.sealed.is_empty());
+        let held = if files { self.in_memory() } else { InMemory::new() };
         will_have(&self.sealed, q);
-        let mut found = Vec::new();
-        for sealed in self.sealed.iter().take_while(|_| self.pace.go_on()) {
-            let number = sealed.segment.number;
-            let Some(held) = elsewhere.get(&number) else {
-                found.extend(Part::of_sealed(sealed, q, summary)?.map(|p| (sealed, p)));
+        for extent in self.extents(&held, false) {
+            if let Extent::Memory(run) = extent {
+                parts.extend(Part::of_run(run, q, summary));
                 continue;
-            };
-            let end = match &sealed.skip {
-                Some(skip) => Some(skip.about().end),
-                None => std::fs::metadata(&sealed.segment.path).ok().map(|m| m.len()),
-            };
-            if !end.is_some_and(|end| gaps(self.start_of(number)..end, held).is_empty()) {
-                found.extend(Part::of_sealed(sealed, q, summary)?.map(|p| (sealed, p.without(held))));
+            }
+            if !self.pace.go_on() {
+                break;
+            }
+            match extent {
+                Extent::Memory(_) => {}
+                Extent::Unsealed(unsealed, held) if unsealed.header.is_none() => {
+                    parts.extend(Part::of_file(unsealed.segment.clone(), q, summary)?.map(|p| p.without(held)));
+                }
+                Extent::Unsealed(unsealed, held) => {
+                    for gap in Extent::gaps(unsealed, held) {
+                        parts.extend(Part::of_gap(unsealed, gap, q, summary)?);
+                    }
+                }
+                Extent::Sealed(sealed, []) => {
+                    found.extend(Part::of_sealed(sealed, q, summary)?.map(|p| (sealed, p)));
+                }
+                Extent::Sealed(sealed, held) => {
+                    let end = match &sealed.skip {
+                        Some(skip) => Some(skip.about().end),
+                        None => std::fs::metadata(&sealed.segment.path).ok().map(|m| m.len()),
+                    };
+                    let start = self.start_of(sealed.segment.number);
+                    if !end.is_some_and(|end| gaps(start..end, held).is_empty()) {
+                        found.extend(Part::of_sealed(sealed, q, summary)?.map(|p| (sealed, p.without(held))));
+                    }
+                }
             }
         }
         let may = found.len();
         if !q.full_scan {
-            found = joined(found, q.plan, |(sealed, _)| sealed);
+            found = joined(found, q.plan, |(sealed, _)| Some(sealed));
         }
         summary.pruning.by_filter += (may - found.len()) as u64;
         parts.extend(found.into_iter().map(|(_, p)| p));

@@ -70,6 +70,12 @@ pub fn missing(s: &Summary) -> Vec<String> {
             several(s.open_connections, "connection")
         ));
     }
+    if s.running_unknown > 0 {
+        line(format!(
+            "  not told:     of {} the recorder did not say in time whether they run",
+            several(s.running_unknown, "connection")
+        ));
+    }
     for loss in &s.lost {
         line(format!("  lost:         {} by {} at {}", several(loss.packets, "packet"), loss.cause, loss.place));
     }

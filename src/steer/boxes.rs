@@ -61,9 +61,8 @@ impl Steering {
         line.mail.errands.push((number, errand)).map_err(|_| SteerError::Silent(n))
     }
 
-    /// A look-up that comes back; one that does not is taken out again.
-    pub(super) fn back(&self, boxes: &mut Boxes, n: usize, number: u64) -> Result<Errand, SteerError> {
-        let until = Instant::now() + Duration::from_nanos(ANSWER_NS);
+    /// A look-up that comes back until then; one that does not is taken out again.
+    pub(super) fn back(&self, boxes: &mut Boxes, n: usize, number: u64, until: Instant) -> Result<Errand, SteerError> {
         if let Some(errand) = self.answer(boxes, n, number, until) {
             return Ok(errand);
         }

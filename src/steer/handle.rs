@@ -7,10 +7,10 @@ use super::registry::{Assignment, Registry, RegistryError, Suspension, Target};
 use super::words::{self, Assigned, Suspended};
 use crate::class::ClassId;
 use crate::conn::orders::Prefix;
-use crate::conn::receipt::Receipt;
-use crate::limits::{ANSWER_NS, COMMANDS_WAITING, ORDERS_NAMED, TOTALS_MAX};
+use crate::limits::{ANSWER_NS, COMMANDS_WAITING, ORDERS_NAMED, TOTALS_NS, TOTALS_OF_BOX};
 use crate::packet::Parser;
 use crate::packet::key::Key;
+use crate::query::LookedUp;
 use crate::worker::mailbox::{Command, Errand, Look};
 use crate::worker::run::Line;
 use std::sync::atomic::Ordering::Relaxed;
@@ -32,9 +32,6 @@ pub enum SteerError {
     /// No answer.
     #[error("worker {0} does not answer")]
     Silent(usize),
-    /// Too much at once.
-    #[error("{0} connections; at most {TOTALS_MAX} at a time")]
-    TooMany(usize),
 }
 
 /// The workers of a recording.
@@ -218,12 +215,10 @@ impl Steering {
         self.tell(registry, target);
     }
 
-    /// The true totals of connections that run, counts of the kernel included, as a receipt would have them now; `None` for one that
-    /// is not there. In the order of `keys`; where VLAN ids don't tell connections apart, theirs are not looked at.
-    pub fn totals(&self, keys: &[Key]) -> Result<Vec<Option<Receipt>>, SteerError> {
-        if keys.len() > TOTALS_MAX {
-            return Err(SteerError::TooMany(keys.len()));
-        }
+    /// The true totals of connections that run, counts of the kernel included, as a receipt would have them now, in the order of `keys`; where VLAN
+    /// ids don't tell connections apart, theirs are not looked at. Asked in parts, so that a slow worker says what it can in the time that there
+    /// is. `skip`: workers that are not asked. With the workers that did not answer.
+    pub fn totals(&self, keys: &[Key], skip: &[usize]) -> (Vec<LookedUp>, Vec<usize>) {
         let parser = &self.workers.parser;
         let mut asked = vec![(Vec::new(), Vec::new()); self.workers.lines.len()];
         for (i, key) in keys.iter().enumerate() {
@@ -236,22 +231,41 @@ impl Steering {
                 look.push((key, hash));
             }
         }
-        let mut boxes = self.boxes();
-        boxes.number += 1;
-        let number = boxes.number;
-        for (n, (_, keys)) in asked.iter_mut().enumerate().filter(|(_, (_, keys))| !keys.is_empty()) {
-            let look = Look { found: vec![None; keys.len()], keys: std::mem::take(keys), next: 0 };
-            self.post(n, number, Errand::Look(Box::new(look)))?;
-        }
-        let mut found = vec![None; keys.len()];
-        for (n, (places, _)) in asked.iter().enumerate().filter(|(_, (places, _))| !places.is_empty()) {
-            let Errand::Look(look) = self.back(&mut boxes, n, number)? else { return Err(SteerError::Silent(n)) };
-            for (place, one) in places.iter().zip(look.found) {
-                if let Some(to) = found.get_mut(*place) {
-                    *to = one;
+        let (mut found, mut silent) = (vec![LookedUp::Unknown; keys.len()], Vec::new());
+        let until = Instant::now() + Duration::from_nanos(TOTALS_NS);
+        for part in 0.. {
+            let (from, to) = (part * TOTALS_OF_BOX, (part + 1) * TOTALS_OF_BOX);
+            let part = |n: usize| {
+                asked.get(n).map_or(&[][..], |(_, look)| look.get(from..to.min(look.len())).unwrap_or_default())
+            };
+            let more = |n: &usize| !part(*n).is_empty() && !skip.contains(n);
+            let mut workers: Vec<usize> = (0..asked.len()).filter(more).collect();
+            workers.retain(|n| !silent.contains(n));
+            if workers.is_empty() || Instant::now() >= until {
+                break;
+            }
+            let mut boxes = self.boxes();
+            boxes.number += 1;
+            let (number, until) = (boxes.number, Instant::now() + Duration::from_nanos(ANSWER_NS));
+            workers.retain(|&n| {
+                let look = Look { keys: part(n).to_vec(), found: vec![None; part(n).len()], next: 0 };
+                let taken = self.post(n, number, Errand::Look(Box::new(look))).is_ok();
+                silent.extend((!taken).then_some(n));
+                taken
+            });
+            for n in workers {
+                let Ok(Errand::Look(look)) = self.back(&mut boxes, n, number, until) else {
+                    silent.push(n);
+                    continue;
+                };
+                let places = asked.get(n).and_then(|(places, _)| places.get(from..)).unwrap_or_default();
+                for (place, one) in places.iter().zip(look.found) {
+                    if let Some(to) = found.get_mut(*place) {
+                        *to = one.map_or(LookedUp::Absent, LookedUp::Runs);
+                    }
                 }
             }
         }
-        Ok(found)
+        (found, silent)
     }
 }

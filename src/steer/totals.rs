@@ -5,12 +5,11 @@
 
 use super::handle::Steering;
 use crate::class::ClassId;
-use crate::conn::receipt::Receipt;
 use crate::limits::{
     TOTALS_GOOD_NS, TOTALS_KEPT, TOTALS_KEPT_OF_ONE, TOTALS_PAUSE_NS, TOTALS_SILENT_NS, TOTALS_TOGETHER,
 };
 use crate::packet::key::Key;
-use crate::query::Running;
+use crate::query::{LookedUp, Running};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,14 +30,14 @@ struct Kept {
     all: HashMap<Key, Wanted>,
     /// When one that may not wait was last sent to where it can.
     sent: Option<Instant>,
-    /// A worker has not answered: until then none is asked.
-    silent: Option<Instant>,
+    /// Workers that have not answered: until then they are not asked.
+    silent: HashMap<usize, Instant>,
 }
 
 struct Wanted {
     lately: Instant,
     /// When it was asked for, and what the answer was.
-    told: Option<(Instant, Option<Receipt>)>,
+    told: Option<(Instant, LookedUp)>,
 }
 
 impl Totals {
@@ -51,20 +50,21 @@ impl Totals {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>> {
-        if self.kept().silent.is_some_and(|until| Instant::now() < until) {
-            return None;
-        }
-        let found = self.steering.totals(keys).ok();
-        if found.is_none() {
-            self.kept().silent = Instant::now().checked_add(Duration::from_nanos(TOTALS_SILENT_NS));
-        }
+    fn ask(&self, keys: &[Key]) -> Vec<LookedUp> {
+        let skip: Vec<usize> = {
+            let (mut kept, now) = (self.kept(), Instant::now());
+            kept.silent.retain(|_, until| now < *until);
+            kept.silent.keys().copied().collect()
+        };
+        let (found, silent) = self.steering.totals(keys, &skip);
+        let until = Instant::now() + Duration::from_nanos(TOTALS_SILENT_NS);
+        self.kept().silent.extend(silent.into_iter().map(|worker| (worker, until)));
         found
     }
 }
 
 impl Running for Totals {
-    fn totals(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>> {
+    fn totals(&self, keys: &[Key]) -> Vec<LookedUp> {
         let begun = Instant::now();
         let few = self.kept().want(keys);
         // Two locks: who waits for his turn has said what he wants, and may find that it was asked for meanwhile.
@@ -73,30 +73,29 @@ impl Running for Totals {
             return self.ask(keys);
         }
         let known = self.kept().get(keys, begun);
-        if known.is_some() {
+        if let Some(known) = known {
             return known;
         }
         let wanted = self.kept().wanted(keys);
-        let (asked, found) = (Instant::now(), self.ask(&wanted)?);
+        let (asked, found) = (Instant::now(), self.ask(&wanted));
         let mut kept = self.kept();
-        for (key, receipt) in wanted.iter().zip(found) {
+        for (key, looked) in wanted.iter().zip(found) {
             if let Some(one) = kept.all.get_mut(key) {
-                one.told = Some((asked, receipt));
+                one.told = Some((asked, looked));
             }
         }
-        kept.get(keys, begun)
+        kept.get(keys, begun).unwrap_or_else(|| vec![LookedUp::Unknown; keys.len()])
     }
 
-    fn known(&self, keys: &[Key]) -> Option<Vec<Option<Receipt>>> {
+    fn known(&self, keys: &[Key]) -> Option<Vec<LookedUp>> {
         let (mut kept, now) = (self.kept(), Instant::now());
         kept.want(keys);
         let good = |at: Instant| now.duration_since(at) < Duration::from_nanos(TOTALS_GOOD_NS);
         let told = |key: &Key| kept.all.get(key)?.told.filter(|(at, _)| good(*at));
         let found: Vec<_> = keys.iter().map(told).collect();
         let lately = |at: Instant| now.duration_since(at) < Duration::from_nanos(TOTALS_PAUSE_NS);
-        let pause = kept.sent.is_some_and(lately) || kept.silent.is_some_and(|until| now < until);
-        if found.iter().all(Option::is_some) || pause {
-            return Some(found.into_iter().map(|told| told?.1).collect());
+        if found.iter().all(Option::is_some) || kept.sent.is_some_and(lately) {
+            return Some(found.into_iter().map(|told| told.map_or(LookedUp::Unknown, |(_, looked)| looked)).collect());
         }
         kept.sent = Some(now);
         None
@@ -138,15 +137,16 @@ impl Kept {
     }
 
     /// What is known of these, if all of them were asked for since then.
-    fn get(&self, keys: &[Key], since: Instant) -> Option<Vec<Option<Receipt>>> {
+    fn get(&self, keys: &[Key], since: Instant) -> Option<Vec<LookedUp>> {
         let one = |key: &Key| self.all.get(key)?.told.filter(|(at, _)| *at >= since);
-        keys.iter().map(|key| one(key).map(|(_, receipt)| receipt)).collect()
+        keys.iter().map(|key| one(key).map(|(_, looked)| looked)).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::TOTALS_OF_BOX;
     use crate::packet::Parser;
     use crate::worker::mailbox::Errand;
     use crate::worker::run::Line;
@@ -181,16 +181,16 @@ mod tests {
                 assert_eq!(totals.known(&[Key::tcp(1)]), None, "nobody has asked yet");
                 // Whoever comes right after it is not sent away too.
                 totals.known(&[Key::tcp(2)]);
-                assert_eq!(totals.totals(&[Key::tcp(3)]), Some(vec![None]));
+                assert_eq!(totals.totals(&[Key::tcp(3)]), [LookedUp::Absent]);
                 let all = totals.known(&[Key::tcp(1), Key::tcp(2), Key::tcp(3)]);
                 let many: Vec<Key> = (0..100).map(Key::tcp).collect();
-                (all, totals.totals(&many).map(|found| found.len()))
+                (all, totals.totals(&many).len())
             };
             // The worker's thread ends, whatever fails.
             let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(ask));
             end.store(true, Relaxed);
             let counted = worker.join().unwrap();
-            assert_eq!(asked.unwrap(), (Some(vec![None; 3]), Some(100)));
+            assert_eq!(asked.unwrap(), (Some(vec![LookedUp::Absent; 3]), 100));
             counted
         });
         assert_eq!((looks, keys), (2, 3 + 100), "three at once, and the many that are not kept");
@@ -203,10 +203,30 @@ mod tests {
         line.stop.store(true, Relaxed);
         let steering = Steering::new(vec![line.clone()], Parser::new(0, true), vec![Some("all".into())]);
         let totals = Totals::new(steering);
-        assert_eq!(totals.totals(&[Key::tcp(1)]), None);
+        assert_eq!(totals.totals(&[Key::tcp(1)]), [LookedUp::Unknown]);
         assert!(line.mail.errands.is_empty(), "what it has not taken it never gets");
         line.stop.store(false, Relaxed);
-        assert_eq!(totals.totals(&[Key::tcp(1)]), None, "asked again a little later only");
-        assert_eq!(totals.known(&[Key::tcp(1)]), Some(vec![None]), "and another way would know no more");
+        assert_eq!(totals.totals(&[Key::tcp(1)]), [LookedUp::Unknown], "asked again a little later only");
+        assert_eq!(totals.known(&[Key::tcp(1)]), Some(vec![LookedUp::Unknown]), "and another way would know no more");
+    }
+
+    /// More than one box takes, of two workers, of which one does not answer: the other says all that it knows.
+    #[test]
+    fn one_that_is_silent_blinds_nobody_else() {
+        let lines = [Arc::new(Line::default()), Arc::new(Line::default())];
+        lines[1].stop.store(true, Relaxed);
+        let steering = Steering::new(lines.to_vec(), Parser::new(0, true), vec![Some("all".into())]);
+        let (totals, end) = (Totals::new(steering), AtomicBool::new(false));
+        let keys: Vec<Key> = (0..3 * TOTALS_OF_BOX as u16).map(Key::tcp).collect();
+        let (looks, found) = std::thread::scope(|s| {
+            let worker = s.spawn(|| worker(&lines[0], &end));
+            let asked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| totals.totals(&keys)));
+            end.store(true, Relaxed);
+            (worker.join().unwrap(), asked.unwrap())
+        });
+        let absent = found.iter().filter(|f| **f == LookedUp::Absent).count();
+        assert_eq!((looks.0, looks.1), (absent.div_ceil(TOTALS_OF_BOX), absent));
+        assert!(absent > TOTALS_OF_BOX && absent < keys.len(), "{absent}");
+        assert_eq!(found.iter().filter(|f| **f == LookedUp::Unknown).count(), keys.len() - absent);
     }
 }

@@ -1,4 +1,4 @@
-//! `info`: what a store holds, from headers and trailers alone. Called by the CLI and the API; takes no lock.
+//! `info`: what a store holds, from headers and trailers alone, and from the receipts how many connections these are. Called by the CLI and the API; takes no lock.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::StoreError;
@@ -28,8 +28,10 @@ pub struct Holding {
     pub disk_bytes: u64,
     /// Bytes of indexes.
     pub index_bytes: u64,
-    /// Connections, counted once for each segment that they have packets in; of indexed segments.
+    /// Connections that have a receipt: each once, those included whose packets have expired.
     pub connections: u64,
+    /// Of these, those that had not ended by their hourly receipt.
+    pub lasting: u64,
     /// Segments without an index.
     pub unindexed: u64,
     /// Time of the earliest packet, Unix ns.
@@ -57,12 +59,14 @@ pub struct Info {
     pub ledger_bytes: u64,
     /// Bytes of the receipts.
     pub receipts_bytes: u64,
+    /// Connections that run, as the recorder counts them, lasting ones included; they get their receipts when they end. `None`: only a recorder knows.
+    pub running: Option<u64>,
     /// Segments that could not be read.
     pub unreadable: Vec<String>,
 }
 
-/// Looks at a store. `connections`: how many an index (by its path) has.
-pub fn info(store: &Path, connections: &dyn Fn(&Path) -> Option<u64>) -> Result<Info, StoreError> {
+/// Looks at a store. `connections`: by class, how many the receipts tell of, and how many of these last.
+pub fn info(store: &Path, connections: &[(String, [u64; 2])]) -> Result<Info, StoreError> {
     let layout = Layout::new(store);
     let identity = Identity::read(&layout)?;
     let mut classes: std::collections::BTreeMap<String, Holding> = Default::default();
@@ -71,7 +75,7 @@ pub fn info(store: &Path, connections: &dyn Fn(&Path) -> Option<u64>) -> Result<
         match s.open() {
             Ok(None) => {}
             Ok(Some(reader)) => {
-                let one = holding(&reader, connections);
+                let one = holding(&reader);
                 if one.packets > 0 {
                     classes.entry(reader.header().class.clone()).or_default().add(&one);
                     total.add(&one);
@@ -79,6 +83,11 @@ pub fn info(store: &Path, connections: &dyn Fn(&Path) -> Option<u64>) -> Result<
             }
             Err(e) => unreadable.push(e.to_string()),
         }
+    }
+    for (class, [all, lasting]) in connections {
+        let one = Holding { connections: *all, lasting: *lasting, ..Holding::default() };
+        classes.entry(class.clone()).or_default().add(&one);
+        total.add(&one);
     }
     let now = unix_now();
     Ok(Info {
@@ -90,11 +99,12 @@ pub fn info(store: &Path, connections: &dyn Fn(&Path) -> Option<u64>) -> Result<
         classes: classes.into_iter().collect(),
         ledger_bytes: bytes_in(&layout.ledger()),
         receipts_bytes: bytes_in(&layout.receipts()),
+        running: None,
         unreadable,
     })
 }
 
-fn holding(reader: &SegmentReader, connections: &dyn Fn(&Path) -> Option<u64>) -> Holding {
+fn holding(reader: &SegmentReader) -> Holding {
     let mut h =
         Holding { segments: 1, unsealed: u64::from(!reader.sealed()), disk_bytes: reader.end(), ..Default::default() };
     for b in reader.blocks() {
@@ -108,7 +118,6 @@ fn holding(reader: &SegmentReader, connections: &dyn Fn(&Path) -> Option<u64>) -
     match std::fs::metadata(&index) {
         Ok(m) if reader.sealed() => {
             h.index_bytes = m.len();
-            h.connections = connections(&index).unwrap_or(0);
         }
         _ => h.unindexed = 1,
     }
@@ -125,6 +134,7 @@ impl Holding {
         self.disk_bytes += o.disk_bytes;
         self.index_bytes += o.index_bytes;
         self.connections += o.connections;
+        self.lasting += o.lasting;
         self.unindexed += o.unindexed;
         self.first = [self.first, o.first].into_iter().flatten().min();
         self.last = self.last.max(o.last);

@@ -5,6 +5,7 @@ mod access;
 mod audit;
 #[path = "../common/mod.rs"]
 mod common;
+mod counting;
 mod follow;
 mod gap;
 mod holds;

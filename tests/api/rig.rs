@@ -31,7 +31,8 @@ impl Daemon {
         let (log, out) = (r.dir().join("record.log"), r.dir().join("record.json"));
         let file = |path| std::fs::File::create(path).expect("a file");
         let mut child = r
-            .command(&["record", "--json", "-r", "-", "--cutoff", "none", "--segment-size", "4MiB"])
+            .command(&["record", "--json", "-r", "-", "--cutoff", "none"])
+            .args(if options.contains(&"--segment-size") { &[][..] } else { &["--segment-size", "4MiB"] })
             .args(options)
             .stdin(Stdio::piped())
             .stdout(file(&out))
@@ -212,8 +213,13 @@ pub fn timed(n: u32, len: u16, ms: u32) -> Vec<u8> {
     p.extend([0, 0]);
     p.extend(n.to_be_bytes());
     p.resize(usize::from(len), 0);
-    let mut record = Vec::new();
-    for v in [1_700_000_000 + ms / 1000, ms % 1000 * 1_000_000, u32::from(len), u32::from(len)] {
+    record(ms, p)
+}
+
+/// A packet's record in a capture file, at this millisecond.
+pub fn record(ms: u32, p: Vec<u8>) -> Vec<u8> {
+    let (mut record, len) = (Vec::new(), p.len() as u32);
+    for v in [1_700_000_000 + ms / 1000, ms % 1000 * 1_000_000, len, len] {
         record.extend(v.to_le_bytes());
     }
     record.extend(p);

@@ -33,7 +33,6 @@ fn refused(e: &SteerError) -> Refused {
         SteerError::Full | SteerError::Silent(_) => 503,
         SteerError::Registry(RegistryError::Full { .. }) => 507,
         SteerError::Registry(RegistryError::Class { .. }) => 400,
-        SteerError::TooMany(_) => 413,
     };
     (status, e.to_string())
 }

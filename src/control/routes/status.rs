@@ -35,6 +35,11 @@ fn published(shared: &Shared) -> (Value, Value) {
     (of("state"), of("recorder"))
 }
 
+/// Connections that run, as the recorder said last; `None`: it has not said yet.
+pub fn tracked(shared: &Shared) -> Option<u64> {
+    published(shared).1.pointer("/connections/tracked").and_then(Value::as_u64)
+}
+
 /// Memory of this process that is in use, bytes; 0 if the system does not tell.
 fn resident() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();

@@ -5,7 +5,8 @@ use crate::control::job::{Cancel, Measure};
 use crate::control::reply::CancelOnDrop;
 use crate::control::stream::Refusal;
 use crate::index;
-use crate::query::pace::{Pace, Stopped};
+use crate::query::pace::{Freely, Pace, Stopped};
+use crate::store::info::Info;
 use crate::store::{StoreError, info, verify};
 use axum::body::Body;
 use axum::http::Response;
@@ -17,7 +18,12 @@ fn refused(e: StoreError) -> Refusal {
 
 /// `GET /v1/info`.
 pub async fn info(call: Call) -> Response<Body> {
-    call.work(|engine| info::info(engine.store(), &index::connections).map_err(refused)).await
+    let running = super::status::tracked(&call.shared);
+    call.work(move |engine| {
+        let counted = engine.counted(&Freely).map_err(|e| Refusal { status: 500, error: e.to_string() })?;
+        info::info(engine.store(), &counted).map(|info| Info { running, ..info }).map_err(refused)
+    })
+    .await
 }
 
 /// `POST /v1/verify`. It takes as long as it takes to read the store, and ends when whoever asked goes.

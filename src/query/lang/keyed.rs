@@ -29,6 +29,19 @@ pub fn holds(e: &Expr, terms: &[Term]) -> bool {
     }
 }
 
+/// Whether it asks for VLAN ids.
+pub fn asks_vlan(e: &Expr) -> bool {
+    let vlan = |t: &Term| matches!(t, Term::Vlan(_) | Term::EtherType(0x8100));
+    match e {
+        Expr::Leaf { what: Leaf::Terms(of) | Leaf::Shift { terms: of, .. }, .. } => {
+            of.iter().flatten().any(|(lo, hi)| vlan(lo) || vlan(hi))
+        }
+        Expr::Leaf { what: Leaf::Unknown, .. } => false,
+        Expr::Not(e, _) => asks_vlan(e),
+        Expr::Chain(first, rest, _) => asks_vlan(first) || rest.iter().any(|(_, e)| asks_vlan(e)),
+    }
+}
+
 /// What a key says of its connection.
 pub fn terms_of(key: &Key) -> Vec<Term> {
     let t = key.tail();

@@ -120,7 +120,8 @@ pub(super) fn within<'a>(at: Option<&'a [u64]>, block: &BlockRef) -> Option<&'a 
     Some(at.get(from..to).unwrap_or_default())
 }
 
-pub(super) fn open(
+/// Opens a segment, by its index where that helps. `None`: it has expired, or is damaged, and `summary` says so.
+pub fn open(
     segment: &SegmentRef,
     index: Option<&Index>,
     summary: &mut Summary,

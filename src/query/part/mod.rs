@@ -7,7 +7,7 @@ mod gather;
 mod look;
 
 pub use gather::gather;
-pub use look::look;
+pub use look::{look, open as open_segment};
 
 use super::QueryError;
 use super::ahead::Coming;

@@ -5,7 +5,7 @@
 mod connections;
 mod missing;
 
-pub use connections::Met;
+pub use connections::{Met, MetPacket};
 pub use missing::from_ledger;
 
 use crate::limits::DAMAGE_NAMED;
@@ -91,6 +91,8 @@ pub struct Summary {
     /// Connections of which neither a receipt nor the recorder tells: they last, or their receipts have expired. What was cut of them is
     /// not in the figures.
     pub open_connections: u64,
+    /// Connections that may run, of which the recorder did not say so in time: what is cut of them now is not in the figures.
+    pub running_unknown: u64,
     /// Packets lost in the window.
     pub lost: Vec<Loss>,
     /// Times of the window when nothing was recorded: from, to.

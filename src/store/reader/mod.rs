@@ -231,6 +231,12 @@ impl SegmentReader {
         &self.blocks
     }
 
+    /// The block that an offset lies in.
+    pub fn block_of(&self, offset: u64) -> Option<&BlockRef> {
+        let at = self.blocks.partition_point(|b| b.offset <= offset).checked_sub(1)?;
+        self.blocks.get(at).filter(|b| offset < b.offset + b.len as u64)
+    }
+
     /// Regions that no good block covers.
     pub fn bad(&self) -> &[Bad] {
         &self.bad

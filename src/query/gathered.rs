@@ -1,0 +1,387 @@
+//! Connections while they are gathered: what each part of the store has under a name, then the receipts, which tell connections of one name
+//! apart; what no receipt tells of is a connection that runs, or one whose receipt is gone. Owns how they are put together; called by the list of
+//! connections. Packets are read only for those of a name of which some are told of and some are not.
+
+use super::connections::{Asked, Connection};
+use super::extent::Extent;
+use super::lives::{ByName, Span};
+use super::part::Question;
+use super::view::View;
+use super::{QueryError, Summary, select};
+use crate::conn::receipt::{End, Receipt};
+use crate::conn::verdict::Mark;
+use crate::index::community::IcmpKind;
+use crate::index::conns::Conn;
+use crate::limits::CONNECTIONS_LISTED_MAX;
+use crate::packet::key::{Key, Kind};
+use crate::store::reader::SegmentReader;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// What one part of the store has under a name.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    times: Span,
+    packets: u64,
+    bytes: u64,
+    cut: bool,
+    icmp: Option<IcmpKind>,
+    /// Number of its class.
+    class: u16,
+    /// Number of the part.
+    extent: u32,
+    /// Its name is the one that the recorder gave it.
+    told: bool,
+}
+
+/// A row of the list.
+struct Row {
+    it: Connection,
+    /// Its receipt, or one of its packets, is of a class that is asked for.
+    wanted: bool,
+}
+
+/// Connections as they are gathered.
+pub struct Gathered<'a> {
+    asked: &'a Asked<'a>,
+    q: &'a Question<'a>,
+    pieces: HashMap<Key, Vec<Piece>>,
+    classes: Vec<Arc<str>>,
+    /// From the earliest to the latest packet of all pieces, and the window.
+    pub(super) reach: Span,
+    receipts: ByName,
+    /// Names of classes by their ids in receipts.
+    pub(super) receipt_classes: Vec<Arc<str>>,
+    rows: Vec<Row>,
+    full: bool,
+    untagged: bool,
+}
+
+impl<'a> Gathered<'a> {
+    /// None yet.
+    pub fn new(asked: &'a Asked<'a>, q: &'a Question<'a>) -> Gathered<'a> {
+        let reach = Span { first: q.from, last: q.to };
+        let (pieces, receipts) = (HashMap::new(), ByName::default());
+        let (classes, receipt_classes, rows) = (Vec::new(), Vec::new(), Vec::new());
+        Gathered { asked, q, pieces, classes, reach, receipts, receipt_classes, rows, full: false, untagged: false }
+    }
+
+    /// Which connections are asked for.
+    pub(super) fn asked(&self) -> &'a Asked<'a> {
+        self.asked
+    }
+
+    /// The question.
+    pub(super) fn question(&self) -> &'a Question<'a> {
+        self.q
+    }
+
+    /// Names without VLAN ids were met.
+    pub fn untagged(&self) -> bool {
+        self.untagged
+    }
+
+    fn bounded(&self, n: usize) -> Result<(), QueryError> {
+        if n <= CONNECTIONS_LISTED_MAX { Ok(()) } else { Err(QueryError::TooMany(CONNECTIONS_LISTED_MAX)) }
+    }
+
+    /// What a part of the store has.
+    pub fn extent(
+        &mut self,
+        number: usize,
+        extent: &Extent<'_>,
+        view: &View<'_>,
+        summary: &mut Summary,
+    ) -> Result<(), QueryError> {
+        // Gathered first: an index that turns out to be damaged adds nothing.
+        for indexed in extent.indexes(view, summary)? {
+            let (mut found, class) = (Vec::new(), self.class(&indexed.class));
+            let told = indexed.index().about().keys_told;
+            self.untagged |= !indexed.index().about().vlan_in_key;
+            let q = self.q;
+            select::connections(q.plan, indexed.index(), &mut |c| {
+                if q.overlaps(c.first, c.last) && self.asked.wants(&c.key, true) {
+                    let icmp = c.icmp.first().copied();
+                    let times = Span { first: c.first, last: c.last };
+                    let (packets, extent) = (c.offsets.len() as u64, number as u32);
+                    found
+                        .push((c.key, Piece { times, packets, bytes: c.bytes, cut: c.cut, icmp, class, extent, told }));
+                }
+            })
+            .map_err(|e| QueryError::Index(e.to_string()))?;
+            for (key, piece) in found {
+                self.reach = self.reach.and(piece.times);
+                self.pieces.entry(key).or_default().push(piece);
+            }
+            self.bounded(self.pieces.len())?;
+        }
+        Ok(())
+    }
+
+    fn class(&mut self, name: &str) -> u16 {
+        let known = self.classes.iter().position(|c| **c == *name);
+        let at = known.unwrap_or_else(|| {
+            self.classes.push(name.into());
+            self.classes.len() - 1
+        });
+        at as u16
+    }
+
+    fn class_name(&self, class: u16) -> Arc<str> {
+        self.classes.get(usize::from(class)).cloned().unwrap_or_else(|| "?".into())
+    }
+
+    /// A receipt. `tagged`: VLAN ids are in its name.
+    pub fn receipt(&mut self, r: &Receipt, tagged: bool) {
+        self.untagged |= !tagged;
+        if !self.full && self.asked.wants(&r.key, tagged) {
+            self.receipts.take(r, tagged);
+            // Those of connections that last repeat each other.
+            self.full = self.receipts.taken() > 4 * CONNECTIONS_LISTED_MAX;
+        }
+    }
+
+    /// Puts all of it together.
+    pub fn settle(&mut self, extents: &[Extent<'_>], view: &View<'_>, summary: &mut Summary) -> Result<(), QueryError> {
+        if self.full {
+            return Err(QueryError::TooMany(CONNECTIONS_LISTED_MAX));
+        }
+        self.receipts.sort();
+        let mut by_receipt: HashMap<(Key, u64, bool), usize> = HashMap::new();
+        for (r, tagged) in self.receipts.all() {
+            by_receipt.insert((r.key, r.first, tagged), self.rows.len());
+            let class = self.receipt_classes.get(usize::from(r.class)).cloned().unwrap_or_else(|| "?".into());
+            self.rows.push(Row { wanted: self.q.wants_class(&class), it: of_receipt(r, class) });
+        }
+        let pieces = std::mem::take(&mut self.pieces);
+        let (mut open, mut torn): (Vec<(Key, Vec<Piece>)>, HashMap<u32, HashSet<Key>>) = Default::default();
+        for (key, pieces) in pieces {
+            let mut rest = Vec::new();
+            for piece in pieces {
+                match self.claim(&key, &piece, &by_receipt) {
+                    Claim::None => rest.push(piece),
+                    Claim::Whole => {}
+                    Claim::Part => drop(torn.entry(piece.extent).or_default().insert(key)),
+                }
+            }
+            if !rest.is_empty() {
+                open.push((key, rest));
+            }
+        }
+        for (key, piece) in self.untold(&torn, extents, view, summary)? {
+            open.push((key, vec![piece]));
+        }
+        self.open(open);
+        Ok(())
+    }
+
+    /// Whose the packets of a piece are.
+    fn claim(&mut self, key: &Key, piece: &Piece, by_receipt: &HashMap<(Key, u64, bool), usize>) -> Claim {
+        let mut all: Option<Span> = None;
+        let wanted = self.q.wants_class(&self.class_name(piece.class));
+        let mut ids: Vec<usize> = Vec::new();
+        for (r, tagged) in self.receipts.at(key, piece.times) {
+            // One that lasts goes on after its hourly receipt.
+            let last = if r.end == End::Lasting { u64::MAX } else { r.last };
+            let times = Span { first: r.first, last };
+            all = Some(all.map_or(times, |a| a.and(times)));
+            ids.extend(by_receipt.get(&(r.key, r.first, tagged)).copied());
+        }
+        for row in ids {
+            if let Some(row) = self.rows.get_mut(row) {
+                row.wanted |= wanted;
+                row.it.icmp = row.it.icmp.or(piece.icmp);
+                if row.it.end == Some(End::Lasting) {
+                    row.it.last = row.it.last.max(piece.times.last);
+                }
+            }
+        }
+        match all {
+            None => Claim::None,
+            Some(all) if all.covers(piece.times) => Claim::Whole,
+            Some(_) => Claim::Part,
+        }
+    }
+
+    /// Of pieces that receipts tell of in part, the rest: by the times of their packets.
+    fn untold(
+        &self,
+        torn: &HashMap<u32, HashSet<Key>>,
+        extents: &[Extent<'_>],
+        view: &View<'_>,
+        summary: &mut Summary,
+    ) -> Result<Vec<(Key, Piece)>, QueryError> {
+        let mut found = Vec::new();
+        for (&number, keys) in torn {
+            let Some(extent) = extents.get(number as usize).filter(|_| view.pace.go_on()) else { continue };
+            for indexed in extent.indexes(view, summary)? {
+                let mut conns = Vec::new();
+                let read = select::connections(self.q.plan, indexed.index(), &mut |c| {
+                    if keys.contains(&c.key) {
+                        conns.push(c);
+                    }
+                });
+                read.map_err(|e| QueryError::Index(e.to_string()))?;
+                let class = self.classes.iter().position(|c| **c == *indexed.class).unwrap_or(0) as u16;
+                let told = indexed.index().about().keys_told;
+                indexed.with_reader(summary, |reader, summary| {
+                    for c in conns {
+                        let rest = self.rest(&c, reader, (number, class, told), view, summary);
+                        found.extend(rest.into_iter().map(|p| (c.key, p)));
+                    }
+                })?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn rest(
+        &self,
+        c: &Conn,
+        reader: &SegmentReader,
+        (extent, class, told): (u32, u16, bool),
+        view: &View<'_>,
+        summary: &mut Summary,
+    ) -> Vec<Piece> {
+        let mut rest: Vec<Piece> = Vec::new();
+        let mut block = None;
+        for &offset in &c.offsets {
+            let here = reader.block_of(offset);
+            if here.map(|b| b.offset) != block {
+                block = here.map(|b| b.offset);
+                if !view.pace.go_on() {
+                    break;
+                }
+            }
+            // What all of a block's time is told of needs no look.
+            let times = here.map(|b| Span { first: b.totals.first, last: b.totals.last });
+            if times.is_some_and(|t| self.receipts.at(&c.key, t).any(|(r, _)| Span::from(r).covers(t))) {
+                continue;
+            }
+            let Ok(p) = reader.packet_at(offset) else {
+                summary.damaged_packets += 1;
+                summary.damaged_at(reader.path(), offset);
+                continue;
+            };
+            let now = Span { first: p.time, last: p.time };
+            if self.receipts.at(&c.key, now).next().is_some() {
+                continue;
+            }
+            let (bytes, cut, icmp) = (u64::from(p.wire_len), p.mark == Mark::CutHere, c.icmp.first().copied());
+            match rest.last_mut().filter(|r| r.times.goes_on_with(now)) {
+                Some(r) => {
+                    r.times = r.times.and(now);
+                    r.packets += 1;
+                    r.bytes += bytes;
+                    r.cut |= cut;
+                }
+                None => rest.push(Piece { times: now, packets: 1, bytes, cut, icmp, class, extent, told }),
+            }
+        }
+        rest
+    }
+
+    /// Rows of what no receipt tells of.
+    fn open(&mut self, mut all: Vec<(Key, Vec<Piece>)>) {
+        all.sort_unstable_by_key(|(key, _)| *key);
+        let mut lasting: HashMap<Key, usize> = HashMap::new();
+        for (i, row) in self.rows.iter().enumerate().filter(|(_, r)| r.it.end == Some(End::Lasting)) {
+            lasting.insert(row.it.key, i);
+        }
+        for same in all.chunk_by(|a, b| a.0 == b.0) {
+            let Some((key, _)) = same.first() else { continue };
+            let mut pieces: Vec<Piece> = same.iter().flat_map(|(_, pieces)| pieces).copied().collect();
+            pieces.sort_unstable_by_key(|p| p.times.first);
+            let mut row = lasting.get(key).or_else(|| lasting.get(&key.untagged())).copied();
+            for p in pieces {
+                let wanted = self.q.wants_class(&self.class_name(p.class));
+                let known = row.and_then(|at| self.rows.get_mut(at)).filter(|r| {
+                    Span { first: r.it.first, last: r.it.last }.goes_on_with(p.times) && p.times.last >= r.it.first
+                });
+                match known {
+                    Some(row) => row.add(&p, wanted),
+                    // In segments of version 1 later fragments are of connections that their receipts name otherwise.
+                    None if !p.told && key.tail().kind() == Kind::Fragment => {}
+                    None => {
+                        row = Some(self.rows.len());
+                        let class = self.class_name(p.class);
+                        self.rows.push(Row { it: of_piece(*key, &p, class), wanted });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The connections, those of the window and the classes asked for.
+    pub fn finish(self) -> Result<Vec<Connection>, QueryError> {
+        let q = self.q;
+        let wanted = self.rows.into_iter().filter(|row| {
+            let times = Span { first: row.it.first, last: row.it.last };
+            row.wanted && q.overlaps(times.first, times.last) && self.asked.wants_at(&row.it.key, times)
+        });
+        let all: Vec<Connection> = wanted.map(|row| row.it).collect();
+        match all.len() > CONNECTIONS_LISTED_MAX {
+            true => Err(QueryError::TooMany(CONNECTIONS_LISTED_MAX)),
+            false => Ok(all),
+        }
+    }
+}
+
+/// How much of a piece the receipts tell of.
+enum Claim {
+    None,
+    Part,
+    Whole,
+}
+
+impl Row {
+    fn add(&mut self, p: &Piece, wanted: bool) {
+        let c = &mut self.it;
+        (c.first, c.last) = (c.first.min(p.times.first), c.last.max(p.times.last));
+        c.icmp = c.icmp.or(p.icmp);
+        self.wanted |= wanted;
+        if c.end.is_none() {
+            c.seen_packets += p.packets;
+            c.seen_bytes += p.bytes;
+            c.stored_packets += p.packets;
+            c.stored_bytes += p.bytes;
+            c.cut |= p.cut;
+        }
+    }
+}
+
+fn of_receipt(r: &Receipt, class: Arc<str>) -> Connection {
+    Connection {
+        key: r.key,
+        first: r.first,
+        last: r.last,
+        seen_packets: r.seen_packets,
+        seen_bytes: r.seen_bytes,
+        stored_packets: r.stored_packets,
+        stored_bytes: r.stored_bytes,
+        cut: r.cut,
+        end: Some(r.end),
+        class,
+        originator: Some(r.originator),
+        icmp: None,
+        running: false,
+    }
+}
+
+fn of_piece(key: Key, p: &Piece, class: Arc<str>) -> Connection {
+    Connection {
+        key,
+        first: p.times.first,
+        last: p.times.last,
+        seen_packets: p.packets,
+        seen_bytes: p.bytes,
+        stored_packets: p.packets,
+        stored_bytes: p.bytes,
+        cut: p.cut,
+        end: None,
+        class,
+        originator: None,
+        icmp: p.icmp,
+        running: false,
+    }
+}

@@ -1,0 +1,178 @@
+//! The connections of one name, told apart: by their receipts, and what no receipt tells of by silence. Owns the receipts of an answer's names;
+//! filled by lists of connections and by summaries, which then ask whose some packets are.
+
+use crate::conn::receipt::{End, Receipt};
+use crate::packet::key::Key;
+use std::collections::HashMap;
+
+/// Without a receipt packets of one name are of one connection if no silence between them is longer: the longest idle timeout by default.
+pub const SILENCE_NS: u64 = 300_000_000_000;
+
+/// Times of some packets of one name, Unix ns: of the first and of the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Of the first.
+    pub first: u64,
+    /// Of the last.
+    pub last: u64,
+}
+
+impl Span {
+    /// Whether they share a time.
+    pub fn overlaps(&self, other: Span) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
+    /// Whether all of the other is in it.
+    pub fn covers(&self, other: Span) -> bool {
+        self.first <= other.first && other.last <= self.last
+    }
+
+    /// Both, and what is between them.
+    pub fn and(self, other: Span) -> Span {
+        Span { first: self.first.min(other.first), last: self.last.max(other.last) }
+    }
+
+    /// The other one follows so soon that it can be the same connection's, if nothing else is known.
+    pub fn goes_on_with(&self, other: Span) -> bool {
+        other.first <= self.last.saturating_add(SILENCE_NS)
+    }
+}
+
+impl From<&Receipt> for Span {
+    fn from(r: &Receipt) -> Span {
+        Span { first: r.first, last: r.last }
+    }
+}
+
+/// Those of one name, in the order of their first packets.
+#[derive(Debug, Default)]
+struct Lives {
+    receipts: Vec<Receipt>,
+    /// Of each receipt and all before it the latest last packet.
+    reach: Vec<u64>,
+}
+
+/// Receipts by name. Filled first, then sorted, then asked.
+#[derive(Debug, Default)]
+pub struct ByName {
+    /// By name, and whether VLAN ids are in it.
+    all: HashMap<(Key, bool), Lives>,
+    taken: usize,
+}
+
+impl ByName {
+    /// Takes one. `tagged`: VLAN ids are in its name.
+    pub fn take(&mut self, r: &Receipt, tagged: bool) {
+        self.all.entry((r.key, tagged)).or_default().receipts.push(*r);
+        self.taken += 1;
+    }
+
+    /// How many were taken.
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Brings them in order, once all are there: of each connection the receipt that tells most stays.
+    pub fn sort(&mut self) {
+        self.all.values_mut().for_each(Lives::sort);
+    }
+
+    /// The receipts of this name that tell of these times, with whether VLAN ids are in theirs.
+    pub fn at(&self, key: &Key, times: Span) -> impl Iterator<Item = (&Receipt, bool)> {
+        let tagged = self.all.get(&(*key, true)).into_iter().flat_map(move |l| l.at(times).map(|r| (r, true)));
+        let plain = self.all.get(&(key.untagged(), false)).into_iter();
+        tagged.chain(plain.flat_map(move |l| l.at(times).map(|r| (r, false))))
+    }
+
+    /// All of them, with whether VLAN ids are in their names.
+    pub fn all(&self) -> impl Iterator<Item = (&Receipt, bool)> {
+        self.all.iter().flat_map(|((_, tagged), l)| l.receipts.iter().map(|r| (r, *tagged)))
+    }
+}
+
+impl Lives {
+    fn sort(&mut self) {
+        // Of one beginning the longest first, and of these one that says how it ended.
+        let lasts = |r: &Receipt| r.end == End::Lasting;
+        self.receipts.sort_unstable_by_key(|r| (r.first, std::cmp::Reverse(r.last), lasts(r)));
+        let (mut ended, mut latest) = (0, None);
+        self.receipts.retain(|r| {
+            // Those of a connection that lasts repeat what is told at its end; and its first packet may have come late.
+            let again = latest == Some(r.first) || lasts(r) && r.last <= ended;
+            latest = Some(r.first);
+            if !lasts(r) {
+                ended = ended.max(r.last);
+            }
+            !again
+        });
+        let reach = self.receipts.iter().scan(0, |reach, r| {
+            *reach = r.last.max(*reach);
+            Some(*reach)
+        });
+        self.reach = reach.collect();
+    }
+
+    fn at(&self, times: Span) -> impl Iterator<Item = &Receipt> {
+        let end = self.receipts.partition_point(|r| r.first <= times.last);
+        let begins = self.reach.get(..end).unwrap_or_default().partition_point(|&reach| reach < times.first);
+        self.receipts.get(begins..end).unwrap_or_default().iter().filter(move |r| times.overlaps(Span::from(*r)))
+    }
+}
+
+/// Spans that no receipt tells of, as connections: those that silence does not part are one.
+pub fn by_silence(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort_unstable_by_key(|s| s.first);
+    let mut all: Vec<Span> = Vec::new();
+    for s in spans {
+        match all.last_mut() {
+            Some(open) if open.goes_on_with(s) => *open = open.and(s),
+            _ => all.push(s),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt(first: u64, last: u64, end: End) -> Receipt {
+        Receipt { end, ..Receipt::of_one(Key::tcp(1), first, last) }
+    }
+
+    fn told(receipts: &[(u64, u64, End)], first: u64, last: u64) -> Vec<(u64, u64)> {
+        let mut all = ByName::default();
+        receipts.iter().for_each(|&(first, last, end)| all.take(&receipt(first, last, end), true));
+        all.sort();
+        all.at(&Key::tcp(1), Span { first, last }).map(|(r, _)| (r.first, r.last)).collect()
+    }
+
+    #[test]
+    fn receipts_tell_whose_packets_are() {
+        use End::{Closed, Lasting, Reset};
+        let three = [(100, 200, Closed), (10, 50, Reset), (300, 400, Closed)];
+        assert_eq!(told(&three, 20, 30), [(10, 50)]);
+        assert_eq!(told(&three, 50, 100), [(10, 50), (100, 200)]);
+        assert_eq!(told(&three, 0, 900), [(10, 50), (100, 200), (300, 400)]);
+        for (first, last) in [(0, 9), (51, 99), (201, 299), (401, 900)] {
+            assert_eq!(told(&three, first, last), [], "{first} {last}");
+        }
+        // Hourly ones of a connection that has ended, also if its first packet came late; and of one that has not.
+        let hourly =
+            [(100, 200, Lasting), (100, 300, Lasting), (90, 400, Closed), (500, 600, Lasting), (500, 700, Lasting)];
+        assert_eq!(told(&hourly, 0, 900), [(90, 400), (500, 700)]);
+        // One that encloses the next.
+        let within = [(10, 900, Closed), (100, 200, Closed), (300, 400, Closed)];
+        assert_eq!(told(&within, 250, 260), [(10, 900)]);
+        assert_eq!(told(&within, 390, 390), [(10, 900), (300, 400)]);
+    }
+
+    #[test]
+    fn silence_parts_what_nobody_tells_of() {
+        let span = |first, last| Span { first, last };
+        let all =
+            by_silence(vec![span(SILENCE_NS + 9, SILENCE_NS + 10), span(0, 9), span(2 * SILENCE_NS + 11, u64::MAX)]);
+        assert_eq!(all, [span(0, SILENCE_NS + 10), span(2 * SILENCE_NS + 11, u64::MAX)]);
+    }
+}
