@@ -154,7 +154,8 @@ impl<'a> Gathered<'a> {
             self.rows.push(Row { wanted: self.q.wants_class(&class), it: of_receipt(r, class) });
         }
         let pieces = std::mem::take(&mut self.pieces);
-        let (mut open, mut torn): (Vec<(Key, Vec<Piece>)>, HashMap<u32, HashSet<Key>>) = Default::default();
+        let mut open: Vec<(Key, Vec<Piece>)> = Vec::new();
+        let mut torn: HashMap<u32, HashSet<Key>> = HashMap::new();
         for (key, pieces) in pieces {
             let mut rest = Vec::new();
             for piece in pieces {

@@ -87,7 +87,7 @@ fn meant(history: &History, c: &Known) -> Line {
 
 fn told(c: &Connection) -> Line {
     let totals = [c.seen_packets, c.seen_bytes, c.stored_packets, c.stored_bytes];
-    (c.key, c.first, c.last, totals, c.cut, c.class.clone())
+    (c.key, c.first, c.last, totals, c.cut, c.class.to_string())
 }
 
 /// Connections that answer a question, by number.
