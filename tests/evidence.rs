@@ -111,7 +111,7 @@ fn same_bytes(steps: &[Step], how: &[(bool, bool, u8)]) {
                     writers[worker].room()
                 });
                 let p = Packet { time, wire_len: data.len() as u32, iface, hash: None, data: &data };
-                assert_eq!(writers[worker].append(class, &p, &interfaces, Mark::None), Appended::Stored);
+                assert_eq!(writers[worker].append(class, &p, &interfaces, &Mark::None.into()), Appended::Stored);
             }
             Step::Flush { worker } => {
                 mono += 200_000_000;
