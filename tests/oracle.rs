@@ -6,6 +6,7 @@ mod product;
 
 use oracle::frame::{Frame, Host, Proto};
 use oracle::model::{Oracle, Rules, S};
+use oracle::page::Web;
 use oracle::parse::parse;
 use oracle::traffic::Step;
 use oracle::{captures, traffic};
@@ -128,6 +129,20 @@ proptest! {
             let expected = oracle.packet(time, wire, link_type, &data);
             let stored = product.packet(time, wire, link_type, &data);
             prop_assert_eq!(stored, expected.stored, "packet {} at {}: {:?} {:?}", i + 1, time, expected, trace[i].1);
+        }
+        let receipts = compare_receipts(&oracle.connections, &product.finish());
+        prop_assert!(receipts.is_ok(), "{}", receipts.unwrap_err());
+    }
+
+    #[test]
+    fn who_began_and_the_class_are_what_the_oracle_says(trace in traffic::disorder(), (rules, web) in traffic::rules_with_class()) {
+        let mut oracle = Web::oracle(&rules, web);
+        let mut product = Product::classed(&rules, web, 256);
+        for (i, (time, wire, link_type, data)) in packets(&trace).into_iter().enumerate() {
+            let expected = Web::ask(web, &mut oracle, time, wire, link_type, &data);
+            let stored = product.packet(time, wire, link_type, &data);
+            let (got, wanted) = ((stored, product.began()), (expected.stored, (expected.originator, expected.class)));
+            prop_assert_eq!(got, wanted, "packet {} at {}: {:?} {:?}", i + 1, time, expected, trace[i].1);
         }
         let receipts = compare_receipts(&oracle.connections, &product.finish());
         prop_assert!(receipts.is_ok(), "{}", receipts.unwrap_err());

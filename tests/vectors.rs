@@ -4,8 +4,7 @@
 mod oracle;
 mod product;
 
-use oracle::model::Oracle;
-use oracle::page::{Vector, vectors};
+use oracle::page::{Vector, Web, vectors};
 use product::{Product, compare_receipts};
 
 const PAGE: &str = include_str!("vectors.md");
@@ -44,12 +43,19 @@ fn the_page_is_whole() {
 fn the_oracle_holds_every_vector() {
     let mut failures = Vec::new();
     for vector in vectors(PAGE) {
-        let mut oracle = Oracle::new(vector.rules.clone());
+        let mut oracle = Web::oracle(&vector.rules, vector.web);
         let mut frames = frames(&vector).into_iter();
         for line in &vector.packets {
             for i in 0..line.repeat {
                 let (_, time, wire, link_type, bytes) = frames.next().expect("a frame for each line");
-                let got = oracle.packet(time, wire, link_type, &bytes);
+                let got = Web::ask(vector.web, &mut oracle, time, wire, link_type, &bytes);
+                let name = &oracle.connections[got.connection - 1].name;
+                let by = line
+                    .by
+                    .is_none_or(|(host, port)| name.ends().map(|e| e[got.originator]) == Some((host.addr(), port)));
+                if !by || line.web.is_some_and(|web| web != (got.class == 1)) {
+                    failures.push(format!("{} {}: `{}`, got {got:?}", vector.number, vector.title, line.text));
+                }
                 if (got.stored, got.connection, got.new) != (line.stored, line.connection, line.new && i == 0) {
                     failures.push(format!("{} {}: `{}`, got {got:?}", vector.number, vector.title, line.text));
                 }
@@ -63,14 +69,15 @@ fn the_oracle_holds_every_vector() {
 fn the_product_holds_every_vector() {
     let mut failures = Vec::new();
     for vector in vectors(PAGE) {
-        let mut oracle = Oracle::new(vector.rules.clone());
-        let mut product = Product::new(&vector.rules, 256);
+        let mut oracle = Web::oracle(&vector.rules, vector.web);
+        let mut product = Product::classed(&vector.rules, vector.web, 256);
         let mut frames = frames(&vector).into_iter();
         for line in &vector.packets {
             for _ in 0..line.repeat {
                 let (_, time, wire, link_type, bytes) = frames.next().expect("a frame for each line");
-                oracle.packet(time, wire, link_type, &bytes);
-                if product.packet(time, wire, link_type, &bytes) != line.stored {
+                let expected = Web::ask(vector.web, &mut oracle, time, wire, link_type, &bytes);
+                let stored = product.packet(time, wire, link_type, &bytes);
+                if (stored, product.began()) != (line.stored, (expected.originator, expected.class)) {
                     failures.push(format!("{} {}: `{}`", vector.number, vector.title, line.text));
                 }
             }

@@ -4,7 +4,7 @@
 mod rig;
 
 use proptest::prelude::*;
-use rig::{CUTOFF, Frame, Kept, record, record_till};
+use rig::{CUTOFF, Frame, Kept, classes_with_web, record, record_by, record_till};
 use std::collections::BTreeMap;
 
 proptest! {
@@ -45,6 +45,48 @@ proptest! {
         prop_assert_eq!(seen, frames.len() as u64);
         prop_assert_eq!(receipts.iter().map(|r| r.stored_packets).sum::<u64>(), kept.len() as u64);
         prop_assert_eq!(receipts.len(), offered.len());
+    }
+}
+
+/// A tap with two ports, one for each direction: read by one worker, either port first, in turns of many sizes, or by one worker each.
+/// Who began is right, and the class whose filter has a direction has all of it.
+#[test]
+fn who_began_does_not_depend_on_which_port_is_read_first() {
+    const CONNECTIONS: u16 = 300;
+    let start = 1_700_000_000_000_000_000;
+    for gap in [0, 100_000, 1_000_000, 5_000_000] {
+        let mut ports = [Vec::new(), Vec::new()];
+        for connection in 0..CONNECTIONS {
+            let begun = start + u64::from(connection) * 2_000_000;
+            let sent =
+                [(0, 2, 1), (1, 18, 9), (0, 16, 2), (0, 24, 2), (1, 24, 10), (0, 17, 3), (1, 17, 11), (0, 16, 4)];
+            for (n, (port, flags, seq)) in sent.into_iter().enumerate() {
+                let bytes = rig::tcp(connection, port == 1, flags, seq);
+                let time = begun + n as u64 * gap;
+                ports[port].push(Frame { connection, time, fragment: false, bytes });
+            }
+        }
+        ports.iter_mut().for_each(|p| p.sort_by_key(|f| f.time));
+        let turns = |first: usize, of: usize| {
+            let (mut a, mut b) = (ports[first].chunks(of), ports[1 - first].chunks(of));
+            let mut all = Vec::new();
+            for _ in 0..ports[0].len().div_ceil(of) {
+                all.extend([a.next(), b.next()].into_iter().flatten().flatten().cloned());
+            }
+            all
+        };
+        let mut reads: Vec<Vec<Vec<Frame>>> = vec![ports.to_vec(), vec![ports[1].clone(), ports[0].clone()]];
+        reads.extend([1, 7, 64, 500].iter().flat_map(|&of| [vec![turns(0, of)], vec![turns(1, of)]]));
+        for queues in reads {
+            let workers = queues.len();
+            let (kept, receipts, counts) = record_by(classes_with_web, queues, None);
+            assert_eq!(counts.received.packets, u64::from(CONNECTIONS) * 8);
+            assert_eq!(counts.stored.packets, kept.len() as u64);
+            // 192.0.2.1 is endpoint 0: the client is the other.
+            let right = receipts.iter().filter(|r| (r.originator, r.class) == (1, 1)).count();
+            assert_eq!((receipts.len(), right), (300, 300), "gap {gap}, {workers} workers");
+            assert!(receipts.iter().all(|r| r.seen_packets == 8));
+        }
     }
 }
 

@@ -19,7 +19,7 @@ const ALL: &str = "all";
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClassConfig {
-    /// Which connections, by their first packet; required but for `all`, where it makes no sense.
+    /// Which connections, by the first packet of whoever began them; required but for `all`, where it makes no sense.
     pub filter: Option<Spanned<String>>,
     /// The highest that matches wins.
     pub precedence: Option<i32>,

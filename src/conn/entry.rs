@@ -6,6 +6,7 @@
 use super::receipt::{End, Receipt};
 use super::shunt::{ShuntCounts, ShuntSlot};
 use crate::class::ClassId;
+use crate::limits::CLASSES_MAX;
 use crate::packet::key::{Key, Key4, Key6, Tail};
 
 /// A key that a table is made for.
@@ -13,6 +14,8 @@ pub(super) trait TableKey: Copy + Eq {
     const NONE: Self;
     fn name(self) -> Key;
     fn tail(&self) -> &Tail;
+    /// Both endpoints are one.
+    fn is_loop(&self) -> bool;
 }
 
 impl TableKey for Key4 {
@@ -23,6 +26,10 @@ impl TableKey for Key4 {
     fn tail(&self) -> &Tail {
         &self.tail
     }
+    fn is_loop(&self) -> bool {
+        let ([a, b], [c, d]) = (self.addr, self.tail.port);
+        a == b && c == d
+    }
 }
 
 impl TableKey for Key6 {
@@ -32,6 +39,10 @@ impl TableKey for Key6 {
     }
     fn tail(&self) -> &Tail {
         &self.tail
+    }
+    fn is_loop(&self) -> bool {
+        let ([a, b], [c, d]) = (self.addr, self.tail.port);
+        a == b && c == d
     }
 }
 
@@ -95,9 +106,9 @@ pub(super) enum Phase {
 const PAST: u16 = 1;
 /// RST or both FINs were seen; `mark` is when.
 pub(super) const ENDED: u16 = 1 << 1;
-/// ... and it was an RST.
-pub(super) const RESET: u16 = 1 << 2;
-/// FIN of endpoint 0; that of endpoint 1 is the next bit.
+/// A packet of the other side gave it its class: the originator's next one decides anew.
+pub(super) const PROVISIONAL: u16 = 1 << 2;
+/// FIN of endpoint 0; that of endpoint 1 is the next bit. Both of a connection that has [`ENDED`]: by them; else by RST.
 pub(super) const FIN: u16 = 1 << 3;
 /// `syn` is the number of the last SYN without ACK.
 pub(super) const SYN_KNOWN: u16 = 1 << 5;
@@ -107,7 +118,7 @@ pub(super) const SHUNTED: u16 = 1 << 6;
 pub(super) const RETIRING: u16 = 1 << 7;
 /// A packet came after the cutoff was reached.
 pub(super) const CUT: u16 = 1 << 8;
-/// Endpoint 1 sent the first packet.
+/// Endpoint 1 began it.
 pub(super) const FROM_ONE: u16 = 1 << 9;
 /// Parity of the hour whose receipt was made last.
 pub(super) const ODD_HOUR: u16 = 1 << 10;
@@ -122,17 +133,26 @@ pub(super) const HELD: u16 = 1 << 14;
 /// Nobody has answered yet: it is counted for its source.
 pub(super) const ONE_SIDED: u16 = 1 << 15;
 
+/// Bits of a class's id; above them [`ACCEPTED`] and [`TOLD`].
+const CLASS: u8 = CLASSES_MAX as u8 - 1;
+/// A SYN-ACK has said who began it.
+const ACCEPTED: u8 = 1 << 6;
+/// An hourly receipt has named it by its first packet's time, which stays.
+const TOLD: u8 = 1 << 7;
+const _: () = assert!(CLASSES_MAX == 64, "two bits of a byte are left");
+
 /// A connection.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(super) struct Entry<K> {
     pub(super) key: K,
-    /// Unix time of the first packet, ns.
+    /// Unix time of the earliest packet, ns.
     pub(super) first: u64,
     /// Sequence number of the last SYN without ACK, if [`SYN_KNOWN`].
     pub(super) syn: u32,
     pub(super) flags: u16,
-    pub(super) class: ClassId,
+    /// Its class, [`ACCEPTED`], [`TOLD`].
+    class: u8,
     limit_bytes: Small<5>,
     limit_packets: Small<4>,
     last: Small<7>,
@@ -178,6 +198,57 @@ impl<K: TableKey> Entry<K> {
     #[inline]
     pub(super) fn set(&mut self, flag: u16, on: bool) {
         self.flags = if on { self.flags | flag } else { self.flags & !flag };
+    }
+
+    /// Its class.
+    #[inline]
+    pub(super) fn class(&self) -> ClassId {
+        self.class & CLASS
+    }
+
+    pub(super) fn set_class(&mut self, class: ClassId) {
+        self.class = self.class & !CLASS | class & CLASS;
+    }
+
+    /// A SYN-ACK has said who began it.
+    pub(super) fn accepted(&self) -> bool {
+        self.class & ACCEPTED != 0
+    }
+
+    pub(super) fn set_accepted(&mut self) {
+        self.class |= ACCEPTED;
+    }
+
+    /// An hourly receipt was made: the time of its first packet names it from now on.
+    pub(super) fn set_told(&mut self) {
+        self.class |= TOLD;
+    }
+
+    /// Where it lies, for prefetching.
+    #[inline]
+    pub(super) fn middle(&self) -> &u8 {
+        &self.class
+    }
+
+    /// It has a packet of this time, which is before all that were known. One that it can't express, or that comes when its name is
+    /// told, changes nothing.
+    pub(super) fn antedate(&mut self, time: u64) {
+        let by = self.first.saturating_sub(time);
+        if self.class & TOLD != 0 || self.last.get().saturating_add(by) > AGE_MAX {
+            return;
+        }
+        self.first = time;
+        self.last.add(by);
+        // A count that began with the connection does so still.
+        if self.has(ENDED) || self.mark.get() > 0 {
+            self.mark.add(by);
+        }
+    }
+
+    /// Whose open connection it counts as: the side whose packet began the entry. True: endpoint 1.
+    #[inline]
+    pub(super) fn charged(&self) -> bool {
+        self.has(FROM_ONE) != self.has(PROVISIONAL)
     }
 
     /// Unix time of the last packet, ns.
@@ -286,7 +357,7 @@ impl<K: TableKey> Entry<K> {
 
     /// What ended it, if [`ENDED`].
     pub(super) fn end_by_flags(&self) -> End {
-        if self.has(RESET) { End::Reset } else { End::Closed }
+        if self.has(FIN) && self.has(FIN << 1) { End::Closed } else { End::Reset }
     }
 
     /// Its receipt; what the kernel still counts is not in it.
@@ -301,7 +372,7 @@ impl<K: TableKey> Entry<K> {
             stored_packets: seen_packets.saturating_sub(self.unstored_packets.get()),
             stored_bytes: seen_bytes.saturating_sub(self.unstored_bytes.get()),
             end,
-            class: self.class,
+            class: self.class(),
             originator: u8::from(self.has(FROM_ONE)),
             cut: self.has(CUT),
         }

@@ -82,9 +82,9 @@ pub enum Role {
     /// Either.
     #[default]
     Either,
-    /// Only where it sent the first packet.
+    /// Only where it began the connection.
     Originator,
-    /// Only where it did not.
+    /// Only where the other did.
     Responder,
 }
 

@@ -28,7 +28,7 @@ pub enum End {
 pub struct Receipt {
     /// Its name.
     pub key: Key,
-    /// Unix time of the first packet, ns.
+    /// Unix time of the earliest packet, ns.
     pub first: u64,
     /// Unix time of the last packet, shunted ones included, ns.
     pub last: u64,
@@ -44,7 +44,7 @@ pub struct Receipt {
     pub end: End,
     /// Storage class.
     pub class: u8,
-    /// Which endpoint of the key sent the first packet.
+    /// Which endpoint of the key began it: by its flags, else by the time of its packets.
     pub originator: u8,
     /// A packet came after its cutoff was reached: what was seen and not stored is missing.
     pub cut: bool,

@@ -166,17 +166,17 @@ impl Core {
     /// Makes a connection what is ordered. False: it can't be told yet, and nothing was done.
     fn revisit<K: TableKey>(&mut self, e: &mut Entry<K>, place: Place, now: u64, shunt: &mut impl Shunt) -> bool {
         let order = self.orders.of(&e.key.name(), e.has(FROM_ONE));
-        let before = (e.flags, e.class);
+        let before = (e.flags, e.class());
         let renewed_since = e.renewed() && e.mark() >= self.walk.changed_at;
-        let mut recount = self.walk.changed_left > 0 && Walk::is(self.walk.changed, e.class) && !renewed_since;
+        let mut recount = self.walk.changed_left > 0 && Walk::is(self.walk.changed, e.class()) && !renewed_since;
         match order.class {
             Some(class) => {
-                recount |= class != e.class;
-                e.class = class;
+                recount |= class != e.class();
+                e.set_class(class);
                 e.set(ASSIGNED, true);
                 e.set(CLASSIFY, false);
             }
-            None if e.has(ASSIGNED) || Walk::is(self.walk.gone, e.class) => {
+            None if e.has(ASSIGNED) || Walk::is(self.walk.gone, e.class()) => {
                 e.set(ASSIGNED, false);
                 e.set(CLASSIFY, true);
             }
@@ -186,7 +186,8 @@ impl Core {
         e.set(SUSPENDED, order.suspend_cutoff);
         e.set(HELD, order.suspend_timeout);
         if recount && !self.recount(e, place, now, shunt) {
-            (e.flags, e.class) = before;
+            e.flags = before.0;
+            e.set_class(before.1);
             return false;
         }
         if e.has(CLASSIFY) {

@@ -240,6 +240,7 @@ impl Core {
             let hour = horizon / HOUR_NS;
             if !e.has(ENDED) && hour > e.first / HOUR_NS && (hour % 2 == 1) != e.has(ODD_HOUR) {
                 e.set(ODD_HOUR, hour % 2 == 1);
+                e.set_told();
                 let mut receipt = e.receipt(End::Lasting);
                 if let Some(slot) = e.shunted() {
                     receipt.fold(shunt.counts(slot));

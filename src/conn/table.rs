@@ -148,7 +148,7 @@ impl<K: TableKey> Table<K> {
         });
         if let Some(entry) = wanted.and_then(|index| self.entries.get(index)) {
             prefetch(&entry.key);
-            prefetch(&entry.class);
+            prefetch(entry.middle());
             prefetch(entry.end());
         }
     }

@@ -24,9 +24,9 @@ use crate::packet::{Fragment, Parsed};
 use crate::source::Packet;
 
 const FIN_FLAG: u8 = 1;
-const SYN_FLAG: u8 = 2;
+pub(super) const SYN_FLAG: u8 = 2;
 const RST_FLAG: u8 = 4;
-const ACK_FLAG: u8 = 16;
+pub(super) const ACK_FLAG: u8 = 16;
 /// The IP protocol number of TCP.
 const TCP: u8 = 6;
 const SECOND: u64 = 1_000_000_000;
@@ -68,6 +68,8 @@ pub(super) struct Core {
     pub(super) cold: Cold,
     shunt_slots: usize,
     pub(super) untracked: Cap,
+    /// How late a packet may come and still say who began.
+    pub(super) late_ns: u64,
 }
 
 impl Tracker {
@@ -91,6 +93,7 @@ impl Tracker {
                 cold: Cold::default(),
                 shunt_slots: plan.shunt_slots,
                 untracked: Cap::default(),
+                late_ns: u64::MAX,
             },
             ahead: [None; AHEAD],
             next_ahead: 0,
@@ -100,6 +103,12 @@ impl Tracker {
     /// One source may have so many connections open that nobody has answered; of more, few are tracked. Without this, any number.
     pub fn limit_floods(&mut self, open: Option<u32>) {
         self.core.floods.limit(open);
+    }
+
+    /// Packets come from a wire: one whose time is further back than they can be late by was stamped by a clock that was set since, and
+    /// does not say who began its connection. Without this, any does: files can be given in any order.
+    pub fn from_wire(&mut self) {
+        self.core.late_ns = DISORDER_NS;
     }
 
     /// Whom most of what a flood's limit refused came from: an IPv6 address, IPv4 mapped into it; 0: nobody.
@@ -219,7 +228,7 @@ pub(super) struct Judged<'a> {
 impl Judged<'_> {
     /// The sequence number of a SYN without ACK.
     #[inline]
-    fn syn(&self) -> Option<u32> {
+    pub(super) fn syn(&self) -> Option<u32> {
         (self.p.tcp_flags & (SYN_FLAG | ACK_FLAG) == SYN_FLAG).then_some(self.p.tcp_seq)
     }
 
@@ -248,8 +257,13 @@ impl Core {
                 self.stats.begun += 1;
                 *e = self.begin(key, j);
                 self.floods.begin(&j.p.key, j.p.swapped);
-            } else if e.flags & (CLASSIFY | RETIRING) == CLASSIFY {
-                self.reclassify(e, place, j, shunt);
+            } else {
+                if j.tells(e) {
+                    self.began(e, place, j, shunt);
+                }
+                if e.flags & (CLASSIFY | RETIRING) == CLASSIFY {
+                    self.reclassify(e, place, j, shunt);
+                }
             }
             return self.count(e, place, j, shunt);
         }
@@ -258,7 +272,7 @@ impl Core {
             return self.refused(why, j);
         }
         let entry = self.begin(key, j);
-        let class = entry.class;
+        let class = entry.class();
         self.make_room(table, place, j.packet.time, shunt);
         match table.insert(place, entry).and_then(|i| table.get_mut(i)) {
             Some(e) => {
@@ -280,7 +294,9 @@ impl Core {
         let now = time.max(last);
         let new_syn = syn.is_some_and(|seq| !e.has(SYN_KNOWN) || e.syn != seq);
         if e.has(ENDED) {
-            let over = new_syn || now - e.mark() > LINGER_NS;
+            // A SYN from before the end is late: it is no new beginning. What comes out of order by more has another order.
+            let late = time < e.mark() && e.mark() - time <= DISORDER_NS;
+            let over = (new_syn && !late) || now - e.mark() > LINGER_NS;
             return over.then_some(e.end_by_flags());
         }
         let silence = now - last;
@@ -295,29 +311,14 @@ impl Core {
     }
 
     #[inline]
-    pub(super) fn policy<K>(&self, e: &Entry<K>) -> &Policy {
-        self.classes.policy(e.class)
-    }
-
-    /// The connection of a first packet, which is yet to be counted.
-    fn begin<K: TableKey>(&mut self, key: K, j: Judged<'_>) -> Entry<K> {
-        let first = j.packet.time;
-        let order = self.orders.of(&j.p.key, j.p.swapped);
-        let class = order.class.unwrap_or_else(|| self.classes.classify(j.link_type, j.packet));
-        let mut entry = Entry::new(key, first, class, self.round.hour_flag(first), REACHED);
-        entry.set(ONE_SIDED, true);
-        entry.set(FROM_ONE, j.p.swapped);
-        entry.set(ASSIGNED, order.class.is_some());
-        entry.set(SUSPENDED, order.suspend_cutoff);
-        entry.set(HELD, order.suspend_timeout);
-        entry.set_phase(self.limits(&entry, first));
-        entry
+    pub(super) fn policy<K: TableKey>(&self, e: &Entry<K>) -> &Policy {
+        self.classes.policy(e.class())
     }
 
     /// The packet that is about to be counted gives the connection its class, as if it were the first.
     fn reclassify<K: TableKey>(&mut self, e: &mut Entry<K>, place: Place, j: Judged<'_>, shunt: &mut impl Shunt) {
         e.set(CLASSIFY, false);
-        e.class = self.classes.classify(j.link_type, j.packet);
+        e.set_class(self.classes.classify(j.link_type, j.packet));
         self.recount(e, place, j.packet.time, shunt);
     }
 
@@ -330,15 +331,15 @@ impl Core {
     fn count<K: TableKey>(&mut self, e: &mut Entry<K>, place: Place, j: Judged<'_>, shunt: &mut impl Shunt) -> Verdict {
         let bytes = u64::from(j.packet.wire_len);
         e.advance(j.packet.time);
-        if e.has(ONE_SIDED) && j.p.swapped != e.has(FROM_ONE) && j.p.tcp_flags & (SYN_FLAG | RST_FLAG) == 0 {
+        if e.has(ONE_SIDED) && j.p.swapped != e.charged() && j.p.tcp_flags & (SYN_FLAG | RST_FLAG) == 0 {
             self.answered(e);
         }
-        let policy = self.classes.policy(e.class);
+        let policy = self.classes.policy(e.class());
         let (record, sample, renew) = (policy.record, policy.sample, policy.renew_ns(is_tcp(e.key.tail())));
         if !e.has(ENDED) && renew.is_some_and(|interval| e.last().saturating_sub(e.mark()) >= interval) {
             self.renew(e, place, shunt);
         }
-        let class = e.class;
+        let class = e.class();
         let verdict = match e.phase() {
             Phase::Storing { bytes: left, packets } => {
                 let left = if left == NO_BYTE_LIMIT { left } else { left.saturating_sub(bytes) };
@@ -381,7 +382,7 @@ impl Core {
     fn answered<K: TableKey>(&mut self, e: &mut Entry<K>) {
         if e.has(ONE_SIDED) {
             e.set(ONE_SIDED, false);
-            self.floods.release(&e.key.name(), e.has(FROM_ONE));
+            self.floods.release(&e.key.name(), e.charged());
         }
     }
 
@@ -391,13 +392,18 @@ impl Core {
             e.set(SYN_KNOWN, true);
             e.syn = seq;
         }
+        if e.has(ENDED) {
+            return;
+        }
         if j.p.tcp_flags & FIN_FLAG != 0 {
             e.set(FIN << u32::from(j.p.swapped), true);
         }
         let reset = j.p.tcp_flags & RST_FLAG != 0;
-        if !e.has(ENDED) && (reset || (e.has(FIN) && e.has(FIN << 1))) {
+        if reset {
+            e.set(FIN | FIN << 1, false);
+        }
+        if reset || (e.has(FIN) && e.has(FIN << 1)) {
             e.set(ENDED, true);
-            e.set(RESET, reset);
             e.set_mark(e.last());
             self.pass(e, place, shunt);
         }

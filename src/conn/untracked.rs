@@ -38,8 +38,7 @@ impl Core {
         match why {
             Refused::Source => Verdict::Flood,
             Refused::Crowd => {
-                let order = self.orders.of(&j.p.key, j.p.swapped);
-                let class = order.class.unwrap_or_else(|| self.classes.classify(j.link_type, j.packet));
+                let (class, _) = self.class_by(j, j.p.swapped != j.accepts());
                 self.untracked(class, j.packet.time)
             }
         }

@@ -107,6 +107,7 @@ impl Judge {
             }
         }
         let Some(count) = self.open.get_mut(&parsed.key) else { return };
+        count.first = count.first.min(p.time);
         if after.renewed != before.renewed {
             count.bytes = 0;
             count.controls.fill(0);

@@ -185,6 +185,9 @@ impl Workers {
             let classes = common.roster.set(&common.classes)?;
             let mut tracker = near(*cpu, || Tracker::new(&common.sizes.tracker, classes, common.secret))?;
             tracker.limit_floods(flood_limit(common.settings, common.sizes.workers));
+            if !source.patient() {
+                tracker.from_wire();
+            }
             for interface in source.interfaces() {
                 tracker.prepare(interface.link_type);
             }

@@ -5,7 +5,7 @@ use super::clock::{Clock, monotonic};
 use super::live::Feed;
 use super::{Interface, Packet, Polled, Source};
 use crate::bpf::abi::Meta;
-use crate::limits::{BATCH_PACKETS, FRAME_BYTES_MAX, NAP_FRAME_NS, NAP_NS, SNAPLEN, SPIN_NS};
+use crate::limits::{BATCH_PACKETS, FRAME_BYTES_MAX, IFACES_MAX, NAP_FRAME_NS, NAP_NS, SNAPLEN, SPIN_NS};
 use crate::xsk::socket::{Batch, Socket};
 use crate::xsk::wait::Waiter;
 use crossbeam_queue::ArrayQueue;
@@ -17,6 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const DESCRIPTORS: u32 = 512;
 /// Room to join packets of several frames, for one batch.
 const JOIN_BYTES: usize = 2 << 20;
+/// Sockets that are read at a time: one of each interface. Where a worker has more, they take turns.
+const LANES: usize = IFACES_MAX;
 
 /// One socket and the interface that its packets are said to come from.
 pub struct Port {
@@ -87,23 +89,36 @@ impl Source for XdpSource {
     type Error = Never;
 
     fn poll(&mut self, step: impl FnOnce(&[Packet<'_>], &[Interface])) -> Result<Polled, Never> {
-        for _ in 0..self.ports.len() {
-            let turn = self.turn;
-            self.turn = if turn + 1 < self.ports.len() { turn + 1 } else { 0 };
-            let Some(port) = self.ports.get_mut(turn) else { continue };
-            let mut batch = port.socket.receive(DESCRIPTORS);
-            let mut packets =
-                [Packet { time: 0, wire_len: 0, iface: port.interface, hash: None, data: &[] }; BATCH_PACKETS];
-            batch.prefetch(BATCH_PACKETS as u32);
-            let (n, frames) = read(&batch, &mut packets, &mut self.join, &self.clock);
-            if n == 0 {
-                continue;
+        self.turn = if self.turn + 1 < self.ports.len() { self.turn + 1 } else { 0 };
+        // All sockets are looked at before the first packet is judged: those of one connection may be on two of them.
+        let mut lanes: [Option<Lane<'_>>; LANES] = [const { None }; LANES];
+        let mut filled = 0;
+        let (later, first) = self.ports.split_at_mut(self.turn);
+        for port in first.iter_mut().chain(later) {
+            let Some(lane) = lanes.get_mut(filled) else { break };
+            let batch = port.socket.receive(DESCRIPTORS);
+            if !batch.is_empty() {
+                batch.prefetch(BATCH_PACKETS as u32);
+                *lane = Some(Lane { batch, interface: port.interface, received: &port.received });
+                filled += 1;
             }
+        }
+        let mut packets = [Packet { time: 0, wire_len: 0, iface: 0, hash: None, data: &[] }; BATCH_PACKETS];
+        let mut reading = Reading { room: &mut self.join, offset: None, clock: &self.clock };
+        let mut taken = [Taken::default(); LANES];
+        let n = match (lanes.get(..filled).unwrap_or(&[]), &mut taken) {
+            ([Some(only)], [taken, ..]) => only.read(taken, &mut packets, &mut reading),
+            (several, taken) => merge(several, taken, &mut packets, &mut reading),
+        };
+        if n > 0 {
             step(packets.get(..n).unwrap_or(&[]), &self.interfaces);
-            port.received.store(port.received.load(Ordering::Relaxed) + n as u64, Ordering::Relaxed);
-            batch.done(frames);
+            for (lane, taken) in lanes.iter_mut().flatten().zip(taken) {
+                lane.received.store(lane.received.load(Ordering::Relaxed) + taken.packets, Ordering::Relaxed);
+                lane.batch.done(taken.frames);
+            }
             return Ok(Polled::Packets(n));
         }
+        drop(lanes);
         if !self.inbox.is_empty() {
             self.take_new_ports();
         }
@@ -138,32 +153,99 @@ impl Source for XdpSource {
     }
 }
 
-/// Makes packets of the frames of a batch. Returns how many, and how many frames they took.
-#[inline]
-fn read<'a>(batch: &'a Batch<'_>, packets: &mut [Packet<'a>], mut join: &'a mut [u8], clock: &Clock) -> (usize, u32) {
-    let (mut n, mut used) = (0, 0);
-    // One offset for the batch: what it changes by within one is far below a nanosecond.
-    let mut offset: Option<i64> = None;
-    for packet in packets.iter_mut() {
-        let Some(first) = batch.frame(used) else { break };
+/// A socket that has packets.
+struct Lane<'a> {
+    batch: Batch<'a>,
+    interface: u16,
+    received: &'a AtomicU64,
+}
+
+/// What was read of a lane.
+#[derive(Clone, Copy, Default)]
+struct Taken {
+    packets: u64,
+    frames: u32,
+}
+
+/// What it takes to make packets of frames.
+struct Reading<'a, 'c> {
+    /// Room to join packets of several frames.
+    room: &'a mut [u8],
+    /// One for the batch: what it changes by within one is far below a nanosecond.
+    offset: Option<i64>,
+    clock: &'c Clock,
+}
+
+impl Lane<'_> {
+    /// Packets in the order of the socket.
+    #[inline]
+    fn read<'a>(&'a self, taken: &mut Taken, packets: &mut [Packet<'a>], reading: &mut Reading<'a, '_>) -> usize {
+        for packet in packets.iter_mut() {
+            if !self.next(taken, packet, reading) {
+                break;
+            }
+        }
+        taken.packets as usize
+    }
+
+    /// Monotonic time of the packet after those taken; `None`: there is none.
+    #[inline]
+    fn time(&self, taken: &Taken) -> Option<u64> {
+        let first = self.batch.frame(taken.frames)?;
+        Some(Meta::read(&first.meta).map_or_else(monotonic, |m| m.time))
+    }
+
+    /// Reads the packet after those taken. False: it is not there, or not whole.
+    #[inline]
+    fn next<'a>(&'a self, taken: &mut Taken, packet: &mut Packet<'a>, reading: &mut Reading<'a, '_>) -> bool {
+        let Some(first) = self.batch.frame(taken.frames) else { return false };
         let (data, frames) = if first.continues {
-            let Some((bytes, rest, frames)) = joined(batch, used, join) else { break };
-            join = rest;
+            let room = std::mem::take(&mut reading.room);
+            let Some((bytes, rest, frames)) = joined(&self.batch, taken.frames, room) else { return false };
+            reading.room = rest;
             (&*bytes, frames)
         } else {
             (first.data, 1)
         };
         let meta = Meta::read(&first.meta);
         let time = meta.map_or_else(monotonic, |m| m.time);
-        let offset = *offset.get_or_insert_with(|| clock.offset(time));
-        packet.time = time.saturating_add_signed(offset);
-        packet.wire_len = data.len() as u32;
-        packet.hash = meta.map(|m| m.hash);
-        packet.data = data.get(..SNAPLEN as usize).unwrap_or(data);
-        n += 1;
-        used += frames;
+        let offset = *reading.offset.get_or_insert_with(|| reading.clock.offset(time));
+        *packet = Packet {
+            time: time.saturating_add_signed(offset),
+            wire_len: data.len() as u32,
+            iface: self.interface,
+            hash: meta.map(|m| m.hash),
+            data: data.get(..SNAPLEN as usize).unwrap_or(data),
+        };
+        *taken = Taken { packets: taken.packets + 1, frames: taken.frames + frames };
+        true
     }
-    (n, used)
+}
+
+/// Packets of several sockets in order of time, until one of them has no more: what it gets next may be earlier than what others have.
+fn merge<'a>(
+    lanes: &'a [Option<Lane<'_>>],
+    taken: &mut [Taken; LANES],
+    packets: &mut [Packet<'a>],
+    reading: &mut Reading<'a, '_>,
+) -> usize {
+    let (mut n, mut times) = (0, [None; LANES]);
+    for ((lane, taken), time) in lanes.iter().flatten().zip(&*taken).zip(&mut times) {
+        *time = lane.time(taken);
+    }
+    while let Some(packet) = packets.get_mut(n) {
+        let heads = lanes.iter().flatten().zip(taken.iter_mut()).zip(&mut times);
+        let Some(((lane, taken), time)) = heads.min_by_key(|(_, time)| time.unwrap_or(u64::MAX)) else { break };
+        if !lane.next(taken, packet, reading) {
+            break;
+        }
+        n += 1;
+        *time = lane.time(taken);
+        if time.is_none() {
+            break;
+        }
+    }
+    n
 }
 
 /// Joins the packet that begins with frame `first` of a batch: its bytes, what is left of the room, and its frames.

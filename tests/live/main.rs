@@ -5,6 +5,9 @@ mod interfaces;
 #[path = "../net/mod.rs"]
 mod net;
 mod packet;
+mod ports;
+#[path = "../rig/mod.rs"]
+mod rig;
 mod shunt;
 mod stop;
 mod xdp;

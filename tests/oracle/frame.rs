@@ -99,7 +99,7 @@ impl Host {
         if self == Host::Broadcast { [255; 6] } else { [2, 0, 0, 0, 0, self.number()] }
     }
 
-    fn addr(self) -> IpAddr {
+    pub fn addr(self) -> IpAddr {
         match self {
             Host::V6(n) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, n.into())),
             host => IpAddr::V4(Ipv4Addr::new(10, 0, 0, host.number())),

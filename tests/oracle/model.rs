@@ -45,8 +45,10 @@ pub struct Outcome {
     pub connection: usize,
     /// It is the connection's first packet.
     pub new: bool,
-    /// The class of the connection.
+    /// The class of the connection, as far as is known now.
     pub class: usize,
+    /// Endpoint of the name that began the connection, as far as is known now.
+    pub originator: usize,
 }
 
 /// A connection and its totals.
@@ -72,6 +74,12 @@ pub struct Connection {
     control: u32,
     fin: [bool; 2],
     syn: Option<u32>,
+    /// Endpoint of the name that began it.
+    pub originator: usize,
+    /// A SYN-ACK was seen while no SYN was.
+    syn_ack: bool,
+    /// Its class was decided by a packet of the other side.
+    by_other: bool,
 }
 
 /// All that was seen.
@@ -101,7 +109,7 @@ impl Oracle {
         self.packet_of(time, wire, link_type, data, || 0)
     }
 
-    /// The same where `class` tells the class of a connection by its first packet, this one.
+    /// The same where `class` tells the class of a connection that this packet decides.
     pub fn packet_of(
         &mut self,
         time: u64,
@@ -138,7 +146,10 @@ impl Oracle {
             let silence = time.saturating_sub(c.last);
             let now = time.max(c.last);
             match c.ended {
-                Some((end, _)) => now - end <= 30 * S && !new_syn(c),
+                Some((end, _)) => {
+                    let late = time < end && end - time <= 4 * S;
+                    now - end <= 30 * S && (late || !new_syn(c))
+                }
                 None => {
                     let rules = &self.rules[c.class];
                     let idle = if is_tcp { rules.idle_tcp } else { rules.idle_other };
@@ -148,11 +159,14 @@ impl Oracle {
         });
         let new = known.is_none();
         let index = known.unwrap_or_else(|| {
-            self.connections.push(Connection::begin(name.clone(), class(), time));
+            self.connections.push(Connection::begin(name.clone(), time));
             self.current.insert(name, self.connections.len() - 1);
             self.connections.len() - 1
         });
         let c = &mut self.connections[index];
+        if c.began(new, seen, time) {
+            c.class = class();
+        }
         let now = time.max(c.last);
         c.last = now;
 
@@ -188,15 +202,15 @@ impl Oracle {
                 c.ended = Some((now, t.rst));
             }
         }
-        Outcome { stored, connection: index + 1, new, class: c.class }
+        Outcome { stored, connection: index + 1, new, class: c.class, originator: c.originator }
     }
 }
 
 impl Connection {
-    fn begin(name: Name, class: usize, time: u64) -> Connection {
+    fn begin(name: Name, time: u64) -> Connection {
         Connection {
             name,
-            class,
+            class: 0,
             first: time,
             last: time,
             seen_packets: 0,
@@ -211,6 +225,42 @@ impl Connection {
             control: 0,
             fin: [false; 2],
             syn: None,
+            originator: 0,
+            syn_ack: false,
+            by_other: false,
         }
+    }
+
+    /// Takes what a packet says of the beginning; `c.syn` is still what it was before. True: it decides the class.
+    fn began(&mut self, new: bool, seen: &Seen, time: u64) -> bool {
+        let earliest = new || time < self.first;
+        if time < self.first {
+            if self.since == self.first {
+                self.since = time;
+            }
+            self.first = time;
+        }
+        if !new && self.name.has_one_end() {
+            return false;
+        }
+        let syn = seen.tcp.is_some_and(|t| t.syn && !t.ack) && (self.syn.is_none() || earliest);
+        let syn_ack = seen.tcp.is_some_and(|t| t.syn && t.ack);
+        let says_by_ack = syn_ack && self.syn.is_none() && (!self.syn_ack || earliest) && !self.name.has_one_end();
+        let flags = self.syn.is_some() || self.syn_ack;
+        let before = self.originator;
+        let mut decides = new;
+        if says_by_ack {
+            self.originator = 1 - seen.sender;
+            self.syn_ack = true;
+        } else if syn || (earliest && !flags) {
+            self.originator = seen.sender;
+            decides = true;
+        }
+        let own = seen.sender == self.originator;
+        let decides = decides || self.originator != before || (own && self.by_other);
+        if decides {
+            self.by_other = !own;
+        }
+        decides
     }
 }

@@ -1,7 +1,33 @@
 //! Reads `tests/vectors.md`: its notation is defined there. A line that it can't read is a panic that names the line.
 
 use super::frame::{Fragment, Frame, Host, Proto, Tunnel};
-use super::model::{Rules, S};
+use super::model::{Oracle, Outcome, Rules, S};
+use super::parse::parse;
+
+/// A class `web` of what is sent to a port; in all else as `all`.
+#[derive(Clone, Copy, Debug)]
+pub struct Web {
+    pub port: u16,
+    pub cutoff_bytes: Option<u64>,
+}
+
+impl Web {
+    /// The oracle of a history that has it, or not.
+    pub fn oracle(rules: &Rules, web: Option<Web>) -> Oracle {
+        let of_web = |w: Web| Rules { cutoff_bytes: w.cutoff_bytes, ..rules.clone() };
+        Oracle::with_classes([rules.clone()].into_iter().chain(web.map(of_web)).collect())
+    }
+
+    /// What the oracle says of a packet.
+    pub fn ask(web: Option<Web>, oracle: &mut Oracle, time: u64, wire: u32, link_type: u16, data: &[u8]) -> Outcome {
+        oracle.packet_of(time, wire, link_type, data, || {
+            let seen = parse(link_type, data, true);
+            // Only a packet that has ports is sent to one.
+            let to = seen.name.port_of(1 - seen.sender).filter(|_| seen.later_fragment_of.is_none());
+            usize::from(to.is_some() && to == web.map(|w| w.port))
+        })
+    }
+}
 
 /// A numbered vector.
 #[derive(Debug)]
@@ -9,6 +35,7 @@ pub struct Vector {
     pub number: String,
     pub title: String,
     pub rules: Rules,
+    pub web: Option<Web>,
     pub packets: Vec<Line>,
 }
 
@@ -26,6 +53,10 @@ pub struct Line {
     pub stored: bool,
     pub connection: usize,
     pub new: bool,
+    /// Address and port of who began its connection, where the page says it.
+    pub by: Option<(Host, u16)>,
+    /// Whether its class is `web`, where the page says it.
+    pub web: Option<bool>,
 }
 
 /// All vectors of the page, in its order.
@@ -35,21 +66,21 @@ pub fn vectors(page: &str) -> Vec<Vector> {
     for line in page.lines() {
         if let Some((number, title)) = line.strip_prefix("### ").and_then(|heading| heading.split_once(' ')) {
             let (number, title) = (number.to_string(), title.to_string());
-            vectors.push(Vector { number, title, rules: Rules::default(), packets: Vec::new() });
+            vectors.push(Vector { number, title, rules: Rules::default(), web: None, packets: Vec::new() });
         } else if line.starts_with("```") {
             inside = line == "```vector";
         } else if let Some(vector) = vectors.last_mut().filter(|_| inside) {
             if let Some((packet, outcome)) = line.split_once("->") {
                 vector.packets.push(packet_line(line, packet, outcome));
             } else {
-                setting(&mut vector.rules, line);
+                setting(vector, line);
             }
         }
     }
     vectors
 }
 
-fn setting(rules: &mut Rules, line: &str) {
+fn setting(Vector { rules, web, .. }: &mut Vector, line: &str) {
     let number = |text: &str| text.parse::<u64>().unwrap_or_else(|_| panic!("setting `{line}`"));
     match *line.split_whitespace().collect::<Vec<_>>() {
         ["cutoff", "none"] => rules.cutoff_bytes = None,
@@ -62,6 +93,10 @@ fn setting(rules: &mut Rules, line: &str) {
             *(if which == "tcp" { &mut rules.renew_tcp } else { &mut rules.renew_other }) = interval;
         }
         ["vlans", "ignored"] => rules.vlans = false,
+        ["class", "web", "dst", "port", port, "cutoff", n] => {
+            let cutoff_bytes = (n != "none").then(|| number(n));
+            *web = Some(Web { port: number(port) as u16, cutoff_bytes });
+        }
         _ => panic!("setting `{line}`"),
     }
 }
@@ -111,32 +146,40 @@ fn packet_line(line: &str, packet: &str, outcome: &str) -> Line {
     };
     let outcome: Vec<&str> = outcome.split_whitespace().collect();
     let connection = |number: &str| number[1..].parse().unwrap_or_else(|_| bad("connection"));
-    let (stored, connection, new) = match outcome[..] {
-        ["store", number] => (true, connection(number), false),
-        ["store", number, "new"] => (true, connection(number), true),
-        ["cut", number] => (false, connection(number), false),
-        ["cut", number, "new"] => (false, connection(number), true),
+    let (stored, number, more) = match outcome[..] {
+        ["store", number, ref more @ ..] => (true, number, more),
+        ["cut", number, ref more @ ..] => (false, number, more),
         _ => bad("outcome"),
     };
-    let time = (time * 1000.0).round() as u64 * (S / 1000);
-    Line { text: line.to_string(), time, repeat, frame, captured, stored, connection, new }
+    let (connection, mut new, mut by, mut web, mut more) = (connection(number), false, None, None, more.iter());
+    while let Some(&word) = more.next() {
+        match word {
+            "new" => new = true,
+            "by" => by = more.next().and_then(|w| end_of(w)).or_else(|| bad("by whom")),
+            "in" => web = more.next().map(|class| *class == "web").or_else(|| bad("in which class")),
+            _ => bad("outcome"),
+        }
+    }
+    let time = (time * 1_000_000.0).round() as u64 * (S / 1_000_000);
+    Line { text: line.to_string(), time, repeat, frame, captured, stored, connection, new, by, web }
 }
 
 type End = (Host, u16);
 
 fn ends(word: &str) -> Option<(End, End)> {
-    let end = |text: &str| {
-        let (host, port) = text.split_once(':').unwrap_or((text, "0"));
-        let host = match host.as_bytes() {
-            [b'*'] => Host::Broadcast,
-            [c @ b'A'..=b'Z'] => Host::V4(c - b'A' + 1),
-            [c @ b'a'..=b'z'] => Host::V6(c - b'a' + 1),
-            _ => return None,
-        };
-        Some((host, port.parse().ok()?))
-    };
     let (from, to) = word.split_once('>')?;
-    Some((end(from)?, end(to)?))
+    Some((end_of(from)?, end_of(to)?))
+}
+
+fn end_of(text: &str) -> Option<End> {
+    let (host, port) = text.split_once(':').unwrap_or((text, "0"));
+    let host = match host.as_bytes() {
+        [b'*'] => Host::Broadcast,
+        [c @ b'A'..=b'Z'] => Host::V4(c - b'A' + 1),
+        [c @ b'a'..=b'z'] => Host::V6(c - b'a' + 1),
+        _ => return None,
+    };
+    Some((host, port.parse().ok()?))
 }
 
 fn tcp_flags(word: &str) -> Option<u8> {

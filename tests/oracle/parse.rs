@@ -34,6 +34,33 @@ impl Name {
     pub fn is_tcp(&self) -> bool {
         matches!(self, Name::Ip { proto: 6, .. })
     }
+
+    /// Both ends are the same.
+    pub fn has_one_end(&self) -> bool {
+        match self {
+            Name::Ip { ends: [a, b], .. } => a == b,
+            Name::Portless { pair: [a, b], .. } => a == b,
+            Name::Ether { macs: [a, b], .. } | Name::Llc { macs: [a, b], .. } => a == b,
+            Name::Opaque { .. } => true,
+        }
+    }
+
+    /// Addresses with ports.
+    pub fn ends(&self) -> Option<[(IpAddr, u16); 2]> {
+        match self {
+            Name::Ip { ends, .. } => Some(*ends),
+            Name::Portless { pair, .. } => Some(pair.map(|a| (a, 0))),
+            _ => None,
+        }
+    }
+
+    /// The port of an end, of TCP, UDP and SCTP.
+    pub fn port_of(&self, end: usize) -> Option<u16> {
+        match self {
+            Name::Ip { ends, proto: 6 | 17 | 132, .. } => Some(ends[end].1),
+            _ => None,
+        }
+    }
 }
 
 /// What tells the fragments of one packet from those of all others.

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use retrotap::class::{ClassSet, Idle, Policy};
+use retrotap::class::{Class, ClassSet, Idle, Policy};
 use retrotap::conn::receipt::{End, Receipt};
 use retrotap::conn::shunt::{NoShunt, Shunt, ShuntCounts, ShuntSlot};
 use retrotap::conn::verdict::Verdict;
@@ -13,7 +13,9 @@ use retrotap::packet::key::{Key, Key4, Key6, Tail};
 use retrotap::packet::{Fragment, Parser};
 use retrotap::source::Packet;
 
+use super::oracle::frame::ETHERNET;
 use super::oracle::model::{Connection, Rules, S};
+use super::oracle::page::Web;
 use super::oracle::parse::{Name, Net};
 
 /// FIN, SYN and RST: the kernel never drops them.
@@ -48,19 +50,26 @@ pub struct Product<S> {
     shunt: S,
     receipts: Vec<Receipt>,
     now: u64,
+    /// Name and hash of the last packet's connection, and the class that it was judged by.
+    last: (Key, u64, u8),
 }
 
 impl Product<NoShunt> {
     /// As it is for files, with room for so many connections.
     pub fn new(rules: &Rules, connections: usize) -> Product<NoShunt> {
-        Product::with(rules, NoShunt, 0, connections)
+        Product::with(rules, None, NoShunt, 0, connections)
+    }
+
+    /// The same with a class beside `all`.
+    pub fn classed(rules: &Rules, web: Option<Web>, connections: usize) -> Product<NoShunt> {
+        Product::with(rules, web, NoShunt, 0, connections)
     }
 }
 
 impl Product<ModelShunt> {
     /// As it is behind XDP, with a shunt of so many places.
     pub fn shunted(rules: &Rules, slots: usize, connections: usize) -> Product<ModelShunt> {
-        Product::with(rules, ModelShunt::new(slots), slots, connections)
+        Product::with(rules, None, ModelShunt::new(slots), slots, connections)
     }
 
     /// One packet: true if it is stored. The kernel comes first.
@@ -81,10 +90,19 @@ impl Product<ModelShunt> {
 }
 
 impl<T: Shunt> Product<T> {
-    fn with(rules: &Rules, shunt: T, shunt_slots: usize, connections: usize) -> Product<T> {
+    fn with(rules: &Rules, web: Option<Web>, shunt: T, shunt_slots: usize, connections: usize) -> Product<T> {
         let plan = TrackerPlan { connections_v4: connections, connections_v6: connections, shunt_slots };
-        let tracker = Tracker::new(&plan, ClassSet::only(policy(rules)), [7; 16]).expect("a tracker");
-        Product { parser: Parser::new(1, rules.vlans), tracker, shunt, receipts: Vec::new(), now: 0 }
+        let class =
+            |name: &str, filter: String, precedence, policy| Class { name: name.into(), filter, precedence, policy };
+        let mut classes = vec![class("all", String::new(), 0, policy(rules))];
+        if let Some(web) = web {
+            let policy = Policy { cutoff_bytes: web.cutoff_bytes, ..policy(rules) };
+            classes.push(class("web", format!("dst port {}", web.port), 1, policy));
+        }
+        let mut tracker = Tracker::new(&plan, ClassSet::new(classes).expect("classes"), [7; 16]).expect("a tracker");
+        tracker.prepare(ETHERNET);
+        let last = (Key::V4(Key4::default()), 0, 0);
+        Product { parser: Parser::new(1, rules.vlans), tracker, shunt, receipts: Vec::new(), now: 0, last }
     }
 
     /// One packet that the worker gets: true if it is stored.
@@ -95,15 +113,24 @@ impl<T: Shunt> Product<T> {
         self.tracker.resolve_fragment(&mut parsed, time);
         let packet = Packet { time, wire_len, iface: 0, hash: None, data };
         let verdict = self.tracker.judge(&parsed, &packet, link_type, &mut self.shunt);
-        self.tracker.sweep(self.now, 64, &mut self.shunt);
-        self.fetch();
-        match verdict {
-            Verdict::Store { .. } => true,
-            Verdict::Cut { .. } => false,
+        let (stored, class) = match verdict {
+            Verdict::Store { class, .. } => (true, class),
+            Verdict::Cut { class } => (false, class),
             Verdict::SampledOut { .. } | Verdict::Discard { .. } | Verdict::Flood => {
                 panic!("{verdict:?} of packet at {time}")
             }
-        }
+        };
+        self.last = (parsed.key, parsed.hash, class);
+        self.tracker.sweep(self.now, 64, &mut self.shunt);
+        self.fetch();
+        stored
+    }
+
+    /// Of the last packet: the endpoint that began its connection, as far as is known now, and the class that it was judged by.
+    pub fn began(&self) -> (usize, usize) {
+        let (key, hash, class) = &self.last;
+        let running = self.tracker.totals(key, *hash, &self.shunt).expect("a connection");
+        (running.originator.into(), (*class).into())
     }
 
     /// The worker's idle time until `time`.
@@ -149,11 +176,11 @@ pub fn compare_receipts(connections: &[Connection], receipts: &[Receipt]) -> Res
     Err(format!("receipts that should be: {lacking:?}\nthat should not: {wrong:?}"))
 }
 
-type Totals = (Key, u64, u64, [u64; 4], bool, Option<bool>);
+type Totals = (Key, u64, u64, [u64; 4], bool, Option<bool>, (usize, usize));
 
 fn of_connection(c: &Connection) -> Totals {
     let totals = [c.seen_packets, c.seen_bytes, c.stored_packets, c.stored_bytes];
-    (key(&c.name), c.first, c.last, totals, c.cut, c.ended.map(|(_, reset)| reset))
+    (key(&c.name), c.first, c.last, totals, c.cut, c.ended.map(|(_, reset)| reset), (c.originator, c.class))
 }
 
 fn of_receipt(r: &Receipt) -> Totals {
@@ -163,7 +190,7 @@ fn of_receipt(r: &Receipt) -> Totals {
         End::Closed => Some(false),
         _ => None,
     };
-    (r.key, r.first, r.last, totals, r.cut, ended)
+    (r.key, r.first, r.last, totals, r.cut, ended, (r.originator.into(), r.class.into()))
 }
 
 /// The key that the product must give to a name: the layout of `ebpf/retrotap.h`.

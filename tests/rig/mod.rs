@@ -4,7 +4,7 @@
 
 use retrotap::class::{Class, ClassSet, Policy};
 use retrotap::conn::receipt::Receipt;
-use retrotap::conn::shunt::NoShunt;
+use retrotap::conn::shunt::{NoShunt, Shunt};
 use retrotap::conn::{Tracker, TrackerPlan};
 use retrotap::limits::BATCH_PACKETS;
 use retrotap::metrics::account::{StoreCounts, WorkerCounts};
@@ -143,6 +143,11 @@ struct Memory(Arc<Mutex<Vec<Kept>>>);
 
 impl Sink for Memory {
     fn append(&mut self, _: u8, p: &Packet<'_>, _: &[Interface], _: &PacketOptions) -> Appended {
+        if p.data[23] == 6 {
+            let connection = u16::from_be_bytes([p.data[54], p.data[55]]);
+            self.0.lock().unwrap().push(Kept { connection, wire_len: p.wire_len });
+            return Appended::Stored;
+        }
         let at = if p.data[20..22] == [0, 0] || p.data[20] & 0x1f == 0 && p.data[21] == 0 { 42 } else { 34 };
         let connection = u16::from_be_bytes([p.data[at], p.data[at + 1]]);
         self.0.lock().unwrap().push(Kept { connection, wire_len: p.wire_len });
@@ -167,6 +172,29 @@ pub fn classes() -> ClassSet {
     ClassSet::new(vec![Class { name: "all".into(), filter: String::new(), precedence: 0, policy }]).unwrap()
 }
 
+/// The same and `web`: what is sent to TCP port 80, whole.
+pub fn classes_with_web() -> ClassSet {
+    let all = Class { policy: classes().policy(0).clone(), name: "all".into(), filter: String::new(), precedence: 0 };
+    let policy = Policy { cutoff_bytes: None, ..Policy::STANDARD };
+    let web = Class { name: "web".into(), filter: "tcp dst port 80".into(), precedence: 1, policy };
+    ClassSet::new(vec![all, web]).unwrap()
+}
+
+/// TCP over IPv4, from 192.0.2.2, port 1000 + `connection`, to 192.0.2.1, port 80, or back.
+pub fn tcp(connection: u16, back: bool, flags: u8, seq: u32) -> Vec<u8> {
+    let (mut from, mut to) = (([192, 0, 2, 2], 1000 + connection), ([192, 0, 2, 1], 80));
+    if back {
+        std::mem::swap(&mut from, &mut to);
+    }
+    let mut f = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 42, 0, 0, 0, 0, 64, 6, 0, 0];
+    f.extend([from.0, to.0].concat());
+    f.extend([from.1.to_be_bytes(), to.1.to_be_bytes()].concat());
+    f.extend(seq.to_be_bytes());
+    f.extend([0, 0, 0, 0, 0x50, flags, 4, 0, 0, 0, 0, 0]);
+    f.extend(connection.to_be_bytes());
+    f
+}
+
 /// A table for a few thousand connections.
 pub const PLAN: TrackerPlan = TrackerPlan { connections_v4: 4096, connections_v6: 1024, shunt_slots: 0 };
 
@@ -177,33 +205,49 @@ pub fn record(queues: Vec<Vec<Frame>>) -> (Vec<Kept>, Vec<Receipt>, WorkerCounts
 
 /// The same; if `fatal` says so, one worker panics once it has received so many packets.
 pub fn record_till(queues: Vec<Vec<Frame>>, fatal: Option<(usize, usize)>) -> (Vec<Kept>, Vec<Receipt>, WorkerCounts) {
-    let (exchange, kept, mut receipts) = (Exchange::new(queues.len()), Memory::default(), Vec::new());
+    record_by(classes, queues, fatal)
+}
+
+/// The same with other classes.
+pub fn record_by(
+    classes: fn() -> ClassSet,
+    queues: Vec<Vec<Frame>>,
+    fatal: Option<(usize, usize)>,
+) -> (Vec<Kept>, Vec<Receipt>, WorkerCounts) {
+    let source = |(me, frames)| {
+        let interfaces = vec![Interface { name: "tap0".into(), link_type: 1 }];
+        let fatal = fatal.and_then(|(worker, at)| (worker == me).then_some(at));
+        (Queue { frames, next: 0, interfaces, fatal }, NoShunt)
+    };
+    let sources = queues.into_iter().enumerate().map(source).collect();
+    run(Parser::new(99, true), classes, sources, fatal.map(|(worker, _)| worker), |_| ())
+}
+
+/// Runs a worker for each source until all have ended; `meanwhile` may see to it. Only worker `dies` is to panic.
+pub fn run<Src: Source + Send + 'static, K: Shunt + Send + 'static>(
+    parser: Parser,
+    classes: fn() -> ClassSet,
+    sources: Vec<(Src, K)>,
+    dies: Option<usize>,
+    meanwhile: impl FnOnce(&[Arc<Line>]),
+) -> (Vec<Kept>, Vec<Receipt>, WorkerCounts) {
+    let (exchange, kept, mut receipts) = (Exchange::new(sources.len()), Memory::default(), Vec::new());
     let mut lines = Vec::new();
     let mut posts = Vec::new();
     let mut threads = Vec::new();
-    for (me, frames) in queues.into_iter().enumerate() {
+    for (me, (source, shunt)) in sources.into_iter().enumerate() {
         let (post, line) = (Post::new(), Arc::new(Line::default()));
-        let interfaces = vec![Interface { name: "tap0".into(), link_type: 1 }];
         let tracker = Tracker::new(&PLAN, classes(), [7; 16]).unwrap();
-        let filters = Filters::new(None, &interfaces).unwrap();
+        let filters = Filters::new(None, source.interfaces()).unwrap();
         let handoff = Handoff::new(&exchange, me);
-        let step = Step::new(
-            Parser::new(99, true),
-            tracker,
-            NoShunt,
-            kept.clone(),
-            filters,
-            Dedup::new(None, [3; 16]),
-            handoff,
-            line.tallies.clone(),
-        );
-        let fatal = fatal.and_then(|(worker, at)| (worker == me).then_some(at));
-        let source = Queue { frames, next: 0, interfaces, fatal };
+        let dedup = Dedup::new(None, [3; 16]);
+        let step = Step::new(parser, tracker, shunt, kept.clone(), filters, dedup, handoff, line.tallies.clone());
         let worker = Worker { source, step, outbox: Outbox::new(&post), line: line.clone(), clock: SystemClock };
         threads.push(std::thread::spawn(|| worker.run().unwrap()));
         posts.push(post);
         lines.push(line);
     }
+    meanwhile(&lines);
     let mut collect = || {
         for p in &posts {
             p.collect(|letter| receipts.extend_from_slice(letter));
@@ -218,7 +262,7 @@ pub fn record_till(queues: Vec<Vec<Frame>>, fatal: Option<(usize, usize)>) -> (V
     collect();
     let mut counts = WorkerCounts::default();
     for (me, (thread, line)) in threads.into_iter().zip(&lines).enumerate() {
-        assert_eq!(thread.join().is_err(), fatal.is_some_and(|(worker, _)| worker == me), "who panics");
+        assert_eq!(thread.join().is_err(), dies == Some(me), "who panics");
         counts += line.tallies.total();
     }
     let kept = std::mem::take(&mut *kept.0.lock().unwrap());

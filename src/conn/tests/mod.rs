@@ -1,6 +1,7 @@
 //! The tracker as the worker drives it, with a shunt that behaves as the kernel's. A file for each part of the promise; here is what
 //! they share.
 
+mod began;
 mod capacity;
 mod flood;
 mod kernel;

@@ -96,13 +96,30 @@ impl Ring {
         self.open.is_none() && self.header_word(offset_of!(libc::tpacket_hdr_v1, num_pkts)).load(Ordering::Acquire) == 0
     }
 
+    /// Packets can be read: a block was handed over and is not read to its end.
+    pub fn is_ready(&self) -> bool {
+        self.open.is_some() || self.status().load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
+    }
+
+    /// An eighth of its blocks waits to be read.
+    pub fn is_pressed(&self) -> bool {
+        let ahead = (self.current + (self.blocks / 8).max(1)) % self.blocks;
+        let status = offset_of!(libc::tpacket_hdr_v1, block_status);
+        self.header_word_of(ahead, status).load(Ordering::Relaxed) & libc::TP_STATUS_USER != 0
+    }
+
     fn status(&self) -> &AtomicU32 {
         self.header_word(offset_of!(libc::tpacket_hdr_v1, block_status))
     }
 
     /// A word of the current block's header.
     fn header_word(&self, field: usize) -> &AtomicU32 {
-        let at = self.current * self.block_bytes + offset_of!(libc::tpacket_block_desc, hdr) + field;
+        self.header_word_of(self.current, field)
+    }
+
+    /// The same of any block.
+    fn header_word_of(&self, block: usize, field: usize) -> &AtomicU32 {
+        let at = block * self.block_bytes + offset_of!(libc::tpacket_block_desc, hdr) + field;
         // SAFETY: within the block, which is mapped while `self` lives; 4-byte aligned; kernel and process use it as an
         // atomic word.
         unsafe { &*self.map.as_mut_ptr().add(at).cast::<AtomicU32>() }
@@ -150,6 +167,16 @@ pub struct Block<'a> {
 }
 
 impl Block<'_> {
+    /// CLOCK_REALTIME of the next packet, ns; `None`: there is none.
+    #[inline]
+    pub fn time(&self) -> Option<u64> {
+        let (left, at) = self.open.get();
+        let word = |field| self.ring.word(self.base + at + field);
+        let (seconds, ns) =
+            (word(offset_of!(libc::tpacket3_hdr, tp_sec))?, word(offset_of!(libc::tpacket3_hdr, tp_nsec))?);
+        (left > 0).then(|| u64::from(seconds) * 1_000_000_000 + u64::from(ns))
+    }
+
     /// The next packet, lent while the block is.
     #[inline]
     pub fn next(&self) -> Option<Frame<'_>> {
