@@ -264,6 +264,16 @@ pub const RUN_BYTES: usize = 64 << 20;
 pub const RUN_FAN: usize = 8;
 /// Expressions of questions that are kept compiled.
 pub const COMPILED_MAX: usize = 1024;
+/// Times of a class that have expired, apart from each other, as the ledger knows them; of more the nearest become one.
+pub const EXPIRED_RANGES: usize = 64;
+/// Imports that did not read all of their files, as the ledger knows them: the latest.
+pub const BROKEN_IMPORTS: usize = 64;
+/// Times when a link was down that are told apart; of more the oldest of an interface become one.
+pub const LINK_DOWN_HELD: usize = 4096;
+/// What may be missing from an answer: so many reasons are listed, of more only their number.
+pub const INCOMPLETE_LISTED: usize = 64;
+/// A summary that goes as a header or a trailer: hyper's client takes 16 KiB of trailers.
+pub const SUMMARY_BYTES: usize = 12 << 10;
 /// Entries of losses that are held for queries; of older ones the files tell.
 pub const LOSSES_HELD: usize = 16_384;
 /// Bytes of the latest receipts that are held for queries; of older ones the files tell.

@@ -1,11 +1,11 @@
 //! The packets of an answer on their way to where the command line wants them: a file that is there when it is whole, a pipe, a device; and the
 //! manifest beside them. From the recorder where one answers, from the store's files where none does. Called by `query`.
 
-use super::Failure;
 use super::api::refused;
 use super::file::{NewFile, is_no_file};
 use super::manifest;
 use super::query::{Format, INTERRUPTED, failure};
+use super::{Exit, Failure};
 use crate::control::{Ask, Client, ClientError};
 use crate::evidence::{FileSum, Manifest, Noted, Noting, Origin, PacketFormat, Question, Summing, sum_of};
 use crate::query::output::{self, Output, Settling, Writer};
@@ -125,6 +125,12 @@ fn to_file(
             let why = "This answer was ended by whoever asked: what is missing from it was not looked up.";
             output::fill_in_with(new.file(), 0, why).map_err(cannot)?;
             None
+        }
+        // All packets are there; only what the recorder says of them could not be read.
+        Err(e) if e.exit == Exit::Incomplete => {
+            output::fill_in(new.file(), 0).map_err(cannot)?;
+            new.keep()?;
+            return Err(e);
         }
         Err(e) => return Err(e),
     };

@@ -110,6 +110,7 @@ impl Far {
 pub fn refused(e: ClientError) -> Failure {
     match &e {
         ClientError::Refused(400 | 404 | 409, _) => Failure::usage(e),
+        ClientError::Summary(_) => Failure::incomplete(e),
         ClientError::Write(io) if io.kind() == ErrorKind::BrokenPipe => Failure::cannot(PIPE_CLOSED),
         _ => Failure::cannot(e),
     }

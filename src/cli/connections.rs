@@ -5,7 +5,7 @@ use super::table::Table;
 use super::{Exit, Failure, say, show};
 use crate::control::{Ask, Form};
 use crate::query::pace::Freely;
-use crate::query::{CommunityId, ConnSpec, Engine, Found, Listed, Query, QueryError, Sort, listed, priority};
+use crate::query::{CommunityId, ConnSpec, Engine, Found, Listed, Query, QueryError, Sort, listed, missing, priority};
 use crate::units;
 use std::io::Write;
 use std::path::PathBuf;
@@ -56,6 +56,9 @@ pub struct Args {
     /// Only the first so many
     #[arg(long, value_name = "N", help_heading = "Output")]
     top: Option<usize>,
+    /// End with exit code 1 where anything is missing: expired, lost, not recorded, beyond the limit
+    #[arg(long, help_heading = "Output")]
+    strict: bool,
     /// One JSON object a line
     #[arg(long, conflicts_with = "csv", help_heading = "Output")]
     json: bool,
@@ -90,7 +93,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         (_, true) => Shown::Csv(false),
         _ => Shown::Table(Box::new(heading()), 0),
     };
-    let summary = match daemon {
+    let mut summary = match daemon {
         Some(mut daemon) => {
             let ask = Ask { sort: Some(args.sort), top: args.top, ..Ask::of(&query, Form::Pcapng) };
             daemon.lines("/v1/connections", &ask, &mut |c| shown.line(c)).map_err(refused)?
@@ -110,9 +113,19 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             summary
         }
     };
+    summary.limited = args.top.is_some_and(|top| (top as u64) < summary.connections);
+    let summary = summary.concluded();
+    let table = matches!(shown, Shown::Table(..));
     shown.end(summary.connections);
-    let damaged = summary.damaged_segments + summary.damaged_blocks + summary.damaged_packets;
-    Ok(if damaged + summary.expired_segments > 0 { Exit::Incomplete } else { Exit::Done })
+    let lines = if summary.complete { Vec::new() } else { missing(&summary) };
+    for line in lines {
+        match table {
+            true => drop(writeln!(say::out(), "{line}")),
+            // Beside the lines, which programs read.
+            false => eprintln!("{line}"),
+        }
+    }
+    Ok(Exit::of(&summary, args.strict))
 }
 
 /// How they are shown. A reader that has seen enough is no error.

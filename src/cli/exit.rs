@@ -1,5 +1,6 @@
 //! Exit codes, and the error that carries one to `main`.
 
+use crate::query::Summary;
 use std::fmt::{self, Display};
 use std::process::ExitCode;
 
@@ -15,6 +16,15 @@ pub enum Exit {
     Usage = 2,
     /// The system does not let it: permission, interface, store, disk.
     Cannot = 3,
+}
+
+impl Exit {
+    /// Of an answer: damage, and what expired while it was made, is always held against it; with `strict` all that it lacks.
+    pub fn of(summary: &Summary, strict: bool) -> Exit {
+        let damaged = summary.damaged_segments + summary.damaged_blocks + summary.damaged_packets;
+        let lacking = damaged + summary.expired_segments > 0 || strict && !summary.complete;
+        if lacking { Exit::Incomplete } else { Exit::Done }
+    }
 }
 
 impl From<Exit> for ExitCode {

@@ -31,6 +31,9 @@ pub struct Args {
     /// Replace files that are there
     #[arg(long)]
     pub force: bool,
+    /// End with exit code 1 where the hold is not complete
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// A hold that follows may get packets between its manifest and its copy: then both are made again.
@@ -60,11 +63,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             Err(Copying::Write(e)) if to_stdout && e.kind() == ErrorKind::BrokenPipe => return Ok(Exit::Done),
             sum => sum.map_err(wrong)?,
         };
-        if let Some(beside) = beside {
-            let manifest = of(&args, None, &sum)?.ok_or_else(|| grows(&args.name))?;
-            manifest::keep(&manifest, beside)?;
+        if beside.is_none() && !args.strict {
+            return Ok(Exit::Done);
         }
-        return Ok(Exit::Done);
+        let manifest = of(&args, None, &sum)?.ok_or_else(|| grows(&args.name))?;
+        beside.map(|beside| manifest::keep(&manifest, beside)).transpose()?;
+        return Ok(exit(&args, &manifest));
     }
     let path = args.manifest.clone().unwrap_or_else(|| manifest::beside(&args.write));
     for _ in 0..TRIES {
@@ -74,10 +78,14 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         if let Some(manifest) = of(&args, manifest::name_of(&args.write), &sum)? {
             new.keep()?;
             manifest::keep(&manifest, beside)?;
-            return Ok(Exit::Done);
+            return Ok(exit(&args, &manifest));
         }
     }
     Err(grows(&args.name))
+}
+
+fn exit(args: &Args, manifest: &Manifest) -> Exit {
+    if args.strict && !manifest.complete { Exit::Incomplete } else { Exit::Done }
 }
 
 fn grows(name: &str) -> Failure {

@@ -50,6 +50,9 @@ pub struct Args {
     /// Follow for so long
     #[arg(long = "for", value_name = "TIME", value_parser = units::parse_duration, requires = "follow", conflicts_with = "until")]
     pub lasting: Option<u64>,
+    /// End with exit code 1 where anything is missing from it: expired, lost, not recorded
+    #[arg(long)]
+    pub strict: bool,
     /// The hold as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -121,7 +124,7 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
             ClientError::Refused(404, why) => Failure::incomplete(why),
             e => refused(e),
         })?;
-        return Ok(made(&hold, args.json));
+        return Ok(made(&hold, args.json, args.strict));
     }
     if args.follow {
         return Err(Failure::cannot(
@@ -144,11 +147,11 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
     priority::idle();
     let why = Why { reason: &args.reason, who: &Who::me(), about: None };
     let (hold, _) = held.hold(&query, &args.name, why).map_err(failure)?;
-    Ok(made(&hold, args.json))
+    Ok(made(&hold, args.json, args.strict))
 }
 
 /// Shows a hold that was made.
-fn made(hold: &Hold, json: bool) -> Exit {
+fn made(hold: &Hold, json: bool, strict: bool) -> Exit {
     let summary: Summary = serde_json::from_value(hold.summary.clone()).unwrap_or_default();
     if json {
         show::json_line(hold);
@@ -166,8 +169,7 @@ fn made(hold: &Hold, json: bool) -> Exit {
             ),
         };
     }
-    let damaged = summary.damaged_segments + summary.damaged_blocks + summary.damaged_packets;
-    if damaged + summary.expired_segments > 0 { Exit::Incomplete } else { Exit::Done }
+    Exit::of(&summary, strict)
 }
 
 /// Who made it.

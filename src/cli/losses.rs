@@ -32,6 +32,9 @@ pub struct Args {
     /// Of this class; what was lost before it had a class stays
     #[arg(long, value_name = "NAME")]
     pub class: Option<String>,
+    /// End with exit code 1 where packets were lost, or for some time nothing was recorded or a link was down
+    #[arg(long)]
+    pub strict: bool,
     /// As one JSON object
     #[arg(long)]
     pub json: bool,
@@ -67,7 +70,12 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     } else {
         let _ = say::out().write_all(text(&losses).as_bytes());
     }
-    Ok(Exit::Done)
+    let missing = lacks(&losses);
+    Ok(if args.strict && missing { Exit::Incomplete } else { Exit::Done })
+}
+
+fn lacks(l: &Losses) -> bool {
+    l.packets > 0 || !(l.not_recorded.is_empty() && l.link_down.is_empty() && l.broken_imports.is_empty())
 }
 
 fn text(l: &Losses) -> String {
@@ -95,9 +103,15 @@ fn text(l: &Losses) -> String {
             units::local_time(last.t)
         );
     }
-    for (from, to) in &l.not_recorded {
-        let long = units::duration(to - from);
-        out += &format!("not recorded: {} to {} ({long})\n", units::local_time(*from), units::local_time(*to));
+    for g in &l.not_recorded {
+        let long = units::duration(g.to - g.from);
+        out += &format!("not recorded: {} to {} ({long})\n", units::local_time(g.from), units::local_time(g.to));
+    }
+    for since in &l.broken_imports {
+        out += &format!(
+            "not read:     the import that began at {} did not read all of its files\n",
+            units::local_time(*since)
+        );
     }
     for d in &l.link_down {
         out +=

@@ -39,7 +39,8 @@ use std::process::ExitCode;
 /// The end of every `--help`.
 const AFTER_HELP: &str = "Exit codes:
   0  done, and nothing to complain about
-  1  done, but not whole: a capture broke off, the account does not add up, a store is damaged
+  1  done, but not whole: a capture broke off, the account does not add up, a store is damaged; with --strict also
+     where an answer is not complete: expired, lost, not recorded, beyond the limit
   2  the command line or the configuration is wrong
   3  it cannot be done: permission, interface, store, disk";
 

@@ -100,6 +100,9 @@ pub struct Args {
     /// The summary as one JSON object
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+    /// End with exit code 1 where anything is missing: expired, lost, not recorded, beyond the limit
+    #[arg(long, help_heading = "Output")]
+    pub strict: bool,
     /// Say also how the answer was found: the plan, what was skipped by class, time, filter and index, what was read (--json always says it)
     #[arg(long, help_heading = "Output")]
     pub explain: bool,
@@ -177,14 +180,19 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     match (args.json, args.count, to_stdout) {
         (true, _, false) => show::json_line(&summary),
         (true, _, true) => eprintln!("{}", serde_json::to_string(&summary).unwrap_or_default()),
-        (_, true, _) => println(&summary.packets.to_string()),
+        (_, true, _) => {
+            println(&summary.packets.to_string());
+            // Beside the number, which scripts read.
+            if !summary.complete {
+                query::missing(&summary).iter().for_each(|line| eprintln!("{line}"));
+            }
+        }
         (_, _, true) => eprint!("{}", query::text(&summary)),
         _ => println(query::text(&summary).trim_end()),
     }
-    let damaged = summary.damaged_segments + summary.damaged_blocks + summary.damaged_packets;
     // Less than the time that was asked for.
     let short = summary.recorder_ended && (args.lasting.is_some() || request.until.is_some());
-    Ok(if short || damaged + summary.expired_segments > 0 { Exit::Incomplete } else { Exit::Done })
+    Ok(if short { Exit::Incomplete } else { Exit::of(&summary, args.strict) })
 }
 
 pub(super) const INTERRUPTED: &str = "interrupted: what was written is a whole file";

@@ -43,6 +43,9 @@ pub enum ClientError {
         /// What is wrong.
         why: String,
     },
+    /// The answer is whole, but nobody knows what it says of itself.
+    #[error("the answer is whole, but its summary can't be read: {0}")]
+    Summary(String),
     /// The user has seen enough.
     #[error("interrupted: what was written is a whole file")]
     Interrupted,
@@ -210,8 +213,8 @@ impl Client {
     }
 
     fn summary(&self, said: &HeaderMap) -> Result<Summary, ClientError> {
-        let text = said.get(SUMMARY).map(|v| v.as_bytes()).unwrap_or_default();
-        serde_json::from_slice(text).map_err(|_| self.wrong("the answer broke off: the daemon has gone"))
+        let Some(text) = said.get(SUMMARY) else { return Err(self.wrong("the answer broke off: the daemon has gone")) };
+        serde_json::from_slice(text.as_bytes()).map_err(|e| ClientError::Summary(e.to_string()))
     }
 
     /// Sends a request; the body of the answer goes to `out`. Headers and trailers of an answer that is whole.

@@ -7,6 +7,7 @@ use crate::query::view::View;
 use crate::query::{self, Follower, Found, PacketSink, Query, QueryError, Running, Statement, Summary, running};
 use crate::recent::{Recent, Shown};
 use crate::store::live::Live;
+use crate::units;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,7 +22,10 @@ pub struct Engine {
 impl Engine {
     /// Of this store; `recent`: what of it is in memory.
     pub fn new(live: Live, recent: Option<Arc<Recent>>) -> Engine {
-        let held = query::Engine::new(live.layout().root());
+        let memory = recent.clone();
+        // Without memory nothing is in it.
+        let reach = move || memory.as_ref().map_or_else(|| vec![(None, units::now())], |m| m.reach());
+        let held = query::Engine::new(live.layout().root()).with_reach(Arc::new(reach));
         // Now: an answer that memory gives at once must not read a file.
         held.store_id();
         Engine { held, live, recent, running: None }
@@ -70,6 +74,7 @@ impl Engine {
         let mut found = self.held.connections_in(query, &self.view(&shown, query, pace)?)?;
         if let Some(workers) = &self.running {
             found.summary.running_unknown = running(&mut found.connections, &**workers);
+            found.summary = std::mem::take(&mut found.summary).concluded();
         }
         Ok(found)
     }

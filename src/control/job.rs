@@ -232,6 +232,7 @@ impl Listing {
         let Found { connections, mut summary, .. } = engine.connections(&self.query, &self.measure)?;
         summary.connections = connections.len() as u64;
         summary.limited = self.top.is_some_and(|top| top < connections.len());
+        let summary = summary.concluded();
         let mut text = Vec::new();
         for c in listed(connections, self.sort, self.top) {
             let before = text.len();
@@ -314,7 +315,7 @@ impl Following {
                 let summary = engine.finish(follower)?;
                 let full = self.query.limit.is_some_and(|limit| summary.packets >= limit);
                 let past = self.query.until.is_some_and(|until| units::now() >= until);
-                return Ok(Summary { recorder_ended: !(over || full || past), ..summary });
+                return Ok(Summary { recorder_ended: !(over || full || past), ..summary }.concluded());
             }
             if !measure.go_on() {
                 return Err(QueryError::Stopped(Stopped::Gone));

@@ -4,6 +4,7 @@
 use super::frames::{FRAMES, FrameKind, frame};
 use super::job::Cancel;
 use super::stream::{Message, Refusal};
+use crate::limits::SUMMARY_BYTES;
 use crate::query::Summary;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -56,7 +57,7 @@ pub fn whole(kind: &'static str, bytes: Bytes, summary: &Summary) -> Response<Bo
     let mut response = Response::new(Body::from(bytes));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(SUMMARY, value(&serde_json::to_string(summary).unwrap_or_default()));
+    headers.insert(SUMMARY, value(&summary.json_within(SUMMARY_BYTES)));
     response
 }
 
@@ -147,7 +148,7 @@ impl hyper::body::Body for Streamed {
             }
             Some(Message::Chunk(bytes)) => return Poll::Ready(Some(Ok(self.data(FrameKind::Packets, bytes)))),
             Some(Message::Origin(bytes)) => return Poll::Ready(Some(Ok(self.data(FrameKind::Origin, bytes)))),
-            Some(Message::End(rest, summary)) => (rest, SUMMARY, serde_json::to_string(&summary).unwrap_or_default()),
+            Some(Message::End(rest, summary)) => (rest, SUMMARY, summary.json_within(SUMMARY_BYTES)),
             Some(Message::Failed(rest, refusal)) => (rest, ERROR, format!("{} {}", refusal.status, refusal.error)),
         };
         let mut trailers = HeaderMap::new();

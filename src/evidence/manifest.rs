@@ -167,7 +167,7 @@ impl Manifest {
             connections: summary.connections,
             first: summary.first.map(stamp),
             last: summary.last.map(stamp),
-            complete: summary.is_whole() && !summary.limited,
+            complete: summary.complete,
             missing: missing(summary).iter().map(|line| line.trim().to_owned()).collect(),
             file,
             summary: serde_json::to_value(summary).unwrap_or_default(),

@@ -8,7 +8,7 @@ use super::sum::{hex, sum_upto};
 use super::{Hold, HoldError, Why, at};
 use crate::evidence::Noted;
 use crate::limits::{HOLDS_FOLLOWING_MAX, STAMP_GRAIN};
-use crate::query::{ConnSpec, OutputError, PacketSink, Query, QueryError, Summary};
+use crate::query::{ConnSpec, IncompleteReason, OutputError, PacketSink, Query, QueryError, Summary};
 use crate::units;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -217,7 +217,7 @@ impl Following {
             match slice(&path, &known, *room, asked, &mut noted, means.answers) {
                 Ok((summary, bytes, sum)) => {
                     (known.sum, known.done) = (sum, to);
-                    changed = bytes > 0 || summary.expired_before.is_some() || summary.expired_segments > 0;
+                    changed = bytes > 0 || summary.expired_segments > 0 || summary.incomplete.iter().any(expired);
                     add(&mut hold, &summary, bytes, &known.sum);
                     self.came_from(&path, &mut known, noted, false)?;
                     known.bytes = hold.bytes;
@@ -243,7 +243,7 @@ impl Following {
         follows.done = known.done;
         let goes_on = follows.ended.is_none();
         if changed || follows.done.saturating_sub(written) >= WRITTEN_NS {
-            known_until(&mut hold, follows.done, goes_on, means.answers)?;
+            known_until(&mut hold, &follows, goes_on, means.answers)?;
             if !goes_on || follows.done.saturating_sub(written) >= WRITTEN_NS {
                 self.came_from(&path, &mut known, Noted::default(), true)?;
             }
@@ -258,6 +258,10 @@ impl Following {
         self.known.insert(name.to_owned(), known);
         Ok(goes_on)
     }
+}
+
+fn expired(r: &IncompleteReason) -> bool {
+    matches!(r, IncompleteReason::Expired { .. })
 }
 
 fn query_of(hold: &Hold, f: &Follows, from: u64, to: u64) -> Result<Query, HoldError> {

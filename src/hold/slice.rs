@@ -1,20 +1,17 @@
 //! A slice of a hold that follows: a section of packets.pcapng that is on the disk before hold.json says so. What is behind that is cut off
 //! when the hold goes on. Called by [`follow`](super::follow).
 
-use super::follow::{Answers, Known};
+use super::follow::{Answers, Follows, Known};
 use super::record::moment;
 use super::sum::{Bounded, ended, hex};
 use super::{Hold, HoldError, at};
 use crate::evidence::{Noted, Noting};
 use crate::query::output::{Format, Nothing, Writer};
-use crate::query::{Query, QueryError, Statement, Summary};
+use crate::query::{IncompleteReason as Reason, Query, QueryError, Statement, Summary};
 use sha2::Sha256;
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::Path;
-
-/// Times without a recording, and losses, that a record lists: a hold may follow for weeks.
-const LISTED_MAX: usize = 1000;
 
 /// A section with what the query finds, behind what is known; nothing where it finds nothing. Bytes, and the sum of all.
 pub fn slice(
@@ -52,7 +49,7 @@ pub fn add(hold: &mut Hold, s: &Summary, bytes: u64, sum: &Sha256) {
     all.bytes += s.bytes;
     all.first = [all.first, s.first].into_iter().flatten().min();
     all.last = all.last.max(s.last);
-    all.expired_before = all.expired_before.max(s.expired_before);
+    s.incomplete.iter().filter(|r| matches!(r, Reason::Expired { .. })).for_each(|r| expired(&mut all, r));
     all.expired_segments += s.expired_segments;
     all.damaged_segments += s.damaged_segments;
     all.damaged_blocks += s.damaged_blocks;
@@ -61,23 +58,50 @@ pub fn add(hold: &mut Hold, s: &Summary, bytes: u64, sum: &Sha256) {
     hold.wire_bytes += s.bytes;
     hold.bytes += bytes;
     hold.sha256 = hex(sum);
-    hold.summary = serde_json::to_value(&all).unwrap_or_default();
+    hold.summary = serde_json::to_value(all.concluded()).unwrap_or_default();
+}
+
+/// Takes in what of a slice's time has expired: of each class one reason, from its first time to its last.
+fn expired(all: &mut Summary, more: &Reason) {
+    let Reason::Expired { class, from, to } = more else { return };
+    for known in &mut all.incomplete {
+        if let Reason::Expired { class: c, from: f, to: t } = known
+            && c == class
+        {
+            (*f, *t) = ((*f).min(*from), (*t).max(*to));
+            return;
+        }
+    }
+    all.incomplete.push(more.clone());
 }
 
 /// What the ledger has of the whole time of the hold by now: entries come later than packets, and one may be of two slices.
-pub fn known_until(hold: &mut Hold, done: u64, goes_on: bool, answers: &mut Answers<'_>) -> Result<(), HoldError> {
+pub fn known_until(
+    hold: &mut Hold,
+    follows: &Follows,
+    goes_on: bool,
+    answers: &mut Answers<'_>,
+) -> Result<(), HoldError> {
+    let done = follows.done;
     let mut all: Summary = serde_json::from_value(hold.summary.clone()).unwrap_or_default();
     let since = hold.since.as_deref().and_then(moment).or(all.first).unwrap_or(done);
     if since >= done {
         return Ok(());
     }
-    let window = Query { memory_only: true, limit: Some(0), since: Some(since), until: Some(done), ..Query::default() };
+    let window = Query {
+        memory_only: true,
+        limit: Some(0),
+        classes: follows.classes.clone(),
+        since: Some(since),
+        until: Some(done),
+        ..Query::default()
+    };
     let now = answers(&window, &mut Nothing)?;
-    (all.lost, all.not_recorded) = (now.lost, now.not_recorded);
-    all.lost.truncate(LISTED_MAX);
     // What ends now may be recorded, without a sign of it in the ledger yet.
-    all.not_recorded.retain(|(_, end)| !goes_on || *end < done);
-    all.not_recorded.truncate(LISTED_MAX);
-    hold.summary = serde_json::to_value(&all).unwrap_or_default();
+    let goes_on = |r: &Reason| goes_on && matches!(r, Reason::NotRecorded { to, .. } if *to >= done);
+    all.incomplete.retain(|r| !r.of_ledger());
+    all.incomplete.extend(now.incomplete.into_iter().filter(|r| r.of_ledger() && !goes_on(r)));
+    all.incomplete_more = now.incomplete_more;
+    hold.summary = serde_json::to_value(all.concluded()).unwrap_or_default();
     Ok(())
 }

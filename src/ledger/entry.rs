@@ -13,6 +13,18 @@ pub struct Entry {
     pub what: What,
 }
 
+impl Entry {
+    /// When the packets of a loss arrived, first and last, Unix ns; `None`: it is none.
+    pub fn lost_between(&self) -> Option<(u64, u64)> {
+        match self.what {
+            What::Loss { span, .. } => Some(span.unwrap_or((self.t, self.t.saturating_add(SECOND - 1)))),
+            _ => None,
+        }
+    }
+}
+
+const SECOND: u64 = 1_000_000_000;
+
 /// What happened. In JSON the field `what` names it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case")]
@@ -56,6 +68,10 @@ pub enum What {
         class: Option<String>,
         /// How many.
         packets: u64,
+        /// When they arrived, first and last, Unix ns, if that was not in the second that begins at `t`: what is found out later. From 0
+        /// to `u64::MAX`: it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        span: Option<(u64, u64)>,
     },
     /// An interface lost its link: what passes is not seen.
     LinkDown {
@@ -91,8 +107,19 @@ pub enum What {
     },
     /// A segment was dropped to keep the disk budget.
     Expired {
+        /// Its class; `None`, in entries of version 0.1: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        class: Option<String>,
         /// Time of its first packet, Unix ns.
         first: u64,
+        /// Time of its last packet, Unix ns; `None`: not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last: Option<u64>,
+    },
+    /// Capture files were not read to their end: the import was stopped, or one of them broke off.
+    Unread {
+        /// Which, or how much.
+        text: String,
     },
     /// Anything else worth keeping.
     Note {

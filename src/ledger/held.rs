@@ -4,7 +4,7 @@
 use super::digest::Digest;
 use super::fresh::Fresh;
 use super::told::{Ahead, Covered, Files, LossSum, Told};
-use super::{LedgerError, Pulse};
+use super::{ExpiredSpan, LedgerError, Pulse};
 use crate::conn::receipt::Receipt;
 use crate::packet::key::Key;
 use std::collections::HashSet;
@@ -88,7 +88,7 @@ impl Held {
     fn digest(&self) -> Result<Reading<'_, Digest>, LedgerError> {
         let All { files, ledger, .. } = &*self.all;
         match self.may_read {
-            true => ledger.now(|digest, pulse| digest.read_on(&files.ledger, pulse.alive())),
+            true => ledger.now(|digest, _| digest.read_on(&files.ledger)),
             false => ledger.at_hand().ok_or_else(|| self.not_at_hand()),
         }
     }
@@ -117,12 +117,16 @@ impl Told for Held {
         held.map_or_else(|| self.files()?.losses(from, to), Ok)
     }
 
-    fn expired(&self, before: u64) -> Result<bool, LedgerError> {
-        Ok(self.digest()?.1.expired(before))
+    fn expired(&self, from: u64, to: u64) -> Result<Vec<ExpiredSpan>, LedgerError> {
+        Ok(self.digest()?.1.expired(from, to))
+    }
+
+    fn broken_imports(&self) -> Result<Vec<u64>, LedgerError> {
+        Ok(self.digest()?.1.broken_imports())
     }
 
     fn covered(&self, from: u64, to: u64) -> Result<Covered, LedgerError> {
-        Ok(self.digest()?.1.covered(from, to))
+        Ok(self.digest()?.1.covered(from, to, self.all.ledger.pulse.alive()))
     }
 
     fn only_imported(&self) -> Result<bool, LedgerError> {
@@ -211,7 +215,7 @@ mod tests {
         let keys = (0..8).map(|n| key(n, u16::from(n % 3))).collect();
         told.receipts(from, to, &keys, &mut |r, tagged| receipts.push((r.key.words(), r.first, r.last, tagged)))?;
         receipts.sort_unstable();
-        Ok((told.losses(from, to)?, told.expired(from)?, told.covered(from, to)?, told.only_imported()?, receipts))
+        Ok((told.losses(from, to)?, told.expired(from, to)?, told.covered(from, to)?, told.only_imported()?, receipts))
     }
 
     #[derive(Clone, Debug)]
@@ -230,13 +234,23 @@ mod tests {
                 config: serde_json::Value::Null
             }),
             Just(What::Stopped),
-            (0..3u64, 0..2u8).prop_map(|(packets, n)| What::Loss {
+            (0..3u64, 0..2u8, prop::option::of((0..300 * S, 0..200 * S))).prop_map(|(packets, n, span)| What::Loss {
                 cause: "disk_stall".into(),
                 place: format!("worker-{n}"),
-                class: None,
-                packets
+                class: (packets == 2).then(|| "dns".to_owned()),
+                packets,
+                span: span.map(|(first, long)| (first, first + long)),
             }),
-            (0..400 * S).prop_map(|first| What::Expired { first }),
+            (0..400 * S, 0..50 * S, 0..3usize).prop_map(|(first, long, n)| What::Expired {
+                class: [None, Some("all"), Some("dns")].get(n).and_then(|c| c.map(str::to_owned)),
+                first,
+                last: Some(first + long),
+            }),
+            prop::sample::select(vec![-150 * S as i64, 300 * S as i64]).prop_map(|by| What::ClockStep { by }),
+            any::<bool>().prop_map(|down| {
+                let interface = "eth0".to_owned();
+                if down { What::LinkDown { interface } } else { What::LinkUp { interface } }
+            }),
             Just(What::Note { text: "x".into() }),
         ];
         let one =
@@ -328,9 +342,8 @@ mod tests {
             said(&it, 1, 2).unwrap();
         }
         for n in 0..crate::limits::LOSSES_HELD as u64 + 10 {
-            ledger
-                .append(S + n, What::Loss { cause: "ring_full".into(), place: "eth0".into(), class: None, packets: 1 })
-                .unwrap();
+            let (cause, place) = ("ring_full".into(), "eth0".into());
+            ledger.append(S + n, What::Loss { cause, place, class: None, packets: 1, span: None }).unwrap();
         }
         for from in [0, 1, S, 2 * S, 3 * S, 11 * S] {
             for to in [from + 5, from + S, u64::MAX] {

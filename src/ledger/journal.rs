@@ -1,7 +1,8 @@
 //! Writing the ledger. Called by the recorder's control thread, each second and when something happens; never from a worker.
 
-use super::coverage::{self, State};
-use super::{Entry, LedgerError, Pulse, What, at, days, keep_budget};
+use super::coverage;
+use super::timeline::RunState;
+use super::{Entry, LedgerError, LedgerSummary, Pulse, What, at, days, keep_budget};
 use crate::store::layout::make_private;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -19,6 +20,10 @@ pub struct Ledger {
     alive: File,
     /// Since when recording goes on, and from which source.
     running: Option<(u64, String)>,
+    /// Interfaces without link, since.
+    down: Vec<(String, u64)>,
+    /// What has expired so far, and which imports were cut short.
+    summary: LedgerSummary,
     pulse: Arc<Pulse>,
 }
 
@@ -32,10 +37,24 @@ impl Ledger {
         let alive_before = coverage::last_alive(dir);
         let mut options = OpenOptions::new();
         let alive = options.create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
-        let mut ledger =
-            Ledger { dir: dir.to_owned(), budget, file: None, alive, running: None, pulse: Arc::default() };
-        if let State::Running { seen, .. } = last {
+        let summary = LedgerSummary::resume(dir)?;
+        // So that readers need not look through the entries; where the disk refuses it they do.
+        let _ = summary.write(dir);
+        let mut ledger = Ledger {
+            dir: dir.to_owned(),
+            budget,
+            file: None,
+            alive,
+            running: None,
+            down: Vec::new(),
+            summary,
+            pulse: Arc::default(),
+        };
+        if let RunState::Running { seen, .. } = last.state {
             let alive = alive_before.map_or(seen, |a| a.max(seen)).min(now.max(seen));
+            if let Some(since) = last.importing() {
+                ledger.sum_up(|s| s.broken_import(since))?;
+            }
             ledger.append(now, What::Killed { alive })?;
         }
         Ok(ledger)
@@ -45,11 +64,47 @@ impl Ledger {
     pub fn append(&mut self, t: u64, what: What) -> Result<(), LedgerError> {
         self.turn_to(days::day_of(t))?;
         match &what {
-            What::Started { source, .. } => self.running = Some((t, source.clone())),
-            What::Stopped => self.running = None,
+            What::Started { source, .. } => {
+                self.running = Some((t, source.clone()));
+                self.down.clear();
+            }
+            What::Stopped => {
+                self.running = None;
+                self.down.clear();
+            }
+            // What came before has the times of before: this recording begins anew.
+            What::ClockStep { .. } => {
+                let begun =
+                    self.running.iter_mut().map(|(since, _)| since).chain(self.down.iter_mut().map(|(_, since)| since));
+                begun.for_each(|since| *since = t);
+            }
+            What::LinkDown { interface } if !self.down.iter().any(|(i, _)| i == interface) => {
+                self.down.push((interface.clone(), t));
+            }
+            What::LinkUp { interface } => self.down.retain(|(i, _)| i != interface),
+            What::Expired { class, first, last } => {
+                self.sum_up(|s| s.take(class.as_deref(), *first, *last))?;
+            }
+            What::Unread { .. } => {
+                if let Some((since, _)) = self.running.clone().filter(|(_, source)| source == "file") {
+                    self.sum_up(|s| s.broken_import(since))?;
+                }
+            }
             _ => {}
         }
         self.write(&Entry { t, what })
+    }
+
+    /// Before the entry that says so: whoever reads that finds it there. An entry that can't be written is written again, and changes nothing
+    /// then.
+    fn sum_up(&mut self, more: impl FnOnce(&mut LedgerSummary)) -> Result<(), LedgerError> {
+        let mut summary = self.summary.clone();
+        more(&mut summary);
+        if summary != self.summary {
+            summary.write(&self.dir)?;
+            self.summary = summary;
+        }
+        Ok(())
     }
 
     /// A sign of life: recording is in force at `t`. Once a second.
@@ -95,6 +150,9 @@ impl Ledger {
         if let Some((since, source)) = self.running.clone().filter(|_| fresh) {
             let t = days::end_of(day.saturating_sub(1));
             self.write(&Entry { t, what: What::Continues { since, source } })?;
+            for (interface, since) in self.down.clone() {
+                self.write(&Entry { t: since, what: What::LinkDown { interface } })?;
+            }
         }
         let files: Vec<PathBuf> = days::list(&self.dir)?.into_iter().map(|(_, p)| p).collect();
         keep_budget(&files, self.budget);

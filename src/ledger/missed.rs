@@ -1,7 +1,7 @@
 //! What a window lacks, as people and programs are told it: losses by second, place, cause and class, times without a recording or a link.
 //! Called by the CLI and the API.
 
-use super::{Coverage, LedgerError, LinkDown, What, coverage, entries, only_imported};
+use super::{Coverage, Gap, LedgerError, LinkDown, What, broken_imports, coverage, entries, losses, only_imported};
 use crate::limits::GAP_MIN_NS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,8 +11,11 @@ use std::path::Path;
 /// Packets lost in one second.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
-    /// When the second begins, Unix ns.
+    /// When the second begins, or the first of them arrived, Unix ns.
     pub t: u64,
+    /// When the last of them arrived, if not within a second of `t`, Unix ns; `u64::MAX` with a `t` of 0: it is not known when they came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
     /// Where: an interface, a worker.
     pub place: String,
     /// Why, as the account calls it.
@@ -51,10 +54,12 @@ pub struct Losses {
     pub slices: Vec<Slice>,
     /// Connections that were not tracked, second by second.
     pub floods: Vec<Flood>,
-    /// From, to.
-    pub not_recorded: Vec<(u64, u64)>,
+    /// When nothing was recorded, and why.
+    pub not_recorded: Vec<Gap>,
     /// When an interface had no link.
     pub link_down: Vec<LinkDown>,
+    /// When imports began that did not read all of their files.
+    pub broken_imports: Vec<u64>,
     /// The store holds imported traces: no recorder covers their times.
     pub imported: bool,
 }
@@ -67,20 +72,24 @@ pub fn missed(dir: &Path, since: Option<u64>, until: u64, classes: &[String]) ->
     // What was lost before it had a class may have been of any.
     let wanted = |class: &Option<String>| classes.is_empty() || class.as_ref().is_none_or(|c| classes.contains(c));
     // A slice counts if its second overlaps the window.
-    let mut slices: BTreeMap<(u64, String, String, Option<String>), u64> = BTreeMap::new();
-    for e in entries(dir, from.saturating_sub(999_999_999), until)? {
-        match e.what {
-            What::Loss { cause, place, class, packets } if wanted(&class) => {
-                *slices.entry((e.t, place, cause, class)).or_default() += packets;
-            }
-            What::Flood { worker, packets, source } => l.floods.push(Flood { t: e.t, worker, packets, source }),
-            _ => {}
+    let mut slices = BTreeMap::new();
+    for e in losses(dir, from, until)? {
+        if let What::Loss { cause, place, class, packets, span } = e.what
+            && wanted(&class)
+        {
+            let t = span.map_or(e.t, |(first, _)| first);
+            *slices.entry((t, place, cause, class, span.map(|(_, last)| last))).or_insert(0u64) += packets;
         }
     }
-    for ((t, place, cause, class), packets) in slices {
+    for e in entries(dir, from.saturating_sub(999_999_999), until)? {
+        if let What::Flood { worker, packets, source } = e.what {
+            l.floods.push(Flood { t: e.t, worker, packets, source });
+        }
+    }
+    for ((t, place, cause, class, last), packets) in slices {
         l.packets += packets;
         *l.causes.entry(cause.clone()).or_default() += packets;
-        l.slices.push(Slice { t, place, cause, class, packets });
+        l.slices.push(Slice { t, last, place, cause, class, packets });
     }
     let Coverage { gaps, link_down, known_from, .. } = coverage(dir, from, until)?;
     if !imported {
@@ -88,18 +97,18 @@ pub fn missed(dir: &Path, since: Option<u64>, until: u64, classes: &[String]) ->
         let known = known_from.filter(|_| since.is_none()).unwrap_or(from);
         l.not_recorded = gaps
             .into_iter()
-            .map(|(a, b)| (a.max(known), b))
-            .filter(|(a, b)| b.saturating_sub(*a) >= GAP_MIN_NS)
+            .map(|g| Gap { from: g.from.max(known), ..g })
+            .filter(|g| g.to.saturating_sub(g.from) >= GAP_MIN_NS)
             .collect();
     }
-    l.link_down = link_down;
+    (l.link_down, l.broken_imports) = (link_down, broken_imports(dir)?);
     Ok(l)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{LEDGER_BYTES, Ledger};
+    use crate::ledger::{GapCause, LEDGER_BYTES, Ledger};
 
     const S: u64 = 1_000_000_000;
 
@@ -115,13 +124,15 @@ mod tests {
             (1020, "disk_stall", "worker 0", Some("dns"), 1),
         ] {
             let class = class.map(str::to_owned);
-            ledger.append(t * S, What::Loss { cause: cause.into(), place: place.into(), class, packets }).unwrap();
+            ledger
+                .append(t * S, What::Loss { cause: cause.into(), place: place.into(), class, packets, span: None })
+                .unwrap();
         }
         ledger.append(1030 * S, What::Stopped).unwrap();
         ledger.beat(1030 * S).unwrap();
         let all = missed(dir.path(), None, 1100 * S, &[]).unwrap();
         assert_eq!((all.packets, all.slices.len(), all.causes.get("disk_stall")), (13, 3, Some(&6)));
-        assert_eq!(all.not_recorded, [(1030 * S, 1100 * S)]);
+        assert_eq!(all.not_recorded, [Gap { from: 1030 * S, to: 1100 * S, cause: GapCause::Stopped }]);
         // A second that the window cuts counts.
         let some = missed(dir.path(), Some(1010 * S + 5), 1015 * S, &[]).unwrap();
         assert_eq!((some.packets, some.slices.len(), some.not_recorded.len()), (12, 2, 0));

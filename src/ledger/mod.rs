@@ -18,11 +18,13 @@ mod missed;
 mod pulse;
 mod receipts;
 pub mod search;
+mod summary;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod told;
 
-pub use coverage::{Coverage, LinkDown, coverage, entries, latest, losses, only_imported};
+pub use coverage::{Coverage, broken_imports, coverage, entries, latest, losses, only_imported};
 pub use each::each_connection;
 pub use entry::{Entry, What};
 pub use held::Held;
@@ -31,6 +33,8 @@ pub use missed::{Losses, Slice, missed};
 pub use pulse::Pulse;
 pub use receipts::Receipts;
 pub use search::{ReceiptsReport, lookup};
+pub use summary::{ExpiredSpan, LedgerSummary};
+pub use timeline::{Gap, GapCause, LinkDown};
 pub use told::{Ahead, Covered, Files, LossSum, Told};
 
 use std::io;

@@ -1,13 +1,14 @@
 //! That something was written: counted by ledger and receipts after each write, looked at by what holds them in memory. Only
 //! counters: whoever writes never waits for whoever reads.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Of one writer.
 #[derive(Debug, Default)]
 pub struct Pulse {
     writes: AtomicU64,
     alive: AtomicU64,
+    recording: AtomicBool,
 }
 
 impl Pulse {
@@ -26,8 +27,14 @@ impl Pulse {
         self.alive.store(t, Ordering::Release);
     }
 
-    /// The last one, Unix ns; 0: none yet.
+    /// This process records, or no longer does: while it does, its life is a sign of life.
+    pub fn recording(&self, is: bool) {
+        self.recording.store(is, Ordering::Release);
+    }
+
+    /// The last sign of life, Unix ns; 0: none yet.
     pub(super) fn alive(&self) -> u64 {
-        self.alive.load(Ordering::Acquire)
+        let now = if self.recording.load(Ordering::Acquire) { crate::units::now() } else { 0 };
+        now.max(self.alive.load(Ordering::Acquire))
     }
 }

@@ -23,8 +23,11 @@ fn coverage_is_what_ran() {
     l.beat(150 * S).unwrap();
     l.append(160 * S, What::LinkDown { interface: "eth0".into() }).unwrap();
     l.append(170 * S, What::LinkUp { interface: "eth0".into() }).unwrap();
-    l.append(180 * S, What::Loss { cause: "disk_stall".into(), place: "worker 0".into(), class: None, packets: 7 })
-        .unwrap();
+    l.append(
+        180 * S,
+        What::Loss { cause: "disk_stall".into(), place: "worker 0".into(), class: None, packets: 7, span: None },
+    )
+    .unwrap();
     l.append(200 * S, What::Stopped).unwrap();
     // An import covers nothing.
     l.append(250 * S, started("file")).unwrap();
@@ -33,7 +36,9 @@ fn coverage_is_what_ran() {
     l.beat(350 * S).unwrap();
     let c = coverage(d, 0, 1000 * S).unwrap();
     assert_eq!(c.recorded, [(100 * S, 200 * S), (300 * S, 350 * S)], "up to the last sign of life");
-    assert_eq!(c.gaps, [(0, 100 * S), (200 * S, 300 * S), (350 * S, 1000 * S)]);
+    let gaps: Vec<_> = c.gaps.iter().map(|g| (g.from, g.to, g.cause)).collect();
+    let (before, stopped, killed) = (GapCause::Before, GapCause::Stopped, GapCause::Killed);
+    assert_eq!(gaps, [(0, 100 * S, before), (200 * S, 300 * S, stopped), (350 * S, 1000 * S, killed)]);
     assert_eq!(c.link_down, [LinkDown { interface: "eth0".into(), from: 160 * S, to: 170 * S }]);
     assert!(c.imported && c.known_from == Some(100 * S));
     let c = coverage(d, 120 * S, 130 * S).unwrap();

@@ -3,7 +3,10 @@
 //! from what a recorder holds of them in memory ([`Held`](super::Held)) for thousands a second.
 
 use super::search::{Wanted, search, search_while};
-use super::{LedgerError, What, coverage, latest, losses, only_imported};
+use super::{
+    Coverage, ExpiredSpan, Gap, LedgerError, LedgerSummary, LinkDown, What, broken_imports, coverage, losses,
+    only_imported,
+};
 use crate::conn::receipt::Receipt;
 use crate::packet::key::Key;
 use std::collections::{BTreeMap, HashSet};
@@ -12,13 +15,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
-/// Packets lost in a window by one cause in one place.
+/// Packets lost in a window by one cause in one place, of one class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LossSum {
     /// A cause of the account.
     pub cause: String,
     /// Where.
     pub place: String,
+    /// Of which class; `None`: before they had one, or it is not known.
+    pub class: Option<String>,
     /// How many.
     pub packets: u64,
 }
@@ -26,18 +31,22 @@ pub struct LossSum {
 /// What of a window was recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Covered {
-    /// Any of it.
-    pub any: bool,
-    /// Times when no recorder ran: from, to.
-    pub gaps: Vec<(u64, u64)>,
+    /// Times when a live recorder ran: sorted, apart from each other.
+    pub recorded: Vec<(u64, u64)>,
+    /// Times when none ran.
+    pub gaps: Vec<Gap>,
+    /// Times when one ran but an interface had no link.
+    pub link_down: Vec<LinkDown>,
 }
 
 /// Ledger and receipts of one store. Times are Unix ns.
 pub trait Told {
-    /// Losses in the seconds that overlap `from..to`, by cause and place.
+    /// Losses whose packets may have arrived in `from..to`, by cause, place and class.
     fn losses(&self, from: u64, to: u64) -> Result<Vec<LossSum>, LedgerError>;
-    /// Whether a segment has expired that began before this time.
-    fn expired(&self, before: u64) -> Result<bool, LedgerError>;
+    /// What of `from..to` has expired, by class.
+    fn expired(&self, from: u64, to: u64) -> Result<Vec<ExpiredSpan>, LedgerError>;
+    /// When imports began that did not read all of their files: of the times of the packets that are missing nobody knows.
+    fn broken_imports(&self) -> Result<Vec<u64>, LedgerError>;
     /// What of `from..to` was recorded.
     fn covered(&self, from: u64, to: u64) -> Result<Covered, LedgerError>;
     /// Whether the store holds imported traces alone.
@@ -93,21 +102,26 @@ impl Told for Files {
     fn losses(&self, from: u64, to: u64) -> Result<Vec<LossSum>, LedgerError> {
         let mut sums = BTreeMap::new();
         for e in losses(&self.ledger, from, to)? {
-            if let What::Loss { cause, place, packets, .. } = e.what {
-                *sums.entry((cause, place)).or_insert(0) += packets;
+            if let What::Loss { cause, place, class, packets, .. } = e.what {
+                *sums.entry((cause, place, class)).or_insert(0) += packets;
             }
         }
-        Ok(sums.into_iter().map(|((cause, place), packets)| LossSum { cause, place, packets }).collect())
+        let sum = |((cause, place, class), packets)| LossSum { cause, place, class, packets };
+        Ok(sums.into_iter().map(sum).collect())
     }
 
-    fn expired(&self, before: u64) -> Result<bool, LedgerError> {
-        let gone = |what: &What| matches!(what, What::Expired { first } if *first < before);
-        Ok(latest(&self.ledger, |e| gone(&e.what))?.is_some())
+    fn expired(&self, from: u64, to: u64) -> Result<Vec<ExpiredSpan>, LedgerError> {
+        Ok(LedgerSummary::read(&self.ledger)?.spans(from, to))
+    }
+
+    fn broken_imports(&self) -> Result<Vec<u64>, LedgerError> {
+        broken_imports(&self.ledger)
     }
 
     fn covered(&self, from: u64, to: u64) -> Result<Covered, LedgerError> {
         let c = coverage(&self.ledger, from, to)?;
-        Ok(Covered { any: !c.recorded.is_empty(), gaps: c.gaps })
+        let Coverage { recorded, gaps, link_down, .. } = c;
+        Ok(Covered { recorded, gaps, link_down })
     }
 
     fn only_imported(&self) -> Result<bool, LedgerError> {

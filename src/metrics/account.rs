@@ -187,9 +187,10 @@ pub struct Broken {
 }
 
 impl Account {
-    /// Packets that were lost, wherever; policy is no loss.
+    /// Packets that were lost, wherever, those that only the host has included; policy is no loss.
     pub fn lost_total(&self) -> u64 {
         self.from.lost
+            + self.from.passed.packets
             + self.from.redirect_failed.total()
             + self.worker.dropped.total().packets
             + self.store.write_failed

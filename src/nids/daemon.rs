@@ -182,7 +182,7 @@ fn refused(e: ClientError) -> Refusal {
         ClientError::Refused(429 | 503, why) => Refusal::Later(why),
         ClientError::Refused(_, why) | ClientError::Broken(why) => Refusal::No(why),
         ClientError::Interrupted => Refusal::No("it was under way when all ended".into()),
-        e @ ClientError::Write(_) => Refusal::No(e.to_string()),
+        e @ (ClientError::Write(_) | ClientError::Summary(_)) => Refusal::No(e.to_string()),
         e @ ClientError::Connection { .. } => Refusal::Later(e.to_string()),
     }
 }

@@ -2,7 +2,7 @@
 //! indexes. No packet is read where the keys answer the expression, but for those of which neither says whose they are; where they don't, the packets say which connections are
 //! meant, and index and receipts say the rest. Called by the command line and by the recorder's query threads.
 
-use super::engine::{Engine, joined, will_have};
+use super::engine::{Engine, Sealed, joined, will_have};
 use super::extent::Extent;
 use super::gathered::Gathered;
 use super::lang::ast::Expr;
@@ -167,6 +167,16 @@ impl Engine {
         }
         let untagged = all.untagged();
         found.connections = all.finish()?;
+        if !found.through_packets {
+            let sealed = |s: &Arc<Sealed>| Some((s.segment.class.clone()?, *s.skip.as_ref()?.about()));
+            for (class, about) in view.sealed.iter().filter_map(sealed).filter(|(c, _)| q.wants_class(c)) {
+                found.summary.saw(&class, about.packets, about.first, about.last);
+            }
+            let (summary, now) = (&mut found.summary, crate::units::now());
+            (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
+            super::summary::from_ledger(self.means().told, (from, to), &query.classes, now, summary)?;
+        }
+        found.summary = std::mem::take(&mut found.summary).concluded();
         Ok((found, untagged))
     }
 

@@ -71,9 +71,13 @@ pub struct Engine {
     files: Files,
     books: Option<Books>,
     running: Option<Arc<dyn Running>>,
+    reach: Option<Arc<Reach>>,
     compiled: Compiled,
     id: OnceLock<String>,
 }
+
+/// How far back memory has all packets: by class, or of any other, from this time on (Unix ns).
+pub type Reach = dyn Fn() -> Vec<(Option<String>, u64)> + Send + Sync;
 
 /// What an answer is made with beside packets.
 #[derive(Clone, Copy)]
@@ -82,6 +86,8 @@ pub struct Means<'a> {
     pub told: &'a dyn Told,
     /// The workers, where this process records.
     pub running: Option<&'a dyn Running>,
+    /// How far memory reaches, where this process records.
+    pub reach: Option<&'a Reach>,
     /// Expressions that are compiled already.
     pub compiled: &'a Compiled,
     /// Nothing is compiled, and no file is looked at: where that would be needed the answer is an error.
@@ -106,7 +112,8 @@ impl Engine {
         let layout = Layout::new(store);
         let files = Files { ledger: layout.ledger(), receipts: layout.receipts() };
         let (held, compiled) = (Mutex::new(Held::default()), Compiled::default());
-        Engine { layout, held, files, books: None, running: None, compiled, id: OnceLock::new() }
+        let id = OnceLock::new();
+        Engine { layout, held, files, books: None, running: None, reach: None, compiled, id }
     }
 
     /// The store's identity, 32 hexadecimal digits; empty if it can't be read. Only the first look reads a file.
@@ -126,13 +133,25 @@ impl Engine {
         self
     }
 
+    /// In the recorder's own process, whose memory reaches so far.
+    pub fn with_reach(mut self, reach: Arc<Reach>) -> Engine {
+        self.reach = Some(reach);
+        self
+    }
+
     /// What answers are made with.
     pub(super) fn means(&self) -> Means<'_> {
         let told: &dyn Told = match &self.books {
             Some(books) => books,
             None => &self.files,
         };
-        Means { told, running: self.running.as_deref(), compiled: &self.compiled, at_hand: false }
+        Means {
+            told,
+            running: self.running.as_deref(),
+            reach: self.reach.as_deref(),
+            compiled: &self.compiled,
+            at_hand: false,
+        }
     }
 
     /// A follower, at the beginning of its past; `view` is only looked at for its times and classes.

@@ -137,16 +137,16 @@ impl Follower {
 
     /// The end: what is missing from all that was given out.
     pub(super) fn finish(self, means: Means<'_>) -> Result<Summary, QueryError> {
-        let Follower { given, read, window: (from, to), started, .. } = self;
+        let Follower { query, given, read, window: (from, to), started, .. } = self;
         let Summary { packets, bytes, first, last, limited, late, .. } = given.summary;
         let mut summary = Summary { packets, bytes, first, last, limited, late, ..read };
         (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
         let now = units::now();
         summary.asked_at = now;
         given.met.settle(means, &mut summary)?;
-        from_ledger(means.told, from, to.min(now), now, &mut summary)?;
+        from_ledger(means.told, (from, to.min(now)), &query.classes, now, &mut summary)?;
         summary.elapsed_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        Ok(summary)
+        Ok(summary.concluded())
     }
 }
 

@@ -35,13 +35,14 @@ mod words;
 pub use community::{CommunityId, CommunityIdError};
 pub use conn::{ConnSpec, ConnSpecError};
 pub use connections::{Connection, Found};
+pub use engine::Reach;
 pub use engine::{Engine, Sealed};
 pub use follow::Follower;
 pub use listed::{Listed, Sort, listed};
 pub use run::{known_classes, run, run_with};
 pub use running::{LookedUp, Running, running};
 pub use statement::Statement;
-pub use summary::{Loss, Place, Pruning, Summary};
+pub use summary::{IncompleteReason, NothingFound, Place, Pruning, StoredTimes, Summary, WindowPlace};
 pub use words::{explained, missing, text};
 
 /// Whether an index finds what answers this expression, or everything has to be looked at.

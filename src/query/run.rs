@@ -10,7 +10,7 @@ use super::merge::Merge;
 use super::output::Nothing;
 use super::pace::{Freely, Pace, Stopped};
 use super::part::{Part, Question};
-use super::summary::{Met, MetPacket, Summary, from_ledger};
+use super::summary::{Met, MetPacket, NothingFound, Summary, beyond_memory, from_ledger};
 use super::view::View;
 use super::whose::Whose;
 use super::{Answer, PacketSink, Query, QueryError};
@@ -92,8 +92,22 @@ pub(super) fn compiles(text: &str) -> Result<(), QueryError> {
     }
 }
 
-/// The summary, and the connections that were met.
+/// The summary, and the connections that were met; of an empty answer also what there would have been to find.
 pub(super) fn answer(
+    query: &Query,
+    means: Means<'_>,
+    view: &View<'_>,
+    out: &mut dyn PacketSink,
+) -> Result<(Summary, Met), QueryError> {
+    let (mut summary, met) = found(query, means, view, out)?;
+    if summary.packets == 0 && query.limit != Some(0) {
+        let window = (summary.since.unwrap_or(0), summary.until.unwrap_or(u64::MAX));
+        summary.nothing = Some(NothingFound::of(query, view, window, units::now(), &summary));
+    }
+    Ok((summary, met))
+}
+
+fn found(
     query: &Query,
     means: Means<'_>,
     view: &View<'_>,
@@ -176,12 +190,15 @@ pub(super) fn answer(
     }
     foreseen.wait();
     met.settle(means, &mut summary)?;
-    from_ledger(means.told, from, to, now, &mut summary)?;
+    from_ledger(means.told, (from, to), &query.classes, now, &mut summary)?;
+    if query.memory_only {
+        beyond_memory(means, from, &query.classes, &mut summary)?;
+    }
     if summary.packets == 0 && !query.any_layer && query.limit != Some(0) && plan != Plan::All {
         summary.try_any_layer = exists_deeper(query, means, view)?;
     }
     summary.elapsed_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    Ok((summary, met))
+    Ok((summary.concluded(), met))
 }
 
 pub(super) const ETHERNET: u16 = 1;
@@ -223,7 +240,7 @@ pub(super) fn window(query: &Query, means: Means<'_>, view: &View<'_>, now: u64)
     for sealed in view.sealed.iter() {
         Part::of_sealed(sealed, &everything, &mut newest)?;
     }
-    Ok((newest.store_last.unwrap_or(now).saturating_sub(last), to))
+    Ok((newest.store_last().unwrap_or(now).saturating_sub(last), to))
 }
 
 /// Link types of the segments, those that can be opened.
@@ -244,5 +261,5 @@ pub(super) fn link_types(view: &View<'_>) -> Vec<u16> {
 /// Whether the same question finds something inside tags or tunnels.
 fn exists_deeper(query: &Query, means: Means<'_>, view: &View<'_>) -> Result<bool, QueryError> {
     let deeper = Query { any_layer: true, limit: Some(1), ..query.clone() };
-    Ok(answer(&deeper, means, view, &mut Nothing)?.0.packets > 0)
+    Ok(found(&deeper, means, view, &mut Nothing)?.0.packets > 0)
 }

@@ -3,7 +3,7 @@
 //! in, or how the answer was found, so that the same answer has the same bytes.
 
 use super::words::{amount, missing};
-use super::{CommunityId, ConnSpec, Query, Summary};
+use super::{CommunityId, ConnSpec, IncompleteReason, Query, Summary};
 use crate::units;
 use std::fmt::Write;
 use std::path::Path;
@@ -56,7 +56,7 @@ impl Statement {
         }
         let _ = writeln!(t, "Answer: {}", amount(s));
         let told = missing(&steady(s));
-        let _ = match s.is_whole() {
+        let _ = match s.complete {
             true => writeln!(
                 t,
                 "Complete: nothing that came in the window is known to be missing, but what the cutoff left out."
@@ -79,8 +79,12 @@ impl Statement {
 /// window, and damage is named by file, wherever the store lies.
 fn steady(s: &Summary) -> Summary {
     let mut s = s.clone();
-    if let Some((_, end)) = s.not_recorded.last_mut().filter(|(_, end)| *end == s.asked_at) {
-        *end = s.until.unwrap_or(u64::MAX);
+    for reason in &mut s.incomplete {
+        if let IncompleteReason::NotRecorded { to, .. } = reason
+            && *to == s.asked_at
+        {
+            *to = s.until.unwrap_or(u64::MAX);
+        }
     }
     for place in &mut s.damage {
         if let Some(name) = Path::new(&place.segment).file_name() {
@@ -93,7 +97,12 @@ fn steady(s: &Summary) -> Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::GapCause;
     use crate::query::Pruning;
+
+    fn stopped(from: u64, to: u64) -> IncompleteReason {
+        IncompleteReason::NotRecorded { from, to, cause: GapCause::Stopped }
+    }
 
     fn summary() -> Summary {
         let at = 1_700_000_000_000_000_000;
@@ -104,7 +113,7 @@ mod tests {
             first: Some(at),
             last: Some(at + 1),
             since: Some(at),
-            not_recorded: vec![(at + 5, at + 5_000_000_000)],
+            incomplete: vec![stopped(at + 5, at + 5_000_000_000)],
             asked_at: at + 5_000_000_000,
             ..Summary::default()
         }
@@ -122,7 +131,7 @@ mod tests {
         let want = "Asked: host 10.0.0.1 Answer: all; class all, web; at most 5 packets\n\
             Window: from 2023-11-14T22:13:20Z on\nStore: 0123\n\
             Answer: 2 packets, 2.00 KiB, 1 connection, 2023-11-14T22:13:20Z to 2023-11-14T22:13:20.000000001Z\n\
-            Not complete:\n  not recorded: from 2023-11-14T22:13:20.000000005Z on";
+            Not complete:\n  not recorded: from 2023-11-14T22:13:20.000000005Z on: the recorder was stopped";
         assert_eq!(text, want);
     }
 
@@ -134,7 +143,7 @@ mod tests {
         other.pruning = Pruning { segments: 9, runs: 3, candidates: 77, bytes_read: 4096, ..Pruning::default() };
         // Asked a minute later.
         other.asked_at += 60_000_000_000;
-        other.not_recorded = vec![(one.not_recorded[0].0, other.asked_at)];
+        other.incomplete = vec![stopped(1_700_000_000_000_000_005, other.asked_at)];
         assert_eq!(asked.text(&one), asked.text(&other));
     }
 }

@@ -1,13 +1,14 @@
 //! The summary of an answer as people read it: how much it is, and what is missing from it and why.
 
-use super::Summary;
+use super::{IncompleteReason, NothingFound, Summary, WindowPlace};
+use crate::ledger::GapCause;
 use crate::units::{self, several};
 use std::fmt::Write;
 
 /// Several lines, for whoever asked.
 pub fn text(s: &Summary) -> String {
     let mut t = format!("{} ({})\n", amount(s), units::duration(s.elapsed_ns));
-    for line in missing(s) {
+    for line in missing(s).into_iter().chain(s.nothing.iter().flat_map(nothing)) {
         let _ = writeln!(t, "{line}");
     }
     let p = &s.pruning;
@@ -76,28 +77,76 @@ pub fn missing(s: &Summary) -> Vec<String> {
             several(s.running_unknown, "connection")
         ));
     }
-    for loss in &s.lost {
-        line(format!("  lost:         {} by {} at {}", several(loss.packets, "packet"), loss.cause, loss.place));
-    }
-    for (from, to) in &s.not_recorded {
-        if *to == u64::MAX {
-            line(format!("  not recorded: from {} on", units::time(*from)));
-            continue;
-        }
-        let (long, from, to) = (units::duration(to - from), units::time(*from), units::time(*to));
-        line(format!("  not recorded: {from} to {to} ({long})"));
-    }
-    if let Some(oldest) = s.expired_before {
-        line(format!("  expired:      what was before {}", units::time(oldest)));
-    }
-    if s.expired_segments > 0 {
-        line(format!("  expired:      {} while the answer was made", several(s.expired_segments, "segment")));
+    s.incomplete.iter().filter_map(lacking).for_each(&mut line);
+    if s.incomplete_more > 0 {
+        line(format!("  missing:      {} more", several(s.incomplete_more, "reason")));
     }
     damaged(s).into_iter().for_each(&mut line);
     if s.try_any_layer {
         line("  hint:         inside VLAN tags or tunnels there are packets that match: ask with --any-layer".into());
     }
     lines
+}
+
+/// Of an empty answer: what there would have been to find.
+fn nothing(n: &NothingFound) -> Vec<String> {
+    let window = match n.window {
+        WindowPlace::Inside => None,
+        WindowPlace::Before => Some("ends before the oldest packet that there is"),
+        WindowPlace::After => Some("begins after the newest packet that there is"),
+        WindowPlace::Future => Some("begins in the future"),
+        WindowPlace::NoPackets => Some("there is no packet, in whatever time"),
+    };
+    let stored = n.stored.iter().map(|s| match s.first.zip(s.last) {
+        Some((first, last)) => {
+            format!("  there is:     class {}: {} to {}", s.class, units::time(first), units::time(last))
+        }
+        None => format!("  there is:     class {}: no packet", s.class),
+    });
+    let no_match = n.no_match.iter().map(|part| format!("  no match:     no packet has {part}, in whatever time"));
+    window.map(|w| format!("  window:       {w}")).into_iter().chain(stored).chain(no_match).collect()
+}
+
+/// What is missing, in words; `None`: another line says it.
+fn lacking(reason: &IncompleteReason) -> Option<String> {
+    use IncompleteReason as I;
+    let of = |class: &Option<String>| class.as_ref().map_or(String::new(), |c| format!(" of class {c}"));
+    let times = |from: u64, to: u64| {
+        format!("{} to {} ({})", units::time(from), units::time(to), units::duration(to.saturating_sub(from)))
+    };
+    Some(match reason {
+        I::Expired { class, from, to } => {
+            format!("  expired:      packets{} from {} to {}", of(class), units::time(*from), units::time(*to))
+        }
+        I::ExpiredMeanwhile { segments } => {
+            format!("  expired:      {} while the answer was made", several(*segments, "segment"))
+        }
+        I::Lost { cause, place, class, packets } => {
+            format!("  lost:         {}{} by {cause} at {place}", several(*packets, "packet"), of(class))
+        }
+        I::NotRecorded { from, to, cause } => {
+            let why = match cause {
+                GapCause::Before => "no recorder had run before",
+                GapCause::Stopped => "the recorder was stopped",
+                GapCause::Killed => "the recorder was killed",
+                GapCause::ClockStep => "the clock was set forward",
+            };
+            match *to {
+                u64::MAX => format!("  not recorded: from {} on: {why}", units::time(*from)),
+                to => format!("  not recorded: {}: {why}", times(*from, to)),
+            }
+        }
+        I::LinkDown { interface, from, to } => format!("  no link:      {interface}: {}", times(*from, *to)),
+        I::ImportCutShort { since } => {
+            format!("  not read:     the import that began at {} did not read all of its files", units::time(*since))
+        }
+        I::NotYet { to, .. } => format!("  not yet:      the window goes on until {}", units::time(*to)),
+        I::BeyondMemory { class, from } => {
+            format!("  memory:       has all packets{} only from {} on", of(class), units::time(*from))
+        }
+        I::Unknown => "  missing:      something that this program does not know: the recorder is newer".into(),
+        I::Damaged { .. } | I::Limited | I::RecorderEnded | I::RunningUnknown { .. } => return None,
+    })
 }
 
 /// What can't be read, and where.
@@ -147,7 +196,6 @@ pub fn explained(s: &Summary) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::query::Loss;
 
     #[test]
     fn what_is_missing_is_said() {
@@ -161,8 +209,19 @@ mod tests {
             cut_packets: 9,
             cut_bytes: 9000,
             running_connections: 1,
-            lost: vec![Loss { cause: "no_frame".into(), place: "eth1".into(), packets: 7 }],
-            not_recorded: vec![(1_700_000_000_000_000_000, 1_700_000_060_000_000_000)],
+            incomplete: vec![
+                IncompleteReason::Lost { cause: "no_frame".into(), place: "eth1".into(), class: None, packets: 7 },
+                IncompleteReason::NotRecorded {
+                    from: 1_700_000_000_000_000_000,
+                    to: 1_700_000_060_000_000_000,
+                    cause: GapCause::Killed,
+                },
+                IncompleteReason::Expired {
+                    class: Some("dns".into()),
+                    from: 1_700_000_000_000_000_000,
+                    to: 1_700_000_060_000_000_000,
+                },
+            ],
             try_any_layer: true,
             elapsed_ns: 2_000_000,
             ..Summary::default()
@@ -173,7 +232,8 @@ mod tests {
             "cut:          1 connection past the cutoff; 9 packets, 8.79 KiB of them were not stored",
             "running:      1 connection still runs: what is cut is as of now",
             "lost:         7 packets by no_frame at eth1",
-            "not recorded: 2023-11-14T22:13:20Z to 2023-11-14T22:14:20Z (1m)",
+            "not recorded: 2023-11-14T22:13:20Z to 2023-11-14T22:14:20Z (1m): the recorder was killed",
+            "expired:      packets of class dns from 2023-11-14T22:13:20Z to 2023-11-14T22:14:20Z",
             "--any-layer",
         ] {
             assert!(text.contains(words), "{text} lacks {words}");

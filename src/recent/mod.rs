@@ -6,6 +6,7 @@
 
 mod indexer;
 mod pools;
+mod reach;
 mod runs;
 
 pub use pools::{Held, Shares};
@@ -17,6 +18,7 @@ use crate::store::disk::arena::{CHUNK_BYTES, Slice};
 use crate::store::inbox::{Filled, Inbox};
 use crate::store::reader::MemoryBlock;
 use pools::{Arenas, Pools};
+use reach::MemoryGone;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,6 +39,7 @@ pub struct Recent {
     more: Condvar,
     ending: AtomicBool,
     blocks: AtomicU64,
+    gone: MemoryGone,
     queryable_ns: Histogram,
 }
 
@@ -61,6 +64,7 @@ impl Recent {
             more: Condvar::new(),
             ending: AtomicBool::new(false),
             blocks: AtomicU64::new(0),
+            gone: MemoryGone::new(crate::units::now()),
             queryable_ns: Histogram::default(),
         });
         let (copying, indexing) = (recent.clone(), recent.clone());
@@ -95,6 +99,11 @@ impl Recent {
         (self.blocks.load(Ordering::Relaxed), self.inbox.missed())
     }
 
+    /// From when on (Unix ns) memory has all packets of a class, and (`None`) of all other classes. To be asked after what is shown.
+    pub fn reach(&self) -> Vec<(Option<String>, u64)> {
+        self.gone.reach(self.inbox.missed(), crate::units::now())
+    }
+
     /// From arrival until a question finds it, the oldest packet of each block.
     pub fn queryable_ns(&self, to: &mut Distribution) {
         self.queryable_ns.add_to(to);
@@ -126,6 +135,8 @@ impl Recent {
 
     fn reshare(&self, arenas: &mut Arenas) {
         let Some(shares) = self.shares.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        // Of a pool of another size what it held is on disk.
+        self.gone.all_went(crate::units::now());
         let mut pools = self.lock();
         if let Err(e) = pools.share(arenas, &shares) {
             tracing::warn!("the memory of recent packets is shared as before: {e}");
@@ -182,7 +193,9 @@ impl Recent {
             if runs.bytes() <= arena.bytes() / 2 {
                 return None;
             }
-            gone += runs.evict()?;
+            let (bytes, header, last) = runs.evict()?;
+            gone += bytes;
+            self.gone.went(&header.class, last);
             self.show(&pools);
         }
     }

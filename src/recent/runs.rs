@@ -114,11 +114,12 @@ impl Runs {
         self.all.iter().map(|e| e.bytes).sum()
     }
 
-    /// Lets the oldest go; how many bytes that is.
-    pub fn evict(&mut self) -> Option<usize> {
+    /// Lets the oldest go: how many bytes that is, its class, and the time of its latest packet.
+    pub fn evict(&mut self) -> Option<(usize, Arc<SegmentHeader>, u64)> {
         let gone = self.all.pop_front()?;
         self.indexes -= gone.run.index_bytes();
-        Some(gone.bytes)
+        let last = gone.blocks.iter().map(|b| b.about().totals.last).max().unwrap_or(0);
+        Some((gone.bytes, gone.header, last))
     }
 
     /// Blocks that have no index yet.

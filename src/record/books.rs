@@ -9,6 +9,7 @@ use crate::metrics::account::SourceCounts;
 use crate::source::file::FileReport;
 use crate::source::live::Event;
 use crate::store::event::{Cause, StoreEvent};
+use crate::units;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,10 +27,20 @@ pub struct Counted {
     pub classes: Vec<String>,
 }
 
+/// Packets of one worker that were written nowhere, as far as they are entered: with the times of their arrival, as an event tells them; or
+/// at the second in which the counter grew, where the event did not come.
+#[derive(Clone, Copy, Debug, Default)]
+struct GivenUp {
+    told: u64,
+    assumed: u64,
+}
+
 /// The ledger of a recording.
 pub struct Books {
     ledger: Ledger,
     before: Counted,
+    /// Of each worker, which of the packets that were given up are entered.
+    given_up: Vec<GivenUp>,
     /// What the disk would not take yet.
     waiting: VecDeque<(u64, What)>,
     dropped: u64,
@@ -49,8 +60,9 @@ impl Books {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         ledger.append(now, What::Started { version, source: source.to_owned(), config })?;
         ledger.beat(now)?;
+        ledger.pulse().recording(true);
         let before = Counted::default();
-        Ok(Books { ledger, before, waiting: VecDeque::new(), dropped: 0, told: false })
+        Ok(Books { ledger, before, given_up: Vec::new(), waiting: VecDeque::new(), dropped: 0, told: false })
     }
 
     /// Beats when the ledger is written.
@@ -62,7 +74,7 @@ impl Books {
     /// `now`.
     pub fn second(&mut self, from: u64, now: u64, counted: Counted) {
         for (cause, place, class, packets) in losses(&self.before, &counted) {
-            self.enter(from, What::Loss { cause: cause.to_owned(), place, class, packets });
+            self.enter(from, What::Loss { cause: cause.to_owned(), place, class, packets, span: None });
         }
         for (n, w) in counted.workers.iter().enumerate() {
             let packets = |w: &WorkerTotals| w.table_full + w.flood_refused;
@@ -71,10 +83,43 @@ impl Books {
                 self.enter(from, What::Flood { worker: n as u16, packets: more, source: w.flood_source });
             }
         }
+        // The events of what the counter had a second ago have come.
+        self.assume_given_up(from);
         self.before = counted;
         self.write();
         if let Err(e) = self.ledger.beat(now).and_then(|()| self.ledger.sync()) {
             tracing::debug!("ledger: {e}");
+        }
+    }
+
+    /// Packets that were given up, with the times of their arrival.
+    fn given_up(&mut self, now: u64, worker: u16, class: &str, packets: u64, times: (u64, u64)) {
+        let n = usize::from(worker);
+        if self.given_up.len() <= n {
+            self.given_up.resize(n + 1, GivenUp::default());
+        }
+        let Some(g) = self.given_up.get_mut(n) else { return };
+        let assumed = g.assumed.min(packets);
+        (g.assumed, g.told) = (g.assumed - assumed, g.told + packets);
+        if packets > assumed {
+            let (cause, place) = ("write_failed".to_owned(), format!("worker-{worker}"));
+            let (class, packets, span) = (Some(class.to_owned()), packets - assumed, Some(times));
+            self.enter(now, What::Loss { cause, place, class, packets, span });
+        }
+    }
+
+    /// Enters what was given up, as the counters had it a second ago, and of which no event has told.
+    fn assume_given_up(&mut self, from: u64) {
+        let failed: Vec<u64> = self.before.workers.iter().map(|w| w.write_failed).collect();
+        self.given_up.resize(failed.len().max(self.given_up.len()), GivenUp::default());
+        for (n, failed) in failed.into_iter().enumerate() {
+            let Some(g) = self.given_up.get_mut(n) else { continue };
+            let packets = failed.saturating_sub(g.told + g.assumed);
+            g.assumed += packets;
+            if packets > 0 {
+                let (cause, place) = ("write_failed".to_owned(), format!("worker-{n}"));
+                self.enter(from, What::Loss { cause, place, class: None, packets, span: None });
+            }
         }
     }
 
@@ -107,17 +152,23 @@ impl Books {
         }
         match event {
             StoreEvent::WriteRecovered { .. } | StoreEvent::SpaceAgain => self.enter(now, What::DiskRecovered),
-            StoreEvent::WriteFailed { .. }
-            | StoreEvent::GivenUp { .. }
-            | StoreEvent::NoSpace { .. }
-            | StoreEvent::SyncFailed { .. } => self.enter(now, What::DiskError { text }),
+            StoreEvent::GivenUp { worker, class, packets, times } => {
+                self.given_up(now, *worker, class, *packets, *times);
+                self.enter(now, What::DiskError { text });
+            }
+            StoreEvent::WriteFailed { .. } | StoreEvent::NoSpace { .. } | StoreEvent::SyncFailed { .. } => {
+                self.enter(now, What::DiskError { text })
+            }
             StoreEvent::NotDirect
             | StoreEvent::NoUring { .. }
             | StoreEvent::SealFailed { .. }
             | StoreEvent::Recovered { .. } => self.enter(now, What::Note { text }),
-            StoreEvent::Expired { path, .. } => {
-                if let Some(first) = crate::store::layout::first_time(path) {
-                    self.enter(now, What::Expired { first });
+            StoreEvent::Expired { path, times, class, .. } => {
+                if let Some(first) = times.map(|t| t.0).or_else(|| crate::store::layout::first_time(path)) {
+                    let last = times.map(|t| t.1);
+                    self.enter(now, What::Expired { class: Some(class.clone()), first, last });
+                    // At once: an answer that is made now must know.
+                    self.write();
                 }
             }
             StoreEvent::Sealed { .. } => {}
@@ -136,12 +187,28 @@ impl Books {
             let text = format!("{path}: at byte {}: {}", fault.offset, fault.why);
             self.enter(now, What::Note { text });
         }
+        // What was not read has no count; of single records that could not be read the loss below tells.
+        if file.broke_off.is_some() || !file.is_whole() && file.lost == 0 {
+            self.enter(now, What::Unread { text: path.to_string() });
+        }
         if file.lost > 0 {
             self.enter(
                 now,
-                What::Loss { cause: "lost".into(), place: path.to_string(), class: None, packets: file.lost },
+                What::Loss {
+                    cause: "lost".into(),
+                    place: path.to_string(),
+                    class: None,
+                    packets: file.lost,
+                    // Of records that can't be read nobody knows the times.
+                    span: Some((0, u64::MAX)),
+                },
             );
         }
+    }
+
+    /// An import was stopped before the end of its files.
+    pub fn unread(&mut self, now: u64, text: String) {
+        self.enter(now, What::Unread { text });
     }
 
     /// Something else.
@@ -151,7 +218,9 @@ impl Books {
 
     /// The end, in order.
     pub fn close(mut self, now: u64) {
+        self.assume_given_up(now);
         self.enter(now, What::Stopped);
+        self.ledger.pulse().recording(false);
         self.write();
         let synced = self.ledger.beat(now).and_then(|()| self.ledger.sync());
         if let Err(e) = synced {
@@ -196,6 +265,8 @@ fn losses(before: &Counted, now: &Counted) -> Vec<(&'static str, String, Option<
         all.push(("too_big", place.clone(), None, was.too_big, is.too_big));
         all.push(("unbound", place.clone(), None, was.unbound, is.unbound));
         all.push(("lost", place.clone(), None, b.lost, n.lost));
+        // The host has them; the recording has not.
+        all.push(("passed", place.clone(), None, b.passed.packets, n.passed.packets));
     }
     for (i, w) in now.workers.iter().enumerate() {
         let v = before.workers.get(i).cloned().unwrap_or_default();
@@ -206,8 +277,7 @@ fn losses(before: &Counted, now: &Counted) -> Vec<(&'static str, String, Option<
             all.push(("disk_stall", place.clone(), now.classes.get(id).cloned(), was, is));
         }
         all.push(("handoff_full", place.clone(), None, d.handoff_full.packets, e.handoff_full.packets));
-        all.push(("flood", place.clone(), None, d.flood.packets, e.flood.packets));
-        all.push(("write_failed", place, None, v.write_failed, w.write_failed));
+        all.push(("flood", place, None, d.flood.packets, e.flood.packets));
     }
     for (interface, cause, packets) in &now.nic {
         let same = |(i, c, _): &&(String, &str, u64)| i == interface && c == cause;
@@ -234,9 +304,13 @@ fn describe(event: &StoreEvent) -> (Level, String) {
             )
         }
         StoreEvent::WriteRecovered { worker } => (Level::Info, format!("worker {worker}: writes succeed again")),
-        StoreEvent::GivenUp { worker, packets } => (
+        StoreEvent::GivenUp { worker, class, packets, times: (first, last) } => (
             Level::Warn,
-            format!("worker {worker}: a block of {packets} packets could not be written for a minute and is lost"),
+            format!(
+                "worker {worker}: {packets} packets of class {class} could not be written and are lost; they came from {} to {}",
+                units::time(*first),
+                units::time(*last)
+            ),
         ),
         StoreEvent::NoSpace { error } => (
             Level::Warn,
@@ -259,9 +333,7 @@ fn describe(event: &StoreEvent) -> (Level, String) {
         }
         StoreEvent::SealFailed { segment, error } => (
             Level::Warn,
-            format!(
-                "segment {segment} could not be sealed: {error}; it stays readable and is tried again at the next start"
-            ),
+            format!("segment {segment} could not be sealed: {error}; it stays readable as it is and is tried again"),
         ),
         StoreEvent::Recovered { path, packets, bad_bytes } => {
             let what = match path {
@@ -319,7 +391,8 @@ mod tests {
         books.close(5_000);
         let entries = crate::ledger::entries(dir.path(), 0, 10_000).unwrap();
         let of_class = |cause: &str, place: &str, class: Option<&str>, packets| {
-            (2_000, What::Loss { cause: cause.into(), place: place.into(), class: class.map(str::to_owned), packets })
+            let (cause, place, class) = (cause.into(), place.into(), class.map(str::to_owned));
+            (2_000, What::Loss { cause, place, class, packets, span: None })
         };
         let loss = |cause, place, packets| of_class(cause, place, None, packets);
         let got: Vec<_> = entries.into_iter().map(|e| (e.t, e.what)).skip(1).collect();
@@ -334,6 +407,43 @@ mod tests {
                 (4_500, What::LinkDown { interface: "eth1".into() }),
                 (5_000, What::Stopped),
             ]
+        );
+    }
+
+    /// Packets that are given up long after they came are lost when they came; what no event tells of, when the counter grew; each once.
+    #[test]
+    fn what_is_given_up_is_entered_when_it_came() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut books = Books::open(dir.path(), 1 << 20, 1_000, "xdp", serde_json::Value::Null).unwrap();
+        let counted = |write_failed| Counted {
+            workers: vec![WorkerTotals { write_failed, ..WorkerTotals::default() }],
+            ..Counted::default()
+        };
+        let event = |packets, times| StoreEvent::GivenUp { worker: 0, class: "all".into(), packets, times };
+        let s = 1_000_000_000;
+        books.store_event(39 * s, &event(5, (s, 2 * s)));
+        books.second(38 * s, 39 * s, counted(5));
+        // An event that is late, and one that never comes.
+        books.second(39 * s, 40 * s, counted(12));
+        books.second(40 * s, 41 * s, counted(12));
+        books.store_event(42 * s, &event(4, (3 * s, 4 * s)));
+        books.second(41 * s, 42 * s, counted(15));
+        books.close(50 * s);
+        let lost: Vec<_> = crate::ledger::entries(dir.path(), 0, u64::MAX)
+            .unwrap()
+            .into_iter()
+            .filter_map(|e| Some((e.lost_between()?, e.what)))
+            .map(|(between, what)| match what {
+                What::Loss { cause, class, packets, .. } => (cause, class, packets, between),
+                _ => unreachable!(),
+            })
+            .collect();
+        let one = |class: Option<&str>, packets, between| {
+            ("write_failed".to_owned(), class.map(str::to_owned), packets, between)
+        };
+        assert_eq!(
+            lost,
+            [one(Some("all"), 5, (s, 2 * s)), one(None, 7, (40 * s, 41 * s - 1)), one(None, 3, (50 * s, 51 * s - 1)),]
         );
     }
 }

@@ -265,7 +265,9 @@ impl Control {
             && read < total
         {
             let (rest, total) = (units::size(total - read), units::size(total));
-            tracing::warn!("stopped before the end: {rest} of {total} of the capture files were not read");
+            let text = format!("stopped before the end: {rest} of {total} of the capture files were not read");
+            tracing::warn!("{text}");
+            self.run.books.unread(units::now(), text);
         }
         let failures = self.run.workers.join();
         let mut last = self.sample();

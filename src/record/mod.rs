@@ -93,7 +93,7 @@ pub fn run(settings: &Settings, reader: &Reader<'_>, observer: &mut dyn Observer
             let source = FileSource::open(paths, *pace)?;
             let progress = source.progress();
             let start = Start::new(settings, Sizes::files(settings))?;
-            start.run(vec![(source, NoShunt)], Capture::Files(progress), reader, observer)
+            start.run(units::now(), vec![(source, NoShunt)], Capture::Files(progress), reader, observer)
         }
         From::Interfaces { .. } => {
             let survey = survey(settings)?;
@@ -112,12 +112,13 @@ pub fn run(settings: &Settings, reader: &Reader<'_>, observer: &mut dyn Observer
                 state: Some(start.store.layout().root().join("interfaces.toml")),
                 ..LivePlan::new(start.common.parser)
             };
+            let began = units::now();
             let mut live = Live::start(&survey, &plan)?;
             for note in &live.notes {
                 tracing::info!("{note}");
             }
             let sources = std::mem::take(&mut live.workers);
-            start.run(sources, Capture::Live(Box::new(live)), reader, observer)
+            start.run(began, sources, Capture::Live(Box::new(live)), reader, observer)
         }
     }
 }
@@ -133,7 +134,7 @@ pub fn run_sources<S: Source + Send + 'static>(
 ) -> Result<Outcome, RecordError> {
     let start = Start::new(settings, Sizes::sources(settings, sources.len()))?;
     let sources = sources.into_iter().map(|s| (s, NoShunt)).collect();
-    start.run(sources, Capture::Files(progress), reader, observer)
+    start.run(units::now(), sources, Capture::Files(progress), reader, observer)
 }
 
 /// A recording whose store is open and whose source is not.
@@ -165,8 +166,10 @@ impl<'a> Start<'a> {
         Ok(Start { settings, common, recent, store, store_events, signals, endpoint })
     }
 
+    /// `began`: before the source could see a packet, Unix ns.
     fn run<Src, K>(
         self,
+        began: u64,
         sources: Vec<(Src, K)>,
         capture: Capture,
         reader: &Reader<'_>,
@@ -183,13 +186,10 @@ impl<'a> Start<'a> {
             SourceKind::File => "file",
         };
         let layout = store.layout();
-        let books = Books::open(
-            &layout.ledger(),
-            LEDGER_BYTES,
-            units::now(),
-            kind,
-            reload::in_force(settings, &common.roster),
-        )?;
+        let books =
+            Books::open(&layout.ledger(), LEDGER_BYTES, began, kind, reload::in_force(settings, &common.roster))?;
+        // In this order: no packet can be stored before the ledger covers its time.
+        store.recording();
         let receipts = Receipts::open(&layout.receipts(), RECEIPTS_BYTES)?.vlan_in_key(settings.vlan_in_key);
         let workers = Workers::start(&common, &store, sources)?;
         let steering = workers.steering(&common);

@@ -112,6 +112,7 @@ impl Trend {
             ("too_big", f.too_big),
             ("unbound", f.unbound),
             ("lost", a.from.lost),
+            ("passed", a.from.passed.packets),
             ("disk_stall", d.disk_stall.packets),
             ("handoff_full", d.handoff_full.packets),
             ("flood", d.flood.packets),

@@ -3,7 +3,7 @@
 //! page that the kernel may be writing back; read by any process without a lock.
 //!
 //! Words of 64 bits. 0 magic, 1 version, 2 and 3 store id, 4 zero, 5 heartbeat (Unix
-//! ns), 6 process id, 7 slots; from 16 on slots of 8 words: number + 1 (0: none), generation, durable bytes, committed bytes,
+//! ns), 6 process id, 7 slots, 8 one once the ledger says that it records; from 16 on slots of 8 words: number + 1 (0: none), generation, durable bytes, committed bytes,
 //! latest packet time, packets, class | worker << 8.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
@@ -75,7 +75,8 @@ impl Publisher {
     }
 
     /// Publishes how far the open segments are, and that we live.
-    pub fn publish(&self, open: &[Arc<OpenSegment>], unix_now: u64) {
+    /// `recording`: the ledger has its start, so that its life covers time.
+    pub fn publish(&self, open: &[Arc<OpenSegment>], recording: bool, unix_now: u64) {
         let shown = open.iter().filter(|s| s.stage() != Stage::Spare);
         let mut slots = 0;
         for (i, s) in shown.take(SLOTS).enumerate() {
@@ -101,6 +102,7 @@ impl Publisher {
             }
             self.put(at, 0);
         }
+        self.put(8, recording.into());
         self.put(5, unix_now);
     }
 
@@ -137,6 +139,11 @@ impl Catalog {
     pub fn alive(&self, layout: &Layout, unix_now: u64) -> bool {
         let beat = self.word(5);
         beat != 0 && unix_now.saturating_sub(beat) < ALIVE_NS && lock::held(layout)
+    }
+
+    /// Whether the ledger has the start of the recording.
+    pub fn recording(&self) -> bool {
+        self.word(8) == 1
     }
 
     /// The last sign of life, Unix ns; 0: it ended in order.

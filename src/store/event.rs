@@ -23,12 +23,16 @@ pub enum StoreEvent {
         /// The worker.
         worker: u16,
     },
-    /// A block could not be written for a minute and was given up.
+    /// A block could not be written for a minute and was given up; or blocks that were not on the disk when the recording ended.
     GivenUp {
         /// The worker whose block it was.
         worker: u16,
+        /// Its class.
+        class: String,
         /// Its packets.
-        packets: u32,
+        packets: u64,
+        /// When they arrived, first and last, Unix ns.
+        times: (u64, u64),
     },
     /// No segment can be preallocated.
     NoSpace {
@@ -56,7 +60,7 @@ pub enum StoreEvent {
         /// Packets in it.
         packets: u64,
     },
-    /// Sealing failed; the segment stays readable as it is and is tried again at the next start.
+    /// Sealing failed; the segment stays readable as it is and is tried again, also at the next start.
     SealFailed {
         /// Number of the segment.
         segment: u64,
@@ -76,6 +80,8 @@ pub enum StoreEvent {
     Expired {
         /// The file that was.
         path: PathBuf,
+        /// Times of its first and last packet, Unix ns; `None`: nobody could tell.
+        times: Option<(u64, u64)>,
         /// Its class.
         class: String,
         /// Why.

@@ -88,8 +88,7 @@ pub fn unsealed(layout: &Layout) -> Result<Vec<SegmentRef>, StoreError> {
         all.insert(number, SegmentRef { path, class: None, worker: None, number, sealed: false, durable: None });
     }
     if let Some(catalog) = live {
-        // What a live recorder has not published holds nothing yet.
-        all.values_mut().for_each(|s| s.durable = Some(0));
+        // What it has not published is a spare, without a header; or one that it could not seal when it started, and that is read to its end.
         for entry in catalog.open_segments() {
             if let Some(s) = all.get_mut(&entry.number) {
                 s.durable = Some(entry.durable);

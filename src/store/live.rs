@@ -68,11 +68,13 @@ impl Progress {
 pub struct Live {
     supply: Arc<Supply>,
     layout: Layout,
+    /// Numbers of segments that the recorder before left, and that could not be sealed.
+    left: Arc<[u64]>,
 }
 
 impl Live {
-    pub(super) fn new(supply: Arc<Supply>, layout: Layout) -> Live {
-        Live { supply, layout }
+    pub(super) fn new(supply: Arc<Supply>, layout: Layout, left: Arc<[u64]>) -> Live {
+        Live { supply, layout, left }
     }
 
     /// Paths of the store.
@@ -80,23 +82,27 @@ impl Live {
         &self.layout
     }
 
-    /// The segments that are not sealed, each readable up to its `durable`.
+    /// The segments that are not sealed, each readable up to its `durable`; one that another recorder left to its end.
     pub fn unsealed(&self) -> Vec<Unsealed> {
         let open = self.supply.open_segments();
+        let left = self.left.iter().map(|&number| {
+            let path = self.layout.open_segment(number);
+            let segment = SegmentRef { path, class: None, worker: None, number, sealed: false, durable: None };
+            Unsealed { segment, header: None }
+        });
         let written = open.iter().filter(|s| s.stage() != Stage::Spare && s.settled() > 0);
-        written
-            .map(|s| Unsealed {
-                segment: SegmentRef {
-                    path: self.layout.open_segment(s.number),
-                    class: Some(self.supply.classes().name(s.class()).to_owned()),
-                    worker: Some(s.worker()),
-                    number: s.number,
-                    sealed: false,
-                    durable: Some(s.settled()),
-                },
-                header: s.shared_header(),
-            })
-            .collect()
+        let written = written.map(|s| Unsealed {
+            segment: SegmentRef {
+                path: self.layout.open_segment(s.number),
+                class: Some(self.supply.classes().name(s.class()).to_owned()),
+                worker: Some(s.worker()),
+                number: s.number,
+                sealed: false,
+                durable: Some(s.settled()),
+            },
+            header: s.shared_header(),
+        });
+        left.chain(written).collect()
     }
 
     /// All packets before this time, Unix ns, can be read. To be asked BEFORE what is there is looked at.

@@ -128,6 +128,8 @@ pub struct Store {
     supply: Arc<Supply>,
     workers: usize,
     running: Running,
+    /// Numbers of segments that the recorder before left, and that could not be sealed.
+    unsealed: Arc<[u64]>,
     _lock: Lock,
 }
 
@@ -181,7 +183,7 @@ impl Store {
         };
         let running = Running::start(plan, supply.clone(), catalog, found.sealed, options.index, options.on_event)
             .map_err(at(path))?;
-        Ok(Store { layout, supply, workers, running, _lock: lock })
+        Ok(Store { layout, supply, workers, running, unsealed: found.unsealed.into(), _lock: lock })
     }
 
     /// A writer for one worker, with so many block buffers of 1 MiB.
@@ -217,7 +219,12 @@ impl Store {
 
     /// The store as this process's questions read it.
     pub fn live(&self) -> Live {
-        Live::new(self.supply.clone(), self.layout.clone())
+        Live::new(self.supply.clone(), self.layout.clone(), self.unsealed.clone())
+    }
+
+    /// The ledger has the start of this recording: readers of other processes may take the recorder's signs of life for recorded time.
+    pub fn recording(&self) {
+        self.supply.recording();
     }
 
     /// What the disk holds of each class, as of at most a second ago; cheap.

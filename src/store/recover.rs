@@ -16,30 +16,35 @@ pub struct Found {
     pub sealed: Vec<SealedSegment>,
     /// Above every number in use.
     pub next_number: u64,
+    /// Numbers of those that could not be sealed.
+    pub unsealed: Vec<u64>,
 }
 
 /// Recovers and lists.
 pub fn recover(layout: &Layout, store: &StoreId, tell: &dyn Fn(StoreEvent)) -> Result<Found, StoreError> {
-    let mut next_number = 0;
+    let (mut next_number, mut unsealed) = (0, Vec::new());
     let open = layout.open();
     for entry in fs::read_dir(&open).map_err(at(&open))? {
         let path = entry.map_err(at(&open))?.path();
         let Some(number) = layout::open_number(&path) else { continue };
         next_number = next_number.max(number + 1);
-        let unsealed = Unsealed { number, limit: u64::MAX, header: None };
-        match seal::seal(layout, store, &unsealed, Depth::Whole) {
+        let left = Unsealed { number, limit: u64::MAX, header: None };
+        match seal::seal(layout, store, &left, Depth::Whole) {
             // Spares leave no trace.
             Ok(None) => {}
             Ok(Some(s)) => {
                 tell(StoreEvent::Recovered { path: Some(s.path), packets: s.packets, bad_bytes: s.bad_bytes });
             }
             // It stays as it is, and readable; recording goes on.
-            Err(e) => tell(StoreEvent::SealFailed { segment: number, error: e.to_string() }),
+            Err(e) => {
+                unsealed.push(number);
+                tell(StoreEvent::SealFailed { segment: number, error: e.to_string() });
+            }
         }
     }
     let sealed = list_sealed(layout)?;
     let next_number = sealed.iter().map(|s| s.number + 1).fold(next_number, u64::max);
-    Ok(Found { sealed, next_number })
+    Ok(Found { sealed, next_number, unsealed })
 }
 
 /// All sealed segments in the directories of classes; counts of packets are not known here.
@@ -58,7 +63,15 @@ fn list_sealed(layout: &Layout) -> Result<Vec<SealedSegment>, StoreError> {
                 fs::remove_file(&path).map_err(at(&path))?;
             } else if let Some((_, number)) = layout::sealed_number(&path) {
                 let bytes = fs::metadata(&path).map_err(at(&path))?.len();
-                list.push(SealedSegment { path, class: class.clone(), number, bytes, packets: 0, bad_bytes: 0 });
+                list.push(SealedSegment {
+                    path,
+                    class: class.clone(),
+                    number,
+                    bytes,
+                    packets: 0,
+                    times: None,
+                    bad_bytes: 0,
+                });
             }
         }
     }

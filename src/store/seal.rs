@@ -25,6 +25,8 @@ pub struct SealedSegment {
     pub bytes: u64,
     /// Packets in it.
     pub packets: u64,
+    /// Times of the first and the last, Unix ns; `None`: not known here.
+    pub times: Option<(u64, u64)>,
     /// Bytes that were bad and are padding now.
     pub bad_bytes: u64,
 }
@@ -66,6 +68,7 @@ pub fn seal(layout: &Layout, store: &StoreId, what: &Unsealed<'_>, depth: Depth)
     file.set_len(scan.found.end)?;
     file.sync_all()?;
     let first = scan.found.blocks.iter().map(|b| b.totals.first).min().unwrap_or(0);
+    let times = || scan.found.blocks.iter().map(|b| &b.totals).filter(|t| t.packets > 0);
     let class = if layout::valid_class(&header.class) { header.class.as_str() } else { "all" };
     let sealed = layout.sealed_segment(class, first, header.worker, number);
     let dir = layout.class(class);
@@ -78,6 +81,7 @@ pub fn seal(layout: &Layout, store: &StoreId, what: &Unsealed<'_>, depth: Depth)
         number,
         bytes: scan.found.end,
         packets: scan.found.blocks.iter().map(|b| u64::from(b.totals.packets)).sum(),
+        times: times().map(|t| t.first).min().zip(times().map(|t| t.last).max()),
         bad_bytes,
     }))
 }

@@ -6,7 +6,7 @@ use crate::oracle::parse::{Name, parse};
 use crate::questions::Question;
 use crate::totals;
 use crate::ways::{Got, Reply};
-use retrotap::query::Summary;
+use retrotap::query::{IncompleteReason as I, Summary};
 use std::collections::{BTreeMap, HashSet};
 
 /// What the store must hold, and what of it the judge says is meant.
@@ -19,9 +19,6 @@ pub struct Truth<'a> {
     /// Who is asked knows what was cut of connections that run.
     pub knows_running: bool,
 }
-
-/// What a class has lost of its past is not always said: switched on when that is mended.
-const EXPIRED_IS_SAID: bool = false;
 
 /// What is wrong: of which kind, and in words.
 pub type Wrong = (Kind, String);
@@ -200,9 +197,13 @@ impl Truth<'_> {
 
     /// Whether the answer says what is missing, and nothing else.
     fn incomplete_wrong(&self, q: &Question, b: &Bounds, s: &Summary) -> Option<String> {
-        let says_expired = s.expired_before.is_some() || s.expired_segments > 0;
+        let has = |is: &dyn Fn(&I) -> bool| s.incomplete.iter().any(is);
+        if s.complete != (s.incomplete.is_empty() && s.incomplete_more == 0) {
+            return Some(format!("it is complete: {}, and lacks {:?}", s.complete, s.incomplete));
+        }
+        let says_expired = has(&|r| matches!(r, I::Expired { .. } | I::ExpiredMeanwhile { .. }));
         let says_damaged = s.damaged_segments + s.damaged_blocks + s.damaged_packets > 0;
-        if EXPIRED_IS_SAID && b.expired && !says_expired && !s.limited {
+        if b.expired && !says_expired && !s.limited {
             return Some("packets of the answer have expired, and it does not say so".into());
         }
         let doubted: usize = b.most.values().sum::<usize>() - b.least.values().sum::<usize>();
@@ -218,11 +219,8 @@ impl Truth<'_> {
         if says_damaged && !any(Presence::Doubtful) {
             return Some("it says that something is damaged, and nothing is".into());
         }
-        if !s.lost.is_empty() {
-            return Some(format!("it says that packets were lost: {:?}", s.lost));
-        }
-        if !s.not_recorded.is_empty() {
-            return Some(format!("it says that times were not recorded, and these are captures: {:?}", s.not_recorded));
+        if has(&|r| matches!(r, I::Lost { .. } | I::NotRecorded { .. } | I::LinkDown { .. } | I::NotYet { .. })) {
+            return Some(format!("nothing was lost or not recorded, these are captures: {:?}", s.incomplete));
         }
         None
     }

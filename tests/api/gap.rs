@@ -86,8 +86,39 @@ fn stated() {
     send(3);
     until("three packets", || hold()["packets"] == 3);
     let f = hold();
-    let gaps: Vec<(u64, u64)> = serde_json::from_value(f["summary"]["not_recorded"].clone()).expect("gaps");
-    assert!(gaps.iter().any(|(a, b)| *a <= from && *b >= to), "{from} to {to} is not in {f}");
+    let missing = f["summary"]["incomplete"].as_array().expect("a list");
+    let told = missing.iter().any(|r| {
+        let (a, b) = (r["from"].as_u64().unwrap_or(u64::MAX), r["to"].as_u64().unwrap_or(0));
+        r["why"] == "not_recorded" && r["cause"] == "stopped" && a <= from && b >= to
+    });
+    assert!(told && f["summary"]["complete"] == false, "{from} to {to} is not in {f}");
     assert!(f["follow"]["ended"].is_null(), "{f}");
     assert_eq!(recorder.stop()["stored"]["packets"], 1);
+}
+
+#[test]
+fn a_recording_covers_its_first_second_for_whoever_reads_the_files() {
+    in_namespace("a_recording_covers_its_first_second_for_whoever_reads_the_files", covered);
+}
+
+fn covered() {
+    veth("gen0", "tap0", 1, 1500);
+    let r = Retrotap::default();
+    let sender = Sender::new("gen0");
+    let builder = etherparse::PacketBuilder::ethernet2(A, B).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64);
+    let mut frame = Vec::new();
+    builder.udp(4000, 53).write(&mut frame, &[1; 50]).expect("a frame");
+    let recorder = Recorder::start(&r, "first");
+    sender.send(&frame);
+    let ask = |how: &[&str]| r.run(&[&["query", "host 10.0.0.1", "--json", "--last", "1m"], how].concat()).json();
+    for how in [&["--direct"][..], &[]] {
+        until("a packet", || ask(how)["packets"] == 1);
+        let summary = ask(how);
+        let missing = summary["incomplete"].as_array().expect("a list");
+        // The minute began before the recorder: so far nobody recorded, and no further.
+        let [gap] = missing.as_slice() else { panic!("{summary}") };
+        assert_eq!((&gap["why"], &gap["cause"]), (&"not_recorded".into(), &"before".into()), "{summary}");
+        assert!(gap["to"].as_u64() <= summary["first"].as_u64(), "{summary}");
+    }
+    recorder.stop();
 }

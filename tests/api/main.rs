@@ -10,6 +10,7 @@ mod follow;
 mod gap;
 mod holds;
 mod listing;
+mod long;
 #[path = "../net/mod.rs"]
 mod net;
 mod openapi;

@@ -40,6 +40,27 @@ impl Plan {
         (plan, idle.into_iter().map(|at| words(text.get(at).unwrap_or_default())).collect())
     }
 
+    /// The parts of an expression that are joined by `and`, each with its plan: whatever answers the whole answers each of them.
+    pub fn parts(text: &str) -> Vec<(String, Plan)> {
+        let Some(e) = parse(text) else { return vec![] };
+        let part = |e: &Expr, given: u64| {
+            let Planned { plan, implied, .. } = plan(e, given);
+            ((words(text.get(e.at()).unwrap_or_default()), plan), implied)
+        };
+        let Expr::Chain(first, rest, _) = &e else { return vec![part(&e, 0).0] };
+        if rest.iter().any(|(op, _)| *op == Op::Or) {
+            return vec![part(&e, 0).0];
+        }
+        let mut implied = 0;
+        let all = std::iter::once(&**first).chain(rest.iter().map(|(_, e)| e));
+        all.map(|e| {
+            let (part, more) = part(e, implied);
+            implied |= more;
+            part
+        })
+        .collect()
+    }
+
     /// Both.
     pub fn and(self, other: Plan) -> Plan {
         match (self, other) {

@@ -11,6 +11,7 @@ use crate::query::summary::Summary;
 use crate::store::list::SegmentRef;
 use crate::store::reader::{ReadError, SegmentReader};
 use crate::store::scan::BlockRef;
+use rustix::io::Errno;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -142,6 +143,12 @@ pub fn open(
         }
         Err(ReadError::Damaged { .. }) => {
             summary.damaged_segments += 1;
+            Ok(None)
+        }
+        // A bad sector: the answer goes on without the segment, and says so.
+        Err(ReadError::Io { source, .. }) if source.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
+            summary.damaged_segments += 1;
+            summary.damaged_at(&segment.path, 0);
             Ok(None)
         }
         Err(e) => Err(e.into()),

@@ -136,7 +136,7 @@ impl Part {
             return Ok(None);
         }
         let about = skip.about();
-        summary.saw(about.packets, about.first, about.last);
+        summary.saw(sealed.segment.class.as_deref().unwrap_or("?"), about.packets, about.first, about.last);
         if about.packets == 0 || !q.overlaps(about.first, about.last) {
             summary.pruning.by_time += 1;
             return Ok(None);
@@ -200,7 +200,8 @@ impl Part {
         let times = || reader.blocks().iter().map(|b| &b.totals);
         let first = times().map(|t| t.first).min().unwrap_or(u64::MAX);
         let last = times().map(|t| t.last).max().unwrap_or(0);
-        summary.saw(times().map(|t| u64::from(t.packets)).sum(), first, last);
+        let packets = times().map(|t| u64::from(t.packets)).sum();
+        summary.saw(&reader.header().class, packets, first, last);
         if !q.overlaps(first, last) {
             summary.pruning.by_time += 1;
             return Ok(None);
@@ -220,7 +221,7 @@ impl Part {
             return None;
         }
         let (first, last) = run.times();
-        summary.saw(run.packets(), first, last);
+        summary.saw(&run.reader().header().class, run.packets(), first, last);
         if run.packets() == 0 || !q.overlaps(first, last) {
             summary.pruning.by_time += 1;
             return None;

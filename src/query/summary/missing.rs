@@ -1,25 +1,69 @@
-//! What is missing from an answer, as the ledger knows it: lost, not recorded, expired.
+//! What is missing from an answer, as the ledger knows it: expired, lost, not recorded, without link.
 
-use super::{Loss, Summary};
-use crate::ledger::{LedgerError, LossSum, Told};
+use super::{IncompleteReason, Summary};
+use crate::ledger::{ExpiredSpan, Gap, LedgerError, LinkDown, LossSum, Told};
 use crate::limits::GAP_MIN_NS;
+use crate::query::engine::Means;
 
-/// Fills in what the ledger knows of the window.
-pub fn from_ledger(told: &dyn Told, from: u64, to: u64, now: u64, summary: &mut Summary) -> Result<(), LedgerError> {
-    let loss = |LossSum { cause, place, packets }| Loss { cause, place, packets };
-    summary.lost = told.losses(from, to)?.into_iter().map(loss).collect();
-    if let Some(oldest) = summary.store_first.filter(|&t| from < t)
-        && told.expired(to.min(oldest))?
-    {
-        summary.expired_before = Some(oldest);
+/// Fills in what the ledger knows of the window `from..to` (Unix ns) at the time `now`, of these classes; none: of all.
+pub fn from_ledger(
+    told: &dyn Told,
+    (from, to): (u64, u64),
+    classes: &[String],
+    now: u64,
+    summary: &mut Summary,
+) -> Result<(), LedgerError> {
+    // What has no class may be of any.
+    let asked = |class: &Option<String>| classes.is_empty() || class.as_ref().is_none_or(|c| classes.contains(c));
+    for ExpiredSpan { class, first, last } in told.expired(from, to)?.into_iter().filter(|e| asked(&e.class)) {
+        // Where nobody knows how far it went: up to the oldest packet that there is.
+        let oldest = || summary.store_first().unwrap_or(u64::MAX);
+        let (first, last) = (first, last.unwrap_or_else(|| oldest().min(to).saturating_sub(1)));
+        if first <= last {
+            summary.lacks(IncompleteReason::Expired { class, from: first, to: last });
+        }
+    }
+    for LossSum { cause, place, class, packets } in told.losses(from, to)?.into_iter().filter(|l| asked(&l.class)) {
+        summary.lacks(IncompleteReason::Lost { cause, place, class, packets });
+    }
+    for since in told.broken_imports()? {
+        summary.lacks(IncompleteReason::ImportCutShort { since });
+    }
+    let imported = told.only_imported()?;
+    // Traces may be of times to come.
+    if to < u64::MAX && to > now && !imported {
+        summary.lacks(IncompleteReason::NotYet { from: now.max(from), to });
     }
     // A window without ends is as long as what there is.
-    let begin = if from > 0 { from } else { summary.store_first.unwrap_or(now) };
-    let c = told.covered(begin, to.min(now))?;
-    if !c.any && told.only_imported()? {
+    let begin = if from > 0 { from } else { summary.store_first().unwrap_or(now) };
+    let covered = told.covered(begin, to.min(now))?;
+    for LinkDown { interface, from, to } in covered.link_down {
+        summary.lacks(IncompleteReason::LinkDown { interface, from, to });
+    }
+    if covered.recorded.is_empty() && imported {
         // A store of traces: the ledger knows when they were imported, not what they cover.
         return Ok(());
     }
-    summary.not_recorded = c.gaps.into_iter().filter(|(a, b)| b - a >= GAP_MIN_NS).collect();
+    for Gap { from, to, cause } in covered.gaps.into_iter().filter(|g| g.to - g.from >= GAP_MIN_NS) {
+        summary.lacks(IncompleteReason::NotRecorded { from, to, cause });
+    }
+    Ok(())
+}
+
+/// Fills in what memory does not have of a window that begins at `from`, where only memory was asked.
+pub fn beyond_memory(
+    means: Means<'_>,
+    from: u64,
+    classes: &[String],
+    summary: &mut Summary,
+) -> Result<(), LedgerError> {
+    let Some(reach) = means.reach else { return Ok(()) };
+    let asked = |class: &Option<String>| classes.is_empty() || class.as_ref().is_none_or(|c| classes.contains(c));
+    for (class, reaches) in reach().into_iter().filter(|(class, reaches)| asked(class) && from < *reaches) {
+        // What was before the first recording memory does not lack.
+        if means.told.only_imported()? || !means.told.covered(from, reaches)?.recorded.is_empty() {
+            summary.lacks(IncompleteReason::BeyondMemory { class, from: reaches });
+        }
+    }
     Ok(())
 }

@@ -2,11 +2,16 @@
 //! figures; made by the executor from packets, receipts, ledger and, in the recorder's own process, what its workers know of connections
 //! that run; shown by the CLI.
 
+mod bounded;
 mod connections;
+mod incomplete;
 mod missing;
+mod nothing;
 
 pub use connections::{Met, MetPacket};
-pub use missing::from_ledger;
+pub use incomplete::IncompleteReason;
+pub use missing::{beyond_memory, from_ledger};
+pub use nothing::{NothingFound, StoredTimes, WindowPlace};
 
 use crate::limits::DAMAGE_NAMED;
 use serde::{Deserialize, Serialize};
@@ -34,17 +39,6 @@ pub struct Pruning {
     pub candidates: u64,
     /// Bytes of segments read.
     pub bytes_read: u64,
-}
-
-/// Packets lost in the window by one cause in one place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loss {
-    /// A cause of the account.
-    pub cause: String,
-    /// Where.
-    pub place: String,
-    /// How many.
-    pub packets: u64,
 }
 
 /// Where a segment can't be read.
@@ -93,12 +87,12 @@ pub struct Summary {
     pub open_connections: u64,
     /// Connections that may run, of which the recorder did not say so in time: what is cut of them now is not in the figures.
     pub running_unknown: u64,
-    /// Packets lost in the window.
-    pub lost: Vec<Loss>,
-    /// Times of the window when nothing was recorded: from, to.
-    pub not_recorded: Vec<(u64, u64)>,
-    /// The window begins before the store's oldest packet, this, and segments of then have expired.
-    pub expired_before: Option<u64>,
+    /// Nothing is known to be missing but what the policy leaves out: cutoff, filter of the recording, sampling.
+    pub complete: bool,
+    /// What is missing, or may be: at most [`INCOMPLETE_LISTED`](crate::limits::INCOMPLETE_LISTED).
+    pub incomplete: Vec<IncompleteReason>,
+    /// How many reasons more there are.
+    pub incomplete_more: u64,
     /// Segments that expired while the answer was made.
     pub expired_segments: u64,
     /// Segments, blocks, packets and indexes that are damaged: `retrotap verify` names them.
@@ -114,6 +108,9 @@ pub struct Summary {
     pub damage: Vec<Place>,
     /// The answer is empty, but inside tags or tunnels there are packets that match: ask with `--any-layer`.
     pub try_any_layer: bool,
+    /// Of an empty answer: what there would have been to find.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nothing: Option<NothingFound>,
     /// What of the question segments were ruled out by, as the planner understands it.
     pub plan: String,
     /// Parts of the expression that rule out nothing.
@@ -126,21 +123,31 @@ pub struct Summary {
     /// When it was asked, Unix ns: a window without an end goes up to here.
     #[serde(skip)]
     pub asked_at: u64,
-    /// Oldest packet of the store.
+    /// Of each class asked for its oldest and its newest packet, of all that was looked at.
     #[serde(skip)]
-    pub store_first: Option<u64>,
-    /// Newest packet of the store.
-    #[serde(skip)]
-    pub store_last: Option<u64>,
+    pub stored: Vec<(String, u64, u64)>,
 }
 
 impl Summary {
-    /// Notes what a segment holds.
-    pub(in crate::query) fn saw(&mut self, packets: u64, first: u64, last: u64) {
-        if packets > 0 {
-            self.store_first = Some(self.store_first.map_or(first, |t| t.min(first)));
-            self.store_last = Some(self.store_last.map_or(last, |t| t.max(last)));
+    /// Notes what a segment of this class holds.
+    pub(in crate::query) fn saw(&mut self, class: &str, packets: u64, first: u64, last: u64) {
+        if packets == 0 {
+            return;
         }
+        match self.stored.iter_mut().find(|(c, ..)| c == class) {
+            Some((_, f, l)) => (*f, *l) = ((*f).min(first), (*l).max(last)),
+            None => self.stored.push((class.to_owned(), first, last)),
+        }
+    }
+
+    /// Oldest packet of the store, of all that was looked at.
+    pub(in crate::query) fn store_first(&self) -> Option<u64> {
+        self.stored.iter().map(|(_, first, _)| *first).min()
+    }
+
+    /// The newest.
+    pub(in crate::query) fn store_last(&self) -> Option<u64> {
+        self.stored.iter().map(|(.., last)| *last).max()
     }
 
     /// Names a place that can't be read.
@@ -164,13 +171,5 @@ impl Summary {
         own.by_index += other.by_index;
         own.candidates += other.candidates;
         own.bytes_read += other.bytes_read;
-    }
-
-    /// Nothing that was seen in the window is missing but by the cutoff.
-    pub fn is_whole(&self) -> bool {
-        self.lost.is_empty()
-            && self.not_recorded.is_empty()
-            && self.expired_before.is_none()
-            && self.expired_segments + self.damaged_segments + self.damaged_blocks + self.damaged_packets == 0
     }
 }

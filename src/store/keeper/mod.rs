@@ -13,9 +13,11 @@ use super::catalog::Publisher;
 use super::disk::files;
 use super::event::StoreEvent;
 use super::layout::{self, Layout};
+use super::reader::SegmentReader;
 use super::scan::Depth;
 use super::seal::{self, SealedSegment, Unsealed};
 use super::segment::{OpenSegment, Stage};
+use crate::index::Index;
 use shelf::{Retention, Shelf, Shelved, Unsealed as Bytes};
 use std::collections::HashMap;
 use std::io;
@@ -32,6 +34,8 @@ const ROUND: Duration = Duration::from_millis(20);
 const HOLDINGS: Duration = Duration::from_millis(900);
 /// After a failure to preallocate it waits this long.
 const SPACE_RETRY: Duration = Duration::from_millis(250);
+/// A segment that could not be sealed is tried again after this time.
+const SEAL_RETRY: Duration = Duration::from_secs(60);
 
 /// The keeper's work is short, and a worker that finds no segment drops packets: it does not come after the workers.
 const KEEPER_NICE: i32 = -20;
@@ -77,6 +81,8 @@ struct Keeper {
     arrived: Vec<u64>,
     /// Sealed segments by number that wait for their index, since when.
     unindexed: HashMap<u64, Instant>,
+    /// Segments by number that could not be sealed, since when.
+    unsealable: HashMap<u64, Instant>,
     /// Since the start.
     counts: KeeperCounts,
 }
@@ -133,6 +139,7 @@ impl Running {
             told_holdings: None,
             arrived: Vec::new(),
             unindexed: HashMap::new(),
+            unsealable: HashMap::new(),
             counts: KeeperCounts::default(),
         };
         for s in sealed {
@@ -191,7 +198,7 @@ impl Keeper {
     /// Publishes the catalog: what it names can be queried from now on.
     fn publish(&mut self) {
         self.arrived.extend(self.open.iter().filter_map(|s| s.take_arrived()));
-        self.catalog.publish(&self.open, unix_now());
+        self.catalog.publish(&self.open, self.supply.is_recording(), unix_now());
         let now = unix_now();
         for first in self.arrived.drain(..) {
             self.supply.queryable_ns().record(now.saturating_sub(first));
@@ -215,6 +222,7 @@ impl Keeper {
             let _ = std::fs::remove_file(self.plan.layout.open_segment(spare.number));
             self.open.retain(|s| s.number != spare.number);
         }
+        self.unsealable.clear();
         self.seal_closed();
         self.expire(0);
         self.publish();
@@ -280,23 +288,31 @@ impl Keeper {
     }
 
     fn seal_closed(&mut self) {
-        let closed: Vec<_> = self.open.iter().filter(|s| s.stage() == Stage::Closed).cloned().collect();
+        let waits = |s: &OpenSegment| self.unsealable.get(&s.number).is_some_and(|t| t.elapsed() < SEAL_RETRY);
+        let closed: Vec<_> = self.open.iter().filter(|s| s.stage() == Stage::Closed && !waits(s)).cloned().collect();
         for s in closed {
             self.arrived.extend(s.take_arrived());
             let depth = if s.broken() { Depth::Whole } else { Depth::Frames };
             let unsealed = Unsealed { number: s.number, limit: s.committed(), header: s.header() };
             let sealed = seal::seal(&self.plan.layout, self.supply.store_id(), &unsealed, depth);
+            let sealed = match sealed {
+                Err(e) => {
+                    // It stays where it is: listed, readable, in the budget, and tried again.
+                    if self.unsealable.insert(s.number, Instant::now()).is_none() {
+                        (self.on_event)(StoreEvent::SealFailed { segment: s.number, error: e.to_string() });
+                    }
+                    continue;
+                }
+                Ok(sealed) => sealed,
+            };
+            self.unsealable.remove(&s.number);
             self.open.retain(|o| o.number != s.number);
             self.supply.show_open(&self.open);
             self.synced.remove(&s.number);
-            match sealed {
-                Ok(Some(sealed)) => {
-                    self.counts.sealed += 1;
-                    (self.on_event)(StoreEvent::Sealed { path: sealed.path.clone(), packets: sealed.packets });
-                    self.shelve(sealed);
-                }
-                Ok(None) => {}
-                Err(e) => (self.on_event)(StoreEvent::SealFailed { segment: s.number, error: e.to_string() }),
+            if let Some(sealed) = sealed {
+                self.counts.sealed += 1;
+                (self.on_event)(StoreEvent::Sealed { path: sealed.path.clone(), packets: sealed.packets });
+                self.shelve(sealed);
             }
         }
     }
@@ -311,7 +327,7 @@ impl Keeper {
             let _ = self.to_index.send(s.path.clone());
             self.unindexed.insert(s.number, Instant::now());
         }
-        self.shelf.put(s.number, Shelved { path: s.path, class: s.class, bytes, ended });
+        self.shelf.put(s.number, Shelved { path: s.path, class: s.class, times: s.times, bytes, ended });
     }
 
     fn note_indexes(&mut self) {
@@ -338,11 +354,12 @@ impl Keeper {
         while let Some((gone, cause)) = self.shelf.excess(&self.plan.keep, &open, now) {
             self.counts.expired += 1;
             self.counts.expired_bytes += gone.bytes;
+            let times = gone.times.or_else(|| times_of(&gone.path));
             let removed = std::fs::remove_file(&gone.path);
             let _ = std::fs::remove_file(layout::index_of(&gone.path));
             if removed.is_ok() {
                 let age = now.saturating_sub(gone.ended);
-                (self.on_event)(StoreEvent::Expired { path: gone.path, class: gone.class, cause, age });
+                (self.on_event)(StoreEvent::Expired { path: gone.path, times, class: gone.class, cause, age });
             }
         }
     }
@@ -363,4 +380,16 @@ impl Keeper {
             }
         }
     }
+}
+
+/// Times of a sealed segment's first and last packet, by its index, or else by its blocks.
+fn times_of(segment: &Path) -> Option<(u64, u64)> {
+    let (_, number) = layout::sealed_number(segment)?;
+    let index = Index::open(&layout::index_of(segment)).ok().map(|i| *i.about());
+    if let Some(about) = index.filter(|a| a.number == number && a.packets > 0) {
+        return Some((about.first, about.last));
+    }
+    let reader = SegmentReader::open(segment).ok()?;
+    let times = || reader.blocks().iter().map(|b| &b.totals).filter(|t| t.packets > 0);
+    Some((times().map(|t| t.first).min()?, times().map(|t| t.last).max()?))
 }

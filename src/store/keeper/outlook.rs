@@ -42,7 +42,7 @@ pub fn of_store(store: &Path, keep: &Retention, now: u64) -> Vec<Holding> {
         let ended =
             file.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(now, |d| d.as_nanos() as u64);
         let class = s.class.unwrap_or_default();
-        shelf.put(s.number, Shelved { path: s.path, class, bytes: file.len() + index, ended });
+        shelf.put(s.number, Shelved { path: s.path, class, times: None, bytes: file.len() + index, ended });
     }
     let mut all = shelf.holdings(&Default::default(), &[]);
     fill(&mut all, keep, now);

@@ -41,6 +41,8 @@ pub struct Supply {
     open: Mutex<Arc<[Arc<OpenSegment>]>>,
     /// How far each writer is.
     progress: Mutex<Vec<Arc<Progress>>>,
+    /// The ledger has the start of this recording.
+    recording: AtomicBool,
 }
 
 /// What the keeper has done and has to do.
@@ -80,6 +82,7 @@ impl Supply {
             inbox,
             open: Mutex::new(Arc::new([])),
             progress: Mutex::default(),
+            recording: AtomicBool::new(false),
         }
     }
 
@@ -170,6 +173,16 @@ impl Supply {
 
     pub(super) fn show_open(&self, open: &[Arc<OpenSegment>]) {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = open.into();
+    }
+
+    /// The ledger has the start of this recording: from now on the catalog's heartbeat covers time.
+    pub fn recording(&self) {
+        self.recording.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    pub(super) fn is_recording(&self) -> bool {
+        self.recording.load(Ordering::Acquire)
     }
 
     /// A writer begins.

@@ -284,9 +284,13 @@ fn a_dead_disk_is_given_up_counted_and_left_behind() {
     let events: Vec<crate::store::event::StoreEvent> = events.iter().collect();
     use crate::store::event::StoreEvent as E;
     assert!(events.iter().any(|e| matches!(e, E::WriteFailed { errno: EIO, .. })), "{events:?}");
-    let given: u64 =
-        events.iter().map(|e| if let E::GivenUp { packets, .. } = e { u64::from(*packets) } else { 0 }).sum();
-    assert_eq!(given, c.write_failed);
+    let given: Vec<(u64, (u64, u64))> = events
+        .iter()
+        .filter_map(|e| if let E::GivenUp { packets, times, .. } = e { Some((*packets, *times)) } else { None })
+        .collect();
+    assert_eq!(given.iter().map(|g| g.0).sum::<u64>(), c.write_failed);
+    // The packets of a block come one after another, each at a time of its own.
+    assert!(given.iter().all(|(packets, (first, last))| last - first + 1 == *packets), "{given:?}");
     assert!(events.iter().any(|e| matches!(e, E::WriteRecovered { .. })));
 }
 

@@ -13,7 +13,7 @@ use crate::store::format::{self, BlockName, BlockTotals, FORMAT_VERSION, HEADER_
 use crate::store::segment::OpenSegment;
 use crate::store::writer::block::About;
 use rustix::io::Errno;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
@@ -262,12 +262,17 @@ impl<D: Disk> Writer<D> {
         let since = *about.failed.get_or_insert(self.now);
         if self.now - since >= WRITE_GIVE_UP_NS {
             self.failed += u64::from(about.totals.packets);
-            self.supply.tell(StoreEvent::GivenUp { worker: self.worker, packets: about.totals.packets });
+            self.given_up(about.class, about.totals.packets.into(), (about.totals.first, about.totals.last));
             self.put_free(write.buffer);
         } else {
             about.retry_at = self.now + WRITE_RETRY_NS;
             self.waiting.push_back(ClosedBlock { buffer: write.buffer, about });
         }
+    }
+
+    fn given_up(&self, class: ClassId, packets: u64, times: (u64, u64)) {
+        let class = self.supply.classes().name(class).to_owned();
+        self.supply.tell(StoreEvent::GivenUp { worker: self.worker, class, packets, times });
     }
 
     /// Marks a write of a segment as over, with its block if it is there now, and moves `durable` on. Blocks become readable in
@@ -345,6 +350,21 @@ impl<D: Disk> Writer<D> {
     /// The end: what is not on disk is counted as failed; segments with writes under way are left to recovery.
     pub(super) fn abandon(&mut self) {
         self.failed += self.appended - self.durable - self.failed;
+        // By class and second: the blocks may be more than there is room for events.
+        let mut lost: BTreeMap<(ClassId, u64), (u64, u64, u64)> = BTreeMap::new();
+        let waiting = self.waiting.iter().map(|b| (b.about.class, b.about.totals));
+        let under_way = self.segments.iter().flat_map(|s| {
+            let totals =
+                |q: &Queued| BlockTotals { packets: q.packets, first: q.first, last: q.last, ..BlockTotals::default() };
+            s.queue.iter().map(move |q| (s.class, totals(q)))
+        });
+        for (class, t) in waiting.chain(under_way).filter(|(_, t)| t.packets > 0) {
+            let sum = lost.entry((class, t.first / 1_000_000_000)).or_insert((0, t.first, t.last));
+            *sum = (sum.0 + u64::from(t.packets), sum.1.min(t.first), sum.2.max(t.last));
+        }
+        for ((class, _), (packets, first, last)) in lost {
+            self.given_up(class, packets, (first, last));
+        }
         for s in self.segments.drain(..).filter(|s| s.queue.is_empty()) {
             s.shared.close();
         }

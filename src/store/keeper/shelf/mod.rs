@@ -38,6 +38,8 @@ pub struct Shelved {
     pub path: PathBuf,
     /// Name of its class.
     pub class: String,
+    /// Times of its first and last packet, Unix ns; `None`: to be looked up.
+    pub times: Option<(u64, u64)>,
     /// Its length with that of its index.
     pub bytes: u64,
     /// When it was written last, Unix ns.

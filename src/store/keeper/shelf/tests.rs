@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn shelved(n: u64, class: &str, bytes: u64, ended: u64) -> Shelved {
-    Shelved { path: PathBuf::from(n.to_string()), class: class.into(), bytes, ended }
+    Shelved { path: PathBuf::from(n.to_string()), class: class.into(), times: None, bytes, ended }
 }
 
 fn disk(bytes: u64) -> Keep {
