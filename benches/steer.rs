@@ -43,7 +43,16 @@ fn main() {
         key.tail.proto = 17;
         let key = Key::V4(key);
         let hash = hasher.hash(&key);
-        let p = Parsed { key, hash, swapped: false, tcp_flags: 0, tcp_seq: 0, fragment: Fragment::None, l3: 14 };
+        let p = Parsed {
+            key,
+            hash,
+            swapped: false,
+            tcp_flags: 0,
+            tcp_seq: 0,
+            fragment: Fragment::None,
+            l3: 14,
+            renamed: false,
+        };
         tracker.judge(&p, &packet, 1, &mut NoShunt);
     }
     // Every other one is of a connection that runs.

@@ -50,7 +50,16 @@ fn parsed(hasher: &Hasher, v6: bool, n: u32) -> Parsed {
         key.tail.proto = 17;
         Key::V4(key)
     };
-    Parsed { key, hash: hasher.hash(&key), swapped: false, tcp_flags: 0, tcp_seq: 0, fragment: Fragment::None, l3: 14 }
+    Parsed {
+        key,
+        hash: hasher.hash(&key),
+        swapped: false,
+        tcp_flags: 0,
+        tcp_seq: 0,
+        fragment: Fragment::None,
+        l3: 14,
+        renamed: false,
+    }
 }
 
 /// Time that this thread has run, ns: others may share the processor.
