@@ -8,7 +8,7 @@ use retrotap::conn::{Tracker, TrackerPlan};
 use retrotap::limits::NAP_NS;
 use retrotap::packet::key::{Key, Key4};
 use retrotap::packet::{Fragment, Hasher, Parsed};
-use retrotap::source::Packet;
+use retrotap::source::{InputOptions, Packet};
 
 const S: u64 = 1_000_000_000;
 
@@ -37,7 +37,7 @@ fn main() {
     let mut tracker = Tracker::new(&plan, classes(150), [1; 16]).expect("a tracker");
     let hasher = Hasher::new(1);
     let data = [0; 60];
-    let packet = Packet { time: S, wire_len: 60, iface: 0, hash: None, data: &data };
+    let packet = Packet { time: S, wire_len: 60, iface: 0, hash: None, data: &data, options: InputOptions::NONE };
     for n in 0..connections {
         let mut key = Key4 { addr: [(0x0A00_0000 + n).to_be_bytes(), [200; 4]], ..Key4::default() };
         key.tail.proto = 17;

@@ -9,7 +9,7 @@ use retrotap::conn::{Tracker, TrackerPlan};
 use retrotap::limits::BATCH_PACKETS;
 use retrotap::packet::Parser;
 use retrotap::source::file::FileSource;
-use retrotap::source::{Interface, Packet, Polled, Source};
+use retrotap::source::{InputOptions, Interface, Packet, Polled, Source};
 use retrotap::store::format::PacketOptions;
 use retrotap::store::sink::{Appended, Recorder, Sink};
 use retrotap::store::{Options, Store};
@@ -50,7 +50,7 @@ fn batch<S: Sink>(step: &mut Step<NoShunt, S>, packets: &[Packet<'_>], interface
 }
 
 fn over<S: Sink>(frames: &[Frame], assignments: u32, sink: S, mut between: impl FnMut(&mut S)) -> (Duration, u64) {
-    let interfaces = [Interface { name: "bench".into(), link_type: 1 }];
+    let interfaces = [Interface::new("bench", 1)];
     let plan = TrackerPlan { connections_v4: 1 << 18, connections_v6: 1 << 16, shunt_slots: 0 };
     let policy = Policy { cutoff_bytes: Some(15 << 10), ..Policy::default() };
     let mut step = Step::new(
@@ -72,7 +72,9 @@ fn over<S: Sink>(frames: &[Frame], assignments: u32, sink: S, mut between: impl 
     }
     let mut took = Duration::ZERO;
     for some in frames.chunks(BATCH_PACKETS) {
-        let mut packets = [Packet { time: 0, wire_len: 0, iface: 0, hash: None, data: &[] }; BATCH_PACKETS];
+        let mut packets =
+            [Packet { time: 0, wire_len: 0, iface: 0, hash: None, data: &[], options: InputOptions::NONE };
+                BATCH_PACKETS];
         for (p, f) in packets.iter_mut().zip(some) {
             *p = Packet { time: f.time, wire_len: f.data.len() as u32, data: &f.data, ..*p };
         }

@@ -3,7 +3,7 @@
 
 use retrotap::conn::verdict::Mark;
 use retrotap::limits::BATCH_PACKETS;
-use retrotap::source::{Interface, Packet};
+use retrotap::source::{InputOptions, Interface, Packet};
 use retrotap::store::sink::{Appended, Recorder, Sink};
 use retrotap::store::{Options, Store};
 use std::time::Instant;
@@ -18,7 +18,7 @@ fn run(len: usize, packets: u64) {
     let dir = tempfile::tempdir().expect("a directory for the store");
     let store = Store::create_or_open(dir.path(), Options::default()).expect("a store");
     let mut w = store.writer(0, 64).expect("memory");
-    let ifaces = [Interface { name: "bench".into(), link_type: 1 }];
+    let ifaces = [Interface::new("bench", 1)];
     let data: Vec<u8> = (0..len).map(|i| i as u8).collect();
     let start = Instant::now();
     let (mut busy, mut n) = (0, 0);
@@ -27,7 +27,14 @@ fn run(len: usize, packets: u64) {
         let from = cpu_ns();
         if w.room() {
             for _ in 0..BATCH_PACKETS {
-                let packet = Packet { time: now + n, wire_len: len as u32, iface: 0, hash: None, data: &data };
+                let packet = Packet {
+                    time: now + n,
+                    wire_len: len as u32,
+                    iface: 0,
+                    hash: None,
+                    data: &data,
+                    options: InputOptions::NONE,
+                };
                 assert_eq!(w.append(0, &packet, &ifaces, &Mark::None.into()), Appended::Stored);
                 n += 1;
             }

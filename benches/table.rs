@@ -13,7 +13,7 @@ use retrotap::conn::{Tracker, TrackerPlan};
 use retrotap::limits::BATCH_PACKETS;
 use retrotap::packet::key::{Key, Key4, Key6};
 use retrotap::packet::{Fragment, Hasher, Parsed};
-use retrotap::source::Packet;
+use retrotap::source::{InputOptions, Packet};
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
@@ -140,7 +140,7 @@ fn judge(tracker: &mut Tracker, packets: &[Parsed], time: u64) {
             tracker.prefetch(p);
         }
         for p in batch {
-            let packet = Packet { time, wire_len: 60, iface: 0, hash: None, data: &data };
+            let packet = Packet { time, wire_len: 60, iface: 0, hash: None, data: &data, options: InputOptions::NONE };
             black_box(tracker.judge(black_box(p), &packet, 1, &mut NoShunt));
         }
     }

@@ -33,6 +33,18 @@ pub const QUEUES_MAX: usize = 64;
 pub const IFACES_FILE_MAX: usize = 4096;
 /// The file source's only buffer.
 pub const FILE_WINDOW_BYTES: usize = 1 << 20;
+/// Options of one packet block of a pcapng file that are kept: a comment of the greatest length and others.
+pub const PACKET_OPTIONS_MAX: usize = 68 << 10;
+/// Options of one interface's description, or of one section's header, that are kept.
+pub const INTERFACE_OPTIONS_MAX: usize = 8 << 10;
+/// Such options of all interfaces of one segment; more go to another segment.
+pub const SEGMENT_OPTIONS_MAX: usize = 96 << 10;
+/// Decryption secrets of one section that are kept: each segment of its packets has them.
+pub const SECRETS_MAX: usize = 288 << 10;
+/// The same of name resolution.
+pub const NAMES_MAX: usize = 96 << 10;
+/// Secrets that come among the packets take effect so often in a section, each time in new segments.
+pub const SECRETS_RENEWED_MAX: u32 = 64;
 /// Faults of one file that are named; more are only counted.
 pub const FILE_FAULTS_MAX: usize = 8;
 /// Entries of the ledger that wait for a disk that refuses them.
@@ -340,6 +352,8 @@ pub const RELOADS_WAITING: usize = 16;
 pub const AUDIT_WAITING: usize = 4096;
 
 const _: () = assert!(FLOOD_SAMPLE.is_power_of_two());
+// An option's length has 16 bits.
+const _: () = assert!(INTERFACE_OPTIONS_MAX < 1 << 16);
 const _: () = assert!(PARCEL_BYTES >= SNAPLEN as usize);
 /// Block buffers of a worker, at least: a batch fits and as much again can be on its way to the disk.
 pub const BLOCKS_MIN: usize = 32;

@@ -9,7 +9,7 @@ use retrotap::conn::shunt::NoShunt;
 use retrotap::limits::BATCH_PACKETS;
 use retrotap::metrics::account::WorkerCounts;
 use retrotap::packet::Parser;
-use retrotap::source::{Interface, Packet};
+use retrotap::source::{InputOptions, Interface, Packet};
 use retrotap::store::open::{Options, Store};
 use retrotap::store::sink::Recorder;
 use retrotap::worker::dedup::Dedup;
@@ -48,7 +48,7 @@ static COUNTING: Counting = Counting;
 fn packets_allocate_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::create_or_open(dir.path(), Options::default()).unwrap();
-    let interfaces = [Interface { name: "tap0".into(), link_type: 1 }];
+    let interfaces = [Interface::new("tap0", 1)];
     // Two workers, so that half of the packets take the way through parcels; this thread plays both ends.
     let exchange = Exchange::new(2);
     let post = Post::new();
@@ -77,7 +77,14 @@ fn packets_allocate_nothing() {
     let clock = SystemClock;
     let mut before = 0;
     for (round, batch) in frames.chunks(BATCH_PACKETS).enumerate() {
-        let packets = [(); BATCH_PACKETS].map(|()| Packet { time: 0, wire_len: 0, iface: 0, hash: None, data: &[] });
+        let packets = [(); BATCH_PACKETS].map(|()| Packet {
+            time: 0,
+            wire_len: 0,
+            iface: 0,
+            hash: None,
+            data: &[],
+            options: InputOptions::NONE,
+        });
         let mut packets = packets;
         for (p, f) in packets.iter_mut().zip(batch) {
             *p = Packet { time: f.time, wire_len: f.bytes.len() as u32, data: &f.bytes, ..*p };

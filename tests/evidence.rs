@@ -9,7 +9,7 @@ use retrotap::conn::verdict::Mark;
 use retrotap::index::{self, Run};
 use retrotap::query::output::{Format, Writer};
 use retrotap::query::{Query, Statement, run_with};
-use retrotap::source::{Interface, Packet};
+use retrotap::source::{InputOptions, Interface, Packet};
 use retrotap::store::reader::{MemoryBlock, SegmentReader};
 use retrotap::store::sink::{Appended, Recorder, Sink};
 use retrotap::store::{Options, Store, segments, store_id};
@@ -93,7 +93,7 @@ fn same_bytes(steps: &[Step], how: &[(bool, bool, u8)]) {
     let store = Store::create_or_open(dir.path(), options).expect("a store");
     let mut writers: Vec<_> = (0..3).map(|n| store.writer(n, 32).expect("a writer")).collect();
     // Two link types, so that an answer has interfaces of several segments.
-    let interface = |(name, link_type): (&str, u16)| Interface { name: name.to_owned(), link_type };
+    let interface = |(name, link_type): (&str, u16)| Interface::new(name, link_type);
     let interfaces = [("b0", 1), ("a0", 1), ("c0", 113), ("a1", 1)].map(interface);
     let (mut time, mut mono, mut packets) = (1_700_000_000_000_000_000, 1_000_000_000, 0);
     for step in steps {
@@ -110,7 +110,14 @@ fn same_bytes(steps: &[Step], how: &[(bool, bool, u8)]) {
                     writers[worker].tick(mono);
                     writers[worker].room()
                 });
-                let p = Packet { time, wire_len: data.len() as u32, iface, hash: None, data: &data };
+                let p = Packet {
+                    time,
+                    wire_len: data.len() as u32,
+                    iface,
+                    hash: None,
+                    data: &data,
+                    options: InputOptions::NONE,
+                };
                 assert_eq!(writers[worker].append(class, &p, &interfaces, &Mark::None.into()), Appended::Stored);
             }
             Step::Flush { worker } => {

@@ -1,6 +1,7 @@
 //! Stores of every version of the formats that was ever written, under `tests/golden/`: they are read for ever, through their indexes, and
 //! say what they said when they were made. `v1`: index version 1; `v2`: index version 2; `v3`: index version 3; `v4`:
-//! index version 4; `v5`: index version 5 and segment version 2, with a fragmented datagram.
+//! index version 4; `v5`: index version 5 and segment version 2, with a fragmented datagram; `s3`: segment version 3, what a pcapng file said
+//! beside its packets.
 
 use retrotap::query::{Answer, OutputError, PacketSink, Query, Summary, run};
 use std::path::{Path, PathBuf};
@@ -93,7 +94,7 @@ fn every_version_is_read() {
             assert_eq!(got, whole, "{name}: {filter:?}");
             let through = s.damaged_indexes + s.pruning.without_index + s.damaged_blocks + s.open_connections;
             assert_eq!(through, 0, "{name}: {filter:?} did not go through the index and the receipts: {s:?}");
-            let joint = ["v3", "v4", "v5"].iter().any(|v| name.to_string().ends_with(v));
+            let joint = ["v3", "v4", "v5", "s3"].iter().any(|v| name.to_string().ends_with(v));
             let together = filter.contains("port") && joint;
             let ruled_out = s.pruning.by_filter == 1 || filter.contains("port") && !together;
             assert!(packets > 0 || ruled_out, "{name}: {filter:?} is ruled out by a filter: {s:?}");
@@ -109,4 +110,41 @@ fn a_later_fragment_is_of_its_connection() {
     let q = Query { store, conn, ..Query::default() };
     let summary = run(&q, &mut Collect::default()).expect("an answer");
     assert_eq!((summary.packets, summary.connections, summary.open_connections), (2, 1, 0), "{summary:?}");
+}
+
+/// Comments, direction, description, names and secrets of the input.
+#[test]
+fn what_the_input_said_is_read() {
+    #[derive(Default)]
+    struct Said(Vec<Vec<u8>>, Vec<retrotap::source::Interface>);
+    impl PacketSink for Said {
+        fn packet(&mut self, p: &Answer<'_>) -> Result<(), OutputError> {
+            self.0.push(p.options.to_vec());
+            self.1.push(p.interface.clone());
+            Ok(())
+        }
+    }
+    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/s3");
+    for full_scan in [false, true] {
+        let (q, mut got) = (Query { store: store.clone(), full_scan, ..Query::default() }, Said::default());
+        run(&q, &mut got).expect("an answer");
+        for (n, options) in got.0.iter().enumerate() {
+            let comment = format!("packet {n}");
+            let mut want = vec![1, 0, comment.len() as u8, 0];
+            want.extend(comment.as_bytes());
+            want.resize(want.len().next_multiple_of(4), 0);
+            want.extend([2, 0, 4, 0, 1 + (n % 2) as u8, 0, 0, 0]);
+            assert_eq!(options, &want);
+        }
+        assert_eq!(got.0.len(), 57);
+        let described = got.1[0].description.as_ref().expect("a description");
+        assert_eq!(described.options, b"\x03\0\x06\0uplink\0\0");
+        let section: Vec<_> = described.of_section().collect();
+        assert_eq!(section, [(1, &b"of the section"[..]), (3, &b"Plan 9"[..])]);
+        let beside = got.1[0].beside.as_ref().expect("names and secrets");
+        let kinds: Vec<u8> = beside.each().map(|block| block[0]).collect();
+        assert_eq!(kinds, [4, 10]);
+        assert!(beside.bytes().windows(14).any(|w| w == b"client.example"));
+        assert!(beside.bytes().windows(13).any(|w| w == b"CLIENT_RANDOM"));
+    }
 }

@@ -7,7 +7,7 @@ use retrotap::conn::shunt::{Shunt, ShuntCounts, ShuntSlot};
 use retrotap::conn::{Tracker, TrackerPlan};
 use retrotap::packet::key::Key;
 use retrotap::packet::{Fragment, Parser};
-use retrotap::source::Packet;
+use retrotap::source::{InputOptions, Packet};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -116,7 +116,7 @@ fn nothing_is_allocated_after_the_start() {
         let hosts = if n < 200_000 { 1_500 } else { 90_000 };
         let data = frame(n, hosts);
         let mut p = parser.parse(1, &data);
-        let packet = Packet { time, wire_len: 60, iface: 0, hash: None, data: &data };
+        let packet = Packet { time, wire_len: 60, iface: 0, hash: None, data: &data, options: InputOptions::NONE };
         tracker.prefetch(&p);
         if p.fragment != Fragment::None {
             tracker.resolve_fragment(&mut p, time);

@@ -112,11 +112,25 @@ mod tests {
         let mut set = roster.set(&[class("all", ""), class("arp", "arp")]).unwrap();
         let mut frame = vec![0; 60];
         frame[12] = 8;
-        let packet = crate::source::Packet { time: 0, wire_len: 60, iface: 0, hash: None, data: &frame };
+        let packet = crate::source::Packet {
+            time: 0,
+            wire_len: 60,
+            iface: 0,
+            hash: None,
+            data: &frame,
+            options: crate::source::InputOptions::NONE,
+        };
         assert_eq!(set.classify(1, &packet), 0);
         assert_eq!(set.policy(1).cutoff_bytes, Some(7));
         frame[13] = 6;
-        let packet = crate::source::Packet { time: 0, wire_len: 60, iface: 0, hash: None, data: &frame };
+        let packet = crate::source::Packet {
+            time: 0,
+            wire_len: 60,
+            iface: 0,
+            hash: None,
+            data: &frame,
+            options: crate::source::InputOptions::NONE,
+        };
         assert_eq!(set.classify(1, &packet), 2);
     }
 }

@@ -125,7 +125,14 @@ mod tests {
     }
 
     fn packet(data: &[u8]) -> Packet<'_> {
-        Packet { time: 0, wire_len: data.len() as u32, iface: 0, hash: None, data }
+        Packet {
+            time: 0,
+            wire_len: data.len() as u32,
+            iface: 0,
+            hash: None,
+            data,
+            options: crate::source::InputOptions::NONE,
+        }
     }
 
     /// Raw IPv4, ICMP, to 10.0.0.2.

@@ -49,6 +49,9 @@ pub struct Args {
     /// Only those whose receipt, or packets in the store, are of this storage class; may repeat. One that runs and was assigned another class since shows that one
     #[arg(long, value_name = "NAME", help_heading = "Which connections")]
     class: Vec<String>,
+    /// Only those with packets in the store that came in by this interface; may repeat
+    #[arg(long, value_name = "NAME", help_heading = "Which connections")]
+    interface: Vec<String>,
 
     /// What comes first
     #[arg(long, value_enum, value_name = "BY", default_value_t, help_heading = "Output")]
@@ -78,6 +81,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         conn: args.conn,
         community: args.community_id,
         classes: args.class,
+        interfaces: args.interface,
         since: time(&args.since).map_err(Failure::usage)?,
         until: time(&args.until).map_err(Failure::usage)?,
         last: args.last,
@@ -101,7 +105,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         None => {
             priority::idle();
             let found = Engine::new(&query.store).connections(&query, &[], &Freely).map_err(|e| match e {
-                QueryError::Filter(_) | QueryError::Class { .. } | QueryError::TooMany(_) => Failure::usage(e),
+                QueryError::Filter(_)
+                | QueryError::Class { .. }
+                | QueryError::Interface { .. }
+                | QueryError::TooMany(_) => Failure::usage(e),
                 e => Failure::cannot(e),
             })?;
             let Found { connections, through_packets, mut summary } = found;

@@ -41,6 +41,9 @@ pub struct Args {
     /// Only this storage class; may repeat
     #[arg(long, value_name = "NAME")]
     pub class: Vec<String>,
+    /// Only packets that came in by this interface (its queues included), or of a capture file's interface of this name; may repeat
+    #[arg(long, value_name = "NAME")]
+    pub interface: Vec<String>,
     /// Apply the filter also inside VLAN tags, MPLS and tunnels
     #[arg(long)]
     pub any_layer: bool,
@@ -91,7 +94,9 @@ pub struct Release {
 pub(super) fn failure(e: HoldError) -> Failure {
     match &e {
         HoldError::Name(_) | HoldError::Unknown { .. } | HoldError::Exists(_) => Failure::usage(e),
-        HoldError::Query(QueryError::Filter(_) | QueryError::Class { .. }) => Failure::usage(e),
+        HoldError::Query(QueryError::Filter(_) | QueryError::Class { .. } | QueryError::Interface { .. }) => {
+            Failure::usage(e)
+        }
         HoldError::Empty => Failure::incomplete(e),
         _ => Failure::cannot(e),
     }
@@ -113,6 +118,7 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
             any_layer: args.any_layer,
             conn: args.conn.as_ref().map(ToString::to_string),
             classes: args.class,
+            interfaces: args.interface,
             since: since.map(When::Ns),
             until: until.map(When::Ns),
             last: args.last.map(Long::Ns),
@@ -138,6 +144,7 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
         any_layer: args.any_layer,
         conn: args.conn,
         classes: args.class,
+        interfaces: args.interface,
         since,
         until,
         last: args.last,

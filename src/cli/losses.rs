@@ -61,7 +61,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             // A store of another version, or none, is named as such.
             crate::store::list::unsealed(&layout).map_err(Failure::cannot)?;
             let query = Query { store: layout.root().to_owned(), classes, ..Query::default() };
-            Engine::new(layout.root()).known_classes(&query).map_err(Failure::usage)?;
+            Engine::new(layout.root()).known_names(&query).map_err(Failure::usage)?;
             missed(&layout.ledger(), since, until, &query.classes).map_err(Failure::cannot)?
         }
     };

@@ -20,10 +20,10 @@ const EXAMPLES: &str = "Examples:
 /// Format of the packets that come out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// Nanoseconds, interfaces and comments kept
+    /// Nanoseconds, interfaces; comments, direction, names and secrets of imported pcapng files
     #[default]
     Pcapng,
-    /// Nanoseconds; one link type only
+    /// Nanoseconds; one link type, times up to 2106
     Pcap,
 }
 
@@ -68,6 +68,9 @@ pub struct Args {
     /// Only this storage class; may repeat
     #[arg(long, value_name = "NAME", help_heading = "Which packets")]
     pub class: Vec<String>,
+    /// Only packets that came in by this interface (its queues included), or of a capture file's interface of this name; may repeat
+    #[arg(long, value_name = "NAME", help_heading = "Which packets")]
+    pub interface: Vec<String>,
     /// Apply the filter also inside VLAN tags, MPLS and tunnels
     #[arg(long, help_heading = "Which packets")]
     pub any_layer: bool,
@@ -133,6 +136,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         conn: args.conn,
         community: args.community_id,
         classes: args.class,
+        interfaces: args.interface,
         since: time(&args.since).map_err(Failure::usage)?,
         until: time(&args.until).map_err(Failure::usage)?,
         last: args.last,
@@ -200,9 +204,10 @@ pub(super) const INTERRUPTED: &str = "interrupted: what was written is a whole f
 /// What an error of a query is to the command line.
 pub(super) fn failure(e: QueryError) -> Failure {
     match &e {
-        QueryError::Filter(_) | QueryError::Class { .. } | QueryError::Output(OutputError::LinkTypes(..)) => {
-            Failure::usage(e)
-        }
+        QueryError::Filter(_)
+        | QueryError::Class { .. }
+        | QueryError::Interface { .. }
+        | QueryError::Output(OutputError::LinkTypes(..) | OutputError::Time(_)) => Failure::usage(e),
         QueryError::Output(OutputError::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {
             Failure::cannot(PIPE_CLOSED)
         }

@@ -120,8 +120,13 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let mut observer = show::observer(json, files, settings.log_interval_ns);
     let outcome = record::run(&settings, &reader, &mut *observer).map_err(failure)?;
     drop(observer);
-    for file in outcome.files.iter().filter(|f| !f.is_whole()) {
-        complain(file);
+    for file in &outcome.files {
+        for line in file.changed.lines() {
+            tracing::warn!("{}: {line}", file.path.display());
+        }
+        if !file.is_whole() {
+            complain(file);
+        }
     }
     for failure in &outcome.failures {
         tracing::error!("{failure}");

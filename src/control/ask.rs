@@ -59,6 +59,9 @@ pub struct Ask {
     /// Only these classes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
+    /// Only what came in by these interfaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<String>,
     /// From this time on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<When>,
@@ -139,6 +142,7 @@ impl Ask {
             any_layer: self.any_layer,
             conn,
             classes: self.classes.clone(),
+            interfaces: self.interfaces.clone(),
             since,
             until,
             last,
@@ -183,6 +187,7 @@ impl Ask {
             conn: query.conn.as_ref().map(ConnSpec::to_string),
             community_id: query.community.as_ref().map(CommunityId::to_string),
             classes: query.classes.clone(),
+            interfaces: query.interfaces.clone(),
             since: query.since.map(When::Ns),
             until: query.until.map(When::Ns),
             last: query.last.map(Long::Ns),

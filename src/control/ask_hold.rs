@@ -33,6 +33,9 @@ pub struct HoldAsk {
     /// Only these classes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
+    /// Only what came in by these interfaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<String>,
     /// From this time on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<When>,
@@ -62,6 +65,7 @@ impl HoldAsk {
             conn: self.conn.clone(),
             community_id: self.community_id.clone(),
             classes: self.classes.clone(),
+            interfaces: self.interfaces.clone(),
             since: self.since.clone(),
             until: self.until.clone(),
             last: self.last.clone(),

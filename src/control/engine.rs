@@ -84,11 +84,11 @@ impl Engine {
         self.held.counted(pace)
     }
 
-    /// An error for a class that nobody has heard of.
-    pub fn known_classes(&self, query: &Query) -> Result<(), QueryError> {
+    /// An error for a class or an interface that nobody has heard of.
+    pub fn known_names(&self, query: &Query) -> Result<(), QueryError> {
         // Of segments that are not sealed only this process knows the class.
         let shown = self.shown();
-        query::known_classes(query, &self.view(&shown, query, &Freely)?)
+        query::known_names(query, &self.view(&shown, query, &Freely)?)
     }
 
     /// Answers what memory alone answers at once: on one of the API's threads, which must never read from the disk. `None`: ask by

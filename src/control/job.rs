@@ -339,8 +339,9 @@ pub fn refusal(e: &QueryError) -> Refusal {
     let (status, error) = match e {
         QueryError::Filter(_)
         | QueryError::Class { .. }
+        | QueryError::Interface { .. }
         | QueryError::TooMany(_)
-        | QueryError::Output(OutputError::LinkTypes(..)) => (400, e.to_string()),
+        | QueryError::Output(OutputError::LinkTypes(..) | OutputError::Time(_)) => (400, e.to_string()),
         QueryError::Output(OutputError::Io { source, .. }) if source.kind() == std::io::ErrorKind::QuotaExceeded => {
             (413, Stopped::Bytes.to_string())
         }

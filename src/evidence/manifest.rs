@@ -34,6 +34,8 @@ pub struct Question {
     pub community_id: Option<String>,
     /// Only these classes; empty: all.
     pub classes: Vec<String>,
+    /// Only what came in by these interfaces; empty: all.
+    pub interfaces: Vec<String>,
     /// From this time on.
     pub since: Option<String>,
     /// Before this time.
@@ -57,6 +59,7 @@ impl Question {
             conn: query.conn.as_ref().map(ToString::to_string),
             community_id: query.community.as_ref().map(ToString::to_string),
             classes: query.classes.clone(),
+            interfaces: query.interfaces.clone(),
             since: query.since.map(stamp),
             until: query.until.map(stamp),
             last_seconds: query.last.map(|ns| ns as f64 / 1e9),

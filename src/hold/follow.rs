@@ -29,6 +29,9 @@ pub struct Follows {
     pub community_id: Option<String>,
     /// Only these classes.
     pub classes: Vec<String>,
+    /// Only what came in by these interfaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<String>,
     /// Packets before this time, Unix ns; none: until it is released.
     pub until: Option<u64>,
     /// All packets before this time are in it, Unix ns.
@@ -93,6 +96,7 @@ impl Held {
             conn: query.conn.as_ref().map(ToString::to_string),
             community_id: query.community.as_ref().map(ToString::to_string),
             classes: query.classes.clone(),
+            interfaces: query.interfaces.clone(),
             until,
             done,
             ended: None,
@@ -274,6 +278,7 @@ fn query_of(hold: &Hold, f: &Follows, from: u64, to: u64) -> Result<Query, HoldE
         conn,
         community: community.map_err(|e: crate::query::CommunityIdError| damaged(e.to_string()))?,
         classes: f.classes.clone(),
+        interfaces: f.interfaces.clone(),
         since: Some(from),
         until: Some(to),
         ..Query::default()

@@ -112,7 +112,7 @@ impl Judge {
             count.bytes = 0;
             count.controls.fill(0);
         }
-        let disk = packet_bytes(p.data.len(), &PacketOptions::default()) as u64;
+        let disk = packet_bytes(p.data.len(), &PacketOptions::default(), p.options.len()) as u64;
         for (i, (point, controls)) in self.curve.points.iter_mut().zip(&mut count.controls).enumerate() {
             let control = parsed.tcp_flags & CONTROLS != 0 && *controls < CONTROL_PACKETS_MAX;
             if count.bytes >= point.cutoff {

@@ -41,7 +41,7 @@ impl Sizes {
         }
         let mean = c.bytes as f64 / c.packets as f64;
         // A block per packet around its bytes.
-        let around = packet_bytes(0, &PacketOptions::default()) as f64 + 1.5;
+        let around = packet_bytes(0, &PacketOptions::default(), 0) as f64 + 1.5;
         for point in &mut self.curve.points {
             let kept = match c.bytes <= point.cutoff {
                 true => c.bytes as f64,

@@ -117,7 +117,8 @@ impl Engine {
     /// The same of what a view has.
     pub fn connections_in(&self, query: &Query, view: &View<'_>) -> Result<Found, QueryError> {
         let expression = parse(&query.filter);
-        let simple = query.conn.is_none() && query.community.is_none() && !query.any_layer;
+        let simple =
+            query.conn.is_none() && query.community.is_none() && !query.any_layer && query.interfaces.is_empty();
         let text = query.filter.trim();
         if simple && text.is_empty() {
             return Ok(self.list(query, view, &Asked::All, &Plan::All, Found::default())?.0);
@@ -148,9 +149,10 @@ impl Engine {
         plan: &Plan,
         mut found: Found,
     ) -> Result<(Found, bool), QueryError> {
-        super::run::known_classes(query, view)?;
+        super::run::known_names(query, view)?;
         let (from, to) = super::run::window(query, self.means(), view, crate::units::now())?;
-        let q = Question { plan, from, to, classes: &query.classes, full_scan: false, pace: view.pace };
+        let q =
+            Question { plan, from, to, classes: &query.classes, interfaces: &[], full_scan: false, pace: view.pace };
         let mut all = Gathered::new(asked, &q);
         will_have(&view.sealed, &q);
         let held = view.in_memory();

@@ -4,11 +4,12 @@
 
 use super::conn::Which;
 use super::engine::{Means, Shelf};
+use super::interfaces::wanted;
 use super::judge::Judge;
 use super::lang::plan::Plan;
 use super::merge::Merge;
 use super::part::{Part, Question};
-use super::run::{ETHERNET, known_classes, link_types, window};
+use super::run::{ETHERNET, known_names, link_types, window};
 use super::summary::{Met, MetPacket, Summary, from_ledger};
 use super::view::{View, gaps};
 use super::whose::Whose;
@@ -62,12 +63,13 @@ struct Given {
     whose: Whose,
     summary: Summary,
     limit: Option<u64>,
+    interfaces: Vec<String>,
 }
 
 impl Follower {
     /// A follower that has read nothing; `view` is only looked at for its times and classes.
     pub(super) fn new(query: &Query, means: Means<'_>, view: &View<'_>) -> Result<Follower, QueryError> {
-        known_classes(query, view)?;
+        known_names(query, view)?;
         let window = window(query, means, view, units::now())?;
         let (mut plan, mut which) = (Plan::of(&query.filter), None);
         if let Some(conn) = &query.conn {
@@ -92,6 +94,7 @@ impl Follower {
             whose: Whose::default(),
             summary: Summary::default(),
             limit: query.limit,
+            interfaces: query.interfaces.clone(),
         };
         let (places, read) = (Places::default(), Summary::default());
         Ok(Follower { query: query.clone(), plan, judge, window, places, given, read, started: Instant::now() })
@@ -106,6 +109,7 @@ impl Follower {
             from,
             to,
             classes: &self.query.classes,
+            interfaces: &self.query.interfaces,
             full_scan: self.query.full_scan,
             pace: view.pace,
         };
@@ -173,10 +177,11 @@ impl Given {
     ) -> Result<(), QueryError> {
         let Some(interface) = header.interfaces.get(p.iface as usize) else { return Ok(()) };
         let named = self.whose.of(header, p);
-        if self.full() || !judge.belongs(&named) {
+        if self.full() || !wanted(&self.interfaces, interface) || !judge.belongs(&named) {
             return Ok(());
         }
-        out.packet(&Answer { time: p.time, wire_len: p.wire_len, data: &p.data, interface, segment: header })?;
+        let (data, options) = (&*p.data, &*p.options);
+        out.packet(&Answer { time: p.time, wire_len: p.wire_len, data, options, interface, segment: header })?;
         let s = &mut self.summary;
         s.packets += 1;
         s.bytes += u64::from(p.wire_len);

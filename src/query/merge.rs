@@ -134,6 +134,7 @@ impl<'a> Merge<'a> {
         if let Some(foreseen) = self.foreseen {
             foreseen.expect(expected);
         }
+        next.retain(|p| p.has_interface(q, summary));
         part::gather(&mut next, summary);
         next.retain(|p| p.link_type().is_some_and(|l| judge.prepare(l)));
         self.waiting.append(&mut next);

@@ -13,6 +13,7 @@ mod extent;
 mod follow;
 mod foreseen;
 mod gathered;
+mod interfaces;
 mod judge;
 pub mod lang;
 mod listed;
@@ -39,7 +40,7 @@ pub use engine::Reach;
 pub use engine::{Engine, Sealed};
 pub use follow::Follower;
 pub use listed::{Listed, Sort, listed};
-pub use run::{known_classes, run, run_with};
+pub use run::{known_names, run, run_with};
 pub use running::{LookedUp, Running, running};
 pub use statement::Statement;
 pub use summary::{IncompleteReason, NothingFound, Place, Pruning, StoredTimes, Summary, WindowPlace};
@@ -56,6 +57,7 @@ use crate::source::Interface;
 use crate::store::StoreError;
 use crate::store::format::SegmentHeader;
 use crate::store::reader::ReadError;
+use crate::units;
 use std::path::PathBuf;
 
 /// What is asked.
@@ -73,6 +75,8 @@ pub struct Query {
     pub community: Option<CommunityId>,
     /// Only these classes; empty: all.
     pub classes: Vec<String>,
+    /// Only packets that came in by these interfaces, each with all of its queues; empty: all.
+    pub interfaces: Vec<String>,
     /// Packets from this time on, Unix ns.
     pub since: Option<u64>,
     /// Packets before this time, Unix ns.
@@ -96,6 +100,8 @@ pub struct Answer<'a> {
     pub wire_len: u32,
     /// Captured bytes.
     pub data: &'a [u8],
+    /// What its block in a pcapng file said of it: whole options, little-endian, without the end.
+    pub options: &'a [u8],
     /// Where it arrived.
     pub interface: &'a Interface,
     /// Where it lies.
@@ -119,11 +125,17 @@ pub enum OutputError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// pcap has one link type a file.
+    /// pcap has one link type a file: the first and another, each with an interface.
     #[error(
-        "the answer has packets of link types {0} and {1}, and a pcap file holds one: write pcapng, or narrow the query down"
+        "the answer has packets of link types {} ({}) and {} ({}), and a pcap file holds one: write pcapng, or narrow the query down \
+        with --interface NAME (interfaces) or by class", .0.0, .0.1, .1.0, .1.1
     )]
-    LinkTypes(u16, u16),
+    LinkTypes((u16, String), (u16, String)),
+    /// pcap has 32 bits of seconds.
+    #[error(
+        "the answer has a packet of {}, and times of a pcap file end at 2106-02-07T06:28:15Z: write pcapng, or narrow the query down", units::time(*.0)
+    )]
+    Time(u64),
 }
 
 /// Why a query has no answer.
@@ -153,6 +165,14 @@ pub enum QueryError {
     /// More connections than fit one answer.
     #[error("the answer has more than {0} connections: narrow it down, by time or by filter")]
     TooMany(usize),
+    /// No such interface.
+    #[error("no packet in the store came in by an interface {interface:?}; there are {have}")]
+    Interface {
+        /// What was asked for.
+        interface: String,
+        /// What there is.
+        have: String,
+    },
     /// No such class.
     #[error("the store has no class {class:?}; it has {have}")]
     Class {

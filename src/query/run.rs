@@ -4,6 +4,7 @@
 use super::conn::Which;
 use super::engine::{Engine, Means, Shelf};
 use super::foreseen::Foreseen;
+use super::interfaces;
 use super::judge::{Compiled, Judge};
 use super::lang::plan::Plan;
 use super::merge::Merge;
@@ -46,9 +47,10 @@ impl Engine {
         answer(query, self.means(), &self.view(query, recent, pace)?, out).map(|(summary, _)| summary)
     }
 
-    /// An error for a class that nobody has heard of.
-    pub fn known_classes(&self, query: &Query) -> Result<(), QueryError> {
-        if query.classes.is_empty() { Ok(()) } else { known_classes(query, &self.view(query, &[], &Freely)?) }
+    /// An error for a class or an interface that nobody has heard of.
+    pub fn known_names(&self, query: &Query) -> Result<(), QueryError> {
+        let none = query.classes.is_empty() && query.interfaces.is_empty();
+        if none { Ok(()) } else { known_names(query, &self.view(query, &[], &Freely)?) }
     }
 
     /// What there is now.
@@ -116,12 +118,23 @@ fn found(
     let started = Instant::now();
     let now = units::now();
     let mut summary = Summary { asked_at: now, ..Summary::default() };
-    known_classes(query, view)?;
+    if means.at_hand && !query.interfaces.is_empty() {
+        // Whether there is one of this name, headers of files may have to tell.
+        return Err(QueryError::Stopped(Stopped::NotAtHand));
+    }
+    known_names(query, view)?;
     let (from, to) = window(query, means, view, now)?;
     (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
 
-    let everything =
-        Question { plan: &Plan::All, from, to, classes: &query.classes, full_scan: query.full_scan, pace: view.pace };
+    let everything = Question {
+        plan: &Plan::All,
+        from,
+        to,
+        classes: &query.classes,
+        interfaces: &query.interfaces,
+        full_scan: query.full_scan,
+        pace: view.pace,
+    };
     let ((mut plan, idle), mut which) = (Plan::with_idle(&query.filter), None);
     if let Some(conn) = &query.conn {
         plan = plan.and(conn.plan());
@@ -134,8 +147,15 @@ fn found(
         plan = Plan::All;
     }
     (summary.plan, summary.idle) = (plan.to_string(), idle);
-    let question =
-        Question { plan: &plan, from, to, classes: &query.classes, full_scan: query.full_scan, pace: view.pace };
+    let question = Question {
+        plan: &plan,
+        from,
+        to,
+        classes: &query.classes,
+        interfaces: &query.interfaces,
+        full_scan: query.full_scan,
+        pace: view.pace,
+    };
     if means.at_hand && !(query.filter.trim().is_empty() || means.compiled.has(query.filter.trim())) {
         return Err(QueryError::Stopped(Stopped::NotAtHand));
     }
@@ -153,6 +173,10 @@ fn found(
     loop {
         let limited = query.limit.is_some_and(|limit| summary.packets >= limit);
         let next = merge.next(&question, &mut judge, &mut summary, |p, reader, judge| {
+            let Some(interface) = reader.interfaces().get(p.iface as usize) else { return Ok(None) };
+            if !interfaces::wanted(&query.interfaces, interface) {
+                return Ok(None);
+            }
             let mut named = whose.of(reader.header(), p);
             if judge.asks_connection() {
                 named = whose.ask_first(named, p.time, (&plan, means, view))?;
@@ -163,9 +187,9 @@ fn found(
             if limited {
                 return Ok(Some(None));
             }
-            let Some(interface) = reader.interfaces().get(p.iface as usize) else { return Ok(None) };
             let segment = reader.header();
-            out.packet(&Answer { time: p.time, wire_len: p.wire_len, data: &p.data, interface, segment })?;
+            let (data, options) = (&*p.data, &*p.options);
+            out.packet(&Answer { time: p.time, wire_len: p.wire_len, data, options, interface, segment })?;
             let (cut, begins) = (p.mark == Mark::CutHere, named.begins);
             Ok::<_, QueryError>(Some(Some((p.wire_len, MetPacket { key: named.key, time: p.time, begins, cut }))))
         })?;
@@ -203,8 +227,14 @@ fn found(
 
 pub(super) const ETHERNET: u16 = 1;
 
-/// A class that nobody has heard of is a slip of the pen; one that has no packet yet is not.
-pub fn known_classes(query: &Query, view: &View<'_>) -> Result<(), QueryError> {
+/// A name that nobody has heard of is a slip of the pen.
+pub fn known_names(query: &Query, view: &View<'_>) -> Result<(), QueryError> {
+    known_classes(query, view)?;
+    interfaces::known(query, view)
+}
+
+/// A class that has no packet yet is known all the same.
+fn known_classes(query: &Query, view: &View<'_>) -> Result<(), QueryError> {
     if query.classes.is_empty() {
         return Ok(());
     }
@@ -232,8 +262,15 @@ pub(super) fn window(query: &Query, means: Means<'_>, view: &View<'_>, now: u64)
         return Ok((now.saturating_sub(last), to));
     }
     let mut newest = Summary::default();
-    let everything =
-        Question { plan: &Plan::All, from: 0, to: u64::MAX, classes: &[], full_scan: false, pace: &Freely };
+    let everything = Question {
+        plan: &Plan::All,
+        from: 0,
+        to: u64::MAX,
+        classes: &[],
+        interfaces: &[],
+        full_scan: false,
+        pace: &Freely,
+    };
     for open in &view.open {
         Part::of_file(open.segment.clone(), &everything, &mut newest)?;
     }

@@ -22,8 +22,8 @@ struct Found {
     wire_len: u32,
     mark: Mark,
     key: Option<Key>,
-    /// Where its bytes begin among those that were kept, and how many they are.
-    at: (usize, usize),
+    /// Where its bytes begin among those that were kept, how many they are, and how many of options follow.
+    at: (usize, usize, usize),
 }
 
 /// The same; with the bytes of all hits of its block, where reading it again would cost a read of the disk.
@@ -40,11 +40,12 @@ impl Hit {
 
     /// The packet; `reader` is asked for it where it was not kept.
     pub fn packet<'a>(&'a self, reader: &'a SegmentReader) -> Result<FoundPacket<'a>, ReadError> {
-        let Found { time, offset, iface, wire_len, mark, key, at: (start, len) } = self.found;
+        let Found { time, offset, iface, wire_len, mark, key, at: (start, len, said) } = self.found;
         match &self.kept {
             Some(kept) => {
                 let data = Cow::Borrowed(kept.get(start..start + len).unwrap_or_default());
-                Ok(FoundPacket { offset, time, iface, wire_len, data, mark, key })
+                let options = Cow::Borrowed(kept.get(start + len..start + len + said).unwrap_or_default());
+                Ok(FoundPacket { offset, time, iface, wire_len, data, mark, key, options })
             }
             None => reader.packet_at(offset),
         }
@@ -191,7 +192,9 @@ impl<'a> Sifting<'a> {
         let start = self.out.kept.as_ref().map_or(0, Vec::len);
         if let Some(kept) = &mut self.out.kept {
             kept.extend_from_slice(&p.data);
+            kept.extend_from_slice(&p.options);
         }
-        self.out.found.push(Found { time, offset, iface, wire_len, mark, key, at: (start, p.data.len()) });
+        let at = (start, p.data.len(), p.options.len());
+        self.out.found.push(Found { time, offset, iface, wire_len, mark, key, at });
     }
 }

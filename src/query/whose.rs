@@ -118,7 +118,7 @@ impl Whose {
     }
 
     fn search(&mut self, from: u64, to: u64, plan: &Plan, means: Means<'_>, view: &View<'_>) -> Result<(), QueryError> {
-        let q = Question { plan, from, to, classes: &[], full_scan: false, pace: view.pace };
+        let q = Question { plan, from, to, classes: &[], interfaces: &[], full_scan: false, pace: view.pace };
         let (mut judge, mut aside) = (Judge::new("", false, None, means.compiled), Summary::default());
         let mut merge = Merge::new(view.parts(&q, &mut aside)?, false, None);
         let mut each = |p: &FoundPacket<'_>, h: &SegmentHeader| {

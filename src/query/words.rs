@@ -15,7 +15,9 @@ pub fn text(s: &Summary) -> String {
     let _ = writeln!(
         t,
         "  looked at:    {} of {}, {} in {}",
-        units::count((p.segments + p.runs).saturating_sub(p.by_class + p.by_time + p.by_filter + p.by_index)),
+        units::count(
+            (p.segments + p.runs).saturating_sub(p.by_class + p.by_time + p.by_filter + p.by_index + p.by_interface)
+        ),
         if p.runs == 0 {
             several(p.segments, "segment")
         } else {
@@ -166,7 +168,7 @@ fn damaged(s: &Summary) -> Vec<String> {
 /// How the answer was found: the plan, and what it ruled out.
 pub fn explained(s: &Summary) -> String {
     let p = &s.pruning;
-    let ruled_out = p.by_class + p.by_time + p.by_filter + p.by_index;
+    let ruled_out = p.by_class + p.by_time + p.by_filter + p.by_index + p.by_interface;
     let mut t = String::from("plan: a packet of the answer has\n");
     for line in s.plan.lines() {
         let _ = writeln!(t, "  {line}");
@@ -182,6 +184,7 @@ pub fn explained(s: &Summary) -> String {
         (p.by_time, "  skipped by time"),
         (p.by_filter, "  skipped by their filters"),
         (p.by_index, "  skipped by index"),
+        (p.by_interface, "  skipped by interface"),
         ((p.segments + p.runs).saturating_sub(ruled_out), "  looked at"),
         (p.without_index, "    of these without an index, scanned"),
         (p.candidates, "candidates"),

@@ -187,6 +187,9 @@ impl Books {
             let text = format!("{path}: at byte {}: {}", fault.offset, fault.why);
             self.enter(now, What::Note { text });
         }
+        for line in file.changed.lines() {
+            self.enter(now, What::Note { text: format!("{path}: {line}") });
+        }
         // What was not read has no count; of single records that could not be read the loss below tells.
         if file.broke_off.is_some() || !file.is_whole() && file.lost == 0 {
             self.enter(now, What::Unread { text: path.to_string() });

@@ -2,17 +2,24 @@
 //! Called by the worker's loop; a source never knows what becomes of a packet.
 
 pub mod clock;
+pub mod described;
 pub mod file;
 pub mod live;
+pub mod options;
 pub mod packet;
 pub mod xdp;
+
+pub use options::InputOptions;
+
+use described::{Description, NamesAndSecrets};
+use std::sync::Arc;
 
 /// One packet, lent for the time of one batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
     /// Unix time, ns.
     pub time: u64,
-    /// Bytes on the wire; at least `data.len()` in honest input, anything in a file.
+    /// Bytes on the wire; at least `data.len()`.
     pub wire_len: u32,
     /// Index into the source's [`Interface`] list.
     pub iface: u16,
@@ -20,6 +27,8 @@ pub struct Packet<'a> {
     pub hash: Option<u32>,
     /// Captured bytes.
     pub data: &'a [u8],
+    /// What its block in a pcapng file says beside: comments, direction, hashes. None from a wire.
+    pub options: InputOptions<'a>,
 }
 
 /// An interface that packets arrive on: becomes an interface description block in each segment.
@@ -29,6 +38,25 @@ pub struct Interface {
     pub name: String,
     /// pcap link type (LINKTYPE_*).
     pub link_type: u16,
+    /// What a pcapng file says of it; `None` from a wire and from pcap.
+    pub description: Option<Arc<Description>>,
+    /// What the section's packets are read with.
+    pub beside: Option<Arc<NamesAndSecrets>>,
+}
+
+impl Interface {
+    /// One of which no more is known.
+    pub fn new(name: impl Into<String>, link_type: u16) -> Interface {
+        Interface { name: name.into(), link_type, description: None, beside: None }
+    }
+
+    /// Whether both are the same interface in the same words; names and secrets that came meanwhile make no other of it.
+    pub fn is_same(&self, other: &Interface) -> bool {
+        fn words(i: &Interface) -> (&[u8], &[u8]) {
+            i.description.as_ref().map_or((&[], &[]), |d| (&d.options, &d.section))
+        }
+        self.link_type == other.link_type && self.name == other.name && words(self) == words(other)
+    }
 }
 
 /// What a poll brought.

@@ -103,7 +103,14 @@ impl Source for XdpSource {
                 filled += 1;
             }
         }
-        let mut packets = [Packet { time: 0, wire_len: 0, iface: 0, hash: None, data: &[] }; BATCH_PACKETS];
+        let mut packets = [Packet {
+            time: 0,
+            wire_len: 0,
+            iface: 0,
+            hash: None,
+            data: &[],
+            options: crate::source::InputOptions::NONE,
+        }; BATCH_PACKETS];
         let mut reading = Reading { room: &mut self.join, offset: None, clock: &self.clock };
         let mut taken = [Taken::default(); LANES];
         let n = match (lanes.get(..filled).unwrap_or(&[]), &mut taken) {
@@ -216,6 +223,7 @@ impl Lane<'_> {
             iface: self.interface,
             hash: meta.map(|m| m.hash),
             data: data.get(..SNAPLEN as usize).unwrap_or(data),
+            options: crate::source::InputOptions::NONE,
         };
         *taken = Taken { packets: taken.packets + 1, frames: taken.frames + frames };
         true

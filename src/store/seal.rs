@@ -101,7 +101,9 @@ fn mend_header(file: &File, store: &StoreId, what: &Unsealed<'_>, scan: &Scan) -
         None => guess_header(file, store, what.number, scan)?,
     };
     if format::header_bytes(&header.interfaces) > room {
-        header.interfaces.iter_mut().for_each(|i| i.name.clear());
+        header.interfaces.iter_mut().for_each(|i| {
+            *i = Interface::new("", i.link_type);
+        });
     }
     let len = format::header_bytes(&header.interfaces);
     if len > room || !room.is_multiple_of(SECTOR_BYTES) {
@@ -132,7 +134,7 @@ fn guess_header(file: &File, store: &StoreId, number: u64, scan: &Scan) -> io::R
         created: 0,
         worker,
         class: "all".to_owned(),
-        interfaces: vec![Interface { name: "lost".to_owned(), link_type }; ifaces],
+        interfaces: vec![Interface::new("lost", link_type); ifaces],
     })
 }
 

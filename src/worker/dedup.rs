@@ -77,7 +77,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn packet(data: &[u8], wire_len: u32, time: u64) -> Packet<'_> {
-        Packet { time, wire_len, iface: 0, hash: None, data }
+        Packet { time, wire_len, iface: 0, hash: None, data, options: crate::source::InputOptions::NONE }
     }
 
     const START: u64 = 1_700_000_000_000_000_000;

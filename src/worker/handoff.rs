@@ -4,7 +4,7 @@
 
 use crate::limits::{PARCEL_BYTES, PARCEL_PACKETS, PARCELS_PER_WORKER};
 use crate::packet::Parsed;
-use crate::source::Packet;
+use crate::source::{InputOptions, Packet};
 use crossbeam_queue::ArrayQueue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -57,7 +57,17 @@ impl Parcel {
     pub fn get(&self, i: usize) -> Option<(Packet<'_>, Parsed)> {
         let e = self.entries.get(i)?;
         let data = self.bytes.get(e.start as usize..)?.get(..e.len as usize)?;
-        Some((Packet { time: e.time, wire_len: e.wire_len, iface: e.iface, hash: None, data }, e.parsed))
+        Some((
+            Packet {
+                time: e.time,
+                wire_len: e.wire_len,
+                iface: e.iface,
+                hash: None,
+                data,
+                options: InputOptions::NONE,
+            },
+            e.parsed,
+        ))
     }
 }
 
@@ -240,7 +250,7 @@ mod tests {
     use std::sync::atomic::AtomicU64;
 
     fn packet(data: &[u8]) -> Packet<'_> {
-        Packet { time: 5, wire_len: data.len() as u32 + 1, iface: 3, hash: None, data }
+        Packet { time: 5, wire_len: data.len() as u32 + 1, iface: 3, hash: None, data, options: InputOptions::NONE }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use retrotap::limits::BATCH_PACKETS;
 use retrotap::metrics::account::Tally;
 use retrotap::source::file::Progress;
-use retrotap::source::{Interface, Packet, Polled, Source};
+use retrotap::source::{InputOptions, Interface, Packet, Polled, Source};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -35,7 +35,7 @@ pub struct QueueSource {
 
 impl QueueSource {
     pub fn new(queue: Arc<Queue>, links: &[u16], progress: Arc<Progress>) -> QueueSource {
-        let interface = |(i, link): (usize, &u16)| Interface { name: format!("tap{i}"), link_type: *link };
+        let interface = |(i, link): (usize, &u16)| Interface::new(format!("tap{i}"), *link);
         let interfaces = links.iter().enumerate().map(interface).collect();
         QueueSource { queue, interfaces, progress, stopped: false }
     }
@@ -62,7 +62,7 @@ impl Source for QueueSource {
             .iter()
             .map(|p| {
                 let (time, wire_len, iface) = lent(p);
-                Packet { time, wire_len, iface, hash: None, data: &p.data }
+                Packet { time, wire_len, iface, hash: None, data: &p.data, options: InputOptions::NONE }
             })
             .collect();
         step(&batch, &self.interfaces);

@@ -65,7 +65,9 @@ pub fn libpcap(path: &Path) -> (Vec<Seen>, Option<String>) {
                     s if s < 0 && pcapng => 0, // before 1970: held there
                     _ => seconds.saturating_mul(1_000_000_000).saturating_add(nanos).min(u64::MAX - 1),
                 };
-                packets.push(Seen { time, wire_len: p.header.len, data: p.data.to_vec() });
+                // A packet is as long as what was captured of it.
+                let wire_len = p.header.len.max(p.header.caplen);
+                packets.push(Seen { time, wire_len, data: p.data.to_vec() });
             }
             Err(pcap::Error::NoMorePackets) => return (packets, None),
             Err(e) => return (packets, Some(e.to_string())),

@@ -11,7 +11,7 @@ use retrotap::conn::verdict::Verdict;
 use retrotap::conn::{Tracker, TrackerPlan};
 use retrotap::packet::key::{Key, Key4, Key6, Tail};
 use retrotap::packet::{Fragment, Parser};
-use retrotap::source::Packet;
+use retrotap::source::{InputOptions, Packet};
 
 use super::oracle::frame::ETHERNET;
 use super::oracle::model::{Connection, Rules, S};
@@ -111,7 +111,7 @@ impl<T: Shunt> Product<T> {
         let mut parsed = self.parser.parse(link_type, data);
         self.tracker.prefetch(&parsed);
         self.tracker.resolve_fragment(&mut parsed, time);
-        let packet = Packet { time, wire_len, iface: 0, hash: None, data };
+        let packet = Packet { time, wire_len, iface: 0, hash: None, data, options: InputOptions::NONE };
         let verdict = self.tracker.judge(&parsed, &packet, link_type, &mut self.shunt);
         let (stored, class) = match verdict {
             Verdict::Store { class, .. } => (true, class),

@@ -9,7 +9,7 @@ use retrotap::conn::{Tracker, TrackerPlan};
 use retrotap::limits::BATCH_PACKETS;
 use retrotap::metrics::account::{StoreCounts, WorkerCounts};
 use retrotap::packet::Parser;
-use retrotap::source::{Interface, Packet, Polled, Source};
+use retrotap::source::{InputOptions, Interface, Packet, Polled, Source};
 use retrotap::store::format::PacketOptions;
 use retrotap::store::sink::{Appended, Recorder, Sink};
 use retrotap::worker::dedup::Dedup;
@@ -111,7 +111,14 @@ impl Source for Queue {
         let batch: Vec<_> = self.frames[self.next..]
             .iter()
             .take(BATCH_PACKETS)
-            .map(|f| Packet { time: f.time, wire_len: f.bytes.len() as u32, iface: 0, hash: None, data: &f.bytes })
+            .map(|f| Packet {
+                time: f.time,
+                wire_len: f.bytes.len() as u32,
+                iface: 0,
+                hash: None,
+                data: &f.bytes,
+                options: InputOptions::NONE,
+            })
             .collect();
         if batch.is_empty() {
             return Ok(Polled::End);
@@ -215,7 +222,7 @@ pub fn record_by(
     fatal: Option<(usize, usize)>,
 ) -> (Vec<Kept>, Vec<Receipt>, WorkerCounts) {
     let source = |(me, frames)| {
-        let interfaces = vec![Interface { name: "tap0".into(), link_type: 1 }];
+        let interfaces = vec![Interface::new("tap0", 1)];
         let fatal = fatal.and_then(|(worker, at)| (worker == me).then_some(at));
         (Queue { frames, next: 0, interfaces, fatal }, NoShunt)
     };

@@ -40,7 +40,14 @@ fn with_web() -> Tracker {
 fn judged(t: &mut Tracker, frames: &[(u64, Vec<u8>)]) -> Receipt {
     let (parser, mut receipts) = (Parser::new(3, true), Vec::new());
     for (time, data) in frames {
-        let packet = Packet { time: START + time, wire_len: 60, iface: 0, hash: None, data };
+        let packet = Packet {
+            time: START + time,
+            wire_len: 60,
+            iface: 0,
+            hash: None,
+            data,
+            options: crate::source::InputOptions::NONE,
+        };
         t.judge(&parser.parse(1, data), &packet, 1, &mut NoShunt);
     }
     finish(t, START + S, &mut NoShunt, &mut receipts);
@@ -118,7 +125,8 @@ fn a_name_that_an_hourly_receipt_has_told_stays() {
     let (mut t, parser, mut receipts) = (with_web(), Parser::new(3, true), Vec::new());
     let (query, answer) = (frame(17, false, 0), frame(17, true, 0));
     let one = |t: &mut Tracker, time: u64, data: &[u8]| {
-        let packet = Packet { time, wire_len: 60, iface: 0, hash: None, data };
+        let packet =
+            Packet { time, wire_len: 60, iface: 0, hash: None, data, options: crate::source::InputOptions::NONE };
         t.judge(&parser.parse(1, data), &packet, 1, &mut NoShunt);
     };
     let first = START + HOUR_NS - S;
@@ -138,7 +146,14 @@ fn half_open_connections_are_counted_for_who_sent_the_packet() {
     let mut t = with_web();
     let parser = Parser::new(3, true);
     let one = |t: &mut Tracker, time: u64, data: Vec<u8>| {
-        let packet = Packet { time: START + time, wire_len: 60, iface: 0, hash: None, data: &data };
+        let packet = Packet {
+            time: START + time,
+            wire_len: 60,
+            iface: 0,
+            hash: None,
+            data: &data,
+            options: crate::source::InputOptions::NONE,
+        };
         t.judge(&parser.parse(1, &data), &packet, 1, &mut NoShunt);
         t.stats().one_sided
     };

@@ -18,7 +18,7 @@ use crate::class::{Class, ClassSet, Policy};
 use crate::limits::*;
 use crate::packet::key::{Key, Key4, Key6};
 use crate::packet::{Fragment, Hasher, Parsed};
-use crate::source::Packet;
+use crate::source::{InputOptions, Packet};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
@@ -49,7 +49,7 @@ fn parsed(n: u8, tcp: bool, from_one: bool, flags: u8, seq: u32) -> Parsed {
 }
 
 fn packet(time: u64, wire_len: u32) -> Packet<'static> {
-    Packet { time, wire_len, iface: 0, hash: None, data: &[] }
+    Packet { time, wire_len, iface: 0, hash: None, data: &[], options: InputOptions::NONE }
 }
 
 fn tracker(policy: Policy, connections: usize, shunt_slots: usize) -> Tracker {

@@ -21,7 +21,7 @@ pub async fn losses(mut call: Call) -> Response<Body> {
         Err(why) => return call.refuse((400, why)),
     };
     call.work(move |engine| {
-        engine.known_classes(&query).map_err(|e| refusal(&e))?;
+        engine.known_names(&query).map_err(|e| refusal(&e))?;
         let now = units::now();
         let since = query.last.map(|last| now.saturating_sub(last)).or(query.since);
         let dir = Layout::new(engine.store()).ledger();

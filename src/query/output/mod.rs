@@ -35,6 +35,8 @@ pub struct Writer<W: Output> {
     interfaces: Vec<Interface>,
     /// Time of the latest packet.
     latest: u64,
+    /// Names and secrets of inputs that are written.
+    beside: pcapng::Beside,
 }
 
 /// Handed on when so much waits.
@@ -47,24 +49,44 @@ impl<W: Output> Writer<W> {
         if format == Format::Pcapng {
             pcapng::section(&mut buffer);
         }
-        Writer { out, name: name.to_owned(), format, buffer, dirty: 0, interfaces: Vec::new(), latest: 0 }
+        Writer {
+            out,
+            name: name.to_owned(),
+            format,
+            buffer,
+            dirty: 0,
+            interfaces: Vec::new(),
+            latest: 0,
+            beside: pcapng::Beside::default(),
+        }
     }
 
     /// Its number in the file.
     fn interface(&mut self, i: &Interface) -> Result<u32, OutputError> {
-        if let Some(known) = self.interfaces.iter().position(|k| k == i) {
-            return Ok(known as u32);
+        let known = match self.interfaces.iter().position(|k| k.is_same(i)) {
+            Some(known) => known,
+            None => self.describe(i)?,
+        };
+        // Behind an interface: tshark takes no names in front of the first.
+        if let (Some(beside), Format::Pcapng) = (&i.beside, self.format) {
+            self.beside.write(&mut self.buffer, beside);
         }
-        match (self.format, self.interfaces.first().map(|f| f.link_type)) {
+        Ok(known as u32)
+    }
+
+    /// A new one.
+    fn describe(&mut self, i: &Interface) -> Result<usize, OutputError> {
+        match (self.format, self.interfaces.first()) {
             (Format::Pcapng, _) => pcapng::interface(&mut self.buffer, i),
             (Format::Pcap, None) => pcap::head(&mut self.buffer, i.link_type),
-            (Format::Pcap, Some(first)) if first != i.link_type => {
-                return Err(OutputError::LinkTypes(first, i.link_type));
+            (Format::Pcap, Some(first)) if first.link_type != i.link_type => {
+                let named = |i: &Interface| (i.link_type, i.name.clone());
+                return Err(OutputError::LinkTypes(named(first), named(i)));
             }
             (Format::Pcap, Some(_)) => {}
         }
         self.interfaces.push(i.clone());
-        Ok(self.interfaces.len() as u32 - 1)
+        Ok(self.interfaces.len() - 1)
     }
 
     /// Whether anything waits to be handed on.
@@ -91,7 +113,7 @@ impl<W: Output> Writer<W> {
             // tcpdump wants a link type even where there is no packet.
             Format::Pcap if self.interfaces.is_empty() => pcap::head(&mut self.buffer, 1),
             Format::Pcapng if self.interfaces.is_empty() => {
-                self.interface(&Interface { name: "none".into(), link_type: 1 })?;
+                self.interface(&Interface::new("none", 1))?;
             }
             _ => {}
         }
@@ -111,7 +133,7 @@ impl<W: Output> PacketSink for Writer<W> {
         self.latest = self.latest.max(p.time);
         match self.format {
             Format::Pcapng => pcapng::packet(&mut self.buffer, id, p),
-            Format::Pcap => pcap::packet(&mut self.buffer, p),
+            Format::Pcap => pcap::packet(&mut self.buffer, p)?,
         }
         if self.buffer.len() >= BUFFERED_BYTES { self.flush() } else { Ok(()) }
     }

@@ -2,7 +2,7 @@
 //! no I/O.
 
 use crate::limits::SNAPLEN;
-use crate::query::Answer;
+use crate::query::{Answer, OutputError};
 
 /// The file's head.
 pub fn head(to: &mut Vec<u8>, link_type: u16) {
@@ -11,12 +11,12 @@ pub fn head(to: &mut Vec<u8>, link_type: u16) {
     }
 }
 
-/// A packet.
-pub fn packet(to: &mut Vec<u8>, p: &Answer<'_>) {
-    // pcap's seconds end in 2106.
-    let seconds = u32::try_from(p.time / 1_000_000_000).unwrap_or(u32::MAX);
+/// A packet; an error where its time is after 2106.
+pub fn packet(to: &mut Vec<u8>, p: &Answer<'_>) -> Result<(), OutputError> {
+    let seconds = u32::try_from(p.time / 1_000_000_000).map_err(|_| OutputError::Time(p.time))?;
     for v in [seconds, (p.time % 1_000_000_000) as u32, p.data.len() as u32, p.wire_len] {
         to.extend(v.to_le_bytes());
     }
     to.extend(p.data);
+    Ok(())
 }

@@ -5,6 +5,9 @@ use super::place::{UNFINISHED, place};
 use crate::limits::SNAPLEN;
 use crate::query::Answer;
 use crate::source::Interface;
+use crate::source::described::{Description, NamesAndSecrets};
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 
 /// Type of the block that begins a section.
 pub const SECTION: u32 = 0x0a0d_0d0a;
@@ -17,8 +20,16 @@ const PACKET: u32 = 6;
 pub mod code {
     pub const COMMENT: u16 = 1;
     pub const IF_NAME: u16 = 2;
+    /// In a section's header.
+    pub const HARDWARE: u16 = 2;
+    /// In a section's header.
+    pub const OS: u16 = 3;
     pub const USERAPPL: u16 = 4;
     pub const IF_TSRESOL: u16 = 9;
+    pub const IF_OS: u16 = 12;
+    pub const IF_HARDWARE: u16 = 15;
+    /// Custom: of text and of bytes, and of those that must not be copied. A section's mean what an interface's do.
+    pub const CUSTOM: [u16; 4] = [2988, 2989, 19372, 19373];
 }
 
 /// Begins a section, with the place for what the answer says of itself.
@@ -40,9 +51,53 @@ pub fn interface(to: &mut Vec<u8>, i: &Interface) {
         b.extend([0, 0]);
         b.extend(SNAPLEN.to_le_bytes());
         option(b, code::IF_NAME, i.name.as_bytes());
+        if let Some(d) = &i.description {
+            b.extend(&d.options);
+            of_section(b, d);
+        }
         option(b, code::IF_TSRESOL, &[9]);
         end_of_options(b);
     });
+}
+
+/// What the section of the input said, with the interface: the answer's own section is of many inputs.
+fn of_section(b: &mut Vec<u8>, d: &Description) {
+    for (code, value) in d.of_section() {
+        match code {
+            code::COMMENT => option(b, code::COMMENT, value),
+            code::HARDWARE if !d.has(code::IF_HARDWARE) => option(b, code::IF_HARDWARE, value),
+            code::OS if !d.has(code::IF_OS) => option(b, code::IF_OS, value),
+            code::HARDWARE | code::OS => {}
+            code::USERAPPL => option(b, code::COMMENT, &[b"captured by ", value].concat()),
+            code if code::CUSTOM.contains(&code) => option(b, code, value),
+            // What else there may be is not defined for an interface.
+            _ => {}
+        }
+    }
+}
+
+/// Which names and secrets are in the file: a block that several segments have is there once.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Sums: of all that a segment has, and of each block.
+    segments: HashSet<[u8; 32]>,
+    blocks: HashSet<[u8; 32]>,
+    latest: Option<[u8; 32]>,
+}
+
+impl Beside {
+    /// Writes those blocks that are not there yet: what follows is read with them.
+    pub fn write(&mut self, to: &mut Vec<u8>, beside: &NamesAndSecrets) {
+        // Mostly the next packet is of the same segment as the last.
+        if self.latest.replace(beside.sum()) == Some(beside.sum()) || !self.segments.insert(beside.sum()) {
+            return;
+        }
+        for block in beside.each() {
+            if self.blocks.insert(Sha256::digest(block).into()) {
+                to.extend(block);
+            }
+        }
+    }
 }
 
 /// A packet of the interface with this number.
@@ -53,6 +108,10 @@ pub fn packet(to: &mut Vec<u8>, interface: u32, p: &Answer<'_>) {
         }
         b.extend(p.data);
         b.resize(b.len().next_multiple_of(4), 0);
+        if !p.options.is_empty() {
+            b.extend(p.options);
+            end_of_options(b);
+        }
     });
 }
 

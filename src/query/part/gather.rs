@@ -40,7 +40,7 @@ impl Job<'_> {
         let packets = read.and_then(|read| Ok((read, packets.collect::<Result<Vec<_>, ReadError>>()?)));
         *scratch = Some(buffer);
         let (read, packets) = packets.ok()?;
-        self.bytes.fetch_add(packets.iter().map(|p| p.data.len()).sum::<usize>(), Relaxed);
+        self.bytes.fetch_add(packets.iter().map(|p| p.data.len() + p.options.len()).sum::<usize>(), Relaxed);
         Some(Gathered { part: self.part, block: self.block.offset, packets, read })
     }
 }

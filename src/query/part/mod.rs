@@ -13,6 +13,7 @@ use super::QueryError;
 use super::ahead::Coming;
 use super::engine::Sealed;
 use super::foreseen::Expected;
+use super::interfaces::wanted;
 use super::lang::plan::Plan;
 use super::pace::Pace;
 use super::sift::Hit;
@@ -36,6 +37,8 @@ pub struct Question<'a> {
     pub to: u64,
     /// Only these classes; empty: all.
     pub classes: &'a [String],
+    /// Only what came in by these; empty: all.
+    pub interfaces: &'a [String],
     /// No index.
     pub full_scan: bool,
     /// Asked before each block.
@@ -253,6 +256,14 @@ impl Part {
     /// Link type of its packets; `None`: there is nothing to look at.
     pub fn link_type(&self) -> Option<u16> {
         if self.blocks.is_empty() { None } else { Some(self.place.reader()?.link_type()) }
+    }
+
+    /// Whether anything in its segment came in by an interface that is asked for; nothing is looked at where not.
+    pub fn has_interface(&self, q: &Question<'_>, summary: &mut Summary) -> bool {
+        let all = self.place.reader().map_or(&[][..], SegmentReader::interfaces);
+        let has = self.blocks.is_empty() || all.iter().any(|i| wanted(q.interfaces, i));
+        summary.pruning.by_interface += u64::from(!has);
+        has
     }
 
     /// Time of the next packet, for the merge: with worker, segment and offset, which order packets of equal times.

@@ -33,6 +33,8 @@ pub struct Pruning {
     pub by_filter: u64,
     /// Ruled out by their index.
     pub by_index: u64,
+    /// Of other interfaces.
+    pub by_interface: u64,
     /// Scanned because they have no index yet.
     pub without_index: u64,
     /// Packets that libpcap had to look at.

@@ -3,11 +3,14 @@
 //! the rest counted and named ([`FileReport`]). Driven by its one worker. It must never panic, whatever a file holds, nor
 //! take more memory than its window.
 //!
-//! Two deviations from the bytes of a file: more than [`SNAPLEN`](crate::limits::SNAPLEN) captured bytes are cut to it
-//! (as everywhere in retrotap), and link-layer addresses of interface descriptions and comments are not kept.
+//! What a pcapng file says beside its packets goes with them: options of packets, interfaces and sections, names and secrets. What can't be
+//! kept as it stands in the file is counted and told ([`Changed`]): more than [`SNAPLEN`](crate::limits::SNAPLEN) captured bytes,
+//! times before 1970, a length below what was captured, what exceeds a bound.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod beside;
+mod clock;
 mod pace;
 mod pcap;
 mod pcapng;
@@ -15,11 +18,11 @@ mod record;
 mod report;
 mod window;
 
-pub use report::{Fault, FileReport, Progress};
+pub use report::{Changed, Fault, FileReport, Progress};
 
 use crate::limits::BATCH_PACKETS;
 use crate::metrics::account::Tally;
-use crate::source::{Interface, Packet, Polled, Source};
+use crate::source::{InputOptions, Interface, Packet, Polled, Source};
 use pace::Pace;
 use record::{Interfaces, Record};
 use rustix::fs::OFlags;
@@ -84,7 +87,7 @@ enum Format {
     /// The first bytes are not read yet.
     Unknown,
     Pcap(pcap::Reader),
-    Pcapng(pcapng::Reader),
+    Pcapng(Box<pcapng::Reader>),
 }
 
 /// What ended a pass over the window.
@@ -161,6 +164,11 @@ impl FileSource {
     /// Puts the open file away; `why` names what broke it off.
     fn close(&mut self, why: Option<String>) {
         let Some(mut open) = self.open.take() else { return };
+        if let Format::Pcapng(reader) = &mut open.format {
+            reader.statistics_end();
+            open.report.changed.add(&reader.changed);
+        }
+        open.report.changed.stood_in = std::mem::take(&mut self.interfaces.stood_in);
         if let Some(why) = why {
             let offset = open.window.offset();
             open.report.fault(offset, why);
@@ -190,7 +198,8 @@ impl Source for FileSource {
                     false => return Ok(Polled::End),
                 }
             };
-            const NONE: Packet<'static> = Packet { time: 0, wire_len: 0, iface: 0, hash: None, data: &[] };
+            const NONE: Packet<'static> =
+                Packet { time: 0, wire_len: 0, iface: 0, hash: None, data: &[], options: InputOptions::NONE };
             let mut batch = [NONE; BATCH_PACKETS];
             let mut scan = Scan { packets: 0, bytes: 0, consumed: 0, lost: 0 };
             let stop = open.scan(&mut batch, &mut scan, interfaces, pace.as_mut(), due);
@@ -291,13 +300,16 @@ impl Open {
                 },
             };
             match record {
-                Record::Packet { len, packet } => {
+                Record::Packet { len, packet, odd } => {
                     if let (Some(pace), Some(now)) = (pace.as_deref_mut(), now) {
                         if let Some(wait) = pace.wait(packet.time, now) {
                             *due = now.checked_add(wait);
                             return Stop::Enough;
                         }
                         pace.sent(packet.time);
+                    }
+                    if !odd.is_none() {
+                        report.changed.of_packet(odd);
                     }
                     scan.consumed += len;
                     scan.bytes += u64::from(packet.wire_len);
@@ -340,7 +352,7 @@ fn recognise(bytes: &[u8], name: &str, interfaces: &mut Interfaces) -> Result<(F
         return Err(Stop::Need(4));
     };
     if u32::from_be_bytes(*magic) == pcapng::SECTION {
-        return Ok((Format::Pcapng(pcapng::Reader::new(name)), 0));
+        return Ok((Format::Pcapng(Box::new(pcapng::Reader::new(name))), 0));
     }
     let Some(order) = pcap::order(*magic) else {
         return Err(Stop::Broken(not_a_capture(magic)));
@@ -348,7 +360,8 @@ fn recognise(bytes: &[u8], name: &str, interfaces: &mut Interfaces) -> Result<(F
     let Some(header) = bytes.get(..pcap::HEADER) else {
         return Err(Stop::Need(pcap::HEADER));
     };
-    let reader = pcap::Reader::new(header, order, |t| interfaces.intern(name, t)).map_err(Stop::Broken)?;
+    let reader =
+        pcap::Reader::new(header, order, |t| interfaces.intern(&Interface::new(name, t))).map_err(Stop::Broken)?;
     Ok((Format::Pcap(reader), pcap::HEADER as u64))
 }
 

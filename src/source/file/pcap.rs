@@ -2,9 +2,9 @@
 //! orders, micro- and nanoseconds, Kuznetzov's modified format, versions 2.0 to 2.4 and 543.0 with their swapped
 //! lengths, packets longer than the file's snap length cut to it. Called by the file source.
 
-use super::record::{Order, Record};
+use super::record::{Odd, Order, Record};
 use crate::limits::SNAPLEN;
-use crate::source::Packet;
+use crate::source::{InputOptions, Packet};
 
 const MICROSECONDS: u32 = 0xa1b2_c3d4;
 const NANOSECONDS: u32 = 0xa1b2_3c4d;
@@ -102,7 +102,12 @@ impl Reader {
             return Record::Need(len as usize);
         }
         let time = u64::from(seconds) * 1_000_000_000 + u64::from(fraction) * self.unit;
-        Record::Packet { len, packet: Packet { time, wire_len, iface: self.iface, hash: None, data } }
+        let mut odd = Odd::default();
+        odd.set_if(data.len() > wire_len as usize, Odd::LONGER_THAN_WIRE);
+        odd.set_if(captured as usize > kept, Odd::BEYOND_SNAPLEN);
+        let wire_len = wire_len.max(data.len() as u32);
+        let packet = Packet { time, wire_len, iface: self.iface, hash: None, data, options: InputOptions::NONE };
+        Record::Packet { len, packet, odd }
     }
 }
 

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 /// What is at the front of the window. `len` is the length of the whole record and may exceed the window.
 #[derive(Debug)]
 pub enum Record<'a> {
-    /// A packet.
-    Packet { len: u64, packet: Packet<'a> },
+    /// A packet, and what of it is not as it stood.
+    Packet { len: u64, packet: Packet<'a>, odd: Odd },
     /// Something else, well formed.
     Other { len: u64 },
     /// A record that could not be read; the next one can be found.
@@ -20,6 +20,44 @@ pub enum Record<'a> {
     Need(usize),
 }
 
+/// What of one packet could not be kept as it stood: a bit for each of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Odd(u8);
+
+impl Odd {
+    /// Its time is before 1970.
+    pub const BEFORE_1970: u8 = 1;
+    /// Its time is after 2554.
+    pub const AFTER_2554: u8 = 2;
+    /// More bytes are captured than it is said to have.
+    pub const LONGER_THAN_WIRE: u8 = 4;
+    /// More bytes are captured than the snap length allows.
+    pub const BEYOND_SNAPLEN: u8 = 8;
+    /// Its block gives no time.
+    pub const WITHOUT_TIME: u8 = 16;
+    /// Options that take too much room.
+    pub const OPTIONS_LARGE: u8 = 32;
+    /// Options that break off.
+    pub const OPTIONS_BROKEN: u8 = 64;
+
+    /// Sets a bit if this is so.
+    #[inline]
+    pub fn set_if(&mut self, so: bool, bit: u8) {
+        self.0 |= if so { bit } else { 0 };
+    }
+
+    /// Nothing is odd.
+    #[inline]
+    pub fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether a bit is set.
+    pub fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+}
+
 /// Integers in the byte order of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -28,6 +66,12 @@ pub enum Order {
 }
 
 impl Order {
+    /// Whether the larger part comes first.
+    #[inline]
+    pub fn is_big(self) -> bool {
+        self == Order::Big
+    }
+
     /// Two bytes at `at`; 0 where there are none (callers check lengths first).
     pub fn u16(self, bytes: &[u8], at: usize) -> u16 {
         let b = bytes.get(at..).and_then(|b| b.first_chunk()).copied().unwrap_or_default();
@@ -57,12 +101,15 @@ impl Order {
     }
 }
 
-/// All interfaces of all files, each name and link type once: a file of a thousand sections that all describe `eth0`
+/// All interfaces of all files, each once that is the same in every word: a file of a thousand sections that all describe `eth0`
 /// has one.
 #[derive(Debug, Default)]
 pub struct Interfaces {
     list: Vec<Interface>,
-    index: HashMap<(String, u16), u16>,
+    /// By name and link type.
+    index: HashMap<(String, u16), Vec<u16>>,
+    /// Interfaces for which another stands in.
+    pub stood_in: u64,
 }
 
 impl Interfaces {
@@ -71,18 +118,21 @@ impl Interfaces {
         &self.list
     }
 
-    /// The index of an interface. When there are [`IFACES_FILE_MAX`], one of the same link type stands in for the rest;
-    /// `None` if there is none.
-    pub fn intern(&mut self, name: &str, link_type: u16) -> Option<u16> {
-        if let Some(&i) = self.index.get(&(name.to_owned(), link_type)) {
+    /// The index of an interface. When there are [`IFACES_FILE_MAX`], one of the same link type stands in for the rest, and is
+    /// counted; `None` if there is none.
+    pub fn intern(&mut self, new: &Interface) -> Option<u16> {
+        let alike = self.index.entry((new.name.clone(), new.link_type)).or_default();
+        let same = |i: &&u16| self.list.get(usize::from(**i)).is_some_and(|known| known == new);
+        if let Some(&i) = alike.iter().find(same) {
             return Some(i);
         }
         if self.list.len() >= IFACES_FILE_MAX {
-            return self.list.iter().position(|i| i.link_type == link_type).and_then(|i| u16::try_from(i).ok());
+            self.stood_in += 1;
+            return self.list.iter().position(|i| i.link_type == new.link_type).and_then(|i| u16::try_from(i).ok());
         }
         let i = u16::try_from(self.list.len()).ok()?;
-        self.list.push(Interface { name: name.to_owned(), link_type });
-        self.index.insert((name.to_owned(), link_type), i);
+        alike.push(i);
+        self.list.push(new.clone());
         Some(i)
     }
 }

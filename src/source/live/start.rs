@@ -227,7 +227,7 @@ fn start_xdp(survey: &Survey, plan: &LivePlan, clock: &Arc<Clock>, notes: &mut V
             let place = Place { slot, queue, interface: interfaces.len() as u16 };
             let cpu = plan.cpus.get(queue as usize % count).copied().flatten();
             let (port, view) = near(cpu, || open_port(&program, t, place, lent, &config, *native))?;
-            interfaces.push(Interface { name, link_type: 1 });
+            interfaces.push(Interface::new(name, 1));
             mode = Some((port.socket.mode(), port.socket.umem().pages()));
             views.push(view);
             if let Some(worker) = ports.get_mut(queue as usize % count) {
@@ -301,7 +301,7 @@ fn start_packet(survey: &Survey, plan: &LivePlan, clock: &Arc<Clock>) -> Result<
     let (mut sockets, mut levels) = (Vec::new(), Vec::new());
     let mut interfaces = Vec::new();
     for (i, t) in tapped.iter().enumerate() {
-        interfaces.push(Interface { name: t.link.name.clone(), link_type: link_type(&t.link)? });
+        interfaces.push(Interface::new(t.link.name.clone(), link_type(&t.link)?));
         for (worker, (tap, socket)) in taps.iter_mut().zip(open_taps(t, i, count, bytes)?) {
             levels.push((i, tap.ring.level()));
             worker.push(tap);

@@ -113,7 +113,14 @@ impl Source for PacketSource {
                 filled += 1;
             }
         }
-        let mut packets = [Packet { time: 0, wire_len: 0, iface: 0, hash: None, data: &[] }; BATCH_PACKETS];
+        let mut packets = [Packet {
+            time: 0,
+            wire_len: 0,
+            iface: 0,
+            hash: None,
+            data: &[],
+            options: crate::source::InputOptions::NONE,
+        }; BATCH_PACKETS];
         let mut n = 0;
         // In order of time, until one block has no more: what its tap hands over next may be earlier than what the others have.
         while let Some(packet) = packets.get_mut(n) {

@@ -17,9 +17,10 @@ fn open_direct(options: &mut OpenOptions, path: &Path) -> io::Result<(File, bool
 }
 
 /// Creates a segment's file and takes its disk space, so that writes into it neither change its length nor allocate:
-/// `fallocate` of mode 0 makes ext4 and XFS run io_uring writes inline. Returns whether O_DIRECT is in force.
+/// `fallocate` of mode 0 makes ext4 and XFS run io_uring writes inline. Packets, and secrets that decrypt them, are not for everyone to
+/// read. Returns whether O_DIRECT is in force.
 pub fn create_segment(path: &Path, bytes: u64) -> io::Result<(File, bool)> {
-    let (file, direct) = open_direct(OpenOptions::new().read(true).write(true).create_new(true), path)?;
+    let (file, direct) = open_direct(OpenOptions::new().read(true).write(true).create_new(true).mode(0o640), path)?;
     let grown = match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes) {
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => file.set_len(bytes),
         other => other.map_err(io::Error::from),

@@ -14,7 +14,8 @@ mod pad;
 
 pub use frame::{BlockName, BlockTotals, Frame, HEAD_BYTES, Stripes, trailer_bytes, write_head, write_trailer};
 pub use header::{
-    CLASS_NAME_MAX, HEADER_BYTES_MAX, IFACE_NAME_MAX, SEGMENT_IFACES_MAX, SegmentHeader, header_bytes, write_header,
+    CLASS_NAME_MAX, HEADER_BYTES_MAX, IFACE_NAME_MAX, SEGMENT_IFACES_MAX, SegmentHeader, description_bytes,
+    header_bytes, segment_version, write_header,
 };
 pub use packet::{
     EPB_BYTES_MAX, ISB_BYTES, IfaceDrops, Item, PacketOptions, StoredPacket, packet_at, packet_bytes, walk,
@@ -26,6 +27,8 @@ pub use pad::{is_pad, pad_len, write_pads};
 pub const STORE_VERSION: u32 = 1;
 /// Version of a segment's layout that is written; all from 1 on are read.
 pub const FORMAT_VERSION: u32 = 2;
+/// Version of a segment whose interfaces are described: of packets of pcapng files.
+pub const FORMAT_VERSION_DESCRIBED: u32 = 3;
 
 /// pcapng block types that a segment holds.
 pub mod block_type {
@@ -33,8 +36,12 @@ pub mod block_type {
     pub const SHB: u32 = 0x0a0d_0d0a;
     /// Interface Description Block.
     pub const IDB: u32 = 1;
+    /// Name Resolution Block.
+    pub const NRB: u32 = 4;
     /// Interface Statistics Block.
     pub const ISB: u32 = 5;
+    /// Decryption Secrets Block.
+    pub const DSB: u32 = 10;
     /// Enhanced Packet Block.
     pub const EPB: u32 = 6;
     /// Ours: begins a block ("RT" and 1). 0x80000001 is taken: Apple's process event.
@@ -63,10 +70,14 @@ pub mod option {
     pub const SEGMENT: u16 = 0xd201;
     /// Ours, in the SHB: zeros up to the next multiple of 4096.
     pub const FILL: u16 = 0xd202;
+    /// All of ours: what an earlier recorder said is not its input's word.
+    pub const OURS: std::ops::RangeInclusive<u16> = 0xd200..=0xd2ff;
     /// Ours, in an EPB: the packet's mark.
     pub const MARK: u16 = 0xd203;
     /// Ours, in an EPB: the packet's connection, where its bytes name another.
     pub const KEY: u16 = 0xd205;
+    /// Ours, in an IDB: the options of the input's section header.
+    pub const SECTION: u16 = 0xd204;
 }
 
 /// The identity of a store: 16 random bytes in store.toml, in each segment's header and in each block.
@@ -82,7 +93,7 @@ pub enum Damage {
     #[error("there is no segment header")]
     NoHeader,
     /// A header of another version of the layout.
-    #[error("the segment has format version {0}, this program reads versions up to {FORMAT_VERSION}")]
+    #[error("the segment has format version {0}, this program reads versions up to {FORMAT_VERSION_DESCRIBED}")]
     Version(u32),
     /// No block begins here.
     #[error("no block begins here")]
@@ -161,6 +172,13 @@ impl<'a> Put<'a> {
         }
         self.at += n;
         self
+    }
+
+    /// The next `n` bytes, to be written by the caller.
+    pub(crate) fn take(&mut self, n: usize) -> &mut [u8] {
+        let from = self.at;
+        self.at += n;
+        self.buf.get_mut(from..from + n).unwrap_or_default()
     }
 
     /// An option: code, length, value, zeros up to a multiple of four.

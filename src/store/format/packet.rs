@@ -3,8 +3,9 @@
 
 use super::{Damage, Put, block_type, option, pcapng_block, u16_at, u32_at};
 use crate::conn::verdict::Mark;
-use crate::limits::SNAPLEN;
+use crate::limits::{PACKET_OPTIONS_MAX, SNAPLEN};
 use crate::packet::key::{Key, Key4, Key6, Tail};
+use crate::source::{InputOptions, Packet};
 
 /// An EPB without data and options.
 const EPB_FIXED: usize = 32;
@@ -15,7 +16,8 @@ const MARK_BYTES: usize = 8;
 /// The key option without its value.
 const KEY_HEAD: usize = 4;
 /// Bound of one packet's bytes in a block.
-pub const EPB_BYTES_MAX: usize = EPB_FIXED + SNAPLEN as usize + MARK_BYTES + KEY_HEAD + size_of::<Key6>() + END_BYTES;
+pub const EPB_BYTES_MAX: usize =
+    EPB_FIXED + SNAPLEN as usize + MARK_BYTES + KEY_HEAD + size_of::<Key6>() + PACKET_OPTIONS_MAX + END_BYTES;
 /// Length of one statistics block.
 pub const ISB_BYTES: usize = 20 + 2 * 12 + 4 + 4;
 
@@ -45,6 +47,8 @@ pub struct StoredPacket<'a> {
     pub mark: Mark,
     /// Its connection, where its bytes name another.
     pub key: Option<Key>,
+    /// What its block in the input said of it: whole options, little-endian, without the end.
+    pub options: &'a [u8],
 }
 
 /// What the recorder says of a packet beside its bytes: options of its block.
@@ -63,7 +67,7 @@ impl From<Mark> for PacketOptions {
 }
 
 impl PacketOptions {
-    /// Bytes that they take, the end of options included.
+    /// Bytes that they take.
     #[inline]
     fn bytes(&self) -> usize {
         let mark = if matches!(self.mark, Mark::None) { 0 } else { MARK_BYTES };
@@ -72,25 +76,27 @@ impl PacketOptions {
             Some(Key::V4(_)) => KEY_HEAD + size_of::<Key4>(),
             Some(Key::V6(_)) => KEY_HEAD + size_of::<Key6>(),
         };
-        if mark + key == 0 { 0 } else { mark + key + END_BYTES }
+        mark + key
     }
 }
 
-/// Bytes that a packet takes in a block.
+/// Bytes that a packet takes in a block; `options`: those of its options.
 #[inline]
-pub fn packet_bytes(data_len: usize, options: &PacketOptions) -> usize {
-    EPB_FIXED + data_len.next_multiple_of(4) + options.bytes()
+pub fn packet_bytes(data_len: usize, options: &PacketOptions, input: usize) -> usize {
+    let all = options.bytes() + input;
+    EPB_FIXED + data_len.next_multiple_of(4) + all + if all == 0 { 0 } else { END_BYTES }
 }
 
-/// Writes one EPB at the start of `to`, which is exactly [`packet_bytes`] long.
+/// Writes one EPB with this data of the packet at the start of `to`, which is exactly [`packet_bytes`] long.
 #[inline]
-pub fn write_packet(to: &mut [u8], iface: u32, time: u64, wire_len: u32, data: &[u8], options: &PacketOptions) {
-    let len = to.len() as u32;
+pub fn write_packet(to: &mut [u8], iface: u32, packet: &Packet<'_>, data: &[u8], options: &PacketOptions) {
+    let (len, time) = (to.len() as u32, packet.time);
     let mut put = Put::new(to, 0);
     put.u32(block_type::EPB).u32(len).u32(iface).u32((time >> 32) as u32).u32(time as u32);
-    put.u32(data.len() as u32).u32(wire_len).bytes(data).zeros(data.len().next_multiple_of(4) - data.len());
-    if options.bytes() > 0 {
-        write_options(&mut put, options);
+    put.u32(data.len() as u32).u32(packet.wire_len).bytes(data);
+    put.zeros(data.len().next_multiple_of(4) - data.len());
+    if options.bytes() > 0 || !packet.options.is_empty() {
+        write_options(&mut put, options, packet.options);
     }
     put.u32(len);
     debug_assert_eq!(put.end(), len as usize);
@@ -107,7 +113,7 @@ pub fn write_statistics(to: &mut [u8], iface: u32, time: u64, drops: IfaceDrops)
 }
 
 #[cold]
-fn write_options(put: &mut Put<'_>, options: &PacketOptions) {
+fn write_options(put: &mut Put<'_>, options: &PacketOptions, input: InputOptions<'_>) {
     if let Some(code) = mark_code(options.mark) {
         put.option(option::MARK, &[code]);
     }
@@ -121,6 +127,7 @@ fn write_options(put: &mut Put<'_>, options: &PacketOptions) {
         let ([v0, v1], [p0, p1]) = (t.vlan, t.port);
         put.u32(t.net).u16(v0).u16(v1).u16(p0).u16(p1).bytes(&[t.proto, t.kind]).u16(0);
     }
+    input.write_to(put.take(input.len()));
     put.u16(option::END).u16(0);
 }
 
@@ -160,19 +167,21 @@ fn epb(b: &[u8], at: usize, len: usize) -> Option<StoredPacket<'_>> {
     let time = u64::from(u32_at(e, 12)?) << 32 | u64::from(u32_at(e, 16)?);
     let captured = u32_at(e, 20)? as usize;
     let data = e.get(28..28usize.checked_add(captured)?)?;
-    let options = 28 + captured.next_multiple_of(4);
-    let PacketOptions { mark, key } = read_options(e.get(options..len.checked_sub(4)?)?)?;
-    Some(StoredPacket { offset: at as u64, time, iface: u32_at(e, 8)?, wire_len: u32_at(e, 24)?, data, mark, key })
+    let list = e.get(28 + captured.next_multiple_of(4)..len.checked_sub(4)?)?;
+    let (PacketOptions { mark, key }, options) = read_options(list)?;
+    let (offset, iface, wire_len) = (at as u64, u32_at(e, 8)?, u32_at(e, 24)?);
+    Some(StoredPacket { offset, time, iface, wire_len, data, mark, key, options })
 }
 
-/// Options that this version does not know say nothing.
-fn read_options(mut b: &[u8]) -> Option<PacketOptions> {
-    let mut options = PacketOptions::default();
-    while !b.is_empty() {
+/// Ours, and the input's behind them. Of ours those that this version does not know say nothing.
+fn read_options(list: &[u8]) -> Option<(PacketOptions, &[u8])> {
+    let (mut options, mut at, mut input) = (PacketOptions::default(), 0, None);
+    while let Some(b) = list.get(at..).filter(|b| !b.is_empty()) {
         let (code, len) = (u16_at(b, 0)?, usize::from(u16_at(b, 2)?));
         let value = b.get(4..4 + len)?;
         match code {
-            option::END => return (b.len() == END_BYTES && len == 0).then_some(options),
+            option::END if b.len() == END_BYTES && len == 0 => break,
+            option::END => return None,
             option::MARK => {
                 options.mark = match value {
                     [1] => Mark::CutHere,
@@ -181,11 +190,15 @@ fn read_options(mut b: &[u8]) -> Option<PacketOptions> {
                 }
             }
             option::KEY => options.key = Some(read_key(value)?),
-            _ => {}
+            _ if option::OURS.contains(&code) => {}
+            _ => {
+                input.get_or_insert(at);
+            }
         }
-        b = b.get(4 + len.next_multiple_of(4)..)?;
+        at += 4 + len.next_multiple_of(4);
+        list.get(..at)?;
     }
-    Some(options)
+    Some((options, list.get(input.unwrap_or(at)..at)?))
 }
 
 fn read_key(b: &[u8]) -> Option<Key> {
@@ -251,14 +264,20 @@ mod tests {
         let six = Key::V6(Key6 { addr: [[1; 16], [2; 16]], tail });
         for mark in [Mark::None, Mark::CutHere, Mark::Untracked] {
             for key in [None, Some(four), Some(six)] {
-                let options = PacketOptions { mark, key };
-                let mut epb = vec![0; packet_bytes(61, &options)];
-                write_packet(&mut epb, 3, 5, 90, &[9; 61], &options);
-                let (p, len) = packet_at(&epb, 0).unwrap();
-                assert_eq!((p.mark, p.key, p.data, p.wire_len, len), (mark, key, &[9; 61][..], 90, epb.len()));
+                let said = &[2, 0, 4, 0, 9, 0, 0, 0][..];
+                for said in [said, &[]] {
+                    let options = PacketOptions { mark, key };
+                    let mut epb = vec![0; packet_bytes(61, &options, said.len())];
+                    let (input, _) = InputOptions::of_packet(said, false, 100);
+                    let packet = Packet { time: 5, wire_len: 90, iface: 0, hash: None, data: &[], options: input };
+                    write_packet(&mut epb, 3, &packet, &[9; 61], &options);
+                    let (p, len) = packet_at(&epb, 0).unwrap();
+                    let got = (p.mark, p.key, p.data, p.options, p.wire_len, len);
+                    assert_eq!(got, (mark, key, &[9; 61][..], said, 90, epb.len()));
+                }
             }
         }
-        let read = |b: &[u8]| read_options(b);
+        let read = |b: &[u8]| read_options(b).map(|(ours, _)| ours);
         let unknown = [[1, 0, 2, 0, b'h', b'i', 0, 0], [3, 0xd2, 1, 0, 2, 0, 0, 0]].concat();
         assert_eq!(read(&[&unknown[..], &[0; 4]].concat()), Some(Mark::Untracked.into()));
         for bad in

@@ -130,6 +130,16 @@ impl SegmentReader {
         Ok(Some(reader))
     }
 
+    /// Only the header of a segment, sealed or not.
+    pub fn header_of(path: &Path) -> Result<SegmentHeader, ReadError> {
+        let io = |source| ReadError::Io { path: path.to_owned(), source };
+        let file = files::read_direct(path).map_err(io)?;
+        let len = file.metadata().map_err(io)?.len();
+        let mut buf = Aligned::new(format::HEADER_BYTES_MAX).map_err(io)?;
+        let read = scan::read_header(&file, &mut buf, len).map_err(io)?;
+        read.map(|(header, _)| header).map_err(|why| ReadError::Damaged { path: path.to_owned(), offset: 0, why })
+    }
+
     /// Opens a part of an unsealed segment whose header is known: `part` begins and ends with a block.
     pub fn open_part(
         path: &Path,
@@ -346,7 +356,7 @@ impl SegmentReader {
         let inner = (offset - block.offset) as usize;
         let (p, _) = format::packet_at(contents, inner).map_err(|why| self.damaged(offset, why))?;
         let p = self.checked_packet(StoredPacket { offset, ..p })?;
-        Ok(FoundPacket { data: Cow::Borrowed(p.data), ..FoundPacket::from(&p) })
+        Ok(FoundPacket::from(p))
     }
 
     /// A packet's interface must be one of the segment's.

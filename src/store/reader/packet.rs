@@ -57,7 +57,7 @@ impl SegmentReader {
         format::walk(bytes, HEAD_BYTES, block.trailer_at).filter_map(move |item| match item {
             Ok(Item::Packet(p)) => {
                 let checked = self.checked_packet(StoredPacket { offset: start + p.offset, ..p });
-                Some(checked.map(|p| FoundPacket { data: Cow::Borrowed(p.data), ..FoundPacket::from(&p) }))
+                Some(checked.map(FoundPacket::from))
             }
             Ok(Item::Statistics { .. }) => None,
             Err(why) => Some(Err(self.damaged(start, why))),
@@ -82,18 +82,22 @@ pub struct FoundPacket<'a> {
     pub mark: Mark,
     /// Its connection, where its bytes name another.
     pub key: Option<Key>,
+    /// What its block in the input said of it: whole options, little-endian, without the end.
+    pub options: Cow<'a, [u8]>,
 }
 
 impl FoundPacket<'_> {
     /// With bytes of its own.
     pub fn into_owned(self) -> FoundPacket<'static> {
-        FoundPacket { data: Cow::Owned(self.data.into_owned()), ..self }
+        let (data, options) = (Cow::Owned(self.data.into_owned()), Cow::Owned(self.options.into_owned()));
+        FoundPacket { data, options, ..self }
     }
 }
 
-impl From<&StoredPacket<'_>> for FoundPacket<'_> {
-    fn from(p: &StoredPacket<'_>) -> Self {
-        let StoredPacket { offset, time, iface, wire_len, mark, key, .. } = *p;
-        FoundPacket { offset, time, iface, wire_len, data: Cow::Borrowed(&[]), mark, key }
+impl<'a> From<StoredPacket<'a>> for FoundPacket<'a> {
+    fn from(p: StoredPacket<'a>) -> Self {
+        let StoredPacket { offset, time, iface, wire_len, mark, key, data, options } = p;
+        let (data, options) = (Cow::Borrowed(data), Cow::Borrowed(options));
+        FoundPacket { offset, time, iface, wire_len, data, mark, key, options }
     }
 }

@@ -27,7 +27,14 @@ fn packet(n: u64, len: usize) -> Kept {
 
 /// Appends if there is a block for it.
 fn try_put<D: super::super::disk::Disk>(w: &mut Writer<D>, p: &Kept, ifaces: &[Interface]) -> Appended {
-    let packet = Packet { time: p.time, wire_len: p.wire_len, iface: 0, hash: None, data: &p.data };
+    let packet = Packet {
+        time: p.time,
+        wire_len: p.wire_len,
+        iface: 0,
+        hash: None,
+        data: &p.data,
+        options: crate::source::InputOptions::NONE,
+    };
     w.append(0, &packet, ifaces, &p.mark.into())
 }
 
@@ -302,8 +309,7 @@ fn many_streams_push_each_other_out() {
     let options = Options { classes, segment_bytes: 4 << 20, ..Options::default() };
     let store = Store::create_or_open(dir.path(), options).unwrap();
     let mut w = store.writer(0, 70).unwrap();
-    let ifaces: Vec<Interface> =
-        (0..STREAMS_MAX as u16).map(|n| Interface { name: format!("i{n}"), link_type: 100 + n }).collect();
+    let ifaces: Vec<Interface> = (0..STREAMS_MAX as u16).map(|n| Interface::new(format!("i{n}"), 100 + n)).collect();
     let mut all = Vec::new();
     for n in 0..250u64 {
         let i = &ifaces[n as usize % ifaces.len()];

@@ -120,7 +120,14 @@ fn a_full_disk_stalls_loses_nothing_stored_and_recording_resumes() {
         now += 1_000_000;
         let p = packet(n);
         n += 1;
-        let packet = Packet { time: p.time, wire_len: p.wire_len, iface: 0, hash: None, data: &p.data };
+        let packet = Packet {
+            time: p.time,
+            wire_len: p.wire_len,
+            iface: 0,
+            hash: None,
+            data: &p.data,
+            options: crate::source::InputOptions::NONE,
+        };
         let appended = w.append(0, &packet, &ifaces, &p.mark.into());
         if appended == Appended::Stored {
             kept.push(p);
@@ -166,7 +173,14 @@ fn child_that_records_until_it_is_killed() {
     let (ifaces, start) = (ethernet(&["eth0"]), Instant::now());
     for n in 0u64.. {
         let data = n.to_le_bytes().repeat(1 + n as usize % 150);
-        let packet = Packet { time: n, wire_len: data.len() as u32, iface: 0, hash: None, data: &data };
+        let packet = Packet {
+            time: n,
+            wire_len: data.len() as u32,
+            iface: 0,
+            hash: None,
+            data: &data,
+            options: crate::source::InputOptions::NONE,
+        };
         while w.append(0, &packet, &ifaces, &Mark::None.into()) != Appended::Stored {
             w.tick(start.elapsed().as_nanos() as u64);
         }

@@ -34,13 +34,20 @@ pub(super) fn assert_same(got: &[Kept], want: &[Kept]) {
 }
 
 pub(super) fn ethernet(names: &[&str]) -> Vec<Interface> {
-    names.iter().map(|n| Interface { name: (*n).to_owned(), link_type: 1 }).collect()
+    names.iter().map(|n| Interface::new((*n).to_owned(), 1)).collect()
 }
 
 /// Appends, waiting for room as a file source does.
 pub(super) fn put<D: super::disk::Disk>(w: &mut Writer<D>, class: u8, p: &Kept, ifaces: &[Interface]) {
     let iface = ifaces.iter().position(|i| i.name == p.iface && i.link_type == p.link_type).unwrap() as u16;
-    let packet = Packet { time: p.time, wire_len: p.wire_len, iface, hash: None, data: &p.data };
+    let packet = Packet {
+        time: p.time,
+        wire_len: p.wire_len,
+        iface,
+        hash: None,
+        data: &p.data,
+        options: crate::source::InputOptions::NONE,
+    };
     let start = Instant::now();
     while !w.room() {
         w.tick(0);

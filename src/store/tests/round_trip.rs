@@ -8,7 +8,7 @@ use std::process::Command;
 
 fn sample() -> (Vec<Interface>, Vec<Kept>) {
     let mut ifaces = ethernet(&["eth0", "eth1:3", "ä-long-name-that-is-cut-nowhere-near-its-end"]);
-    ifaces.push(Interface { name: "sl".into(), link_type: 113 });
+    ifaces.push(Interface::new("sl", 113));
     let lengths = [0, 1, 2, 3, 4, 5, 59, 60, 64, 1499, 1500, 9000, 65_535, 262_143, SNAPLEN as usize];
     let marks = [Mark::None, Mark::CutHere, Mark::Untracked];
     let mut all = Vec::new();
@@ -114,7 +114,7 @@ fn an_interface_that_comes_later_begins_a_new_segment() {
     let mut ifaces = Vec::new();
     let mut all = Vec::new();
     for n in 0..5u64 {
-        ifaces.push(Interface { name: format!("if{n}"), link_type: 1 });
+        ifaces.push(Interface::new(format!("if{n}"), 1));
         for i in &ifaces {
             let p = Kept {
                 time: n,

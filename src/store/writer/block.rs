@@ -51,17 +51,17 @@ impl OpenBlock {
         }
     }
 
-    /// Whether a packet of this length fits.
+    /// Whether a packet that takes so many bytes fits.
     #[inline]
-    pub fn fits(&self, data_len: usize, options: &PacketOptions) -> bool {
-        self.used + format::packet_bytes(data_len, options) <= PACKETS_END
+    pub fn fits(&self, bytes: usize) -> bool {
+        self.used + bytes <= PACKETS_END
     }
 
     /// Appends a packet that fits; `iface` is its interface's number in the segment.
     #[inline]
     pub fn push(&mut self, packet: &Packet<'_>, data: &[u8], iface: u32, options: &PacketOptions) {
-        let end = self.used + format::packet_bytes(data.len(), options);
-        format::write_packet(&mut self.buffer[self.used..end], iface, packet.time, packet.wire_len, data, options);
+        let end = self.used + format::packet_bytes(data.len(), options, packet.options.len());
+        format::write_packet(&mut self.buffer[self.used..end], iface, packet, data, options);
         self.used = end;
         let t = &mut self.totals;
         // The first packet begins the first run, because `latest` is above it or equal.

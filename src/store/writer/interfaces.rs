@@ -1,8 +1,9 @@
 //! From a source's interfaces to those that segments describe: one table for each link type, because a segment has one link
-//! type. Tables only grow, so that a block can move to a younger segment and its interface numbers still hold.
+//! type, and for what is told beside them: a segment has the names and secrets of its packets. Tables only grow, so that a block can move to a younger segment and its interface numbers still hold.
 
+use crate::limits::SEGMENT_OPTIONS_MAX;
 use crate::source::Interface;
-use crate::store::format::{IfaceDrops, SEGMENT_IFACES_MAX};
+use crate::store::format::{IfaceDrops, SEGMENT_IFACES_MAX, description_bytes};
 
 /// Where a source's interface stands: its table and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub struct Place {
     pub id: u32,
 }
 
-/// Interfaces of one link type.
+/// Interfaces of one link type, with the same names and secrets beside them.
 #[derive(Debug, Default)]
 pub struct Tables {
     places: Vec<Place>,
@@ -56,13 +57,10 @@ impl Tables {
     #[cold]
     fn grow(&mut self, interfaces: &[Interface]) {
         for new in interfaces.iter().skip(self.places.len()) {
-            // The youngest table of the link type; the same interface of another file has the same place.
-            let of_type = |t: &Vec<Interface>| t.first().is_some_and(|i| i.link_type == new.link_type);
-            let table = self
-                .tables
-                .iter()
-                .rposition(of_type)
-                .filter(|t| self.tables[*t].len() < SEGMENT_IFACES_MAX || self.tables[*t].contains(new));
+            // The youngest table of its kind; the same interface of another file has the same place.
+            let like = |i: &Interface| i.link_type == new.link_type && i.beside == new.beside;
+            let kind = self.tables.iter().rposition(|t| t.first().is_some_and(like));
+            let table = kind.filter(|t| has_room(&self.tables[*t], new) || self.tables[*t].contains(new));
             let table = table.unwrap_or_else(|| {
                 self.tables.push(Vec::new());
                 self.drops.push(Vec::new());
@@ -77,4 +75,10 @@ impl Tables {
             self.places.push(Place { table: table as u16, id: id as u32 });
         }
     }
+}
+
+/// Whether the header of a segment has room for one more interface.
+fn has_room(table: &[Interface], new: &Interface) -> bool {
+    let described: usize = table.iter().chain([new]).map(description_bytes).sum();
+    table.len() < SEGMENT_IFACES_MAX && described <= SEGMENT_OPTIONS_MAX
 }

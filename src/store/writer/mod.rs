@@ -19,7 +19,7 @@ use crate::source::{Interface, Packet};
 use crate::store::disk::buffers::Buffer;
 use crate::store::disk::{AnyDisk, Disk, Done};
 use crate::store::event::StoreEvent;
-use crate::store::format::{IfaceDrops, PacketOptions};
+use crate::store::format::{IfaceDrops, PacketOptions, packet_bytes};
 use crate::store::inbox::{Filled, Inbox};
 use crate::store::keeper::Supply;
 use crate::store::live::Progress;
@@ -187,13 +187,13 @@ impl<D: Disk> Writer<D> {
         self.release_segments();
     }
 
-    /// The open block for a packet of this size, if there is memory for it.
+    /// The open block for a packet that takes so many bytes, if there is memory for it.
     #[inline]
-    fn stream_for(&mut self, class: ClassId, table: u16, len: usize, options: &PacketOptions) -> Option<&mut Stream> {
+    fn stream_for(&mut self, class: ClassId, table: u16, bytes: usize) -> Option<&mut Stream> {
         self.uses += 1;
         let found = self.streams.iter().position(|s| s.class == class && s.table == table);
         let at = match found {
-            Some(at) if self.streams[at].block.fits(len, options) => at,
+            Some(at) if self.streams[at].block.fits(bytes) => at,
             _ => self.open_block(found, class, table)?,
         };
         let stream = &mut self.streams[at];
@@ -335,7 +335,8 @@ impl<D: Disk> Sink for Writer<D> {
             debug_assert!(false, "a packet's interface is one of the source's");
             return Appended::Stalled;
         };
-        match self.stream_for(class, place.table, data.len(), options) {
+        let bytes = packet_bytes(data.len(), options, packet.options.len());
+        match self.stream_for(class, place.table, bytes) {
             Some(stream) => {
                 stream.block.push(packet, data, place.id, options);
                 self.appended += 1;

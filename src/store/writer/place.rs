@@ -9,7 +9,7 @@ use crate::limits::{BLOCK_BYTES, OPEN_SEGMENTS_MAX, SEAL_AGE_NS, SECTOR_BYTES, W
 use crate::store::disk::buffers::Buffer;
 use crate::store::disk::{Disk, Done, FileSlot, Write};
 use crate::store::event::StoreEvent;
-use crate::store::format::{self, BlockName, BlockTotals, FORMAT_VERSION, HEADER_BYTES_MAX, SegmentHeader};
+use crate::store::format::{self, BlockName, BlockTotals, HEADER_BYTES_MAX, SegmentHeader};
 use crate::store::segment::OpenSegment;
 use crate::store::writer::block::About;
 use rustix::io::Errno;
@@ -138,7 +138,7 @@ impl<D: Disk> Writer<D> {
             return None;
         };
         let header = SegmentHeader {
-            version: FORMAT_VERSION,
+            version: format::segment_version(self.tables.get(block.table)),
             vlan_in_key: self.supply.vlan_in_key(),
             store: *self.supply.store_id(),
             number: shared.number,
