@@ -294,7 +294,7 @@ pub const RECEIPTS_HELD_BYTES: usize = 32 << 20;
 pub const LATE_NS: u64 = 100_000_000;
 /// A chunk of an answer goes over the socket after this time, however small it is.
 pub const FIRST_CHUNK_NS: u64 = 2_000_000;
-/// An answer that memory has is made at once, on the API's own threads, if that takes no longer than this,
+/// An answer that memory has is made at once, on the API's own threads, if that takes no more processor time than this,
 pub const AT_ONCE_NS: u64 = 1_000_000;
 /// and has no more bytes than this.
 pub const AT_ONCE_BYTES: usize = 256 << 10;

@@ -2,6 +2,7 @@
 //! offered and what a cutoff must keep. Called by `cargo xtask demo`, the tests in namespaces and benches, with the
 //! sending end of a veth whose other end has a native XDP program. Never part of the recorder.
 
+mod check;
 mod mix;
 mod play;
 mod run;
@@ -15,7 +16,7 @@ use clap::Parser;
 #[derive(Parser, Clone, Debug)]
 pub struct Options {
     /// The sending end of a veth; twice: one for the client's direction, one for the server's.
-    #[arg(long, required_unless_present = "to", num_args = 1)]
+    #[arg(long, required_unless_present_any = ["to", "check"], num_args = 1)]
     pub iface: Vec<String>,
     /// Write the same packets to this pcap file instead, - is standard output; needs no privilege.
     #[arg(long, conflicts_with_all = ["iface", "cpu", "sink", "pass", "warm_up"])]
@@ -23,6 +24,9 @@ pub struct Options {
     /// Write only those that the cutoff keeps, at their times: a recorder's store of this load is made of them without moving the rest.
     #[arg(long, requires = "to", conflicts_with = "trace")]
     pub kept: bool,
+    /// Send nothing: make the first `--packets` of this load anew and compare with them what answers had (a file that `examples/ask` wrote).
+    #[arg(long, requires = "packets", conflicts_with_all = ["iface", "to", "trace"])]
+    pub check: Option<std::path::PathBuf>,
     /// Stop after this many packets.
     #[arg(long)]
     pub packets: Option<u64>,
@@ -101,6 +105,13 @@ fn positive(text: &str) -> Result<f64, String> {
 
 fn main() {
     let options = Options::parse();
+    if let Some(answers) = &options.check {
+        match check::check(&options, answers) {
+            Ok(verdict) => println!("{}", serde_json::to_string(&verdict).expect("plain numbers")),
+            Err(e) => fail(&*e),
+        }
+        return;
+    }
     let truth = match (&options.to, &options.trace) {
         (Some(file), Some(trace)) => trace::write(&options, trace, file),
         (Some(file), None) => play::write(&options, file),
@@ -113,9 +124,11 @@ fn main() {
     match truth {
         Ok(truth) if options.to.as_deref().is_some_and(|to| to.as_os_str() == "-") => eprintln!("{truth}"),
         Ok(truth) => println!("{truth}"),
-        Err(e) => {
-            eprintln!("load: {e}");
-            std::process::exit(1);
-        }
+        Err(e) => fail(&*e),
     }
+}
+
+fn fail(e: &dyn std::error::Error) -> ! {
+    eprintln!("load: {e}");
+    std::process::exit(1);
 }

@@ -83,22 +83,26 @@ impl PcapFile {
 }
 
 /// One packet, in the frame.
-struct Sent {
-    len: usize,
-    control: bool,
+pub struct Sent {
+    pub len: usize,
+    pub control: bool,
     /// First packet of its connection in this run.
     new: bool,
     /// First packet of its connection.
-    first: bool,
+    pub first: bool,
     /// Which shape its connection has.
     #[cfg(test)]
     shape: u32,
     /// Bytes of its connection before it.
-    before: u64,
+    pub before: u64,
+    /// Which of the active connections it is of.
+    pub place: usize,
 }
 
-struct Player {
-    start: Start,
+/// Makes one packet after another.
+pub struct Player {
+    /// Its frame has the packet made last.
+    pub start: Start,
     /// Packets and bytes of each active connection in this run.
     told: Vec<Tally>,
     current: usize,
@@ -114,12 +118,14 @@ struct Plan {
 }
 
 impl Player {
-    fn new(start: Start) -> Player {
+    /// From the beginning.
+    pub fn new(start: Start) -> Player {
         let told = vec![Tally::default(); start.conns.len()];
         Player { start, told, current: 0, train_left: 0 }
     }
 
-    fn next(&mut self) -> Sent {
+    /// The next one.
+    pub fn next(&mut self) -> Sent {
         if self.train_left == 0 {
             self.current = (self.start.random.next() % self.start.conns.len() as u64) as usize;
             self.train_left = self.start.shapes[self.start.conns[self.current].shape as usize].train;
@@ -141,6 +147,7 @@ impl Player {
             new: told.packets == 0,
             first,
             before: told.bytes,
+            place: self.current,
             #[cfg(test)]
             shape: conn.shape,
         };

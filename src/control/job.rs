@@ -12,6 +12,7 @@ use crate::query::pace::{Pace, Stopped};
 use crate::query::{Found, OutputError, PacketSink, Query, QueryError, Sort, Summary, listed, prunes};
 use crate::units;
 use axum::body::Bytes;
+use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -71,22 +72,29 @@ impl Pace for Measure {
     }
 }
 
-/// Of an answer that is made at once, on one of the API's threads: it looks at a few blocks, or another thread does it.
+/// Of an answer that is made at once, on one of the API's threads: it looks at a few blocks, or another thread does it. Goes by the processor
+/// time of this thread: how busy the machine is makes no question a longer one.
 pub struct Brief {
-    until: Instant,
+    until_ns: u64,
     over: Cell<bool>,
 }
 
 impl Brief {
     /// From now on.
     pub fn new() -> Brief {
-        Brief { until: Instant::now() + Duration::from_nanos(AT_ONCE_NS), over: Cell::new(false) }
+        Brief { until_ns: processor_ns() + AT_ONCE_NS, over: Cell::new(false) }
     }
+}
+
+/// Processor time that this thread has had.
+fn processor_ns() -> u64 {
+    let t = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(t.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap_or(0)
 }
 
 impl Pace for Brief {
     fn go_on(&self) -> bool {
-        self.over.set(self.over.get() || Instant::now() >= self.until);
+        self.over.set(self.over.get() || processor_ns() >= self.until_ns);
         !self.over.get()
     }
 

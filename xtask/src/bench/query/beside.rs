@@ -1,8 +1,8 @@
 //! Questions beside 10 Gbit/s of the lab mix on the same two CPUs, in turns with the same load and no questions: `beside`, single
-//! connections from memory by 8 clients; `scans`, 8 clients that look through the whole store again and again. What they cost the
+//! connections from memory by 8 clients, each of a connection that began a second or two before, each answer compared with what was sent; `scans`, 8 clients that look through the whole store again and again. What they cost the
 //! capture (nothing may be lost by them) and how far they get.
 
-use super::live::{Recorder, ask, end, load};
+use super::live::{Recorder, answers, ask, check, end, load};
 use crate::bench::Options;
 use crate::bench::results::{Results, columns, median, ran_on, short};
 use crate::bench::usage::Watch;
@@ -17,7 +17,7 @@ const WORKER: &str = "worker_cpus = [1]\n";
 
 /// `beside`.
 pub fn measure_connections(options: &Options, results: &Results) -> Result<(), String> {
-    measure(options, results, "beside", "")
+    measure(options, results, "beside", &format!(" --renew --answers {}", answers()))
 }
 
 /// `scans`.
@@ -45,13 +45,11 @@ fn measure(options: &Options, results: &Results, part: &str, how: &str) -> Resul
             recorder.until("its first interval", |_| true)?;
             // From a recorder's steady state, and with something in memory and on the disk.
             let warm = if options.smoke { 1 } else { 8 };
+            let mix = format!("--mix lab --seed {round}");
             let load = load(
                 &namespace,
                 options,
-                &format!(
-                    "--mix lab --cpu {LOAD_CPU} --gbps {gbps} --seed {round} --warm-up {warm} --seconds {}",
-                    seconds + 2
-                ),
+                &format!("{mix} --cpu {LOAD_CPU} --gbps {gbps} --warm-up {warm} --seconds {}", seconds + 2),
             )?;
             std::thread::sleep(Duration::from_secs(warm + 1));
             let watch = Watch::start(recorder.id());
@@ -62,6 +60,10 @@ fn measure(options: &Options, results: &Results, part: &str, how: &str) -> Resul
             let truth = end(load)?;
             let used = watch.used(0).0;
             drop(watch);
+            let checked = match asking && part == "beside" {
+                true => check(options, &mix, truth.number("attempted.packets")?)?,
+                false => Value::Word("null".into()),
+            };
             let account = recorder.stop()?;
             let lost = account.number("lost_total")?;
             let offered = truth.number("offered.packets")?;
@@ -77,6 +79,7 @@ fn measure(options: &Options, results: &Results, part: &str, how: &str) -> Resul
                 ("lost", lost.into()),
                 ("cpu_s", used.into()),
                 ("asked", asked.unwrap_or(Value::Word("null".into()))),
+                ("checked", checked),
                 ("account", account),
             ]))?;
         }
@@ -105,7 +108,11 @@ pub fn table_connections(lines: &[Value]) -> String {
         ("p50 ms", "asked.p50_us", 1e-3),
         ("p99 ms", "asked.p99_us", 1e-3),
         ("most ms", "asked.max_us", 1e-3),
+        ("answers", "asked.queries", 1.0),
         ("empty", "asked.empty", 1.0),
+        ("right", "checked.right", 1.0),
+        ("wrong", "checked.wrong", 1.0),
+        ("under way", "checked.under_way", 1.0),
     ];
     about(&rows(lines, "connections, 8 clients", &figures), lines)
 }

@@ -84,6 +84,25 @@ fn socket() -> String {
     format!("{FOLDER}/store/api.sock")
 }
 
+/// Where `examples/ask` writes what its answers had.
+pub fn answers() -> String {
+    format!("{FOLDER}/answers")
+}
+
+/// Compares the answers of [`answers`] with the first `packets` of this load: how many there are, and how many are right, wrong, or of connections
+/// that were under way when it began.
+pub fn check(options: &Options, words: &str, packets: u64) -> Result<Value, String> {
+    let mut load = Command::new(options.programs().join("examples/load"));
+    load.args(["--check", &answers(), "--packets", &packets.to_string()]).args(words.split(' '));
+    load.stdin(Stdio::null()).stdout(Stdio::piped());
+    let checked = end(load.spawn().map_err(|e| format!("cannot run {}: {e}", shell::text(&load)))?)?;
+    match (checked.number("right")?, checked.number("wrong")?) {
+        (_, wrong) if wrong > 0 => Err(format!("{wrong} answers are not what was sent: {}", answers())),
+        (0, _) => Err("no answer could be compared with what was sent".into()),
+        _ => Ok(checked),
+    }
+}
+
 /// `examples/ask`, begun.
 pub fn ask(options: &Options, words: &str) -> Result<Child, String> {
     let mut ask = Command::new(options.programs().join("examples/ask"));

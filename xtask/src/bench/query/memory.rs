@@ -1,6 +1,6 @@
 //! Single connections from memory, over the socket, when nothing else runs: with 8 clients, and with one.
 
-use super::live::{Recorder, ask, end};
+use super::live::{Recorder, answers, ask, check, end};
 use crate::bench::Options;
 use crate::bench::results::{Results, columns, median, ran_on, short};
 use crate::json::{Value, object};
@@ -13,8 +13,10 @@ pub fn measure(options: &Options, results: &Results) -> Result<(), String> {
     let mut env = Command::new("env");
     env.stdin(Stdio::piped());
     let mut recorder = Recorder::start(env, options, "-r - --memory 512MiB")?;
+    // 5 Gbit/s for 0.2 or 2 s.
+    let sent = if options.smoke { 125_000 } else { 1_250_000u64 };
     let mut load = Command::new(options.programs().join("examples/load"));
-    load.args(["--mix", "lab", "--gbps", "5", "--seconds", if options.smoke { "0.2" } else { "2" }, "--to", "-"]);
+    load.args(["--mix", "lab", "--gbps", "5", "--seconds", "60", "--packets", &sent.to_string(), "--to", "-"]);
     let mut load = load.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(|e| format!("load: {e}"))?;
     let (mut packets, mut input) = (load.stdout.take().ok_or("the load has no output")?, recorder.input()?);
     std::io::copy(&mut packets, &mut input).map_err(|e| format!("load: {e}"))?;
@@ -25,8 +27,13 @@ pub fn measure(options: &Options, results: &Results) -> Result<(), String> {
     for round in 1..=options.rounds() {
         for clients in [8u64, 1] {
             let seconds = if options.smoke { 1 } else { 5 };
-            let said = end(ask(options, &format!("--clients {clients} --seconds {seconds}"))?)?;
-            let line = [("bench", "query".into()), ("part", "memory".into()), ("round", u64::from(round).into())];
+            let said = end(ask(options, &format!("--clients {clients} --seconds {seconds} --answers {}", answers()))?)?;
+            let line = [
+                ("bench", "query".into()),
+                ("part", "memory".into()),
+                ("round", u64::from(round).into()),
+                ("checked", check(options, "--mix lab", sent)?),
+            ];
             let Value::Object(said) = said else { return Err("ask said nothing".into()) };
             let Value::Object(line) = object(line) else { return Err("no line".into()) };
             results.add(Value::Object(line.into_iter().chain(said).collect()))?;
