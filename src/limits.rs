@@ -334,6 +334,8 @@ pub const CLIENTS_REMOTE_MAX: usize = 256;
 pub const API_THREADS: usize = 2;
 /// Threads that read for queries: a client that reads slowly holds one.
 pub const QUERY_THREADS: usize = 16;
+/// Threads for questions about memory alone that the API's threads could not answer at once, and how many of those wait; more go to the query threads.
+pub const MEMORY_THREADS: usize = 2;
 /// A sign of life is given once a second: a gap that is shorter is none.
 pub const GAP_MIN_NS: u64 = 2_000_000_000;
 /// Chunks of an answer that wait for a slow client.

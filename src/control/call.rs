@@ -102,7 +102,7 @@ impl Call {
         let (tell, told) = oneshot::channel();
         // Not `shared` itself: the query threads end when the last of it goes, and must not be the last.
         let engine = self.shared.engine.clone();
-        if !self.shared.pool.run(move || drop(tell.send(job(&engine)))) {
+        if self.shared.pool.run(Box::new(move || drop(tell.send(job(&engine))))).is_err() {
             return self.refuse((503, reply::BUSY.into()));
         }
         let answered = tokio::spawn(async move {
@@ -134,12 +134,12 @@ impl Call {
         let measure = Measure::new(cancel, shared.ending.clone(), time_ns, shared.brake.clone());
         let (to, mut from) = channel(CHUNKS_WAITING);
         let (engine, ended) = (shared.engine.clone(), self.later());
-        let begun = shared.pool.run(move || {
+        let begun = shared.pool.run(Box::new(move || {
             let (answer, sent) = job(&engine, measure, to);
             drop(place);
             ended(answer.map(|s| s.packets), sent);
-        });
-        if !begun {
+        }));
+        if begun.is_err() {
             return self.refuse((503, reply::BUSY.into()));
         }
         match from.recv().await {

@@ -103,11 +103,15 @@ impl Pace for Brief {
     }
 }
 
+/// Whether memory finds it by an index: the rest is a look at all of it.
+pub fn memory_finds(query: &Query) -> bool {
+    let one = query.conn.is_some() || query.community.is_some();
+    query.memory_only && !query.any_layer && !query.full_scan && (one || prunes(&query.filter))
+}
+
 /// Answers at once, if memory has the answer and it is small. `None`: it takes a query thread.
 pub fn at_once(engine: &Engine, query: &Query, form: Option<Form>, bytes: u64) -> Option<(Bytes, Summary)> {
-    // What memory finds by an index; the rest is a look at all of it.
-    let found = query.memory_only && !query.any_layer && !query.full_scan;
-    if !found || query.conn.is_none() && query.community.is_none() && !prunes(&query.filter) {
+    if !memory_finds(query) {
         return None;
     }
     let pace = Brief::new();

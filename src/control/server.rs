@@ -17,7 +17,10 @@ use super::socket::{self, SocketError};
 use super::tls;
 use super::tokens::Tokens;
 use super::{Limits, Place, SOCKET};
-use crate::limits::{API_THREADS, CLIENTS_MAX, CLIENTS_REMOTE_MAX, FOLLOWERS_MAX, JOBS_WAITING, QUERY_THREADS};
+use crate::limits::{
+    API_THREADS, CLIENTS_MAX, CLIENTS_REMOTE_MAX, FOLLOWERS_MAX, JOBS_WAITING, MEMORY_THREADS, QUERY_THREADS,
+};
+use crate::query::priority;
 use crate::steer::Steering;
 use axum::Router;
 use axum::extract::Extension;
@@ -90,7 +93,8 @@ impl Server {
         let tokens = access.tcp.as_ref().and_then(|t| t.tokens.clone()).unwrap_or(engine.store().join(TOKENS));
         let (audit, audit_thread) = audit::start(&engine.store().join("audit")).map_err(io)?;
         let shared = Arc::new(Shared {
-            pool: Pool::start(QUERY_THREADS, JOBS_WAITING).map_err(io)?,
+            pool: Pool::start("query", priority::idle, QUERY_THREADS, JOBS_WAITING).map_err(io)?,
+            memory_pool: Pool::start("memory", priority::idle_disk, MEMORY_THREADS, MEMORY_THREADS).map_err(io)?,
             engine: engine.into(),
             steering,
             clients: Clients::new(limits.queries),

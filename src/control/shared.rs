@@ -20,6 +20,8 @@ pub struct Shared {
     pub engine: Arc<Engine>,
     /// The query threads.
     pub pool: Pool,
+    /// The threads for what memory answers, but not at once.
+    pub memory_pool: Pool,
     /// How much is allowed now.
     pub limits: RwLock<Limits>,
     /// Reloads that are asked for.

@@ -9,8 +9,8 @@ use crate::conn::receipt::Receipt;
 use crate::control::Place;
 use crate::limits::{
     AHEAD_THREADS, BLOCK_BYTES, BLOCKS_AHEAD_MAX, CLASSES_MAX, FILE_WINDOW_BYTES, GATHERED_BYTES, GATHERERS,
-    LETTERS_PER_WORKER, LOOKS_AT_ONCE, PARCEL_BYTES, PARCELS_PER_WORKER, QUERY_THREADS, RECEIPTS_HELD_BYTES,
-    RECEIPTS_PER_LETTER, SHUNT_SLOTS,
+    LETTERS_PER_WORKER, LOOKS_AT_ONCE, MEMORY_THREADS, PARCEL_BYTES, PARCELS_PER_WORKER, QUERY_THREADS,
+    RECEIPTS_HELD_BYTES, RECEIPTS_PER_LETTER, SHUNT_SLOTS,
 };
 use crate::metrics::latency::Histogram;
 use crate::metrics::tallies::Tallies;
@@ -116,7 +116,12 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
         plan.add_for_questions("receipts held", 1, "copy of the latest", RECEIPTS_HELD_BYTES as u64 * 2);
         let blocks = BLOCKS_AHEAD_MAX + AHEAD_THREADS + GATHERERS;
         let each = blocks * BLOCK_BYTES + LOOKS_AT_ONCE * GATHERED_BYTES;
-        plan.add_for_questions("queries", QUERY_THREADS as u64, "at a time, blocks and packets", each as u64);
+        plan.add_for_questions(
+            "queries",
+            (QUERY_THREADS + MEMORY_THREADS) as u64,
+            "at a time, blocks and packets",
+            each as u64,
+        );
     }
     Ok(plan)
 }

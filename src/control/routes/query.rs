@@ -5,6 +5,7 @@ use crate::control::ask::Ask;
 use crate::control::call::Call;
 use crate::control::frames::FRAMES;
 use crate::control::job::{self, Cancel, Following, Job, Measure};
+use crate::control::pool;
 use crate::control::reply::{self, CancelOnDrop};
 use crate::control::stream::{Message, Refusal};
 use crate::evidence::Asker;
@@ -93,11 +94,14 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
         spawned.is_ok()
     } else {
         let measure = Measure::new(cancel, ending, Some(limits.time_ns), shared.brake.clone());
+        let from_memory = job::memory_finds(&query);
         let job = Job { query, form: packets.then_some(form), bytes, measure, origin, to };
-        shared.pool.run(move || {
+        let job: pool::Job = Box::new(move || {
             let (answer, sent) = job.run(&engine);
             ended(answer.map(|s| s.packets), sent);
-        })
+        });
+        let left = if from_memory { shared.memory_pool.run(job) } else { Err(job) };
+        left.or_else(|job| shared.pool.run(job)).is_ok()
     };
     if !begun {
         return call.refuse((503, reply::BUSY.into()));
