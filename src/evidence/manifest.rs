@@ -3,7 +3,7 @@
 
 use super::{EvidenceError, Origin, Who, at};
 use crate::limits::MANIFEST_BYTES_MAX;
-use crate::query::{Query, Summary, missing};
+use crate::query::{Query, Summary, sentences};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -171,7 +171,7 @@ impl Manifest {
             first: summary.first.map(stamp),
             last: summary.last.map(stamp),
             complete: summary.complete,
-            missing: missing(summary).iter().map(|line| line.trim().to_owned()).collect(),
+            missing: sentences(summary),
             file,
             summary: serde_json::to_value(summary).unwrap_or_default(),
         }

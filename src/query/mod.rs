@@ -42,7 +42,7 @@ pub use follow::Follower;
 pub use listed::{Listed, Sort, listed};
 pub use run::{known_names, run, run_with};
 pub use running::{LookedUp, Running, running};
-pub use statement::Statement;
+pub use statement::{Statement, sentences};
 pub use summary::{IncompleteReason, NothingFound, Place, Pruning, StoredTimes, Summary, WindowPlace};
 pub use words::{explained, missing, text};
 

@@ -5,7 +5,6 @@
 use super::words::{amount, missing};
 use super::{CommunityId, ConnSpec, IncompleteReason, Query, Summary};
 use crate::units;
-use std::fmt::Write;
 use std::path::Path;
 
 /// The question, for whoever finds the answer later.
@@ -50,29 +49,36 @@ impl Statement {
             (None, Some(until)) => format!("before {until}"),
             (Some(since), Some(until)) => format!("from {since}, before {until}"),
         };
-        let mut t = format!("Asked: {}\nWindow: {window}\n", self.question);
+        let mut t = vec![format!("Asked: {}.", self.question), format!("Window: {window}.")];
         if !self.store.is_empty() {
-            let _ = writeln!(t, "Store: {}", self.store);
+            t.push(format!("Store: {}.", self.store));
         }
-        let _ = writeln!(t, "Answer: {}", amount(s));
-        let told = missing(&steady(s));
-        let _ = match s.complete {
-            true => writeln!(
-                t,
-                "Complete: nothing that came in the window is known to be missing, but what the cutoff left out."
-            ),
-            false => writeln!(t, "Not complete:"),
-        };
-        for line in told {
-            let _ = writeln!(t, "{line}");
-        }
-        t.trim_end().to_owned()
+        t.push(format!("Answer: {}.", amount(s)));
+        t.push(match s.complete {
+            true => {
+                "Complete: nothing that came in the window is known to be missing, but what the cutoff left out.".into()
+            }
+            false => "Not complete.".into(),
+        });
+        t.extend(sentences(&steady(s)));
+        t.join("\n")
     }
 
     /// What stands there instead where the answer broke off.
     pub fn cut_short(&self, why: &str) -> String {
-        format!("Asked: {}\nCut short: {why}", self.question)
+        format!("Asked: {}.\nCut short: {why}.", self.question)
     }
+}
+
+/// What is missing, and what is to be known of the rest: a sentence each. Tools show them one after the other, in one line.
+pub fn sentences(s: &Summary) -> Vec<String> {
+    let sentence = |line: String| {
+        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut chars = line.chars();
+        let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+        format!("{first}{}.", chars.as_str())
+    };
+    missing(s).into_iter().map(sentence).collect()
 }
 
 /// A summary without what another look at the same store would have otherwise: what was not recorded up to the moment of asking ends with the
@@ -128,10 +134,10 @@ mod tests {
             ..Query::default()
         };
         let text = Statement::of(&query, "0123").text(&summary());
-        let want = "Asked: host 10.0.0.1 Answer: all; class all, web; at most 5 packets\n\
-            Window: from 2023-11-14T22:13:20Z on\nStore: 0123\n\
-            Answer: 2 packets, 2.00 KiB, 1 connection, 2023-11-14T22:13:20Z to 2023-11-14T22:13:20.000000001Z\n\
-            Not complete:\n  not recorded: from 2023-11-14T22:13:20.000000005Z on: the recorder was stopped";
+        let want = "Asked: host 10.0.0.1 Answer: all; class all, web; at most 5 packets.\n\
+            Window: from 2023-11-14T22:13:20Z on.\nStore: 0123.\n\
+            Answer: 2 packets, 2.00 KiB, 1 connection, 2023-11-14T22:13:20Z to 2023-11-14T22:13:20.000000001Z.\n\
+            Not complete.\nNot recorded: from 2023-11-14T22:13:20.000000005Z on: the recorder was stopped.";
         assert_eq!(text, want);
     }
 
