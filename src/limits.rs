@@ -404,3 +404,5 @@ const _: () = assert!(BLOCK_BYTES > SNAPLEN as usize + 64 + 2 * SECTOR_BYTES + P
 // A record of the largest snap length fits the window of the file source, up to twice over.
 const _: () = assert!(FILE_WINDOW_BYTES > 2 * SNAPLEN as usize + 64);
 const _: () = assert!(SEGMENT_BYTES_MIN > 2 * BLOCK_BYTES as u64);
+/// Interfaces that a summary names for each link type that an expression can't be asked of, and segments that are asked for their names.
+pub const REFUSED_NAMED: usize = 16;

@@ -51,6 +51,18 @@ impl Idle {
     }
 }
 
+/// What is stored of link types, tunnels and encapsulations that the parser does not follow
+/// ([`Key::aggregate`](crate::packet::key::Key::aggregate)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownCutoff {
+    /// Everything.
+    Whole,
+    /// So many bytes.
+    Bytes(u64),
+    /// As much as of a connection.
+    Same,
+}
+
 /// How much of each connection of a class is kept, and when a connection has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -58,6 +70,8 @@ pub struct Policy {
     pub cutoff_bytes: Option<u64>,
     /// The same in packets; the first limit reached wins.
     pub cutoff_packets: Option<u64>,
+    /// The same of what is no connection but may carry many, in place of both.
+    pub cutoff_unknown: UnknownCutoff,
     /// A random amount of 0 to this many bytes is added to `cutoff_bytes` for each connection.
     pub cutoff_jitter: u64,
     /// Past the cutoff one packet in so many is stored; 0: none is.
@@ -81,6 +95,7 @@ impl Policy {
     pub const STANDARD: Policy = Policy {
         cutoff_bytes: Some(15 << 10),
         cutoff_packets: None,
+        cutoff_unknown: UnknownCutoff::Whole,
         cutoff_jitter: 0,
         sample: 0,
         snaplen: SNAPLEN,

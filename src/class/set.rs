@@ -29,7 +29,7 @@ pub enum ClassError {
     Filter {
         /// The class.
         name: String,
-        /// libpcap's reason, for Ethernet.
+        /// libpcap's reason, for Ethernet or the link type that it names.
         error: FilterError,
     },
     /// None, or too many.
@@ -92,6 +92,24 @@ impl ClassSet {
         self.classes.get(usize::from(id)).or(self.classes.first()).map_or(&Policy::STANDARD, |c| &c.policy)
     }
 
+    /// Whether every filter can match packets of some of these link types. Where it can't the others' packets are in class `all`, and a
+    /// warning says so; without link types there is nothing to say.
+    pub fn suits(&self, link_types: &[u16]) -> Result<(), ClassError> {
+        let compiled =
+            |class: &Class, l: u16| Filter::compile_unplaced(&class.filter, l).map_err(|e| e.of_link_type(l));
+        for class in self.order.iter().filter_map(|id| self.classes.get(usize::from(*id))) {
+            let mut errors: Vec<FilterError> =
+                link_types.iter().filter_map(|&link_type| compiled(class, link_type).err()).collect();
+            let none = !errors.is_empty() && errors.len() == link_types.len();
+            match errors.pop() {
+                Some(error) if none => return Err(ClassError::Filter { name: class.name.clone(), error }),
+                Some(error) => tracing::warn!("class {:?}: no packet of such interfaces gets it: {error}", class.name),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Compiles the filters for a link type, so that no packet has to wait for it. Called when an interface appears.
     pub fn prepare(&mut self, link_type: u16) {
         if self.order.is_empty() || self.programs.iter().any(|(known, _)| *known == link_type) {
@@ -137,6 +155,20 @@ mod tests {
 
     /// Raw IPv4, ICMP, to 10.0.0.2.
     const PING: [u8; 28] = [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 8, 0, 0, 0, 0, 1, 0, 1];
+
+    #[test]
+    fn a_class_must_be_possible_on_some_interface() {
+        let set =
+            ClassSet::new(vec![class("all", "", 0), class("five", "vlan 5", 1), class("web", "port 80", 2)]).unwrap();
+        for good in [&[][..], &[1], &[1, 101], &[101, 1]] {
+            assert!(set.suits(good).is_ok(), "{good:?}");
+        }
+        let error = set.suits(&[101, 113]).unwrap_err().to_string();
+        assert!(error.contains("\"five\"") && error.contains("VLAN"), "{error}");
+        assert!(set.suits(&[239]).unwrap_err().to_string().contains("NFLOG"));
+        let never = ClassSet::new(vec![class("all", "", 0), class("never", "tcp and udp", 1)]).unwrap_err().to_string();
+        assert!(never.contains("rejects all packets"), "{never}");
+    }
 
     #[test]
     fn the_highest_precedence_that_matches_wins() {

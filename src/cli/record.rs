@@ -62,6 +62,9 @@ pub struct Args {
     /// Keep this many bytes of each connection, or none: everything is kept [default: 15KiB]
     #[arg(long, value_name = "SIZE|none", help_heading = "Policy")]
     pub cutoff: Option<Cutoff>,
+    /// The same of link types, tunnels and encapsulations that are not followed: many connections under one name [default: none]
+    #[arg(long, value_name = "SIZE|none", help_heading = "Policy")]
+    pub cutoff_unknown: Option<Cutoff>,
     /// Record only packets that match this pcap-filter expression
     #[arg(long, value_name = "EXPR", help_heading = "Policy")]
     pub filter: Option<String>,
@@ -130,6 +133,17 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     for failure in &outcome.failures {
         tracing::error!("{failure}");
+    }
+    let worker = &outcome.last.account.worker;
+    let unfollowed = worker.unfollowed;
+    // A few of them are on every network.
+    if unfollowed.packets > worker.received.packets / 100 {
+        tracing::warn!(
+            "{}, {}, are of link types, tunnels or encapsulations that are not followed: many connections under one name, which \
+             cutoff_unknown alone cuts",
+            units::several(unfollowed.packets, "packet"),
+            units::size(unfollowed.bytes)
+        );
     }
     let report = outcome.last.report("final", outcome.started);
     match json {
@@ -217,6 +231,9 @@ fn settings(args: Args) -> Result<Settings, Failure> {
         api: ApiConfig { socket: args.api, ..ApiConfig::default() },
         ..Config::default()
     };
-    over.class.insert("all".into(), ClassConfig { cutoff: args.cutoff, ..ClassConfig::default() });
+    over.class.insert(
+        "all".into(),
+        ClassConfig { cutoff: args.cutoff, cutoff_unknown: args.cutoff_unknown, ..ClassConfig::default() },
+    );
     Settings::new(file.overlay(over)).map_err(Failure::usage)
 }

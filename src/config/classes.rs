@@ -4,7 +4,7 @@
 use super::ConfigError;
 use super::settings::{bytes, nonsense};
 use super::value::{Cutoff, Every, Recorded, Size, Span};
-use crate::class::{Idle, Keep, Policy};
+use crate::class::{Idle, Keep, Policy, UnknownCutoff};
 use crate::limits::{CLASS_SNAPLEN_MIN, CLASSES_MAX, MAX_AGE_NS_MIN, RECENT_BYTES_MIN, SAMPLE_MAX, SEGMENT_BYTES_MIN};
 use crate::units;
 use serde::Deserialize;
@@ -27,6 +27,8 @@ pub struct ClassConfig {
     pub cutoff: Option<Cutoff>,
     /// The same in packets.
     pub cutoff_packets: Option<u64>,
+    /// The same of what is no connection but may carry many: link types, tunnels and encapsulations that are not followed.
+    pub cutoff_unknown: Option<Cutoff>,
     /// Up to this much is added to the cutoff at random.
     pub cutoff_jitter: Option<Size>,
     /// Past the cutoff one packet in so many is kept; 0: none.
@@ -83,6 +85,7 @@ impl ClassConfig {
             precedence: over.precedence.or(self.precedence),
             cutoff: over.cutoff.or(self.cutoff),
             cutoff_packets: over.cutoff_packets.or(self.cutoff_packets),
+            cutoff_unknown: over.cutoff_unknown.or(self.cutoff_unknown),
             cutoff_jitter: over.cutoff_jitter.or(self.cutoff_jitter),
             sample: over.sample.or(self.sample),
             snaplen: over.snaplen.or(self.snaplen),
@@ -106,9 +109,14 @@ impl ClassSettings {
     /// What was in force, for the ledger.
     pub fn to_json(&self) -> serde_json::Value {
         let (p, k) = (&self.policy, &self.keep);
+        let unknown = match p.cutoff_unknown {
+            UnknownCutoff::Whole => None,
+            UnknownCutoff::Bytes(n) => Some(n),
+            UnknownCutoff::Same => p.cutoff_bytes,
+        };
         json!({
             "name": self.name, "filter": self.filter, "precedence": self.precedence, "record": p.record,
-            "cutoff": p.cutoff_bytes, "cutoff_packets": p.cutoff_packets, "cutoff_jitter": p.cutoff_jitter,
+            "cutoff": p.cutoff_bytes, "cutoff_packets": p.cutoff_packets, "cutoff_unknown": unknown, "cutoff_jitter": p.cutoff_jitter,
             "sample": p.sample, "snaplen": p.snaplen,
             "idle_tcp_ns": p.idle.tcp_ns, "idle_udp_ns": p.idle.udp_ns, "idle_icmp_ns": p.idle.icmp_ns,
             "idle_other_ns": p.idle.other_ns, "renew_tcp_ns": p.renew_tcp_ns, "renew_other_ns": p.renew_other_ns,
@@ -169,9 +177,15 @@ fn class(name: String, c: ClassConfig, store_snaplen: u32) -> Result<ClassSettin
         other_ns: other.unwrap_or(default.idle.other_ns),
     };
     let snaplen = c.snaplen.map_or(store_snaplen, |Size(n)| u32::try_from(n).unwrap_or(u32::MAX).min(store_snaplen));
+    let cutoff_bytes = c.cutoff.map_or(default.cutoff_bytes, |Cutoff(n)| n);
+    // Who makes a class for some of it means its cutoff.
+    let unknown = if name == ALL { UnknownCutoff::Whole } else { UnknownCutoff::Same };
     let policy = Policy {
-        cutoff_bytes: c.cutoff.map_or(default.cutoff_bytes, |Cutoff(n)| n),
+        cutoff_bytes,
         cutoff_packets: c.cutoff_packets,
+        cutoff_unknown: c
+            .cutoff_unknown
+            .map_or(unknown, |Cutoff(n)| n.map_or(UnknownCutoff::Whole, UnknownCutoff::Bytes)),
         cutoff_jitter: bytes(c.cutoff_jitter, default.cutoff_jitter),
         sample: c.sample.unwrap_or(default.sample),
         snaplen,
@@ -236,7 +250,8 @@ pub(super) fn check_memory(classes: &[ClassSettings], memory: u64) -> Result<(),
 }
 
 fn check(name: &str, policy: &Policy, keep: &Keep) -> Result<(), ConfigError> {
-    if policy.cutoff_bytes == Some(0) || policy.cutoff_packets == Some(0) {
+    let nothing = [policy.cutoff_bytes, policy.cutoff_packets].contains(&Some(0));
+    if nothing || policy.cutoff_unknown == UnknownCutoff::Bytes(0) {
         return nonsense(format!("class {name}: a cutoff of 0 keeps nothing; write record = \"none\""));
     }
     if policy.cutoff_bytes.is_none() && policy.cutoff_jitter > 0 {

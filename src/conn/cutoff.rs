@@ -3,7 +3,7 @@
 
 use super::entry::{NO_BYTE_LIMIT, NO_PACKET_LIMIT, Phase};
 use super::shunt::ShuntSlot;
-use crate::class::Policy;
+use crate::class::{Policy, UnknownCutoff};
 use crate::packet::key::Key;
 use siphasher::sip::SipHasher24;
 use std::hash::Hash;
@@ -20,8 +20,13 @@ pub(super) fn begin(policy: &Policy, secret: &Secret, key: &Key, since: u64) -> 
         0 => 0,
         most => jitter(secret, key, since, most),
     };
-    let bytes = policy.cutoff_bytes.map_or(NO_BYTE_LIMIT, |c| c.saturating_add(jitter).min(NO_BYTE_LIMIT - 1));
-    let packets = policy.cutoff_packets.map_or(NO_PACKET_LIMIT, |c| c.min(NO_PACKET_LIMIT - 1));
+    let (bytes, packets) = match policy.cutoff_unknown {
+        UnknownCutoff::Whole if key.aggregate() => (None, None),
+        UnknownCutoff::Bytes(n) if key.aggregate() => (Some(n), None),
+        _ => (policy.cutoff_bytes, policy.cutoff_packets),
+    };
+    let bytes = bytes.map_or(NO_BYTE_LIMIT, |c| c.saturating_add(jitter).min(NO_BYTE_LIMIT - 1));
+    let packets = packets.map_or(NO_PACKET_LIMIT, |c| c.min(NO_PACKET_LIMIT - 1));
     if bytes == 0 || packets == 0 || !policy.record { REACHED } else { Phase::Storing { bytes, packets } }
 }
 
@@ -35,7 +40,11 @@ fn jitter(secret: &Secret, key: &Key, since: u64, most: u64) -> u64 {
 
 /// True if an entry can express the policy's limits.
 pub(super) fn expressible(policy: &Policy) -> bool {
-    let bytes = policy.cutoff_bytes.unwrap_or(0).checked_add(policy.cutoff_jitter);
+    let most = match policy.cutoff_unknown {
+        UnknownCutoff::Bytes(n) => policy.cutoff_bytes.max(Some(n)),
+        _ => policy.cutoff_bytes,
+    };
+    let bytes = most.unwrap_or(0).checked_add(policy.cutoff_jitter);
     bytes.is_some_and(|b| b < NO_BYTE_LIMIT) && policy.cutoff_packets.unwrap_or(0) < NO_PACKET_LIMIT
 }
 
@@ -68,6 +77,20 @@ mod tests {
         };
         assert!(differ(|_| (2, 5)) > 50, "another secret draws another amount");
         assert!(differ(|_| (1, 6)) > 50, "another count draws another amount");
+    }
+
+    #[test]
+    fn what_may_carry_many_has_a_cutoff_of_its_own() {
+        let mut key = Key4::default();
+        key.tail.proto = 115;
+        let begun = |policy: &Policy| match begin(policy, &[1; 16], &Key::V4(key), 5) {
+            Phase::Storing { bytes, packets } => (bytes, packets),
+            past => panic!("{past:?}"),
+        };
+        let policy = Policy { cutoff_bytes: Some(100), cutoff_packets: Some(3), ..Policy::default() };
+        assert_eq!(begun(&policy), (NO_BYTE_LIMIT, NO_PACKET_LIMIT));
+        assert_eq!(begun(&Policy { cutoff_unknown: UnknownCutoff::Bytes(7), ..policy.clone() }), (7, NO_PACKET_LIMIT));
+        assert_eq!(begun(&Policy { cutoff_unknown: UnknownCutoff::Same, ..policy }), (100, 3));
     }
 
     #[test]

@@ -67,6 +67,11 @@ fn open(link_type: u16) -> Result<Capture<Offline>, FilterError> {
     unsafe { Capture::from_raw_fd(reader.into_raw_fd()) }.map_err(|e| setup(&e))
 }
 
+/// What libpcap calls a link type.
+pub(super) fn name(link_type: u16) -> Option<String> {
+    open(link_type).ok()?.get_datalink().get_name().ok()
+}
+
 /// Compiles `expression`; the inner error is libpcap's message.
 pub(super) fn compile(expression: &str, link_type: u16) -> Result<Result<Program, String>, FilterError> {
     let handle = open(link_type)?;

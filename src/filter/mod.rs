@@ -10,6 +10,11 @@ mod position;
 
 use crate::limits::FILTER_BYTES_MAX;
 
+/// What libpcap says where no packet can match.
+const REJECTS_ALL: &str = "expression rejects all packets";
+/// LINKTYPE_ETHERNET.
+const ETHERNET: u16 = 1;
+
 /// Why an expression is not a filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
@@ -32,6 +37,14 @@ pub enum FilterError {
     TooLong {
         /// Its length.
         bytes: usize,
+    },
+    /// The same, where it matters for which link type.
+    #[error("filter: for packets of link type {name}: {error}", error = error.reason())]
+    LinkType {
+        /// What libpcap calls it.
+        name: String,
+        /// Why.
+        error: Box<FilterError>,
     },
     /// libpcap could not be set up to compile anything.
     #[error("filter: libpcap could not be set up: {0}")]
@@ -67,6 +80,34 @@ impl std::fmt::Display for Near<'_> {
     }
 }
 
+/// What libpcap calls a link type, or its number.
+pub fn link_type_name(link_type: u16) -> String {
+    bpf::name(link_type).map_or_else(|| link_type.to_string(), |name| format!("{name} ({link_type})"))
+}
+
+impl FilterError {
+    /// The same with the name of the link type that it is about.
+    pub fn of_link_type(self, link_type: u16) -> FilterError {
+        match self {
+            error @ FilterError::Refused { .. } => {
+                FilterError::LinkType { name: link_type_name(link_type), error: error.into() }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether it only says that no packet can match.
+    pub fn rejects_all(&self) -> bool {
+        matches!(self, FilterError::Refused { message, .. } if message == REJECTS_ALL)
+    }
+
+    /// The same without the word in front.
+    pub fn reason(&self) -> String {
+        let text = self.to_string();
+        text.strip_prefix("filter: ").map_or(text.clone(), str::to_owned)
+    }
+}
+
 /// A compiled expression for one link type. Immutable; may be shared by threads.
 #[derive(Clone, Debug)]
 pub struct Filter {
@@ -77,25 +118,45 @@ impl Filter {
     /// Checks an expression before it is known what packets it will be asked about: that it compiles for some of the
     /// common link types. The error is that of the first, Ethernet.
     pub fn check(expression: &str) -> Result<(), FilterError> {
-        // Ethernet, raw IP, 802.11 with radiotap, Linux cooked (both), BSD loopback, PPP, ATM, MTP2.
-        const COMMON: [u16; 9] = [1, 101, 127, 113, 276, 0, 9, 123, 140];
-        let mut tries = COMMON.iter().map(|&link_type| Filter::compile(expression, link_type).map(drop));
-        match tries.next() {
-            Some(Err(error)) if !tries.any(|t| t.is_ok()) => Err(error),
-            _ => Ok(()),
+        // Ethernet, raw IP, Linux cooked (both), PPP, ATM, MTP2.
+        const COMMON: [u16; 7] = [ETHERNET, 101, 113, 276, 9, 123, 140];
+        // 802.11 with radiotap, BSD loopback: libpcap does not see there that nothing can match, because it computes where headers are.
+        const COMPUTED: [u16; 2] = [127, 0];
+        let mut never = None;
+        for link_type in COMMON {
+            match Filter::compile_unplaced(expression, link_type) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.rejects_all() => never = Some(error),
+                Err(_) => {}
+            }
+        }
+        match never {
+            Some(error) => Err(error),
+            None if COMPUTED.iter().any(|&l| Filter::compile_unplaced(expression, l).is_ok()) => Ok(()),
+            None => Filter::compile(expression, ETHERNET).map(drop),
         }
     }
 
     /// Compiles `expression` for packets of `link_type` (LINKTYPE_*), as `tcpdump -r` would for a file of it.
     /// An expression may be right for one link type and wrong for another (`wlan type mgt` on Ethernet).
     pub fn compile(expression: &str, link_type: u16) -> Result<Filter, FilterError> {
+        Filter::compile_unplaced(expression, link_type).map_err(|error| match error {
+            FilterError::Refused { message, .. } => {
+                FilterError::Refused { message, near: position::of_error(expression, link_type) }
+            }
+            other => other,
+        })
+    }
+
+    /// The same without a search for the place of an error, which costs hundreds of times as much.
+    pub fn compile_unplaced(expression: &str, link_type: u16) -> Result<Filter, FilterError> {
         if expression.len() > FILTER_BYTES_MAX {
             return Err(FilterError::TooLong { bytes: expression.len() });
         }
         names::refuse(expression)?;
         match bpf::compile(expression, link_type)? {
             Ok(program) => Ok(Filter { program }),
-            Err(message) => Err(FilterError::Refused { message, near: position::of_error(expression, link_type) }),
+            Err(message) => Err(FilterError::Refused { message, near: None }),
         }
     }
 

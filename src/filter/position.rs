@@ -2,7 +2,7 @@
 //! which no continuation makes the expression right is the one in error. Called once for each refused expression, never
 //! on the packet path; bounded by [`FILTER_WORDS_LOCATED_MAX`].
 
-use super::names::{Token, tokens};
+use super::names::{self, Token, tokens};
 use super::{Place, bpf};
 use crate::limits::FILTER_WORDS_LOCATED_MAX;
 
@@ -51,6 +51,7 @@ fn viable(prefix: &str, link_type: u16) -> bool {
     CONTINUATIONS.iter().any(|continuation| {
         [format!("{prefix}{continuation}{close}"), format!("{prefix}{continuation}{close} = 1")]
             .iter()
-            .any(|whole| matches!(bpf::compile(whole, link_type), Ok(Ok(_))))
+            // What libpcap would take for the name of a host it would look up.
+            .any(|whole| names::refuse(whole).is_ok() && matches!(bpf::compile(whole, link_type), Ok(Ok(_))))
     })
 }

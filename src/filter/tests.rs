@@ -2,7 +2,6 @@
 
 use super::*;
 
-const ETHERNET: u16 = 1;
 const RAW: u16 = 101;
 
 fn compiles(expression: &str) {
@@ -76,6 +75,26 @@ fn everything_is_recognised() {
 }
 
 #[test]
+fn what_no_packet_matches_is_no_filter_to_record_by() {
+    for expression in ["tcp and udp", "ip and not ip", "host 10.0.0.1 and ip6 and ip"] {
+        let error = Filter::check(expression).unwrap_err().to_string();
+        assert_eq!(error, "filter: expression rejects all packets", "{expression}");
+    }
+    for expression in ["wlan type mgt", "tcp", "ether host 02:00:00:00:00:01", "fisu", ""] {
+        assert_eq!(Filter::check(expression), Ok(()), "{expression}");
+    }
+}
+
+#[test]
+fn a_link_type_has_a_name() {
+    assert_eq!(link_type_name(1), "EN10MB (1)");
+    assert_eq!(link_type_name(239), "NFLOG (239)");
+    assert_eq!(link_type_name(65_000), "65000");
+    let error = Filter::compile("not port 22", 239).unwrap_err().of_link_type(239).to_string();
+    assert!(error.starts_with("filter: for packets of link type NFLOG (239): "), "{error}");
+}
+
+#[test]
 fn link_types_are_those_of_files() {
     // LINKTYPE_RAW is 101 in files, DLT_RAW 12 on this system: libpcap maps it.
     let f = Filter::compile("host 10.0.0.2", RAW).unwrap();
@@ -137,6 +156,16 @@ fn what_needs_no_look_up_stays() {
         compiles(expression);
     }
     assert!(Filter::compile("wlan type mgt subtype beacon", 105).is_ok());
+}
+
+/// The search for an error's place puts words behind parts of the expression; none that libpcap would take for a host goes to the DNS.
+#[test]
+fn the_place_of_an_error_is_found_without_a_look_up() {
+    for whole in ["host 10.1.2.3 and mgt", "mgt", "tcp and mgt = 1", "ether host mgt"] {
+        assert!(names::refuse(whole).is_err(), "{whole} would be looked up");
+    }
+    assert!(names::refuse("wlan type mgt").is_ok());
+    assert_eq!(place("host 10.1.2.3 and and").word, "and");
 }
 
 #[test]

@@ -3,6 +3,11 @@
 
 use super::IndexError;
 use super::varint::Cursor;
+use super::view;
+use crate::packet;
+use crate::store::format::SegmentHeader;
+use crate::store::layout;
+use crate::store::list::SegmentRef;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -26,7 +31,7 @@ const NO_VLANS: u16 = 2;
 /// What an index says of itself and of its segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct About {
-    /// Version of its layout.
+    /// Version of its layout; 0: not told, by a file of filters that an older program wrote.
     pub version: u32,
     /// Connections in it.
     pub connections: u32,
@@ -44,7 +49,7 @@ pub struct About {
     pub last: u64,
     /// Packets.
     pub packets: u64,
-    /// From version 2 on: link type of the packets.
+    /// Link type of the packets. Version 1 does not tell it.
     pub link_type: u16,
     /// From version 5 on: its connections are the recorder's: fragments are of their first one's, and headers that were cut name what they
     /// named before.
@@ -55,6 +60,40 @@ pub struct About {
     pub blocks: u32,
     /// From version 2 on: regions that no good block covered when the index was made.
     pub bad: u32,
+}
+
+impl About {
+    /// False if 0 may stand for a link type that is not told.
+    pub fn tells_link_type(&self) -> bool {
+        self.version > 1 || self.link_type != 0
+    }
+
+    /// Whether it has every term that libpcap could compare in its packets.
+    pub fn has_terms(&self) -> bool {
+        self.tells_link_type() && view::understood(self.link_type)
+    }
+
+    /// Whether its connections are those of the packets' own keys, with every address of theirs among the terms.
+    pub fn has_keys(&self) -> bool {
+        self.tells_link_type() && packet::understood(self.link_type)
+    }
+
+    /// False if the name of the segment's file says that it is of another one.
+    pub fn may_be_of(&self, segment: &SegmentRef) -> bool {
+        let time = layout::first_time(&segment.path).filter(|_| self.packets > 0);
+        self.number == segment.number && time.is_none_or(|t| self.first <= t && t <= self.last)
+    }
+
+    /// Whether it is of the segment with this header.
+    pub fn is_of(&self, h: &SegmentHeader) -> bool {
+        (self.store, self.number, self.generation) == (h.store, h.number, h.generation)
+    }
+
+    /// Whether both are of one state of one segment.
+    pub fn same_segment(&self, other: &About) -> bool {
+        let one = |a: &About| (a.store, a.number, a.generation, a.end);
+        one(self) == one(other)
+    }
 }
 
 /// A section.

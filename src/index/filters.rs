@@ -5,7 +5,7 @@
 //! and of the third little. FORMAT.md tells the bytes.
 
 use super::IndexError;
-use super::file::{About, VERSION};
+use super::file::About;
 use super::skip::{Mine, Skip};
 use super::varint::Cursor;
 use crate::store::disk::mmap::Mapped;
@@ -15,12 +15,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 const MAGIC: [u8; 8] = *b"rtfilter";
-/// Version that is written. Of version 1, which is read, entries have their address filter in them, and there are no joint filters.
-const FILE_VERSION: u32 = 2;
+/// Version that is written. Versions 1 and 2 are read: entries of version 2 don't tell the index's version and when the segment was changed; those
+/// of version 1 have their address filter in them, and there are no joint filters.
+const FILE_VERSION: u32 = 3;
 const HEAD_BYTES: usize = 32;
 const ENTRY_MAGIC: [u8; 4] = *b"RTFE";
-const ENTRY_BYTES: usize = 104;
-const ENTRY_HEAD_1: usize = 80;
+const ENTRY_BYTES: usize = 112;
+/// Bytes of an entry before its filters, by version.
+const ENTRY_HEAD: [usize; 3] = [80, 104, ENTRY_BYTES];
 
 /// The files of address filters and of joint filters: one after another, found by the entries of the first file.
 fn heaps(path: &Path) -> [PathBuf; 2] {
@@ -44,7 +46,8 @@ fn encode(skip: &Skip, [address_at, joint_at]: [u64; 2]) -> Option<(Vec<u8>, [&[
     out.extend(crc32c::crc32c(joint).to_le_bytes());
     out.extend(address_at.to_le_bytes());
     out.extend(joint_at.to_le_bytes());
-    out.extend([0; 4]);
+    out.extend(skip.modified().to_le_bytes());
+    out.extend(a.version.to_le_bytes());
     out.extend(crc32c::crc32c(&out).to_le_bytes());
     Some((out, [address, joint]))
 }
@@ -55,11 +58,14 @@ struct Filed {
     /// `None`: of version 1.
     heaps: Option<[Arc<Mapped>; 2]>,
     store: [u8; 16],
+    /// Bytes of an entry before its filters.
+    entry: usize,
+    version: u32,
 }
 
 fn decode(filed: &Filed, at: usize) -> Option<(Skip, usize)> {
-    let Filed { file, heaps, store } = filed;
-    let head = file.get(at..)?.get(..if heaps.is_some() { ENTRY_BYTES } else { ENTRY_HEAD_1 })?;
+    let Filed { file, heaps, store, entry, version } = filed;
+    let head = file.get(at..)?.get(..*entry)?;
     let (summed, crc) = head.split_at_checked(head.len() - 4)?;
     if crc != crc32c::crc32c(summed).to_le_bytes() || summed.get(..4)? != ENTRY_MAGIC {
         return None;
@@ -75,8 +81,8 @@ fn decode(filed: &Filed, at: usize) -> Option<(Skip, usize)> {
         return None;
     }
     let link_type = u16::try_from(link_type).ok()?;
-    let about = About {
-        version: VERSION,
+    let mut about = About {
+        version: 0,
         keys_told: true,
         vlan_in_key: true,
         connections,
@@ -96,13 +102,18 @@ fn decode(filed: &Filed, at: usize) -> Option<(Skip, usize)> {
         Some(Mine { file: file.clone(), range: start..start.checked_add(len)?, crc, sound: OnceLock::new() })
     };
     let skip = match heaps {
-        None => Skip::in_files(about, mine(file, (at + ENTRY_HEAD_1) as u64, address, crc)?, None),
+        None => Skip::in_files(about, 0, mine(file, (at + entry) as u64, address, crc)?, None),
         Some([addresses, joints]) => {
             let (joint, joint_crc) = (half()? as usize, half()?);
             let mut place = || c.array().map(u64::from_le_bytes);
             let (address_at, joint_at) = (place()?, place()?);
+            let mut modified = 0;
+            if *version > 2 {
+                modified = u64::from_le_bytes(c.array()?);
+                about.version = u32::from_le_bytes(c.array()?);
+            }
             let joint = mine(joints, joint_at, joint, joint_crc)?;
-            Skip::in_files(about, mine(addresses, address_at, address, crc)?, Some(joint))
+            Skip::in_files(about, modified, mine(addresses, address_at, address, crc)?, Some(joint))
         }
     };
     Some((skip, at + len))
@@ -124,15 +135,10 @@ pub fn read(path: &Path) -> Vec<Skip> {
         let file = map(path)?;
         let store = file.get(16..HEAD_BYTES)?.try_into().ok()?;
         let known = |version: u32| file.get(..HEAD_BYTES) == Some(&head(version, &store));
-        let heaps = match () {
-            () if known(FILE_VERSION) => {
-                let [addresses, joints] = heaps(path);
-                Some([heap(&addresses)?, heap(&joints)?])
-            }
-            () if known(1) => None,
-            () => return None,
-        };
-        Some(Filed { file, heaps, store })
+        let (version, entry) = (1..).zip(ENTRY_HEAD).find(|(version, _)| known(*version))?;
+        let [addresses, joints] = heaps(path);
+        let heaps = if version == 1 { None } else { Some([heap(&addresses)?, heap(&joints)?]) };
+        Some(Filed { file, heaps, store, entry, version })
     };
     let Some(filed) = filed() else { return Vec::new() };
     let (mut all, mut at) = (Vec::new(), HEAD_BYTES);
@@ -236,24 +242,42 @@ mod tests {
         }
     }
 
-    /// A file that a program before joint filters wrote.
+    /// Files that programs wrote before entries told when a segment was changed, and before there were joint filters.
     #[test]
-    fn version_1_is_read() {
+    fn older_versions_are_read() {
         let dir = tempfile::tempdir().unwrap();
         let (path, one) = (dir.path().join("filters"), golden());
-        let (entry, _) = encode(&one, [0, 0]).unwrap();
+        let (entry, _) = encode(&one, [8, 8]).unwrap();
+        let summed = |mut old: Vec<u8>, len: usize| {
+            old[4..8].copy_from_slice(&(len as u32).to_le_bytes());
+            old.extend(crc32c::crc32c(&old).to_le_bytes());
+            old
+        };
+        let same = |all: &[Skip]| {
+            assert_eq!(all.len(), 2);
+            for s in all {
+                assert_eq!((s.filter(), s.about().version, s.modified()), (one.filter(), 0, 0));
+                assert!(s.about().tells_link_type() && s.about().link_type == 1);
+            }
+        };
         let mut old = entry[..76].to_vec();
         let len = (80 + one.filter().unwrap().len()).next_multiple_of(8);
-        old[4..8].copy_from_slice(&(len as u32).to_le_bytes());
         old[72..76].fill(0);
-        old.extend(crc32c::crc32c(&old).to_le_bytes());
+        let mut old = summed(old, len);
         old.extend(one.filter().unwrap());
         old.resize(len, 0);
         fs::write(&path, [head(1, &one.about().store), old.clone(), old].concat()).unwrap();
-        let all = read(&path);
-        assert_eq!(all.len(), 2);
-        assert!(all.iter().all(|s| s.filter() == one.filter() && s.joint() == Some(&[])));
-        fs::write(&path, head(3, &one.about().store)).unwrap();
+        same(&read(&path));
+        assert!(read(&path).iter().all(|s| s.joint() == Some(&[])));
+
+        write(&path, &one.about().store, &[golden()]).unwrap();
+        let mut old = entry[..100].to_vec();
+        old[96..].fill(0);
+        let old = summed(old, 104);
+        fs::write(&path, [head(2, &one.about().store), old.clone(), old].concat()).unwrap();
+        same(&read(&path));
+        assert!(read(&path).iter().all(|s| s.joint() == one.joint()));
+        fs::write(&path, head(4, &one.about().store)).unwrap();
         assert!(read(&path).is_empty());
     }
 }

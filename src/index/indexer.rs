@@ -5,9 +5,9 @@
 use super::filters;
 use super::skip::Skip;
 use super::{Index, IndexError, Run, Scope, build, file};
-use crate::store::format::header_bytes;
+use crate::store::format::{StoreId, header_bytes};
 use crate::store::layout::{self, Layout};
-use crate::store::list::{SegmentRef, sealed};
+use crate::store::list::{SegmentRef, id_in_segments, sealed};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -90,13 +90,17 @@ impl Indexer {
         let live = sealed(&self.layout).map_or(0, |s| s.len());
         match &mut *entries {
             Some(n) if *n < 2 * live + STALE_ENTRIES => {
-                filters::append(&path, &Skip::of(&Index::open(&layout::index_of(segment))?)?)?;
-                *n += 1;
+                let made = Skip::of(&Index::open(&layout::index_of(segment))?)?;
+                let there = SegmentRef::sealed(segment).and_then(|s| made.stamped(&s));
+                if let Some(skip) = there {
+                    filters::append(&path, &skip)?;
+                    *n += 1;
+                }
             }
             other => {
-                let all = collect(&self.layout);
-                if let Some(first) = all.first() {
-                    filters::write(&path, &first.about().store, &all)?;
+                if let Ok(store) = id_in_segments(&self.layout) {
+                    let all = collect(&self.layout, &store);
+                    filters::write(&path, &store, &all)?;
                     *other = Some(all.len());
                 }
             }
@@ -116,14 +120,17 @@ impl Drop for Indexer {
 }
 
 /// What the file of filters should hold: entries that are good and of segments that are there, the rest from their indexes.
-fn collect(layout: &Layout) -> Vec<Skip> {
+fn collect(layout: &Layout, store: &StoreId) -> Vec<Skip> {
     let mut known: HashMap<u64, Skip> =
         filters::read(&layout.filters()).into_iter().map(|s| (s.about().number, s)).collect();
     let mut all = Vec::new();
+    // A segment that somebody has put there from another store is none of those that an entry can name.
+    let ours = |s: &Skip, segment: &SegmentRef| s.about().store == *store && s.about().may_be_of(segment);
     for segment in sealed(layout).unwrap_or_default() {
-        let good = known.remove(&segment.number).filter(|s| s.filter().is_some() && s.joint().is_some());
-        let made = || Skip::of(&Index::open(&segment.index()).ok()?).ok();
-        all.extend(good.or_else(made).filter(|s| s.about().number == segment.number));
+        let good = known.remove(&segment.number).filter(|s| ours(s, &segment) && s.about().version > 0);
+        let good = good.filter(|s| s.filter().is_some() && s.joint().is_some()).and_then(|s| s.stamped(&segment));
+        let made = || Skip::of(&Index::open(&segment.index()).ok()?).ok()?.stamped(&segment);
+        all.extend(good.or_else(made).filter(|s| ours(s, &segment)));
     }
     all
 }
@@ -151,7 +158,8 @@ fn look(layout: &Layout, stop: &OnceLock<Instant>) {
 fn check(segment: &SegmentRef) -> Result<(), IndexError> {
     let index = Index::open(&segment.index())?;
     index.check()?;
-    let about = index.about();
-    let len = std::fs::metadata(&segment.path).map_or(about.end, |m| m.len());
-    if (about.number, about.end) == (segment.number, len) { Ok(()) } else { Err(IndexError::Stale) }
+    let len = std::fs::metadata(&segment.path).map_or(index.about().end, |m| m.len());
+    // One that has expired meanwhile has no header; nor has it a need for an index.
+    let ours = segment.header().map_or(true, |h| index.belongs_to(&h, len));
+    if ours && index.about().end == len { Ok(()) } else { Err(IndexError::Stale) }
 }

@@ -27,6 +27,7 @@ pub(crate) mod tests;
 mod varint;
 pub mod view;
 
+pub use file::About;
 pub use filters::read as read_filters;
 pub use indexer::Indexer;
 pub use read::Index;

@@ -95,8 +95,7 @@ impl Index {
 
     /// Whether it is the index of this segment as it stands.
     pub fn belongs_to(&self, h: &SegmentHeader, end: u64) -> bool {
-        let a = &self.about;
-        (a.store, a.number, a.generation, a.end) == (h.store, h.number, h.generation, end)
+        self.about.is_of(h) && self.about.end == end
     }
 
     /// Sums every section and takes the connections and blocks apart.

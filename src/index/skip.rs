@@ -8,8 +8,16 @@ use super::joint::Joint;
 use super::term::Term;
 use super::{Index, IndexError};
 use crate::store::disk::mmap::Mapped;
+use crate::store::list::SegmentRef;
+use std::fs::Metadata;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, OnceLock};
+
+fn changed(file: &Metadata) -> u64 {
+    let seconds = u64::try_from(file.mtime()).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(file.mtime_nsec()).unwrap_or(0))
+}
 
 /// A filter of addresses by their keys ([`Term::filter_key`]): xorf's descriptor and fingerprints; empty if there are none.
 pub fn address_filter(keys: Vec<u64>) -> Result<Vec<u8>, &'static str> {
@@ -92,6 +100,8 @@ impl<T: Copy> Asked<T> {
 /// A segment's times and filters.
 pub struct Skip {
     about: About,
+    /// When the segment's file was last written to when this was made of its index, Unix ns; 0: not known.
+    modified: u64,
     filter: Asked<Fuse>,
     joint: Asked<Joint>,
 }
@@ -100,18 +110,47 @@ impl Skip {
     /// Of an index.
     pub fn of(index: &Index) -> Result<Skip, IndexError> {
         let (filter, joint) = (index.filter()?.to_vec(), index.joint()?.to_vec());
-        Ok(Skip { about: *index.about(), filter: Asked::new(Bytes::Own(filter)), joint: Asked::new(Bytes::Own(joint)) })
+        Ok(Skip {
+            about: *index.about(),
+            modified: 0,
+            filter: Asked::new(Bytes::Own(filter)),
+            joint: Asked::new(Bytes::Own(joint)),
+        })
     }
 
     /// Of parts of mapped files.
-    pub(super) fn in_files(about: About, filter: Mine, joint: Option<Mine>) -> Skip {
+    pub(super) fn in_files(about: About, modified: u64, filter: Mine, joint: Option<Mine>) -> Skip {
         let joint = joint.map_or(Bytes::Own(Vec::new()), Bytes::File);
-        Skip { about, filter: Asked::new(Bytes::File(filter)), joint: Asked::new(joint) }
+        Skip { about, modified, filter: Asked::new(Bytes::File(filter)), joint: Asked::new(joint) }
     }
 
     /// What the index says of itself.
     pub fn about(&self) -> &About {
         &self.about
+    }
+
+    /// Whether the file is the segment that it was made of, in the state of then: by length and time of the last change, and where that is
+    /// another one (it was copied), by the file's first bytes. What is gone has nothing that could be missed.
+    pub fn is_of(&self, segment: &SegmentRef) -> bool {
+        let Ok(file) = std::fs::metadata(&segment.path) else { return true };
+        let same = || changed(&file) == self.modified && self.modified > 0;
+        file.len() == self.about.end && (same() || segment.header().is_ok_and(|h| self.about.is_of(&h)))
+    }
+
+    /// The same with the time at which the segment was last changed. `None`: it is that of another segment.
+    pub(super) fn stamped(self, segment: &SegmentRef) -> Option<Skip> {
+        let file = std::fs::metadata(&segment.path).ok()?;
+        self.is_of(segment).then(|| Skip { modified: changed(&file), ..self })
+    }
+
+    /// When that was, Unix ns.
+    pub(super) fn modified(&self) -> u64 {
+        self.modified
+    }
+
+    /// The same, once its segment has told the link type of its packets.
+    pub fn with_link_type(self, link_type: u16) -> Skip {
+        Skip { about: About { link_type, ..self.about }, ..self }
     }
 
     /// The address filter's bytes; `None`: they are damaged.

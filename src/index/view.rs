@@ -37,7 +37,7 @@ pub const GENEVE_PORT: u16 = 6081;
 /// True if the walk knows where libpcap looks in packets of this link type (LINKTYPE_*); packets of all others must not be
 /// pruned by terms.
 pub fn understood(link_type: u16) -> bool {
-    matches!(link_type, 0 | 1 | 9 | 101 | 104 | 108 | 113 | 228 | 229 | 276)
+    matches!(link_type, 0 | 1 | 9 | 12 | 101 | 104 | 108 | 113 | 228 | 229 | 276)
 }
 
 /// Where the walk stands.
@@ -60,7 +60,8 @@ pub fn walk(link_type: u16, data: &[u8], emit: &mut impl FnMut(Term)) {
         276 => ether(0, 20),
         104 => ether(2, 4),
         9 => be16(data, 2).map(|p| At::Ppp(p, 4)),
-        101 => version(data, 0),
+        // 12 is what libpcap has in memory for 101; some write it.
+        12 | 101 => version(data, 0),
         228 => Some(At::Ether(et::IP, 0)),
         229 => Some(At::Ether(et::IP6, 0)),
         // The address family is in the byte order of whoever wrote it, and IPv6 has a number of its own on each system.

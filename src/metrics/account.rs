@@ -118,6 +118,9 @@ pub struct WorkerCounts {
     pub untracked: Tally,
     /// Part of `received`: handed over to the worker that owns the connection.
     pub handed_over: Tally,
+    /// Part of `received`, without copies: of link types, tunnels and encapsulations that are not followed, many connections under one name.
+    #[serde(default)]
+    pub unfollowed: Tally,
 }
 
 /// What became of stored packets: `stored = durable + pending + write_failed`.
@@ -143,7 +146,7 @@ crate::words!(Tally: packets, bytes);
 add_fields!(RedirectFailed: ring_full, no_frame, too_big, unbound);
 add_fields!(SourceCounts: seen, shunted, redirected, passed, in_ring, redirect_failed, lost, not_understood);
 add_fields!(Dropped: disk_stall, handoff_full, flood);
-add_fields!(WorkerCounts: received, stored, cut, filtered, class_discard, sampled_out, duplicate, dropped, untracked, handed_over);
+add_fields!(WorkerCounts: received, stored, cut, filtered, class_discard, sampled_out, duplicate, dropped, untracked, handed_over, unfollowed);
 add_fields!(StoreCounts: durable, pending, write_failed);
 
 /// Which first line of the law holds.

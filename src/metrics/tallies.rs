@@ -20,6 +20,8 @@ pub enum Early {
     Flood,
     /// A copy that a mirror port made.
     Duplicate,
+    /// Part of received: of what is not followed, and may be many connections under one name.
+    Unfollowed,
 }
 
 /// What becomes of a packet that has a class.
@@ -39,7 +41,7 @@ pub enum Fate {
     DiskStall,
 }
 
-const EARLY: usize = 6;
+const EARLY: usize = 7;
 const FATES: usize = 6;
 
 #[derive(Debug, Default)]
@@ -138,6 +140,7 @@ impl Tallies {
             e.dropped.handoff_full += get(Early::HandoffFull);
             e.dropped.flood += get(Early::Flood);
             e.duplicate += get(Early::Duplicate);
+            e.unfollowed += get(Early::Unfollowed);
         }
         let classes = rows.iter_mut().flat_map(|r| r.classes.iter_mut());
         for (class, fates) in classes.zip(self.fates.chunks_exact(FATES)) {

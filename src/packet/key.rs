@@ -119,7 +119,48 @@ impl Tail {
     }
 }
 
+/// Whether an ethertype is of a conversation of its own, if not over IP: ARP, RARP, wake-on-LAN, 802.1X, slow protocols, LLDP, CFM, PTP,
+/// loopback tests, PPPoE's discovery. All others carry what the parser does not see: tunnels, tags beyond the second, broken IP.
+#[inline]
+fn converses(ethertype: u16) -> bool {
+    matches!(ethertype, 0x0806 | 0x8035 | 0x0842 | 0x888e | 0x8809 | 0x88cc | 0x8902 | 0x88f7 | 0x9000 | 0x8863)
+}
+
+/// The same of DSAP and SSAP: spanning tree, IS-IS, and SNAP without an ethertype (CDP, PVST).
+#[inline]
+fn converses_llc(saps: u16) -> bool {
+    matches!(saps, 0x4242 | 0xfefe | 0xaaaa)
+}
+
+/// IP protocols that carry packets of others, where they were not followed: IPv4 and IPv6 in IP, GRE, AH, EtherIP, another IP in IP, IPComp,
+/// L2TPv3, MPLS. ESP is not among them: what it carries nobody can read.
+#[inline]
+fn carries(proto: u8) -> bool {
+    matches!(proto, 4 | 41 | 47 | 51 | 97 | 98 | 108 | 115 | 137)
+}
+
+/// UDP ports of tunnels that were not followed: L2TP, GTP-U, Teredo, VXLAN (what in it is not IP), VXLAN-GPE, GUE, Geneve, MPLS in UDP, VXLAN
+/// in Linux' first days.
+#[inline]
+fn carries_at(port: u16) -> bool {
+    matches!(port, 1701 | 2152 | 3544 | 4789 | 4790 | 6080 | 6081 | 6635 | 8472)
+}
+
 impl Key {
+    /// Whether it may be of many connections at once: a link type, a tunnel or an encapsulation that the parser does not follow. A cutoff
+    /// that is meant for one connection would keep next to nothing of them.
+    #[inline]
+    pub fn aggregate(&self) -> bool {
+        let Tail { port: [a, b], proto, .. } = *self.tail();
+        match self.tail().kind() {
+            Kind::Opaque => true,
+            Kind::Ether => !converses(a),
+            Kind::Llc => !converses_llc(a),
+            Kind::Ip if proto == 17 => carries_at(a) || carries_at(b),
+            Kind::Ip | Kind::Fragment => carries(proto),
+        }
+    }
+
     /// The part that both sizes share.
     pub fn tail(&self) -> &Tail {
         match self {
@@ -154,6 +195,11 @@ impl Key {
                 [a, b, c, d, t0, t1]
             }
         }
+    }
+
+    /// Whether it is of an IPv6 connection.
+    pub fn is_v6(&self) -> bool {
+        matches!(self, Key::V6(k) if matches!(k.tail.kind(), Kind::Ip | Kind::Fragment))
     }
 
     /// The two IP addresses, endpoint 0 first; none if the connection is not IP.

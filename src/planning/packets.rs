@@ -115,7 +115,7 @@ impl Judge {
         let disk = packet_bytes(p.data.len(), &PacketOptions::default(), p.options.len()) as u64;
         for (i, (point, controls)) in self.curve.points.iter_mut().zip(&mut count.controls).enumerate() {
             let control = parsed.tcp_flags & CONTROLS != 0 && *controls < CONTROL_PACKETS_MAX;
-            if count.bytes >= point.cutoff {
+            if count.bytes >= point.cutoff && !parsed.key.aggregate() {
                 if !control {
                     count.cut |= 1 << i;
                     continue;

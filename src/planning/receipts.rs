@@ -14,7 +14,8 @@ pub fn curve(store: &Path, from: u64, to: u64, cutoffs: &[u64]) -> Result<Curve,
     segments(store)?;
     let mut sizes = Sizes::new(cutoffs);
     each_connection(&Layout::new(store).receipts(), (from, to), || true, &mut |r| {
-        sizes.add(Size { first: r.first, last: r.last, packets: r.seen_packets, bytes: r.seen_bytes });
+        let (packets, bytes) = (r.seen_packets, r.seen_bytes);
+        sizes.add(Size { first: r.first, last: r.last, packets, bytes, aggregate: r.key.aggregate() });
     })?;
     Ok(sizes.finish())
 }

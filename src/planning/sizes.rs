@@ -15,6 +15,8 @@ pub struct Size {
     pub packets: u64,
     /// Frame lengths on the wire.
     pub bytes: u64,
+    /// Not followed, and so without a cutoff.
+    pub aggregate: bool,
 }
 
 /// Adds connections up.
@@ -43,7 +45,7 @@ impl Sizes {
         // A block per packet around its bytes.
         let around = packet_bytes(0, &PacketOptions::default(), 0) as f64 + 1.5;
         for point in &mut self.curve.points {
-            let kept = match c.bytes <= point.cutoff {
+            let kept = match c.aggregate || c.bytes <= point.cutoff {
                 true => c.bytes as f64,
                 false => (point.cutoff as f64 + mean / 2.0).min(c.bytes as f64),
             };

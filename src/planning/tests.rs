@@ -55,7 +55,7 @@ fn what_is_no_conn_log_is_named_with_its_line() {
 fn rate_and_disk_scale_as_they_should() {
     let mut sizes = Sizes::new(&[1000]);
     // 10 s at 8 kbit/s.
-    sizes.add(Size { first: 0, last: 10_000_000_000, packets: 10, bytes: 10_000 });
+    sizes.add(Size { first: 0, last: 10_000_000_000, packets: 10, bytes: 10_000, aggregate: false });
     let curve = sizes.finish();
     let point = curve.points[0];
     assert_eq!(point.bytes, 1500);

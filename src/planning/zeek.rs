@@ -86,5 +86,6 @@ fn size(field: impl Fn(usize) -> Option<f64>) -> Option<Size> {
         last: ns(ts + duration),
         packets,
         bytes: bytes.saturating_add(packets.saturating_mul(ETHERNET)),
+        aggregate: false,
     })
 }

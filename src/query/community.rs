@@ -1,9 +1,9 @@
 //! A community ID as a question: what Suricata and Zeek call a connection. Owns its text and how it becomes a plan: the segments'
 //! indexes tell which addresses it stands for. The packets decide, as everywhere.
 
-use super::engine::Sealed;
 use super::lang::plan::Plan;
 use super::part::Question;
+use super::sealed::Sealed;
 use crate::index::community::IcmpKind;
 use crate::index::conns::Conn;
 use crate::index::term::Term;
@@ -57,9 +57,8 @@ impl CommunityId {
         let mut told = true;
         let held = || sealed.iter().filter(|s| s.may_overlap(q));
         held().filter_map(|s| s.skip.as_ref()).for_each(Skip::will_join);
-        for s in held().filter(|s| s.skip.as_ref().is_none_or(|k| k.may_have_community(&self.0))) {
-            let found =
-                s.skip.as_ref().map(|_| Index::open(&s.segment.index()).and_then(|i| self.pairs(&i, &mut pairs)));
+        for s in held().filter(|s| s.may_have_community(&self.0)) {
+            let found = s.skip.as_ref().map(|_| s.index().and_then(|i| self.pairs(&i, &mut pairs)));
             told &= !matches!(found, Some(Err(_)));
         }
         for index in recent.iter().filter_map(|r| r.index()) {

@@ -2,7 +2,7 @@
 //! indexes. No packet is read where the keys answer the expression, but for those of which neither says whose they are; where they don't, the packets say which connections are
 //! meant, and index and receipts say the rest. Called by the command line and by the recorder's query threads.
 
-use super::engine::{Engine, Sealed, joined, will_have};
+use super::engine::{Engine, joined, will_have};
 use super::extent::Extent;
 use super::gathered::Gathered;
 use super::lang::ast::Expr;
@@ -12,6 +12,8 @@ use super::lang::plan::Plan;
 use super::lives::Span;
 use super::pace::Pace;
 use super::part::Question;
+use super::plans::{EVERYTHING, Plans};
+use super::sealed::Sealed;
 use super::summary::Met;
 use super::view::View;
 use super::{Query, QueryError, Summary};
@@ -121,12 +123,14 @@ impl Engine {
             query.conn.is_none() && query.community.is_none() && !query.any_layer && query.interfaces.is_empty();
         let text = query.filter.trim();
         if simple && text.is_empty() {
-            return Ok(self.list(query, view, &Asked::All, &Plan::All, Found::default())?.0);
+            return Ok(self.list(query, view, &Asked::All, &EVERYTHING, Found::default())?.0);
         }
-        if let Some(e) = expression.filter(|e| simple && tellable(e)) {
+        // Where no key has an address only the packets know.
+        let keyed = || super::run::link_types(view).into_iter().all(crate::packet::understood);
+        if let Some(e) = expression.filter(|e| simple && tellable(e) && keyed()) {
             super::run::compiles(text)?;
-            let (found, untagged) =
-                self.list(query, view, &Asked::Expression(&e), &Plan::of(text), Found::default())?;
+            let plans = Plans::new(Plan::of(text), Plan::All);
+            let (found, untagged) = self.list(query, view, &Asked::Expression(&e), &plans, Found::default())?;
             // Names without VLAN ids don't answer what is asked of these.
             if !(untagged && asks_vlan(&e)) {
                 return Ok(found);
@@ -136,8 +140,8 @@ impl Engine {
         let found = Found { summary, through_packets: true, ..Found::default() };
         let untagged = met.keys().map(|k| k.untagged()).collect();
         let asked = Asked::Met { met: &met, untagged };
-        let plan = asked.few().map_or(Plan::All, plan_of);
-        Ok(self.list(query, view, &asked, &plan, found)?.0)
+        let plans = Plans::new(Plan::All, asked.few().map_or(Plan::All, plan_of));
+        Ok(self.list(query, view, &asked, &plans, found)?.0)
     }
 
     /// Those that are asked for, and whether names without VLAN ids were met.
@@ -146,19 +150,19 @@ impl Engine {
         query: &Query,
         view: &View<'_>,
         asked: &Asked<'_>,
-        plan: &Plan,
+        plans: &Plans,
         mut found: Found,
     ) -> Result<(Found, bool), QueryError> {
         super::run::known_names(query, view)?;
         let (from, to) = super::run::window(query, self.means(), view, crate::units::now())?;
         let q =
-            Question { plan, from, to, classes: &query.classes, interfaces: &[], full_scan: false, pace: view.pace };
+            Question { plans, from, to, classes: &query.classes, interfaces: &[], full_scan: false, pace: view.pace };
         let mut all = Gathered::new(asked, &q);
         will_have(&view.sealed, &q);
         let held = view.in_memory();
-        let may = |e: &Extent<'_>| e.sealed().is_none_or(|s| s.may_overlap(&q) && s.may_have(plan));
+        let may = |e: &Extent<'_>| e.sealed().is_none_or(|s| s.may_overlap(&q) && s.may_have(plans));
         let extents: Vec<Extent<'_>> = view.extents(&held, true).filter(may).collect();
-        let extents = joined(extents, plan, |e| e.sealed());
+        let extents = joined(extents, plans, |e| e.sealed());
         for (n, extent) in extents.iter().enumerate().take_while(|_| view.pace.go_on()) {
             all.extent(n, extent, view, &mut found.summary)?;
         }
@@ -185,7 +189,7 @@ impl Engine {
     fn receipts(&self, all: &mut Gathered<'_>) -> Result<(), QueryError> {
         all.receipt_classes = self.receipt_classes()?;
         let (q, asked, reach) = (all.question(), all.asked(), all.reach);
-        let may = |ask: &mut dyn FnMut(Term) -> bool| q.plan.may(&mut |lo, hi| lo != hi || ask(lo));
+        let may = |ask: &mut dyn FnMut(Term) -> bool| q.plans.whole().may(&mut |lo, hi| lo != hi || ask(lo));
         let names = asked.few();
         let wanted = match (&names, asked) {
             (Some(names), _) => Wanted::Keys(names),

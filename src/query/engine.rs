@@ -3,13 +3,14 @@
 //! lock that capture takes.
 
 use super::judge::Compiled;
-use super::lang::plan::Plan;
 use super::pace::{Pace, Stopped};
 use super::part::Question;
+use super::plans::Plans;
 use super::running::Running;
+use super::sealed::Sealed;
 use super::view::View;
 use super::{Follower, PacketSink, Query, QueryError, Summary};
-use crate::index::{Index, Run, Skip, read_filters};
+use crate::index::{Run, Skip, read_filters};
 use crate::ledger::{Files, Held as Books, Pulse, Told};
 use crate::store::layout::Layout;
 use crate::store::list::{self, SegmentRef};
@@ -19,50 +20,30 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// A sealed segment; with what its index says, if it has one.
-pub struct Sealed {
-    /// Where it is.
-    pub segment: SegmentRef,
-    /// Its times and addresses.
-    pub skip: Option<Skip>,
-}
-
-impl Sealed {
-    /// False if its index says that it has nothing for this window or these classes.
-    pub(super) fn may_overlap(&self, q: &Question<'_>) -> bool {
-        let class = self.segment.class.as_ref().is_none_or(|c| q.wants_class(c));
-        class && self.skip.as_ref().is_none_or(|s| s.about().packets > 0 && q.overlaps(s.about().first, s.about().last))
-    }
-
-    /// False if its address filter says that it has nothing for this plan.
-    pub(super) fn may_have(&self, plan: &Plan) -> bool {
-        self.skip.as_ref().is_none_or(|s| plan.may(&mut |lo, hi| lo != hi || s.may_have(lo)))
-    }
-
-    /// The same of its joint filter.
-    pub(super) fn may_join(&self, plan: &Plan) -> bool {
-        self.skip.as_ref().is_none_or(|s| plan.may_join(&mut |a, b| s.may_join(a, b)))
-    }
-}
-
 /// Has the address filters read that a question is going to ask: all at once, not one after another.
 pub(super) fn will_have(sealed: &[Arc<Sealed>], q: &Question<'_>) {
-    if !q.full_scan && !q.plan.hosts().is_empty() {
+    if !q.full_scan && !q.plans.whole().hosts().is_empty() {
         sealed.iter().filter(|s| s.may_overlap(q)).filter_map(|s| s.skip.as_ref()).for_each(Skip::will_have);
     }
 }
 
 /// Leaves those whose joint filters don't rule them out; the filters are read all at once, not one after another.
-pub(super) fn joined<T>(mut of: Vec<T>, plan: &Plan, sealed: impl Fn(&T) -> Option<&Sealed>) -> Vec<T> {
-    if plan.joins() {
+pub(super) fn joined<T>(mut of: Vec<T>, plans: &Plans, sealed: impl Fn(&T) -> Option<&Sealed>) -> Vec<T> {
+    if plans.whole().joins() {
         of.iter().filter_map(|t| sealed(t)?.skip.as_ref()).for_each(Skip::will_join);
-        of.retain(|t| sealed(t).is_none_or(|s| s.may_join(plan)));
+        of.retain(|t| sealed(t).is_none_or(|s| s.may_join(plans)));
     }
     of
 }
 
 /// All sealed segments, in the order of their numbers; shared, never changed.
 pub type Shelf = Arc<Vec<Arc<Sealed>>>;
+
+/// This store's own segment of a number.
+pub(super) fn own(shelf: &Shelf, number: u64) -> Option<&Arc<Sealed>> {
+    let from = shelf.partition_point(|s| s.segment.number < number);
+    shelf.iter().skip(from).take_while(|s| s.segment.number == number).find(|s| s.is_own())
+}
 
 /// A store as queries see it.
 pub struct Engine {
@@ -191,7 +172,7 @@ impl Engine {
         // Unsealed ones first: one that is sealed meanwhile is then found in one of the two places, or in both.
         let mut open = list::unsealed(&self.layout)?;
         let sealed = self.sealed()?;
-        open.retain(|s| sealed.binary_search_by_key(&s.number, |s| s.segment.number).is_err());
+        open.retain(|s| own(&sealed, s.number).is_none());
         Ok((open, sealed))
     }
 
@@ -220,19 +201,23 @@ impl Engine {
         let stamps = stamps.collect();
         let mut known: HashMap<u64, Arc<Sealed>> =
             held.sealed.iter().filter(|s| s.skip.is_some()).map(|s| (s.segment.number, s.clone())).collect();
+        let store = list::id_in_segments(&self.layout)?;
         let mut filed: HashMap<u64, Skip> = HashMap::new();
         if !std::mem::replace(&mut held.loaded, true) {
-            filed = read_filters(&self.layout.filters()).into_iter().map(|s| (s.about().number, s)).collect();
+            let entries = read_filters(&self.layout.filters()).into_iter().filter(|s| s.about().store == store);
+            filed = entries.map(|s| (s.about().number, s)).collect();
         }
-        let all = list::sealed(&self.layout)?.into_iter().map(|segment| {
-            known.remove(&segment.number).unwrap_or_else(|| {
-                let skip =
-                    filed.remove(&segment.number).or_else(|| Skip::of(&Index::open(&segment.index()).ok()?).ok());
-                let skip = skip.filter(|s| s.about().number == segment.number);
-                Arc::new(Sealed { segment, skip })
+        let all = list::sealed(&self.layout)?;
+        let number = |at: Option<usize>| at.and_then(|at| all.get(at)).map(|s| s.number);
+        let sealed = all.iter().enumerate().map(|(at, segment)| {
+            let known = known.remove(&segment.number).filter(|s| s.segment == *segment);
+            known.unwrap_or_else(|| {
+                // A number that several segments have names none of them.
+                let alone = ![at.checked_sub(1), Some(at + 1)].map(number).contains(&Some(segment.number));
+                Arc::new(Sealed::of(segment.clone(), &store, alone, filed.remove(&segment.number)))
             })
         });
-        held.sealed = Arc::new(all.collect());
+        held.sealed = Arc::new(sealed.collect());
         held.stamps = stamps;
         Ok(held.sealed.clone())
     }

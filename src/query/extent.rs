@@ -2,8 +2,9 @@
 //! is there, else from its file. Made from a view for queries and for lists of connections, which read an extent's index.
 
 use super::QueryError;
-use super::engine::Sealed;
+use super::engine::own;
 use super::part::open_segment;
+use super::sealed::Sealed;
 use super::summary::Summary;
 use super::view::{View, gaps};
 use crate::index::{Index, Run};
@@ -33,16 +34,13 @@ pub enum Extent<'a> {
 impl<'a> View<'a> {
     /// All of them. `whole`: what lies in memory of a sealed segment that has an index is left to that.
     pub fn extents<'v>(&'v self, held: &'v InMemory, whole: bool) -> impl Iterator<Item = Extent<'v>> {
-        let sealed_whole = move |number: u64| {
-            let at = self.sealed.binary_search_by_key(&number, |s| s.segment.number).ok();
-            whole && at.and_then(|at| self.sealed.get(at)).is_some_and(|s| s.skip.is_some())
-        };
+        let sealed_whole = move |number: u64| whole && own(&self.sealed, number).is_some_and(|s| s.skip.is_some());
         let of = |number: u64| held.get(&number).map_or(&[][..], Vec::as_slice);
         let memory = self.recent.iter().filter(move |r| !sealed_whole(r.reader().header().number)).map(Extent::Memory);
         let open = self.open.iter().map(move |u| Extent::Unsealed(u, of(u.segment.number)));
         let sealed = self.sealed.iter().map(move |s| match whole && s.skip.is_some() {
             true => Extent::Sealed(s, &[]),
-            false => Extent::Sealed(s, of(s.segment.number)),
+            false => Extent::Sealed(s, of(s.id())),
         });
         memory.chain(open).chain(sealed)
     }
@@ -128,8 +126,8 @@ impl<'a> Extent<'a> {
             }
             Extent::Sealed(s, held) => {
                 if s.skip.is_some() && held.is_empty() {
-                    match Index::open(&s.segment.index()).ok().filter(|i| i.about().number == s.segment.number) {
-                        Some(index) => {
+                    match s.index() {
+                        Ok(index) => {
                             let class = s.segment.class.clone().unwrap_or_default();
                             return Ok(vec![Indexed {
                                 index: Either::Own(index),
@@ -138,7 +136,7 @@ impl<'a> Extent<'a> {
                                 class,
                             }]);
                         }
-                        None => summary.damaged_indexes += u64::from(s.segment.path.exists()),
+                        Err(_) => summary.damaged_indexes += u64::from(s.segment.path.exists()),
                     }
                 }
                 let found = of_file(&s.segment, &|b| outside(held, b), summary)?;
@@ -146,7 +144,7 @@ impl<'a> Extent<'a> {
                     return Ok(found);
                 }
                 // It has expired since; what memory has of it was left to its index.
-                let of = |r: &&Arc<Run>| r.reader().header().number == s.segment.number;
+                let of = |r: &&Arc<Run>| r.reader().header().number == s.id();
                 Ok(view.recent.iter().filter(of).filter_map(of_run).collect())
             }
         }

@@ -9,7 +9,9 @@ use super::judge::Judge;
 use super::lang::plan::Plan;
 use super::merge::Merge;
 use super::part::{Part, Question};
-use super::run::{ETHERNET, known_names, link_types, window};
+use super::plans::{EVERYTHING, Plans};
+use super::refused::{refused, since_then};
+use super::run::{known_names, window};
 use super::summary::{Met, MetPacket, Summary, from_ledger};
 use super::view::{View, gaps};
 use super::whose::Whose;
@@ -33,7 +35,7 @@ const MET_MAX: usize = 1 << 20;
 /// One follower.
 pub struct Follower {
     query: Query,
-    plan: Plan,
+    plans: Plans,
     judge: Judge,
     window: (u64, u64),
     places: Places,
@@ -71,22 +73,29 @@ impl Follower {
     pub(super) fn new(query: &Query, means: Means<'_>, view: &View<'_>) -> Result<Follower, QueryError> {
         known_names(query, view)?;
         let window = window(query, means, view, units::now())?;
-        let (mut plan, mut which) = (Plan::of(&query.filter), None);
+        let (mut connection, mut which) = (Plan::All, None);
         if let Some(conn) = &query.conn {
-            plan = plan.and(conn.plan());
+            connection = conn.plan();
             which = Some(Which::Ends(conn.clone()));
         } else if let Some(id) = &query.community {
             // Of what comes nobody knows the addresses yet.
             which = Some(Which::Community(id.clone()));
         }
-        if query.full_scan {
-            plan = Plan::All;
-        }
+        let plans = if query.full_scan { EVERYTHING.clone() } else { Plans::new(Plan::of(&query.filter), connection) };
         let mut judge = Judge::new(&query.filter, query.any_layer, which, means.compiled);
-        if let (false, Some(error)) = (judge.prepare(ETHERNET), judge.error())
-            && !link_types(view).into_iter().any(|l| judge.prepare(l))
-        {
-            return Err(error.into());
+        let (from, to) = window;
+        let question = Question {
+            plans: &plans,
+            from,
+            to,
+            classes: &query.classes,
+            interfaces: &query.interfaces,
+            full_scan: query.full_scan,
+            pace: view.pace,
+        };
+        let mut read = Summary::default();
+        if !query.filter.trim().is_empty() {
+            read.refused = refused(&mut judge, view, &question)?;
         }
         let given = Given {
             held: BTreeMap::new(),
@@ -96,8 +105,8 @@ impl Follower {
             limit: query.limit,
             interfaces: query.interfaces.clone(),
         };
-        let (places, read) = (Places::default(), Summary::default());
-        Ok(Follower { query: query.clone(), plan, judge, window, places, given, read, started: Instant::now() })
+        let places = Places::default();
+        Ok(Follower { query: query.clone(), plans, judge, window, places, given, read, started: Instant::now() })
     }
 
     /// Gives out what has come and is before `before`: all earlier packets are in `view`, which was looked at after `before` was
@@ -105,7 +114,7 @@ impl Follower {
     pub fn round(&mut self, view: &View<'_>, before: u64, out: &mut dyn PacketSink) -> Result<bool, QueryError> {
         let (from, to) = self.window;
         let question = Question {
-            plan: &self.plan,
+            plans: &self.plans,
             from,
             to,
             classes: &self.query.classes,
@@ -141,7 +150,8 @@ impl Follower {
 
     /// The end: what is missing from all that was given out.
     pub(super) fn finish(self, means: Means<'_>) -> Result<Summary, QueryError> {
-        let Follower { query, given, read, window: (from, to), started, .. } = self;
+        let Follower { query, given, mut read, judge, window: (from, to), started, .. } = self;
+        since_then(&judge, &mut read.refused);
         let Summary { packets, bytes, first, last, limited, late, .. } = given.summary;
         let mut summary = Summary { packets, bytes, first, last, limited, late, ..read };
         (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
@@ -235,7 +245,7 @@ impl Places {
             next.finished.clone_from(&self.finished);
         } else {
             for sealed in view.sealed.iter().take_while(|_| view.pace.go_on()) {
-                let number = sealed.segment.number;
+                let number = sealed.id();
                 next.finished.insert(number);
                 next.upto.remove(&number);
                 let end = match &sealed.skip {
@@ -258,7 +268,7 @@ impl Places {
             stays
         });
         // ... and so were those that came and went between two rounds: numbers have no gaps.
-        there.extend(view.sealed.iter().map(|s| s.segment.number));
+        there.extend(view.sealed.iter().filter(|s| s.is_own()).map(|s| s.segment.number));
         next.newest = there.iter().copied().max().max(self.newest);
         if let (Some(before), Some(newest)) = (self.newest, next.newest) {
             let seen = there.iter().filter(|&&number| number > before).count() as u64;

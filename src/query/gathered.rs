@@ -99,7 +99,7 @@ impl<'a> Gathered<'a> {
             let told = indexed.index().about().keys_told;
             self.untagged |= !indexed.index().about().vlan_in_key;
             let q = self.q;
-            select::connections(q.plan, indexed.index(), &mut |c| {
+            select::connections(q.plans.of(indexed.index().about()), indexed.index(), &mut |c| {
                 if q.overlaps(c.first, c.last) && self.asked.wants(&c.key, true) {
                     let icmp = c.icmp.first().copied();
                     let times = Span { first: c.first, last: c.last };
@@ -217,7 +217,7 @@ impl<'a> Gathered<'a> {
             let Some(extent) = extents.get(number as usize).filter(|_| view.pace.go_on()) else { continue };
             for indexed in extent.indexes(view, summary)? {
                 let mut conns = Vec::new();
-                let read = select::connections(self.q.plan, indexed.index(), &mut |c| {
+                let read = select::connections(self.q.plans.of(indexed.index().about()), indexed.index(), &mut |c| {
                     if keys.contains(&c.key) {
                         conns.push(c);
                     }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const ETHERNET: u16 = 1;
 const RAW: u16 = 101;
 
-type ByLinkType = HashMap<u16, Arc<Filter>>;
+type ByLinkType = HashMap<u16, Result<Arc<Filter>, FilterError>>;
 
 /// Filters that were compiled for questions before: a question that comes often is compiled once. Shared, and bounded.
 #[derive(Clone, Default)]
@@ -28,16 +28,16 @@ impl Compiled {
     fn get(&self, text: &str, link_type: u16) -> Result<Arc<Filter>, FilterError> {
         let known = |all: &HashMap<String, ByLinkType>| all.get(text)?.get(&link_type).cloned();
         if let Some(filter) = known(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return Ok(filter);
+            return filter;
         }
-        let made = Arc::new(Filter::compile(text, link_type)?);
+        let made = Filter::compile_unplaced(text, link_type).map(Arc::new);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= COMPILED_MAX {
             // Rare, and cheaper than to keep account of who was asked for last.
             all.clear();
         }
         all.entry(text.to_owned()).or_default().insert(link_type, made.clone());
-        Ok(made)
+        made
     }
 }
 
@@ -87,44 +87,32 @@ pub struct Judge {
     known: Compiled,
     any_layer: bool,
     conn: Option<Which>,
-    filters: HashMap<u16, Option<Arc<Filter>>>,
+    filters: HashMap<u16, Result<Arc<Filter>, FilterError>>,
     sieves: HashMap<u16, Arc<Sieve>>,
-    error: Option<FilterError>,
-    compiled: bool,
 }
 
 impl Judge {
     /// Nothing is compiled yet.
     pub fn new(text: &str, any_layer: bool, conn: Option<Which>, known: &Compiled) -> Judge {
-        let text = text.trim().to_owned();
         Judge {
-            text,
+            text: text.trim().to_owned(),
             known: known.clone(),
             any_layer,
             conn,
             filters: HashMap::new(),
             sieves: HashMap::new(),
-            error: None,
-            compiled: false,
         }
     }
 
-    /// Compiles for a link type. An expression that does not compile matches nothing there.
-    fn filter(&mut self, link_type: u16) -> Option<Arc<Filter>> {
-        if !self.filters.contains_key(&link_type) {
-            let filter = match self.known.get(&self.text, link_type) {
-                Ok(f) => {
-                    self.compiled = true;
-                    Some(f)
-                }
-                Err(e) => {
-                    self.error.get_or_insert(e);
-                    None
-                }
-            };
-            self.filters.insert(link_type, filter);
-        }
-        self.filters.get(&link_type)?.clone()
+    /// The expression.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Compiles for a link type.
+    fn filter(&mut self, link_type: u16) -> &Result<Arc<Filter>, FilterError> {
+        let Judge { filters, known, text, .. } = self;
+        filters.entry(link_type).or_insert_with(|| known.get(text, link_type))
     }
 
     /// What packets of this link type are asked.
@@ -132,9 +120,10 @@ impl Judge {
         if let Some(known) = self.sieves.get(&link_type) {
             return known.clone();
         }
-        let all = self.text.is_empty();
-        let own = if all { None } else { self.filter(link_type) };
-        let inner = (self.any_layer && !all).then(|| [self.filter(ETHERNET), self.filter(RAW)]);
+        let (all, any_layer) = (self.text.is_empty(), self.any_layer);
+        let mut compiled = |link_type| self.filter(link_type).as_ref().ok().cloned();
+        let own = if all { None } else { compiled(link_type) };
+        let inner = if any_layer && !all { Some([compiled(ETHERNET), compiled(RAW)]) } else { None };
         let made = Arc::new(Sieve { link_type, all, own, inner });
         self.sieves.insert(link_type, made.clone());
         made
@@ -145,15 +134,15 @@ impl Judge {
         self.sieve(link_type).lets_any()
     }
 
-    /// The expression's error, if it compiled for no link type that was met.
-    pub fn error(&mut self) -> Option<FilterError> {
-        if self.text.is_empty() {
-            return None;
-        }
-        if !self.compiled {
-            self.filter(ETHERNET);
-        }
-        if self.compiled { None } else { self.error.take() }
+    /// Why packets of this link type can't be asked.
+    pub fn refuses(&mut self, link_type: u16) -> Option<FilterError> {
+        if self.prepare(link_type) { None } else { self.filter(link_type).as_ref().err().cloned() }
+    }
+
+    /// Link types that were met and could not be asked, and why.
+    pub fn refused(&self) -> impl Iterator<Item = (u16, &FilterError)> {
+        let of = |link_type: &u16| Some((*link_type, self.filters.get(link_type)?.as_ref().err()?));
+        self.sieves.iter().filter(|(_, s)| !s.lets_any()).filter_map(move |(link_type, _)| of(link_type))
     }
 
     /// Whether a connection is asked for.

@@ -3,6 +3,7 @@
 
 use super::conn::Which;
 use super::engine::{Engine, Means, Shelf};
+use super::extensions::behind_extensions;
 use super::foreseen::Foreseen;
 use super::interfaces;
 use super::judge::{Compiled, Judge};
@@ -11,12 +12,15 @@ use super::merge::Merge;
 use super::output::Nothing;
 use super::pace::{Freely, Pace, Stopped};
 use super::part::{Part, Question};
+use super::plans::{EVERYTHING, Plans};
+use super::refused::refused;
 use super::summary::{Met, MetPacket, NothingFound, Summary, beyond_memory, from_ledger};
 use super::view::View;
 use super::whose::Whose;
 use super::{Answer, PacketSink, Query, QueryError};
 use crate::conn::verdict::Mark;
-use crate::index::{Run, Skip};
+use crate::filter::Filter;
+use crate::index::Run;
 use crate::store::list::{self, SegmentRef};
 use crate::store::live::Unsealed;
 use crate::units;
@@ -88,10 +92,8 @@ impl Engine {
 /// Whether libpcap takes an expression.
 pub(super) fn compiles(text: &str) -> Result<(), QueryError> {
     let mut judge = Judge::new(text, false, None, &Compiled::default());
-    match (judge.prepare(ETHERNET), judge.error()) {
-        (false, Some(error)) => Err(error.into()),
-        _ => Ok(()),
-    }
+    let refused = judge.refuses(ETHERNET).and_then(|_| Filter::compile(text, ETHERNET).err());
+    refused.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// The summary, and the connections that were met; of an empty answer also what there would have been to find.
@@ -127,7 +129,7 @@ fn found(
     (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
 
     let everything = Question {
-        plan: &Plan::All,
+        plans: &EVERYTHING,
         from,
         to,
         classes: &query.classes,
@@ -135,20 +137,18 @@ fn found(
         full_scan: query.full_scan,
         pace: view.pace,
     };
-    let ((mut plan, idle), mut which) = (Plan::with_idle(&query.filter), None);
+    let ((plan, idle), mut connection, mut which) = (Plan::with_idle(&query.filter), Plan::All, None);
     if let Some(conn) = &query.conn {
-        plan = plan.and(conn.plan());
+        connection = conn.plan();
         which = Some(Which::Ends(conn.clone()));
     } else if let Some(id) = &query.community {
-        plan = plan.and(id.plan(&view.sealed, view.recent, &everything));
+        connection = id.plan(&view.sealed, view.recent, &everything);
         which = Some(Which::Community(id.clone()));
     }
-    if query.full_scan {
-        plan = Plan::All;
-    }
-    (summary.plan, summary.idle) = (plan.to_string(), idle);
+    let plans = if query.full_scan { EVERYTHING.clone() } else { Plans::new(plan, connection) };
+    (summary.plan, summary.idle) = (plans.whole().to_string(), idle);
     let question = Question {
-        plan: &plan,
+        plans: &plans,
         from,
         to,
         classes: &query.classes,
@@ -160,12 +160,8 @@ fn found(
         return Err(QueryError::Stopped(Stopped::NotAtHand));
     }
     let mut judge = Judge::new(&query.filter, query.any_layer, which, means.compiled);
-    if let (false, Some(error)) = (judge.prepare(ETHERNET), judge.error()) {
-        // It may be meant for what the store holds: only if it compiles for none of that it is wrong.
-        let others = link_types(view);
-        if !others.into_iter().any(|l| judge.prepare(l)) {
-            return Err(error.into());
-        }
+    if !query.filter.trim().is_empty() {
+        summary.refused = refused(&mut judge, view, &question)?;
     }
     let parts = view.parts(&question, &mut summary)?;
     let (mut whose, mut met, foreseen) = (Whose::default(), Met::default(), Foreseen::new(means.told));
@@ -179,7 +175,7 @@ fn found(
             }
             let mut named = whose.of(reader.header(), p);
             if judge.asks_connection() {
-                named = whose.ask_first(named, p.time, (&plan, means, view))?;
+                named = whose.ask_first(named, p.time, (&plans, means, view))?;
                 if !judge.belongs(&named) {
                     return Ok(None);
                 }
@@ -218,8 +214,11 @@ fn found(
     if query.memory_only {
         beyond_memory(means, from, &query.classes, &mut summary)?;
     }
-    if summary.packets == 0 && !query.any_layer && query.limit != Some(0) && plan != Plan::All {
+    if summary.packets == 0 && !query.any_layer && query.limit != Some(0) && *plans.whole() != Plan::All {
         summary.try_any_layer = exists_deeper(query, means, view)?;
+    }
+    if summary.packets == 0 && !summary.try_any_layer && question.pace.stopped().is_none() {
+        summary.behind_extensions = behind_extensions(query, view, &question);
     }
     summary.elapsed_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
     Ok((summary.concluded(), met))
@@ -263,7 +262,7 @@ pub(super) fn window(query: &Query, means: Means<'_>, view: &View<'_>, now: u64)
     }
     let mut newest = Summary::default();
     let everything = Question {
-        plan: &Plan::All,
+        plans: &EVERYTHING,
         from: 0,
         to: u64::MAX,
         classes: &[],
@@ -282,10 +281,14 @@ pub(super) fn window(query: &Query, means: Means<'_>, view: &View<'_>, now: u64)
 
 /// Link types of the segments, those that can be opened.
 pub(super) fn link_types(view: &View<'_>) -> Vec<u16> {
-    let opened = |s: &SegmentRef| Some(s.open().ok()??.link_type());
-    let sealed = view.sealed.iter().filter_map(|s| match s.skip.as_ref().map(Skip::about) {
-        Some(about) if about.version > 1 => Some(about.link_type),
-        _ => opened(&s.segment),
+    // By its first bytes; one that has moved since is found by the long way.
+    let opened = |s: &SegmentRef| match s.header() {
+        Ok(header) => header.interfaces.first().map(|i| i.link_type),
+        Err(_) => Some(s.open().ok()??.link_type()),
+    };
+    let sealed = view.sealed.iter().filter_map(|s| match s.about() {
+        Some(about) => Some(about.link_type),
+        None => opened(&s.segment),
     });
     let memory = view.recent.iter().map(|r| r.reader().link_type());
     let mut types: Vec<u16> =

@@ -2,7 +2,7 @@
 //! of an answer reads, so that each packet is read once. Made by the engine for each query, and by followers for each round.
 
 use super::QueryError;
-use super::engine::{Shelf, joined, will_have};
+use super::engine::{Shelf, joined, own, will_have};
 use super::extent::{Extent, InMemory};
 use super::pace::Pace;
 use super::part::{Part, Question};
@@ -29,7 +29,7 @@ impl View<'_> {
     /// A segment that was sealed while this was looked at is in both lists: one is enough.
     pub fn once(&mut self) {
         let sealed = &self.sealed;
-        self.open.retain(|u| sealed.binary_search_by_key(&u.segment.number, |s| s.segment.number).is_err());
+        self.open.retain(|u| own(sealed, u.segment.number).is_none());
     }
 
     /// What lies in memory, by segment, in the order of offsets.
@@ -80,7 +80,7 @@ impl View<'_> {
                         Some(skip) => Some(skip.about().end),
                         None => std::fs::metadata(&sealed.segment.path).ok().map(|m| m.len()),
                     };
-                    let start = self.start_of(sealed.segment.number);
+                    let start = self.start_of(sealed.id());
                     if !end.is_some_and(|end| gaps(start..end, held).is_empty()) {
                         found.extend(Part::of_sealed(sealed, q, summary)?.map(|p| (sealed, p.without(held))));
                     }
@@ -89,7 +89,7 @@ impl View<'_> {
         }
         let may = found.len();
         if !q.full_scan {
-            found = joined(found, q.plan, |(sealed, _)| Some(sealed));
+            found = joined(found, q.plans, |(sealed, _)| Some(sealed));
         }
         summary.pruning.by_filter += (may - found.len()) as u64;
         parts.extend(found.into_iter().map(|(_, p)| p));

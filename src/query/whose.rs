@@ -3,9 +3,9 @@
 
 use super::engine::Means;
 use super::judge::Judge;
-use super::lang::plan::Plan;
 use super::merge::Merge;
 use super::part::Question;
+use super::plans::Plans;
 use super::view::View;
 use super::{QueryError, Summary};
 use crate::index::community::{self, IcmpKind};
@@ -95,7 +95,7 @@ impl Whose {
         &mut self,
         named: Named,
         time: u64,
-        (plan, means, view): (&Plan, Means<'_>, &View<'_>),
+        (plans, means, view): (&Plans, Means<'_>, &View<'_>),
     ) -> Result<Named, QueryError> {
         let Some(datagram) = named.untold else { return Ok(named) };
         if let Some(first) = self.find(&datagram, time) {
@@ -109,7 +109,7 @@ impl Whose {
             self.searched = Some((from, to));
         }
         if from < to {
-            self.search(from, to, plan, means, view)?;
+            self.search(from, to, plans, means, view)?;
         }
         Ok(match self.find(&datagram, time) {
             Some(first) => Named { key: first.key, icmp: first.icmp, untold: None, ..named },
@@ -117,8 +117,15 @@ impl Whose {
         })
     }
 
-    fn search(&mut self, from: u64, to: u64, plan: &Plan, means: Means<'_>, view: &View<'_>) -> Result<(), QueryError> {
-        let q = Question { plan, from, to, classes: &[], interfaces: &[], full_scan: false, pace: view.pace };
+    fn search(
+        &mut self,
+        from: u64,
+        to: u64,
+        plans: &Plans,
+        means: Means<'_>,
+        view: &View<'_>,
+    ) -> Result<(), QueryError> {
+        let q = Question { plans, from, to, classes: &[], interfaces: &[], full_scan: false, pace: view.pace };
         let (mut judge, mut aside) = (Judge::new("", false, None, means.compiled), Summary::default());
         let mut merge = Merge::new(view.parts(&q, &mut aside)?, false, None);
         let mut each = |p: &FoundPacket<'_>, h: &SegmentHeader| {

@@ -84,8 +84,20 @@ pub fn missing(s: &Summary) -> Vec<String> {
         line(format!("  missing:      {} more", several(s.incomplete_more, "reason")));
     }
     damaged(s).into_iter().for_each(&mut line);
+    for r in &s.refused {
+        let of = if r.interfaces.is_empty() { String::new() } else { format!(" ({})", r.interfaces.join(", ")) };
+        let packets = if r.packets == 0 { "packets".to_owned() } else { several(r.packets, "packet") };
+        line(format!("  refused:      {packets} of link type {}{of} can't be asked this: {}", r.name, r.error));
+    }
     if s.try_any_layer {
         line("  hint:         inside VLAN tags or tunnels there are packets that match: ask with --any-layer".into());
+    }
+    if s.behind_extensions {
+        line(
+            "  hint:         behind IPv6 extension headers, where libpcap's port and protocol do not look, connections match: \
+             `retrotap connections` lists them, --conn gives their packets (`ip6 protochain` matches, too)"
+                .into(),
+        );
     }
     lines
 }
@@ -147,7 +159,9 @@ fn lacking(reason: &IncompleteReason) -> Option<String> {
             format!("  memory:       has all packets{} only from {} on", of(class), units::time(*from))
         }
         I::Unknown => "  missing:      something that this program does not know: the recorder is newer".into(),
-        I::Damaged { .. } | I::Limited | I::RecorderEnded | I::RunningUnknown { .. } => return None,
+        I::Damaged { .. } | I::Limited | I::RecorderEnded | I::RunningUnknown { .. } | I::Refused { .. } => {
+            return None;
+        }
     })
 }
 

@@ -91,6 +91,9 @@ pub fn run(settings: &Settings, reader: &Reader<'_>, observer: &mut dyn Observer
     match &settings.from {
         From::Files { paths, pace } => {
             let source = FileSource::open(paths, *pace)?;
+            if settings.filter.is_some() || settings.classes.len() > 1 {
+                workers::suits(settings, &source.first_interfaces())?;
+            }
             let progress = source.progress();
             let start = Start::new(settings, Sizes::files(settings))?;
             start.run(units::now(), vec![(source, NoShunt)], Capture::Files(progress), reader, observer)

@@ -31,7 +31,9 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     let roster = run.roster.with(classes.iter().map(|c| c.name.as_str())).map_err(wrong)?;
     let set = || roster.set(&classes);
     let filters = || Filters::new(settings.filter.as_deref(), run.workers.interfaces());
+    let link_types: Vec<u16> = run.workers.interfaces().iter().map(|i| i.link_type).collect();
     // All that can be wrong, before anything is changed.
+    set().and_then(|classes| classes.suits(&link_types)).map_err(wrong)?;
     expressible(&set().map_err(wrong)?).map_err(wrong)?;
     filters().map_err(wrong)?;
     let made: Result<Vec<Rules>, Refused> = (0..run.workers.count())

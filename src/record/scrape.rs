@@ -136,6 +136,13 @@ fn taken(page: &mut Page, facts: &Facts, s: &Sample) {
     });
     by_class(page, facts, s, "stored", "Appended to a block: {}.", |c| c.stored);
     by_class(page, facts, s, "untracked", "Part of stored, though the connection table was full: {}.", |c| c.untracked);
+    by_port(
+        page,
+        s,
+        "unfollowed",
+        "Part of received, of what is not followed: many connections under one name: {}.",
+        |p| p.row.early.unfollowed,
+    );
     let ports = &s.detail.ports;
     let mut by = |name, kind, help, of: &dyn Fn(&Port) -> u64| {
         let mut f = page.family(name, kind, help);

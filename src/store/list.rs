@@ -2,6 +2,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::catalog::Catalog;
+use super::format::{SegmentHeader, StoreId};
 use super::keeper::unix_now;
 use super::layout::{self, Layout};
 use super::open::Identity;
@@ -30,6 +31,13 @@ pub struct SegmentRef {
 }
 
 impl SegmentRef {
+    /// A sealed one, by the name of its file alone.
+    pub fn sealed(path: &Path) -> Option<SegmentRef> {
+        let (worker, number) = layout::sealed_number(path)?;
+        let (path, worker) = (path.to_owned(), Some(worker));
+        Some(SegmentRef { path, class: None, worker, number, sealed: true, durable: None })
+    }
+
     /// Opens the segment, also if it has been sealed since the listing. `Ok(None)`: it has expired since, or is an unused
     /// spare.
     pub fn open(&self) -> Result<Option<SegmentReader>, ReadError> {
@@ -56,6 +64,11 @@ impl SegmentRef {
         SegmentReader::open_unsealed(&self.path, self.durable)
     }
 
+    /// Which segment it is, by its first bytes; no block is looked at.
+    pub fn header(&self) -> Result<SegmentHeader, ReadError> {
+        SegmentReader::header_of(&self.path)
+    }
+
     /// Where its index lies, once it has one.
     pub fn index(&self) -> PathBuf {
         layout::index_of(&self.path)
@@ -65,6 +78,11 @@ impl SegmentRef {
 /// A store's identity: 32 hexadecimal digits. Fails if it is no store or one of another version.
 pub fn store_id(store: &Path) -> Result<String, StoreError> {
     Identity::read(&Layout::new(store)).map(|identity| identity.id)
+}
+
+/// The same as it stands in its segments.
+pub fn id_in_segments(layout: &Layout) -> Result<StoreId, StoreError> {
+    Identity::read(layout).map(|i| i.id().unwrap_or_default())
 }
 
 /// All segments of a store, in the order of their numbers. Fails if it is no store or one of another version.
@@ -122,9 +140,8 @@ pub fn sealed(layout: &Layout) -> Result<Vec<SegmentRef>, StoreError> {
             continue;
         }
         for path in entries(&dir)? {
-            let Some((worker, number)) = layout::sealed_number(&path) else { continue };
-            let (class, worker) = (Some(class.to_owned()), Some(worker));
-            list.push(SegmentRef { path, class, worker, number, sealed: true, durable: None });
+            let sealed = SegmentRef::sealed(&path);
+            list.extend(sealed.map(|s| SegmentRef { class: Some(class.to_owned()), ..s }));
         }
     }
     list.sort_by_key(|s| s.number);

@@ -209,6 +209,9 @@ impl<K: Shunt, S: Sink> Step<K, S> {
             self.tallies.early(p.iface, Early::Duplicate, p.wire_len);
             return;
         }
+        if parsed.key.aggregate() {
+            self.tallies.early(p.iface, Early::Unfollowed, p.wire_len);
+        }
         match self.tracker.judge(parsed, p, link_type(p, interfaces), &mut self.shunt) {
             Verdict::Store { class, mark } => {
                 let keep = p.data.len().min(self.tracker.snaplen(class));

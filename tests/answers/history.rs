@@ -187,6 +187,7 @@ fn class(d: &mut Dice, name: &'static str, filter: &'static str, big: bool) -> C
         renew_tcp: d.one(&[None, None, Some(10), Some(60)]).map(seconds),
         renew_other: d.one(&[Some(600), Some(600), None, Some(10)]).map(seconds),
         vlans: true,
+        whole_unknown: name == "all",
         record: name == "all" || d.chance(90),
     };
     Class {

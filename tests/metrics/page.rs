@@ -133,6 +133,7 @@ impl Page {
             ("policy_duplicate", a.worker.duplicate),
             ("untracked", a.worker.untracked),
             ("handed_over", a.worker.handed_over),
+            ("unfollowed", a.worker.unfollowed),
         ] {
             assert_eq!(self.sum(&format!("retrotap_{name}_packets_total"), &[]), t.packets, "{name}");
             assert_eq!(self.sum(&format!("retrotap_{name}_bytes_total"), &[]), t.bytes, "{name}, bytes");

@@ -12,6 +12,8 @@ pub const S: u64 = 1_000_000_000;
 pub struct Rules {
     pub cutoff_bytes: Option<u64>,
     pub cutoff_packets: Option<u64>,
+    /// What may carry many connections has no cutoff.
+    pub whole_unknown: bool,
     pub idle_tcp: u64,
     pub idle_other: u64,
     pub renew_tcp: Option<u64>,
@@ -27,6 +29,7 @@ impl Default for Rules {
         Rules {
             cutoff_bytes: None,
             cutoff_packets: None,
+            whole_unknown: true,
             idle_tcp: 300 * S,
             idle_other: 180 * S,
             renew_tcp: None,
@@ -176,8 +179,9 @@ impl Oracle {
             (c.since, c.count_bytes, c.count_packets, c.control) = (now, 0, 0, 0);
         }
 
-        let below = rules.cutoff_bytes.is_none_or(|limit| c.count_bytes < limit)
-            && rules.cutoff_packets.is_none_or(|limit| c.count_packets < limit);
+        let below = rules.whole_unknown && c.name.carries_unknown()
+            || rules.cutoff_bytes.is_none_or(|limit| c.count_bytes < limit)
+                && rules.cutoff_packets.is_none_or(|limit| c.count_packets < limit);
         let control = seen.tcp.is_some_and(|t| t.syn || t.fin || t.rst);
         let stored = rules.record && (below || (control && c.control < 16));
         if !below && control {

@@ -86,6 +86,7 @@ fn setting(Vector { rules, web, .. }: &mut Vector, line: &str) {
         ["cutoff", "none"] => rules.cutoff_bytes = None,
         ["cutoff", n] => rules.cutoff_bytes = Some(number(n)),
         ["cutoff_packets", n] => rules.cutoff_packets = Some(number(n)),
+        ["cutoff_unknown", "same"] => rules.whole_unknown = false,
         ["idle", "tcp", n] => rules.idle_tcp = number(n) * S,
         ["idle", "other", n] => rules.idle_other = number(n) * S,
         ["renew", which, n] => {

@@ -30,6 +30,25 @@ pub enum Name {
 }
 
 impl Name {
+    /// It is no connection, and may carry many that this parser does not see.
+    pub fn carries_unknown(&self) -> bool {
+        match self {
+            Name::Opaque { .. } => true,
+            // ARP, RARP, wake-on-LAN, 802.1X, slow protocols, LLDP, CFM, PTP, loopback tests, PPPoE discovery.
+            Name::Ether { ethertype: 0x0806 | 0x8035 | 0x0842 | 0x888e | 0x8809, .. } => false,
+            Name::Ether { ethertype: 0x88cc | 0x8902 | 0x88f7 | 0x9000 | 0x8863, .. } => false,
+            Name::Ether { .. } => true,
+            // Spanning tree, IS-IS, SNAP of an organisation.
+            Name::Llc { dsap, ssap, .. } => !matches!((dsap, ssap), (0x42, 0x42) | (0xfe, 0xfe) | (0xaa, 0xaa)),
+            Name::Ip { proto: 17, ends: [(_, a), (_, b)], .. } => {
+                [1701, 2152, 3544, 4789, 4790, 6080, 6081, 6635, 8472].iter().any(|port| port == a || port == b)
+            }
+            Name::Ip { proto, .. } | Name::Portless { proto, .. } => {
+                matches!(proto, 4 | 41 | 47 | 51 | 97 | 98 | 108 | 115 | 137)
+            }
+        }
+    }
+
     /// A port-less connection is not.
     pub fn is_tcp(&self) -> bool {
         matches!(self, Name::Ip { proto: 6, .. })

@@ -22,10 +22,12 @@ pub fn rules() -> impl Strategy<Value = Rules> {
     let packets = prop_oneof![3 => Just(None), 1 => (0..4u64).prop_map(Some)];
     let idle = || prop::sample::select(vec![5, 20, 180, 300]).prop_map(|s| s * S);
     let renew = || prop_oneof![Just(None), prop::sample::select(vec![10, 60, 600]).prop_map(|s| Some(s * S))];
-    (cutoff, packets, idle(), idle(), renew(), renew(), prop::bool::weighted(0.9)).prop_map(
-        |(cutoff_bytes, cutoff_packets, idle_tcp, idle_other, renew_tcp, renew_other, vlans)| Rules {
+    let bits = (prop::bool::weighted(0.9), any::<bool>());
+    (cutoff, packets, idle(), idle(), renew(), renew(), bits).prop_map(
+        |(cutoff_bytes, cutoff_packets, idle_tcp, idle_other, renew_tcp, renew_other, (vlans, whole_unknown))| Rules {
             cutoff_bytes,
             cutoff_packets,
+            whole_unknown,
             idle_tcp,
             idle_other,
             renew_tcp,

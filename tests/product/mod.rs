@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use retrotap::class::{Class, ClassSet, Idle, Policy};
+use retrotap::class::{Class, ClassSet, Idle, Policy, UnknownCutoff};
 use retrotap::conn::receipt::{End, Receipt};
 use retrotap::conn::shunt::{NoShunt, Shunt, ShuntCounts, ShuntSlot};
 use retrotap::conn::verdict::Verdict;
@@ -28,6 +28,7 @@ pub fn policy(rules: &Rules) -> Policy {
     Policy {
         cutoff_bytes: rules.cutoff_bytes,
         cutoff_packets: rules.cutoff_packets,
+        cutoff_unknown: if rules.whole_unknown { UnknownCutoff::Whole } else { UnknownCutoff::Same },
         cutoff_jitter: 0,
         sample: 0,
         snaplen: u32::MAX,

@@ -5,7 +5,7 @@ use super::{Part, Place, Question};
 use crate::index::Index;
 use crate::limits::LOOKS;
 use crate::query::QueryError;
-use crate::query::lang::plan::Plan;
+use crate::query::plans::Plans;
 use crate::query::select::{Candidates, candidates};
 use crate::query::summary::Summary;
 use crate::store::list::SegmentRef;
@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 /// What of a question a look needs; shared among threads.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
-    plan: &'a Plan,
+    plans: &'a Plans,
     from: u64,
     to: u64,
     full_scan: bool,
@@ -26,7 +26,7 @@ struct Asked<'a> {
 
 /// Looks at parts, several at a time. Those that turn out to have nothing have no blocks then.
 pub fn look(parts: &mut [Part], q: &Question<'_>, summary: &mut Summary) -> Result<(), QueryError> {
-    let asked = Asked { plan: q.plan, from: q.from, to: q.to, full_scan: q.full_scan };
+    let asked = Asked { plans: q.plans, from: q.from, to: q.to, full_scan: q.full_scan };
     let threads = LOOKS.min(parts.iter().filter(|p| p.in_file()).count());
     if threads < 2 {
         parts.iter_mut().try_for_each(|p| p.look(asked, summary))
@@ -58,20 +58,22 @@ impl Part {
     fn look(&mut self, q: Asked<'_>, summary: &mut Summary) -> Result<(), QueryError> {
         self.looked = true;
         if let Place::File(f) = &mut self.place
-            && f.indexed
+            && let Some(sealed) = &f.sealed
         {
-            f.index = Index::open(&f.segment.index()).ok().filter(|i| i.about().number == f.segment.number);
+            f.index = sealed.index().ok();
             if f.index.is_none() && f.segment.path.exists() {
                 summary.damaged_indexes += 1;
             }
         }
         // In memory the receipts of what is there mostly are as well.
         let expected = matches!(self.place, Place::File(_)).then_some(&mut self.expected);
-        let wanted = match self.place.index().filter(|_| !q.full_scan) {
-            Some(index) => candidates(q.plan, index, (q.from, q.to), expected).unwrap_or_else(|_| {
-                summary.damaged_indexes += 1;
-                Candidates::All
-            }),
+        let wanted = match self.place.index().zip(self.place.about()).filter(|_| !q.full_scan) {
+            Some((index, about)) => {
+                candidates(q.plans.of(about), index, (q.from, q.to), expected).unwrap_or_else(|_| {
+                    summary.damaged_indexes += 1;
+                    Candidates::All
+                })
+            }
             None => Candidates::All,
         };
         if matches!(&wanted, Candidates::At(offsets) if offsets.is_empty()) {

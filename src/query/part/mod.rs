@@ -11,14 +11,14 @@ pub use look::{look, open as open_segment};
 
 use super::QueryError;
 use super::ahead::Coming;
-use super::engine::Sealed;
 use super::foreseen::Expected;
 use super::interfaces::wanted;
-use super::lang::plan::Plan;
 use super::pace::Pace;
+use super::plans::Plans;
+use super::sealed::Sealed;
 use super::sift::Hit;
 use super::summary::Summary;
-use crate::index::{Index, Run};
+use crate::index::{About, Index, Run};
 use crate::store::list::SegmentRef;
 use crate::store::live::Unsealed;
 use crate::store::reader::{FoundPacket, ReadError, SegmentReader};
@@ -30,7 +30,7 @@ use std::sync::Arc;
 /// The question, resolved.
 pub struct Question<'a> {
     /// What a packet must have.
-    pub plan: &'a Plan,
+    pub plans: &'a Plans,
     /// From this time, Unix ns.
     pub from: u64,
     /// Before this time.
@@ -67,8 +67,8 @@ enum Place {
 struct InFile {
     segment: SegmentRef,
     index: Option<Index>,
-    /// It has an index, which is opened when it is needed.
-    indexed: bool,
+    /// It has an index, which is opened when it is needed, and this is what is known of it.
+    sealed: Option<Arc<Sealed>>,
     reader: Option<Arc<SegmentReader>>,
 }
 
@@ -84,6 +84,14 @@ impl Place {
         match self {
             Place::File(f) => f.index.as_ref(),
             Place::Run(run) => run.index(),
+        }
+    }
+
+    /// What its index says of itself.
+    fn about(&self) -> Option<&About> {
+        match self {
+            Place::File(f) => f.sealed.as_ref()?.about(),
+            Place::Run(run) => run.index().map(Index::about),
         }
     }
 }
@@ -129,7 +137,11 @@ impl Part {
 
     /// A sealed segment's part, by its times and address filter: nothing is opened. `None`: it has nothing in the window, and
     /// `summary` says why.
-    pub fn of_sealed(sealed: &Sealed, q: &Question<'_>, summary: &mut Summary) -> Result<Option<Part>, QueryError> {
+    pub fn of_sealed(
+        sealed: &Arc<Sealed>,
+        q: &Question<'_>,
+        summary: &mut Summary,
+    ) -> Result<Option<Part>, QueryError> {
         let Some(skip) = sealed.skip.as_ref().filter(|_| !q.full_scan) else {
             return Part::of_file(sealed.segment.clone(), q, summary);
         };
@@ -144,11 +156,11 @@ impl Part {
             summary.pruning.by_time += 1;
             return Ok(None);
         }
-        if !sealed.may_have(q.plan) {
+        if !sealed.may_have(q.plans) {
             summary.pruning.by_filter += 1;
             return Ok(None);
         }
-        let file = InFile { segment: sealed.segment.clone(), index: None, indexed: true, reader: None };
+        let file = InFile { segment: sealed.segment.clone(), index: None, sealed: Some(sealed.clone()), reader: None };
         Ok(Some(Part::new(Place::File(file.into()), about.first)))
     }
 
@@ -211,7 +223,7 @@ impl Part {
         }
         summary.pruning.without_index += 1;
         Ok(Some(Part::new(
-            Place::File(InFile { segment, index: None, indexed: false, reader: Some(reader.into()) }.into()),
+            Place::File(InFile { segment, index: None, sealed: None, reader: Some(reader.into()) }.into()),
             first,
         )))
     }
@@ -229,7 +241,7 @@ impl Part {
             summary.pruning.by_time += 1;
             return None;
         }
-        let may = |i: &Index| q.plan.may(&mut |lo, hi| lo != hi || i.may_have(lo).unwrap_or(true));
+        let may = |i: &Index| q.plans.of(i.about()).may(&mut |lo, hi| lo != hi || i.may_have(lo).unwrap_or(true));
         if run.index().is_some_and(|i| !q.full_scan && !may(i)) {
             summary.pruning.by_filter += 1;
             return None;
@@ -250,7 +262,7 @@ impl Part {
 
     /// Whether its look reads files that nothing has read yet: better with others at a time.
     pub fn in_file(&self) -> bool {
-        matches!(&self.place, Place::File(f) if f.indexed)
+        matches!(&self.place, Place::File(f) if f.sealed.is_some())
     }
 
     /// Link type of its packets; `None`: there is nothing to look at.

@@ -21,6 +21,12 @@ impl Summary {
         cut_list(&mut s.idle);
         s.damage.truncate(LISTED);
         s.damage.iter_mut().for_each(|p| cut(&mut p.segment));
+        // `incomplete` names those that are left out.
+        s.refused.truncate(LISTED);
+        for refused in &mut s.refused {
+            cut_list(&mut refused.interfaces);
+            cut(&mut refused.error);
+        }
         if let Some(nothing) = &mut s.nothing {
             cut_list(&mut nothing.no_match);
             nothing.stored.truncate(LISTED);

@@ -90,6 +90,13 @@ pub enum IncompleteReason {
         /// Of how many.
         connections: u64,
     },
+    /// libpcap refuses the expression for a link type: its packets were not asked.
+    Refused {
+        /// What libpcap calls the link type.
+        link_type: String,
+        /// Packets in segments of the window, at most; 0: not known.
+        packets: u64,
+    },
     /// Something that this program does not know: the recorder is newer.
     #[serde(other)]
     Unknown,
@@ -107,7 +114,12 @@ impl IncompleteReason {
         use IncompleteReason as I;
         matches!(
             self,
-            I::ExpiredMeanwhile { .. } | I::Damaged { .. } | I::Limited | I::RecorderEnded | I::RunningUnknown { .. }
+            I::ExpiredMeanwhile { .. }
+                | I::Damaged { .. }
+                | I::Limited
+                | I::RecorderEnded
+                | I::RunningUnknown { .. }
+                | I::Refused { .. }
         )
     }
 }
@@ -136,7 +148,9 @@ impl Summary {
             (segments + blocks + packets > 0).then_some(I::Damaged { segments, blocks, packets }),
             (unknown > 0).then_some(I::RunningUnknown { connections: unknown }),
         ];
-        figures.into_iter().flatten().chain(noted).for_each(|r| self.lacks(r));
+        let refused: Vec<I> =
+            self.refused.iter().map(|r| I::Refused { link_type: r.name.clone(), packets: r.packets }).collect();
+        figures.into_iter().flatten().chain(refused).chain(noted).for_each(|r| self.lacks(r));
         self.complete = self.incomplete.is_empty() && self.incomplete_more == 0;
         self
     }

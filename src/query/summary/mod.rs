@@ -52,6 +52,21 @@ pub struct Place {
     pub offset: u64,
 }
 
+/// A link type for which libpcap refuses the expression: its packets were not asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// LINKTYPE_*.
+    pub link_type: u16,
+    /// What libpcap calls it.
+    pub name: String,
+    /// Interfaces that have it, the first few.
+    pub interfaces: Vec<String>,
+    /// Packets in segments of the window, at most; 0: not known.
+    pub packets: u64,
+    /// libpcap's reason.
+    pub error: String,
+}
+
 /// An answer's figures. Times are Unix ns, bytes are lengths on the wire.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -108,11 +123,16 @@ pub struct Summary {
     /// Where blocks and packets are damaged: the first that were met.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub damage: Vec<Place>,
+    /// Link types whose packets the expression can't be asked of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
     /// The answer is empty, but inside tags or tunnels there are packets that match: ask with `--any-layer`.
     pub try_any_layer: bool,
     /// Of an empty answer: what there would have been to find.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nothing: Option<NothingFound>,
+    /// The answer is empty, but connections behind IPv6 extension headers, where libpcap does not look, match by their keys.
+    pub behind_extensions: bool,
     /// What of the question segments were ruled out by, as the planner understands it.
     pub plan: String,
     /// Parts of the expression that rule out nothing.

@@ -4,8 +4,9 @@
 use super::Summary;
 use crate::query::Query;
 use crate::query::conn::ConnSpec;
-use crate::query::engine::Sealed;
 use crate::query::lang::plan::Plan;
+use crate::query::plans::Plans;
+use crate::query::sealed::Sealed;
 use crate::query::view::{View, gaps};
 use serde::{Deserialize, Serialize};
 
@@ -96,17 +97,18 @@ fn no_match(query: &Query, view: &View<'_>) -> Vec<String> {
     if !told || !in_memory {
         return Vec::new();
     }
-    let mut parts = Plan::parts(&query.filter);
-    parts.extend(query.conn.as_ref().map(|c: &ConnSpec| (c.to_string(), c.plan())));
-    let absent = |plan: &Plan| {
-        let of_sealed = |s: &Sealed| s.may_have(plan) && s.may_join(plan);
+    let parts = Plan::parts(&query.filter).into_iter();
+    let mut parts: Vec<(String, Plans)> = parts.map(|(text, plan)| (text, Plans::new(plan, Plan::All))).collect();
+    parts.extend(query.conn.as_ref().map(|c: &ConnSpec| (c.to_string(), Plans::new(Plan::All, c.plan()))));
+    let absent = |plans: &Plans| {
+        let of_sealed = |s: &Sealed| s.may_have(plans) && s.may_join(plans);
         !view.sealed.iter().any(|s| !view.pace.go_on() || of_sealed(s))
             && !view
                 .recent
                 .iter()
                 .filter_map(|r| r.index())
-                .any(|i| plan.may(&mut |lo, hi| lo != hi || i.may_have(lo).unwrap_or(true)))
+                .any(|i| plans.of(i.about()).may(&mut |lo, hi| lo != hi || i.may_have(lo).unwrap_or(true)))
     };
-    let known = parts.into_iter().filter(|(_, plan)| *plan != Plan::All);
-    known.filter(|(_, plan)| absent(plan)).map(|(text, _)| text.chars().take(TEXT_CHARS).collect()).collect()
+    let known = parts.into_iter().filter(|(_, plans)| *plans.whole() != Plan::All);
+    known.filter(|(_, plans)| absent(plans)).map(|(text, _)| text.chars().take(TEXT_CHARS).collect()).collect()
 }

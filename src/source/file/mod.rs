@@ -131,6 +131,23 @@ impl FileSource {
         })
     }
 
+    /// The interfaces that the files begin with, as far as that can be told now: of what comes through a pipe it can't.
+    pub fn first_interfaces(&self) -> Vec<Interface> {
+        let mut all: Vec<Interface> = Vec::new();
+        for path in self.todo.iter().filter(|p| !is_stdin(p) && p.is_file()) {
+            let Ok(mut one) = FileSource::open(std::slice::from_ref(path), None) else { continue };
+            // What is wrong with it is told when it is read.
+            let _ = one.poll(|_, interfaces| {
+                for i in interfaces {
+                    if !all.contains(i) {
+                        all.push(i.clone());
+                    }
+                }
+            });
+        }
+        all
+    }
+
     /// Counts and reports, for the threads that show them.
     pub fn progress(&self) -> Arc<Progress> {
         self.progress.clone()
