@@ -5,7 +5,9 @@ use super::table::Table;
 use super::{Exit, Failure, say, show};
 use crate::control::{Ask, Form};
 use crate::query::pace::Freely;
-use crate::query::{CommunityId, ConnSpec, Engine, Found, Listed, Query, QueryError, Sort, listed, missing, priority};
+use crate::query::{
+    CommunityId, ConnSpec, Engine, Found, Listed, Query, QueryError, Sort, Summary, listed, missing, priority,
+};
 use crate::units;
 use std::io::Write;
 use std::path::PathBuf;
@@ -124,7 +126,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let summary = summary.concluded();
     let table = matches!(shown, Shown::Table(..));
     shown.end(summary.connections);
-    let lines = if summary.complete { Vec::new() } else { missing(&summary) };
+    // That these are not all stands there already.
+    let told = Summary { limited: false, ..summary.clone() }.concluded();
+    let lines = if told.complete { Vec::new() } else { missing(&told) };
     for line in lines {
         match table {
             true => drop(writeln!(say::out(), "{line}")),

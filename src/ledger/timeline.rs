@@ -175,7 +175,10 @@ impl Timeline {
 
     /// What of `from..to` was recorded; `alive`: the last sign of life.
     pub fn covered(&self, from: u64, to: u64, alive: u64) -> Covered {
-        let (mut ran, mut link_down) = (self.ran.clone(), self.link_down.clone());
+        let mut ran = self.ran.clone();
+        // Of many only a few are of the window.
+        let overlaps = |d: &&LinkDown| d.from < to && d.to > from;
+        let mut link_down: Vec<LinkDown> = self.link_down.iter().filter(overlaps).cloned().collect();
         if let RunState::Running { since, live: true, seen } = self.state {
             let end = alive.max(seen).max(since);
             ran.push((since, end, GapCause::Killed));
