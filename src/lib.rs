@@ -22,6 +22,7 @@ pub mod planning;
 pub mod query;
 pub mod recent;
 pub mod record;
+pub mod shape;
 pub mod source;
 pub mod steer;
 pub mod store;
