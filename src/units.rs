@@ -219,12 +219,18 @@ pub fn time(unix_ns: u64) -> String {
     }
 }
 
-/// A point in time to the second, in local time, for people.
+/// A point in time to the second, in local time with its distance from UTC, for people: `2026-11-30 11:00:00+01:00`, in UTC with a Z.
 pub fn local_time(unix_ns: u64) -> String {
     match Timestamp::from_nanosecond(unix_ns.into()) {
-        Ok(t) => t.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Ok(t) => in_zone(t, TimeZone::system()),
         Err(_) => format!("{unix_ns} ns"),
     }
+}
+
+fn in_zone(t: Timestamp, zone: TimeZone) -> String {
+    let zoned = t.to_zoned(zone);
+    let format = if zoned.offset().is_zero() { "%Y-%m-%d %H:%M:%SZ" } else { "%Y-%m-%d %H:%M:%S%:z" };
+    zoned.strftime(format).to_string()
 }
 
 /// Now, Unix nanoseconds.
@@ -310,6 +316,9 @@ mod tests {
             ["1.500 ms", "350 ms", "2.5s", "1m 5s", "2d 3h"]
         );
         assert_eq!(time(1_700_000_000_000_000_001), "2023-11-14T22:13:20.000000001Z");
+        let at = Timestamp::from_second(1_700_000_000).unwrap();
+        assert_eq!(in_zone(at, TimeZone::UTC), "2023-11-14 22:13:20Z");
+        assert_eq!(in_zone(at, TimeZone::fixed(jiff::tz::offset(-5))), "2023-11-14 17:13:20-05:00");
     }
 
     proptest! {

@@ -83,7 +83,7 @@ fn a_lying_length_ends_one_file_and_the_next_is_read() {
     assert_eq!((&account["stored"]["packets"], &account["lost"]), (&2.into(), &1.into()));
     assert!(ran.err.contains("bad.pcap: at byte 100: a packet claims 4294967295"), "{}", ran.err);
     assert!(!ran.err.contains("good.pcap"), "{}", ran.err);
-    assert_eq!(account["files"][0]["faults"][0]["offset"], 100);
+    assert_eq!(account["files"][0]["faults"][0]["offset_bytes"], 100);
     assert_eq!(back(&r).len(), 2);
 }
 

@@ -291,7 +291,7 @@ fn what_the_budget_took_is_said_and_leaves_no_index() {
     let [gone] = everything["incomplete"].as_array().expect("a list").as_slice() else { panic!("{everything}") };
     assert_eq!((&gone["why"], &gone["class"]), (&"expired".into(), &"all".into()), "{everything}");
     // The next packet after the last that has expired is the first that there is.
-    let (to, first) = (gone["to"].as_u64().expect("a time"), everything["first"].as_u64().expect("a time"));
+    let (to, first) = (common::said::unix_ns(&gone["to"]), common::said::unix_ns(&everything["first"]));
     assert!(everything["complete"] == false && to + 1_000_000 == first, "{everything}");
     let last = r.run(&["query", "--last", "1ms", "--json"]).json();
     assert_eq!((&last["complete"], &last["incomplete"]), (&true.into(), &serde_json::json!([])), "{last}");

@@ -4,6 +4,8 @@
 mod common;
 
 use common::Retrotap;
+use common::said::unix_ns;
+use retrotap::shape::rfc3339;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -64,7 +66,7 @@ fn a_class_whose_past_has_expired_says_so_where_another_reaches_further_back() {
         "{lost}"
     );
     // All of the window but its first 100 microseconds and its last millisecond, as packets came.
-    assert_eq!((&gone["from"], &gone["to"]), (&(start + NS).into(), &(start + 3 * NS - 1).into()), "{lost}");
+    assert_eq!((unix_ns(&gone["from"]), unix_ns(&gone["to"])), (start + NS, start + 3 * NS - 1), "{lost}");
     // The classes that are asked for.
     let dns = ask(&[&["--class", "dns"], &until[..]].concat());
     assert_eq!((dns["complete"].as_bool(), reasons(&dns, "expired").len()), (Some(false), 1), "{dns}");
@@ -72,8 +74,7 @@ fn a_class_whose_past_has_expired_says_so_where_another_reaches_further_back() {
     assert_eq!((&all["packets"], &all["complete"]), (&20.into(), &true.into()), "{all}");
     // What there is of the class is complete; what has gone ends just before it.
     let kept = ask(&["port 53", "--until", "2020-09-13T12:27:00Z"]);
-    let to = reasons(&kept, "expired")[0]["to"].as_u64().expect("a time");
-    let first = kept["first"].as_u64().expect("a time");
+    let (to, first) = (unix_ns(&reasons(&kept, "expired")[0]["to"]), unix_ns(&kept["first"]));
     assert!(to < first && first - to <= 2_000_000, "{kept}");
     let since = retrotap::units::time(first);
     let rest = r.run(&["query", "port 53", "--since", &since, "--json", "--strict"]);
@@ -148,8 +149,8 @@ fn an_empty_answer_says_what_there_would_have_been() {
     let ask = |how: &[&str]| r.run(&[&["query", "--json"], how].concat()).json();
     let (first, middle, last) = (1_600_000_000 * NS, 1_600_000_004 * NS, 1_600_000_009 * NS);
     let (all, dns) = (
-        serde_json::json!({"class": "all", "first": middle + NS, "last": last}),
-        serde_json::json!({"class": "dns", "first": first, "last": middle}),
+        serde_json::json!({"class": "all", "first": rfc3339(middle + NS), "last": rfc3339(last)}),
+        serde_json::json!({"class": "dns", "first": rfc3339(first), "last": rfc3339(middle)}),
     );
     for (how, window, stored, no_match) in [
         (&["--until", "2020-09-13T12:00:00Z"][..], "before", vec![&all, &dns], vec![]),

@@ -51,6 +51,11 @@ fn ask(r: &Retrotap, args: &[&str]) -> Vec<serde_json::Value> {
     ran.text().lines().map(|l| serde_json::from_str(l).expect("a line of JSON")).collect()
 }
 
+/// An end as people write it.
+fn end(e: &serde_json::Value) -> String {
+    format!("{}:{}", e["address"].as_str().expect("an address"), e["port"])
+}
+
 #[test]
 fn connections_have_their_true_totals() {
     let r = Retrotap::default();
@@ -65,14 +70,14 @@ fn connections_have_their_true_totals() {
             assert_eq!((c["stored_packets"].as_u64(), c["cut"].as_bool()), (Some(10), Some(true)), "{c}");
             assert_eq!(c["end"], if from_receipts { "stopped" } else { "no_receipt" }, "{c}");
             assert_eq!(c["class"], "all", "{c}");
-            by_client.insert(c["a"].as_str().expect("a").to_owned(), c.clone());
+            by_client.insert(end(&c["a"]), c.clone());
         }
         by_client
     };
     let all = ask(&r, &[]);
     assert_eq!(check(&all, true).len(), 30);
     let one = &check(&all, true)["10.0.0.5:32773"];
-    assert_eq!((one["b"].as_str(), one["vlan"].to_string()), (Some("192.0.2.1:443"), "[7]".to_owned()));
+    assert_eq!((end(&one["b"]), one["vlan"].to_string()), ("192.0.2.1:443".to_owned(), "[7]".to_owned()));
     let count = |filter: &str| ask(&r, &[filter]).len();
     assert_eq!(count("host 10.0.0.5"), 1, "in a tag, too");
     assert_eq!(count("host 192.0.2.1"), 8);
@@ -129,13 +134,13 @@ fn sorted_limited_and_as_csv() {
     assert_eq!(r.record(&[&path], &["--cutoff", "none"]).0.code, Some(0));
     let top = ask(&r, &["--sort", "last", "--top", "3"]);
     assert_eq!(
-        top.iter().map(|c| c["a"].as_str().unwrap_or("")).collect::<Vec<_>>(),
+        top.iter().map(|c| end(&c["a"])).collect::<Vec<_>>(),
         ["10.0.0.29:32797", "10.0.0.28:32796", "10.0.0.27:32795"]
     );
     let csv = r.run(&["connections", "udp", "--csv"]);
     assert_eq!((csv.code, csv.text().lines().count()), (Some(0), 11));
     let fields = |line: &str| line.split(',').count();
-    assert!(csv.text().lines().all(|l| fields(l) == 14), "{}", csv.text());
+    assert!(csv.text().lines().all(|l| fields(l) == 18), "{}", csv.text());
     assert!(r.run(&["connections"]).text().ends_with("30 connections\n"));
     // A window: those that lasted into it.
     assert_eq!(ask(&r, &["--until", "2023-11-14T22:13:20.010Z"]).len(), 10);

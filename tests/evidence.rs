@@ -238,7 +238,7 @@ fn a_manifest_is_checked_and_one_other_byte_is_found() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let m: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).expect("it")).expect("JSON");
     assert_eq!((&m["kind"], &m["format"]), (&"retrotap-manifest".into(), &1.into()));
-    assert_eq!((&m["packets"], &m["wire_bytes"], &m["complete"]), (&75.into(), &7500.into(), &true.into()), "{m}");
+    assert_eq!((&m["packets"], &m["bytes"], &m["complete"]), (&75.into(), &7500.into(), &true.into()), "{m}");
     assert_eq!(
         (&m["question"]["filter"], &m["until"]),
         (&"host 10.0.0.2".into(), &"2023-11-14T22:13:21.000000000Z".into())

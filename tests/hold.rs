@@ -169,8 +169,37 @@ fn a_hold_has_the_name_of_who_made_it() {
     let (made, json) = bare(env!("CARGO_BIN_EXE_retrotap"), &hold);
     assert!(made, "{json}");
     let hold: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(hold["who"]["user"], if named { name.as_str() } else { "" }, "{hold}");
+    assert_eq!(hold["by"]["user"], if named { name.as_str() } else { "" }, "{hold}");
     let listed = good(&["holds", "--store", case.store()]);
-    let want = if named { name } else { format!("uid {}", hold["who"]["uid"]) };
+    let want = if named { name } else { format!("uid {}", hold["by"]["uid"]) };
     assert!(listed.contains(&format!(" {want} ")), "{listed}");
+}
+
+/// A hold of before the one shape of JSON: its record has times as Unix ns and other names, and is said as one of today is.
+#[test]
+fn a_record_of_version_1_is_read() {
+    let case = Case::new();
+    case.record(100, 1_700_000_000);
+    assert!(case.hold("old", "udp").status.success());
+    let path = case.store.join("held/old/hold.json");
+    let mut record: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(record["version"], 2);
+    let (from, to) = (1_700_000_000_000_000_001u64, 1_700_000_003_000_000_000u64);
+    record["version"] = 1.into();
+    record["since"] = "2023-11-14T22:13:20Z".into();
+    record["summary"] = serde_json::json!({
+        "packets": 100, "bytes": 6400, "first": from, "last": to, "late": 3, "not_recorded": [[from, to]],
+        "pruning": { "segments": 1, "bytes_read": 7 }, "elapsed_ns": 5,
+    });
+    std::fs::write(&path, record.to_string()).unwrap();
+    let said = good(&["holds", "--json", "--store", case.store()]);
+    let hold: serde_json::Value = serde_json::from_str(&said).unwrap();
+    common::said::check("Hold", &hold);
+    let [from, to] = ["2023-11-14T22:13:20.000000001Z", "2023-11-14T22:13:23.000000000Z"];
+    let summary = &hold["summary"];
+    assert_eq!(
+        (&summary["first"], &summary["late_packets"], &hold["since"]),
+        (&from.into(), &3.into(), &"2023-11-14T22:13:20.000000000Z".into())
+    );
+    assert_eq!(summary["last"], to);
 }

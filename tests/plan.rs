@@ -47,7 +47,7 @@ fn the_plan_is_what_a_recorder_does() {
         let plan = last_json(&mut plan);
         for (n, (word, bytes)) in CUTOFFS.iter().enumerate() {
             let point = &plan["cutoffs"][n];
-            assert_eq!(point["cutoff"], *bytes);
+            assert_eq!(point["cutoff_bytes"], *bytes);
             let planned = (&plan["connections"], &point["packets"], &point["bytes"]);
             let (connections, packets, stored) = stored(&capture, word, folder.path());
             assert_eq!(

@@ -81,7 +81,7 @@ pub fn run(options: &Options, requests: &RwLock<Vec<Request>>, first: usize, unt
         got.bytes += body.len() as u64;
         if body.first() == Some(&b'{') {
             let pruning = &serde_json::from_slice::<serde_json::Value>(&body)?["pruning"];
-            for (sum, what) in got.scanned.iter_mut().zip(["candidates", "bytes_read"]) {
+            for (sum, what) in got.scanned.iter_mut().zip(["candidates", "read_bytes"]) {
                 *sum += pruning[what].as_u64().ok_or("a count without its figures")?;
             }
             continue;

@@ -95,7 +95,7 @@ fn ask(options: &Options, files: &[PathBuf], question: &Question) -> Result<Valu
     let summary: Value = serde_json::from_slice(&out.stdout)?;
     let of = |name: &str| summary.get(name).cloned().unwrap_or_default();
     Ok(
-        json!({ "ms": ms, "packets": of("packets"), "pruning": of("pruning"), "inside_ms": of("elapsed_ns").as_f64().map(|n| n / 1e6) }),
+        json!({ "ms": ms, "packets": of("packets"), "pruning": of("pruning"), "inside_ms": of("elapsed_seconds").as_f64().map(|s| s * 1e3) }),
     )
 }
 

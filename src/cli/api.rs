@@ -2,6 +2,7 @@
 
 use super::Failure;
 use crate::control::{Address, Client, ClientError, SOCKET};
+use crate::shape::Kind;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -109,8 +110,9 @@ impl Far {
 /// What a daemon's refusal is to the command line.
 pub fn refused(e: ClientError) -> Failure {
     match &e {
-        ClientError::Refused(400 | 404 | 409, _) => Failure::usage(e),
-        ClientError::Summary(_) => Failure::incomplete(e),
+        ClientError::Refused(status @ (400 | 404 | 409), _) => Failure::usage(&e).of_kind(Kind::of_status(*status)),
+        ClientError::Refused(status, _) => Failure::cannot(&e).of_kind(Kind::of_status(*status)),
+        ClientError::Summary(_) => Failure::incomplete(&e),
         ClientError::Write(io) if io.kind() == ErrorKind::BrokenPipe => Failure::cannot(PIPE_CLOSED),
         _ => Failure::cannot(e),
     }

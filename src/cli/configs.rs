@@ -3,6 +3,7 @@
 use super::{Exit, Failure, say, show};
 use crate::config::{Config, Settings, import};
 use crate::record::{advice, budgets};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -33,12 +34,19 @@ pub struct Import {
     pub output: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct Checked {
+/// What was found.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CheckedConfiguration")]
+pub struct Checked {
+    /// The configuration's file.
     file: PathBuf,
+    /// A recorder would start with it.
     good: bool,
+    /// What is wrong.
     errors: Vec<String>,
+    /// What is worth knowing.
     notes: Vec<String>,
+    /// Names of its classes, in their order.
     classes: Vec<String>,
 }
 

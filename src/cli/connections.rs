@@ -8,6 +8,7 @@ use crate::query::pace::Freely;
 use crate::query::{
     CommunityId, ConnSpec, Engine, Found, Listed, Query, QueryError, Sort, Summary, listed, missing, priority,
 };
+use crate::shape::{Endpoint, rfc3339};
 use crate::units;
 use std::io::Write;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ else an expression asks, also src and dst, is asked of the packets in the store.
 pub struct Args {
     /// Which connections: a pcap-filter expression; all of them without
     #[arg(value_name = "FILTER")]
-    filter: Option<String>,
+    filter: Vec<String>,
     #[command(flatten)]
     at: At,
     /// Read the store's files, also where a recorder would answer
@@ -64,7 +65,7 @@ pub struct Args {
     /// End with exit code 1 where anything is missing: expired, lost, not recorded, beyond the limit
     #[arg(long, help_heading = "Output")]
     strict: bool,
-    /// One JSON object a line
+    /// JSON lines, one a connection
     #[arg(long, conflicts_with = "csv", help_heading = "Output")]
     json: bool,
     /// Comma-separated values, with a line of headings
@@ -79,7 +80,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let daemon = if args.direct { None } else { args.at.daemon()? };
     let query = Query {
         store: if daemon.is_some() { PathBuf::new() } else { args.at.store()?.to_owned() },
-        filter: args.filter.unwrap_or_default(),
+        filter: args.filter.join(" "),
         conn: args.conn,
         community: args.community_id,
         classes: args.class,
@@ -184,30 +185,36 @@ fn vlans(c: &Listed) -> String {
     c.vlan.iter().map(u16::to_string).collect::<Vec<_>>().join(".")
 }
 
-const HEADINGS: &str =
-    "first,last,a,b,protocol,vlan,seen_packets,seen_bytes,stored_packets,stored_bytes,cut,end,class,community_id";
+/// The fields of `--json` in their order; those of a field that is an object itself have its name in front.
+const HEADINGS: &str = "first,last,protocol,a_address,a_port,b_address,b_port,vlan,tunnel_kind,tunnel_id,\
+                        seen_packets,seen_bytes,stored_packets,stored_bytes,cut,end,class,community_id";
 
 fn csv(c: &Listed, first: bool) {
     // No field can hold a comma or a quote.
     let headings = if first { format!("{HEADINGS}\n") } else { String::new() };
-    let id = c.community_id.as_deref().unwrap_or("");
-    let line = format!(
-        "{headings}{},{},{},{},{},{},{},{},{},{},{},{},{},{id}\n",
-        units::time(c.first),
-        units::time(c.last),
-        c.a,
-        c.b,
-        c.protocol,
+    let end = |e: &Endpoint| {
+        let port = e.port.map_or(String::new(), |p| p.to_string());
+        format!("{},{port}", e.address.as_deref().unwrap_or_default())
+    };
+    let tunnel = c.tunnel.as_ref().map_or(",".to_owned(), |t| format!("{},{}", t.kind, t.id));
+    let columns = [
+        rfc3339(c.first),
+        rfc3339(c.last),
+        c.ends.protocol.clone(),
+        end(&c.ends.a),
+        end(&c.ends.b),
         vlans(c),
-        c.seen_packets,
-        c.seen_bytes,
-        c.stored_packets,
-        c.stored_bytes,
-        c.cut,
-        c.end,
-        c.class
-    );
-    let _ = say::out().write_all(line.as_bytes());
+        tunnel,
+        c.seen_packets.to_string(),
+        c.seen_bytes.to_string(),
+        c.stored_packets.to_string(),
+        c.stored_bytes.to_string(),
+        c.cut.to_string(),
+        c.end.to_string(),
+        c.class.clone(),
+        c.community_id.clone().unwrap_or_default(),
+    ];
+    let _ = say::out().write_all(format!("{headings}{}\n", columns.join(",")).as_bytes());
 }
 
 fn heading() -> Table {
@@ -232,9 +239,9 @@ fn row(table: &mut Table, c: Listed) {
     table.row([
         units::local_time(c.first),
         units::duration(c.last.saturating_sub(c.first)),
-        c.protocol,
-        c.a,
-        c.b,
+        c.ends.protocol,
+        c.ends.a.to_string(),
+        c.ends.b.to_string(),
         vlan,
         units::count(c.seen_packets),
         units::size(c.seen_bytes),

@@ -74,10 +74,11 @@ fn one(line: &str, at: &At) {
         return logging::error(&format_args!("{command} is a command for the shell"));
     }
     words.extend(place(&command, &words, at));
+    let json = words.iter().any(|w| w == "--json");
     match Cli::try_parse_from(std::iter::once("retrotap".to_owned()).chain(words)) {
         Ok(cli) => {
             if let Err(failure) = dispatch(cli.command) {
-                logging::error(&failure);
+                logging::failed(&failure, json);
             }
         }
         Err(e) => {

@@ -3,6 +3,9 @@
 use super::table::Table;
 use super::{Exit, Failure, say, show};
 use crate::doctor::{self, Check, State, script};
+use crate::shape::Count;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -32,6 +35,16 @@ pub struct Args {
     undo_script: bool,
 }
 
+/// What was looked at.
+#[derive(Serialize, JsonSchema)]
+pub struct Examined {
+    /// How many knobs are not as they should be.
+    #[serde(with = "Count")]
+    not_ok: u64,
+    /// Each knob.
+    checks: Vec<Check>,
+}
+
 /// Looks and says.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let checks = doctor::examine(&args.interface, args.store.as_ref()).map_err(Failure::cannot)?;
@@ -41,7 +54,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     let bad = checks.iter().filter(|c| c.state == State::NotOk).count();
     if args.json {
-        show::json_line(&serde_json::json!({ "not_ok": bad, "checks": checks }));
+        show::json_line(&Examined { not_ok: bad as u64, checks });
     } else {
         say::out().write_all(text(&checks).as_bytes()).map_err(Failure::cannot)?;
     }

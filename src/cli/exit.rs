@@ -1,6 +1,7 @@
 //! Exit codes, and the error that carries one to `main`.
 
 use crate::query::Summary;
+use crate::shape::{ErrorAnswer, Kind, Problem};
 use std::fmt::{self, Display};
 use std::process::ExitCode;
 
@@ -38,23 +39,35 @@ impl From<Exit> for ExitCode {
 pub struct Failure {
     /// The code.
     pub exit: Exit,
+    kind: Kind,
     message: String,
 }
 
 impl Failure {
     /// The user asked for what makes no sense.
     pub fn usage(message: impl Display) -> Failure {
-        Failure { exit: Exit::Usage, message: message.to_string() }
+        Failure { exit: Exit::Usage, kind: Kind::Usage, message: message.to_string() }
     }
 
     /// The system refused.
     pub fn cannot(message: impl Display) -> Failure {
-        Failure { exit: Exit::Cannot, message: message.to_string() }
+        Failure { exit: Exit::Cannot, kind: Kind::Cannot, message: message.to_string() }
     }
 
     /// The result is not whole.
     pub fn incomplete(message: impl Display) -> Failure {
-        Failure { exit: Exit::Incomplete, message: message.to_string() }
+        Failure { exit: Exit::Incomplete, kind: Kind::Incomplete, message: message.to_string() }
+    }
+
+    /// Of this kind: what a recorder called its refusal.
+    pub fn of_kind(self, kind: Kind) -> Failure {
+        Failure { kind, ..self }
+    }
+
+    /// As `--json` shows it.
+    pub fn answer(&self) -> ErrorAnswer {
+        let (kind, message) = (self.kind, self.message.clone());
+        ErrorAnswer { error: Problem { kind, message, status: None, exit_code: Some(self.exit as u8) } }
     }
 }
 

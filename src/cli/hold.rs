@@ -3,9 +3,9 @@
 use super::api::{At, refused};
 use super::table::Table;
 use super::{Exit, Failure, say, show};
-use crate::control::{Client, ClientError, HoldAsk, Long, When};
-use crate::hold::{Held, Hold, HoldError, Who, Why};
-use crate::query::{ConnSpec, Query, QueryError, Summary, priority};
+use crate::control::{Client, ClientError, HoldAsk, HoldsLimitAsk, Long, When};
+use crate::hold::{Held, HoldError, HoldLine, HoldRecord, HoldsLimit, Who, Why};
+use crate::query::{ConnSpec, Query, QueryError, priority};
 use crate::units;
 use std::io::Write;
 
@@ -17,7 +17,7 @@ use std::io::Write;
 pub struct Args {
     /// Which packets: a pcap-filter expression, as for query; all of the window without
     #[arg(value_name = "FILTER")]
-    pub filter: Option<String>,
+    pub filter: Vec<String>,
     #[command(flatten)]
     pub at: At,
     /// What the hold is called
@@ -72,7 +72,7 @@ pub struct List {
     /// How much all holds together may take, from now on; what is held stays, also above it
     #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
     pub limit: Option<u64>,
-    /// JSON, one line a hold
+    /// JSON lines, one a hold; what all may take is in info --json
     #[arg(long)]
     pub json: bool,
 }
@@ -88,6 +88,9 @@ pub struct Release {
     /// Why it need not be kept any longer
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+    /// What was held, as one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What an error of a hold is to the command line.
@@ -114,7 +117,7 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
         let ask = HoldAsk {
             name: args.name,
             reason: args.reason,
-            filter: args.filter.unwrap_or_default(),
+            filter: args.filter.join(" "),
             any_layer: args.any_layer,
             conn: args.conn.as_ref().map(ToString::to_string),
             classes: args.class,
@@ -126,7 +129,7 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
             lasting: args.lasting.map(Long::Ns),
             ..HoldAsk::default()
         };
-        let hold: Hold = daemon.ask_until("POST", "/v1/holds", &ask, &|| false).map_err(|e| match e {
+        let hold: HoldLine = daemon.ask_until("POST", "/v1/holds", &ask, &|| false).map_err(|e| match e {
             ClientError::Refused(404, why) => Failure::incomplete(why),
             e => refused(e),
         })?;
@@ -140,7 +143,7 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
     let store = args.at.store()?;
     let query = Query {
         store: store.to_owned(),
-        filter: args.filter.unwrap_or_default(),
+        filter: args.filter.join(" "),
         any_layer: args.any_layer,
         conn: args.conn,
         classes: args.class,
@@ -154,34 +157,34 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
     priority::idle();
     let why = Why { reason: &args.reason, who: &Who::me(), about: None };
     let (hold, _) = held.hold(&query, &args.name, why).map_err(failure)?;
-    Ok(made(&hold, args.json, args.strict))
+    Ok(made(&HoldLine::new(hold), args.json, args.strict))
 }
 
 /// Shows a hold that was made.
-fn made(hold: &Hold, json: bool, strict: bool) -> Exit {
-    let summary: Summary = serde_json::from_value(hold.summary.clone()).unwrap_or_default();
+fn made(hold: &HoldLine, json: bool, strict: bool) -> Exit {
+    let Some(record) = &hold.record else { return Exit::Incomplete };
     if json {
         show::json_line(hold);
     } else {
         let mut out = say::out();
-        let _ = match &hold.follow {
-            Some(_) => writeln!(out, "hold {}: follows {}", hold.name, state(hold)),
+        let _ = match &record.follows {
+            Some(_) => writeln!(out, "hold {}: follows {}", hold.name, state(record)),
             None => writeln!(
                 out,
                 "hold {}: {}\nsha256 {}\n{}",
                 hold.name,
-                units::size(hold.bytes),
-                hold.sha256,
-                crate::query::text(&summary).trim_end()
+                units::size(record.file_bytes),
+                record.sha256,
+                crate::query::text(&record.summary).trim_end()
             ),
         };
     }
-    Exit::of(&summary, strict)
+    Exit::of(&record.summary, strict)
 }
 
 /// Who made it.
-fn by(h: &Hold) -> String {
-    match (h.who.user.as_str(), h.who.uid) {
+fn by(who: &Who) -> String {
+    match (who.user.as_str(), who.uid) {
         ("", Some(uid)) => format!("uid {uid}"),
         ("", None) => "-".into(),
         (user, _) => user.to_owned(),
@@ -189,8 +192,8 @@ fn by(h: &Hold) -> String {
 }
 
 /// Whether it grows.
-fn state(hold: &Hold) -> String {
-    match &hold.follow {
+fn state(hold: &HoldRecord) -> String {
+    match &hold.follows {
         None => "whole".into(),
         Some(f) => match (&f.ended, f.until) {
             (Some(why), _) => format!("ended: {why}"),
@@ -202,103 +205,108 @@ fn state(hold: &Hold) -> String {
 
 /// Lists them, checks them, sets their limit.
 pub fn list(args: List) -> Result<Exit, Failure> {
-    let All { limit, holds, mut damaged } = match args.at.daemon()? {
+    let (holds, HoldsLimit { held_bytes, limit_bytes }) = match args.at.daemon()? {
         Some(daemon) => told(&args, daemon)?,
         None => read(&args)?,
     };
-    let held: u64 = holds.iter().map(|h| h.bytes).sum();
-    if held > limit {
-        let (held, limit) = (units::size(held), units::size(limit));
+    if held_bytes > limit_bytes {
+        let (held, limit) = (units::size(held_bytes), units::size(limit_bytes));
         tracing::warn!(
             "{held} are held, more than the limit of {limit}: they all stay, and no hold is made or goes on until there is room"
         );
     }
-    damaged.sort();
+    let damaged: Vec<&String> = holds.iter().filter_map(|h| h.damaged.as_ref()).collect();
     damaged.iter().for_each(|why| tracing::error!("{why}"));
+    let exit = if damaged.is_empty() { Exit::Done } else { Exit::Incomplete };
     match args.json {
         true => holds.iter().for_each(show::json_line),
-        false => table(&holds, limit, args.verify && damaged.is_empty()),
+        false => table(&holds, (held_bytes, limit_bytes), args.verify && exit == Exit::Done),
     }
-    Ok(if damaged.is_empty() { Exit::Done } else { Exit::Incomplete })
+    Ok(exit)
 }
 
 /// By the recorder.
-fn told(args: &List, mut daemon: Client) -> Result<All, Failure> {
-    let mut all: All = match args.limit {
-        Some(limit) => daemon.ask("PUT", "/v1/holds", &serde_json::json!({ "limit": limit })),
-        None => daemon.get("/v1/holds"),
-    }
-    .map_err(refused)?;
-    for hold in all.holds.iter().filter(|_| args.verify) {
-        match daemon.ask_until("POST", &format!("/v1/holds/{}/check", hold.name), &serde_json::json!({}), &|| false) {
-            Ok(Checked { damaged }) => all.damaged.extend(damaged),
+fn told(args: &List, mut daemon: Client) -> Result<(Vec<HoldLine>, HoldsLimit), Failure> {
+    let sizes = match args.limit {
+        Some(limit) => {
+            let ask = HoldsLimitAsk { limit_bytes: limit };
+            daemon.ask("PUT", "/v1/holds", &ask).map_err(refused)?
+        }
+        None => daemon.get("/v1/holds/limit").map_err(refused)?,
+    };
+    let mut holds = Vec::new();
+    for hold in daemon.list::<HoldLine>("/v1/holds").map_err(refused)? {
+        if !args.verify || hold.record.is_none() {
+            holds.push(hold);
+            continue;
+        }
+        let path = format!("/v1/holds/{}/check", hold.name);
+        match daemon.ask_until("POST", &path, &serde_json::json!({}), &|| false) {
+            Ok(checked) => holds.push(checked),
             // Released meanwhile.
             Err(ClientError::Refused(404, _)) => {}
             Err(e) => return Err(refused(e)),
         }
     }
-    Ok(all)
+    Ok((holds, sizes))
 }
 
 /// From the store's files.
-fn read(args: &List) -> Result<All, Failure> {
+fn read(args: &List) -> Result<(Vec<HoldLine>, HoldsLimit), Failure> {
     let held = Held::open(args.at.store()?).map_err(failure)?;
     if let Some(limit) = args.limit {
         held.set_limit(limit, &Who::me()).map_err(failure)?;
     }
-    let (holds, mut bad) = held.list().map_err(failure)?;
+    let mut holds = held.lines().map_err(failure)?;
     if args.verify {
         priority::idle();
-        bad.extend(holds.iter().filter_map(|h| held.check(h).err()));
+        for line in holds.iter_mut().filter(|h| h.record.is_some()) {
+            let (hold, _) = held.packets(&line.name).map_err(failure)?;
+            *line = held.checked(hold).map_err(failure)?;
+        }
     }
-    Ok(All { limit: held.limit(), holds, damaged: bad.iter().map(ToString::to_string).collect() })
+    Ok((holds, held.sizes().map_err(failure)?))
 }
 
-/// What a recorder says of a hold's packets.
-#[derive(serde::Deserialize)]
-struct Checked {
-    damaged: Option<String>,
-}
-
-/// What a recorder says of its holds.
-#[derive(serde::Deserialize)]
-struct All {
-    limit: u64,
-    holds: Vec<Hold>,
-    damaged: Vec<String>,
-}
-
-fn table(holds: &[Hold], limit: u64, verified: bool) {
+fn table(holds: &[HoldLine], (held, limit): (u64, u64), verified: bool) {
     let mut t = Table::new(&["hold", ">packets", ">size", "made", "by", "follows", "filter", "reason"]);
     for h in holds {
+        let Some(r) = &h.record else { continue };
         t.row([
             h.name.clone(),
-            units::count(h.packets),
-            units::size(h.bytes),
-            h.made.clone(),
-            by(h),
-            if h.follow.is_some() { state(h) } else { "-".into() },
-            h.filter.clone(),
-            h.reason.clone(),
+            units::count(r.packets),
+            units::size(r.file_bytes),
+            units::local_time(r.made),
+            by(&r.by),
+            if r.follows.is_some() { state(r) } else { "-".into() },
+            r.filter.clone(),
+            r.reason.clone(),
         ]);
     }
-    let sum: u64 = holds.iter().map(|h| h.bytes).sum();
     let mut out = say::out();
     let _ = write!(out, "{t}");
     let sums = if verified { "; every sum is right" } else { "" };
-    let _ = writeln!(out, "{} of {} held{sums}", units::size(sum), units::size(limit));
+    let _ = writeln!(out, "{} of {} held{sums}", units::size(held), units::size(limit));
 }
 
 /// Releases one.
 pub fn release(args: Release) -> Result<Exit, Failure> {
-    if let Some(mut daemon) = args.at.daemon()? {
-        let ask = serde_json::json!({ "reason": args.reason });
-        let hold: Hold = daemon.ask("DELETE", &format!("/v1/holds/{}", args.name), &ask).map_err(refused)?;
-        tracing::info!("hold {} released: {}", hold.name, units::size(hold.bytes));
-        return Ok(Exit::Done);
+    let hold = match args.at.daemon()? {
+        Some(mut daemon) => {
+            let ask = serde_json::json!({ "reason": args.reason });
+            daemon.ask("DELETE", &format!("/v1/holds/{}", args.name), &ask).map_err(refused)?
+        }
+        None => {
+            let held = Held::open(args.at.store()?).map_err(failure)?;
+            HoldLine::new(held.release(&args.name, &args.reason, &Who::me()).map_err(failure)?)
+        }
+    };
+    match (args.json, &hold.record) {
+        (true, _) => show::json_line(&hold),
+        (false, record) => {
+            let size = units::size(record.as_ref().map_or(0, |r| r.file_bytes));
+            tracing::info!("hold {} released: {size}", hold.name);
+        }
     }
-    let held = Held::open(args.at.store()?).map_err(failure)?;
-    let hold = held.release(&args.name, &args.reason, &Who::me()).map_err(failure)?;
-    tracing::info!("hold {} released: {}", hold.name, units::size(hold.bytes));
     Ok(Exit::Done)
 }

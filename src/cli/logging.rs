@@ -1,5 +1,7 @@
 //! What goes to standard error: events through `tracing`, coloured only on a terminal and only without NO_COLOR.
 
+use super::Failure;
+use crate::shape;
 use std::fmt::Display;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
@@ -38,7 +40,15 @@ pub fn colour() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
-/// The last word of a command that failed.
+/// The last word of a command that failed; with `--json` it is one line of JSON.
+pub fn failed(failure: &Failure, json: bool) {
+    match json {
+        true => eprintln!("{}", shape::text(&failure.answer())),
+        false => error(failure),
+    }
+}
+
+/// What is wrong, in words.
 pub fn error(what: &impl Display) {
     match colour() {
         true => eprintln!("\x1b[1;31merror:\x1b[0m {what}"),

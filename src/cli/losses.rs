@@ -50,7 +50,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         return Err(Failure::usage("--since must be before --until"));
     }
     let classes: Vec<String> = args.class.into_iter().collect();
-    let losses = match args.at.daemon()? {
+    let losses: Losses = match args.at.daemon()? {
         Some(mut daemon) => {
             let ask = Ask { since: since.map(When::Ns), until: Some(When::Ns(until)), classes, ..Ask::default() };
             daemon.ask("POST", "/v1/losses", &ask).map_err(refused)?

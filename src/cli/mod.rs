@@ -18,11 +18,13 @@ mod logging;
 mod losses;
 mod manifest;
 mod nids;
+mod objects;
 mod plan;
 mod query;
 mod record;
 mod reload;
 mod say;
+mod schema;
 mod show;
 mod status;
 mod steer;
@@ -42,7 +44,8 @@ const AFTER_HELP: &str = "Exit codes:
   1  done, but not whole: a capture broke off, the account does not add up, a store is damaged; with --strict also
      where an answer is not complete: expired, lost, not recorded, beyond the limit
   2  the command line or the configuration is wrong
-  3  it cannot be done: permission, interface, store, disk";
+  3  it cannot be done: permission, interface, store, disk
+With --json the error is a line of JSON on standard error, and every object is as docs/json.md has it (retrotap schema).";
 
 /// All of the command line.
 #[derive(Debug, Parser)]
@@ -82,7 +85,7 @@ enum Command {
     /// Show how a recorder is doing: rates, what is kept and lost, and how many days each class holds
     Status(status::Args),
     /// Show the storage classes of a recorder: fill, age, days left
-    Classes(status::Args),
+    Classes(status::Classes),
     /// Show a recorder live
     Top(top::Args),
     /// Give commands one after the other, with history and completion
@@ -127,6 +130,8 @@ enum Command {
     CheckConfig(configs::Check),
     /// Turn a configuration of the original Time Machine into one of retrotap
     ImportConfig(configs::Import),
+    /// Print the JSON Schema of what a command, or the API, says as JSON
+    Schema(schema::Args),
     /// Print the completion script of a shell
     Completions(extras::Completions),
     /// Print the manual page, or write all of them into a directory
@@ -135,8 +140,14 @@ enum Command {
 
 /// Parses the arguments and does what they say.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    // Also where the arguments make no sense.
+    let json = std::env::args_os().take_while(|a| a != "--").any(|a| a == "--json");
+    let done = match Cli::try_parse() {
+        Ok(cli) => {
+            logging::start(cli.verbose, cli.quiet);
+            dispatch(cli.command)
+        }
+        Err(e) if e.use_stderr() && json => Err(Failure::usage(e.to_string().trim_end())),
         Err(e) => {
             let exit = if e.use_stderr() { Exit::Usage } else { Exit::Done };
             // Nothing is left to say it to when standard error itself is closed.
@@ -144,14 +155,13 @@ pub fn main() -> ExitCode {
             if exit == Exit::Done {
                 say::note(printed);
             }
-            return said(exit).into();
+            Ok(exit)
         }
     };
-    logging::start(cli.verbose, cli.quiet);
-    match dispatch(cli.command) {
-        Ok(exit) => said(exit).into(),
+    match done.and_then(said) {
+        Ok(exit) => exit.into(),
         Err(failure) => {
-            logging::error(&failure);
+            logging::failed(&failure, json);
             failure.exit.into()
         }
     }
@@ -188,16 +198,18 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Doctor(args) => doctor::run(args),
         Command::CheckConfig(args) => configs::check(args),
         Command::ImportConfig(args) => configs::import(args),
+        Command::Schema(args) => schema::run(args),
         Command::Completions(args) => extras::completions(args),
         Command::Man(args) => extras::man(args),
     }
 }
 
 /// The exit of a command whose answer went to standard output, if all of it did.
-fn said(exit: Exit) -> Exit {
-    let Some(why) = say::failed() else { return exit };
-    logging::error(&format_args!("the answer could not be written to standard output: {why}"));
-    Exit::Cannot
+fn said(exit: Exit) -> Result<Exit, Failure> {
+    match say::failed() {
+        None => Ok(exit),
+        Some(why) => Err(Failure::cannot(format_args!("the answer could not be written to standard output: {why}"))),
+    }
 }
 
 #[cfg(test)]

@@ -189,8 +189,9 @@ struct Lines;
 impl Events for Lines {
     fn event(&self, event: &Event<'_>) {
         match event {
-            Event::Alert { time, rule, what, signature, conn, offender } => {
-                let about = conn.as_deref().or(offender.as_deref()).unwrap_or_default();
+            Event::Alert { time, rule, what, signature, connection, offender } => {
+                let connection = connection.as_ref().map(ToString::to_string);
+                let (time, about) = (units::time(*time), connection.as_ref().or(offender.as_ref()).map_or("", |a| a));
                 tracing::info!("alert {what} {} at {time}: {about} [{rule}]", signature.unwrap_or_default());
             }
             Event::Action(a) => {

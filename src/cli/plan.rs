@@ -3,7 +3,9 @@
 use super::table::Table;
 use super::{Exit, Failure, say, show};
 use crate::planning::{self, CUTOFFS, CUTOFFS_MAX, Curve, PlanningError, days, percent};
+use crate::shape::{Count, Seconds};
 use crate::units;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
@@ -49,14 +51,63 @@ pub struct Args {
     pub json: bool,
 }
 
-/// One cutoff as `--json` shows it.
-#[derive(Serialize)]
-struct Row {
-    #[serde(flatten)]
-    point: planning::Point,
-    disk_bytes_per_day: f64,
-    disk_bytes_for_days: f64,
-    days_in_disk: Option<f64>,
+/// What a range of cutoffs would keep.
+#[derive(Serialize, JsonSchema)]
+pub struct Planned {
+    /// Connections of the traffic.
+    #[serde(with = "Count")]
+    connections: u64,
+    /// Its packets.
+    #[serde(with = "Count")]
+    packets: u64,
+    /// Their bytes on the wire.
+    #[serde(with = "Count")]
+    bytes: u64,
+    /// From its first packet to its last.
+    #[serde(with = "Seconds")]
+    span_seconds: u64,
+    /// True: each packet was judged as the recorder would. False: estimated from the sizes of connections.
+    exact: bool,
+    /// Connections, lines or packets that could not be taken into account.
+    #[serde(with = "Count")]
+    left_out: u64,
+    /// How many times as much traffic is expected as was seen (--rate).
+    scale: f64,
+    /// The disk that is asked about (--disk).
+    #[serde(with = "Count")]
+    disk_bytes: u64,
+    /// The time that is asked about (--days).
+    period_seconds: f64,
+    /// Each cutoff, ascending.
+    cutoffs: Vec<PlannedCutoff>,
+}
+
+/// What one cutoff would keep.
+#[derive(Serialize, JsonSchema)]
+pub struct PlannedCutoff {
+    /// The cutoff.
+    #[serde(with = "Count")]
+    cutoff_bytes: u64,
+    /// Connections of which nothing is cut.
+    #[serde(with = "Count")]
+    whole_connections: u64,
+    /// Packets stored.
+    #[serde(with = "Count")]
+    packets: u64,
+    /// Their bytes on the wire.
+    #[serde(with = "Count")]
+    bytes: u64,
+    /// What they take on the disk, index and receipts included.
+    #[serde(with = "Count")]
+    disk_bytes: u64,
+    /// What a day of such traffic takes.
+    #[serde(with = "Count")]
+    disk_bytes_per_day: u64,
+    /// What the time that is asked about takes.
+    #[serde(with = "Count")]
+    disk_bytes_for_period: u64,
+    /// How long the disk that is asked about lasts; null: nothing is stored.
+    disk_holds_seconds: Option<f64>,
 }
 
 /// Bits a second.
@@ -114,22 +165,34 @@ fn read(args: &Args, cutoffs: &[u64]) -> Result<(Curve, bool), PlanningError> {
     Ok((planning::zeek::curve(&args.zeek, cutoffs)?, true))
 }
 
+const DAY: f64 = 86_400.0;
+
 fn json(args: &Args, curve: &Curve, scale: f64) {
-    let rows: Vec<Row> = curve
-        .points
-        .iter()
-        .map(|p| Row {
-            point: *p,
-            disk_bytes_per_day: p.disk_a_day(curve, scale),
-            disk_bytes_for_days: p.disk_a_day(curve, scale) * args.days,
-            days_in_disk: p.days_in(args.disk, curve, scale),
-        })
-        .collect();
-    show::json_line(&serde_json::json!({
-        "connections": curve.connections, "packets": curve.packets, "bytes": curve.bytes, "span_ns": curve.span_ns,
-        "exact": curve.exact, "left_out": curve.left_out, "scale": scale, "disk": args.disk, "days": args.days,
-        "cutoffs": rows,
-    }));
+    let cutoff = |p: &planning::Point| {
+        let a_day = p.disk_a_day(curve, scale);
+        PlannedCutoff {
+            cutoff_bytes: p.cutoff,
+            whole_connections: p.whole,
+            packets: p.packets,
+            bytes: p.bytes,
+            disk_bytes: p.disk_bytes,
+            disk_bytes_per_day: a_day.round() as u64,
+            disk_bytes_for_period: (a_day * args.days).round() as u64,
+            disk_holds_seconds: p.days_in(args.disk, curve, scale).map(|days| days * DAY),
+        }
+    };
+    show::json_line(&Planned {
+        connections: curve.connections,
+        packets: curve.packets,
+        bytes: curve.bytes,
+        span_seconds: curve.span_ns,
+        exact: curve.exact,
+        left_out: curve.left_out,
+        scale,
+        disk_bytes: args.disk,
+        period_seconds: args.days * DAY,
+        cutoffs: curve.points.iter().map(cutoff).collect(),
+    });
 }
 
 fn table(args: &Args, curve: &Curve, scale: f64) {

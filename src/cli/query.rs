@@ -6,6 +6,7 @@ use super::{Exit, Failure, say, show};
 use crate::control::{Ask, Form, Long};
 use crate::query::output::Nothing;
 use crate::query::{self, CommunityId, ConnSpec, OutputError, Query, QueryError, Summary, priority};
+use crate::shape;
 use crate::units;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
@@ -40,9 +41,9 @@ impl From<Format> for Form {
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", super::AFTER_HELP))]
 pub struct Args {
-    /// Which packets: a pcap-filter expression, as for tcpdump; all of them without
+    /// Which packets: a pcap-filter expression, in one word or several, as for tcpdump; all of them without
     #[arg(value_name = "FILTER")]
-    pub filter: Option<String>,
+    pub filter: Vec<String>,
     #[command(flatten)]
     pub at: At,
     /// Read the store's files, also where a recorder would answer
@@ -131,7 +132,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     let request = Query {
         store,
-        filter: args.filter.unwrap_or_default(),
+        filter: args.filter.join(" "),
         any_layer: args.any_layer,
         conn: args.conn,
         community: args.community_id,
@@ -183,7 +184,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     match (args.json, args.count, to_stdout) {
         (true, _, false) => show::json_line(&summary),
-        (true, _, true) => eprintln!("{}", serde_json::to_string(&summary).unwrap_or_default()),
+        (true, _, true) => eprintln!("{}", shape::text(&summary)),
         (_, true, _) => {
             println(&summary.packets.to_string());
             // Beside the number, which scripts read.

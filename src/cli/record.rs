@@ -4,10 +4,11 @@ use super::table::Table;
 use super::{Exit, Failure, account, say, show};
 use crate::config::plan::Plan;
 use crate::config::{ApiConfig, ClassConfig, Config, ConfigError, Cutoff, From, Settings, Size, SourceChoice, Span};
-use crate::record::statistics::Report;
+use crate::metrics::status::{Report, ReportKind};
 use crate::record::{self, RecordError};
 use crate::source::file::FileReport;
 use crate::units;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
@@ -81,7 +82,7 @@ pub struct Args {
     /// Print all memory by part and stop
     #[arg(long, help_heading = "Run")]
     pub plan: bool,
-    /// One JSON object for each interval on standard output; the last is the final account
+    /// JSON lines on standard output, one for each interval; the last is the final account
     #[arg(long, help_heading = "Run")]
     pub json: bool,
     /// Interval of the statistics where standard error is not a terminal [default: 10s]
@@ -89,13 +90,15 @@ pub struct Args {
     pub log_interval: Option<Span>,
 }
 
-/// The final account of files: beside the counters, what became of each file.
-#[derive(Serialize)]
-struct Final<'a> {
+/// The final account: beside the counters, what became of each file.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "FinalReport")]
+pub struct Final {
+    /// The counters.
     #[serde(flatten)]
-    report: Report<'a>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    files: &'a [FileReport],
+    report: Report,
+    /// Of capture files: what became of each; empty: it was recorded from interfaces.
+    files: Vec<FileReport>,
 }
 
 /// Resolves the settings and records.
@@ -145,9 +148,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             units::size(unfollowed.bytes)
         );
     }
-    let report = outcome.last.report("final", outcome.started);
+    let report = outcome.last.report(ReportKind::Final, outcome.started);
     match json {
-        true => show::json_line(&Final { report, files: &outcome.files }),
+        true => show::json_line(&Final { report, files: outcome.files.clone() }),
         false => {
             let took = units::duration(outcome.last.mono_ns.saturating_sub(outcome.started));
             let connections = units::several(outcome.last.connections.begun, "connection");

@@ -24,14 +24,13 @@ pub struct Args {
 /// Asks.
 pub fn run(args: Args) -> Result<Exit, Failure> {
     let mut client = args.at.recorder()?;
-    let done = client.post_json("/v1/reload", &serde_json::json!({})).map_err(|e| match e {
+    let changes: Changes = client.ask("POST", "/v1/reload", &serde_json::json!({})).map_err(|e| match e {
         ClientError::Refused(422, why) => Failure::usage(format!("refused, all is as it was: {why}")),
         e => refused(e),
     })?;
-    let changes: Changes = serde_json::from_value(done.clone()).unwrap_or_default();
     let exit = if changes.waiting_workers.is_empty() { Exit::Done } else { Exit::Incomplete };
     if args.json {
-        show::json_line(&done);
+        show::json_line(&changes);
         return Ok(exit);
     }
     let mut out = say::out();

@@ -2,8 +2,10 @@
 //! programs, a progress line for files. Owns the observers; called by the control loop.
 
 use super::say;
+use crate::metrics::status::ReportKind;
 use crate::record::Observer;
 use crate::record::statistics::Sample;
+use crate::shape;
 use crate::units;
 use std::io::{IsTerminal, Write};
 
@@ -35,19 +37,14 @@ impl Observer for Json {
 
     fn interval(&mut self, before: &Sample, now: &Sample, _: Option<(u64, u64)>) {
         let started = *self.started.get_or_insert(before.mono_ns);
-        json_line(&now.report("interval", started));
+        json_line(&now.report(ReportKind::Interval, started));
     }
 }
 
-/// One line of JSON on standard output. Nothing that happens to it is a reason to stop recording.
+/// An object that stands alone, or a line of a list, on standard output. Nothing that happens to it is a reason to stop recording.
 pub fn json_line(value: &impl serde::Serialize) {
-    match serde_json::to_vec(value) {
-        Ok(mut line) => {
-            line.push(b'\n');
-            let _ = say::out().write_all(&line).and_then(|()| say::out().flush());
-        }
-        Err(e) => tracing::error!("an answer cannot be written as JSON: {e}"),
-    }
+    let line = shape::text(value) + "\n";
+    let _ = say::out().write_all(line.as_bytes()).and_then(|()| say::out().flush());
 }
 
 /// A line each second.

@@ -4,8 +4,9 @@
 use super::api::{At, refused};
 use super::table::Table;
 use super::{Exit, Failure, say, show};
+use crate::control::Status;
+use crate::metrics::status::{ClassState, Rate};
 use crate::units;
-use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::Write;
 
@@ -22,9 +23,21 @@ pub struct Args {
     json: bool,
 }
 
+/// What `classes` takes.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  retrotap classes --store /var/lib/retrotap --json | jq -r .class")]
+pub struct Classes {
+    #[command(flatten)]
+    at: At,
+    /// JSON lines, one a class
+    #[arg(long)]
+    json: bool,
+}
+
 /// Shows the recorder.
 pub fn run(args: Args) -> Result<Exit, Failure> {
-    let status: Value = args.at.recorder()?.get("/v1/status").map_err(refused)?;
+    let status: Status = args.at.recorder()?.get("/v1/status").map_err(refused)?;
     match args.json {
         true => show::json_line(&status),
         false => {
@@ -35,10 +48,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 /// Shows the classes.
-pub fn classes(args: Args) -> Result<Exit, Failure> {
-    let all: Value = args.at.recorder()?.get("/v1/classes").map_err(refused)?;
+pub fn classes(args: Classes) -> Result<Exit, Failure> {
+    let all: Vec<ClassState> = args.at.recorder()?.list("/v1/classes").map_err(refused)?;
     match args.json {
-        true => list(&all).iter().for_each(show::json_line),
+        true => all.iter().for_each(show::json_line),
         false => {
             let _ = say::out().write_all(table(&all).as_bytes());
         }
@@ -47,61 +60,52 @@ pub fn classes(args: Args) -> Result<Exit, Failure> {
 }
 
 /// The screen of a status.
-pub fn screen(s: &Value) -> String {
+pub fn screen(s: &Status) -> String {
     let mut out = String::new();
-    let n = |path: &str| s.pointer(path).and_then(Value::as_u64).unwrap_or(0);
-    let f = |path: &str| s.pointer(path).and_then(Value::as_f64).unwrap_or(0.0);
-    let t = |path: &str| s.pointer(path).and_then(Value::as_str).unwrap_or("?");
-    let (started, now) = (n("/state/started"), units::now());
-    let age = if started == 0 { "it begins".into() } else { units::duration(now.saturating_sub(started)) };
-    let since = if started == 0 { "now".into() } else { units::local_time(started) };
-    let _ = writeln!(
-        out,
-        "recording since {since} ({age}) by {}, process {}, into {}",
-        t("/state/source"),
-        n("/pid"),
-        t("/store")
-    );
+    let r = &s.recorder;
+    let (a, connections) = (&r.counters.account, &r.counters.connections);
+    let age = units::duration(units::now().saturating_sub(r.started));
+    let since = units::local_time(r.started);
+    let source = a.source.name();
+    let _ = writeln!(out, "recording since {since} ({age}) by {source}, process {}, into {}", s.pid, s.store.display());
     let mut rates = Table::new(&["", ">packets/s", ">bit/s", ">packets", ">bytes"]);
-    for what in ["seen", "shunted", "received", "stored"] {
-        let (packets, bytes) = (f(&format!("/state/rates/{what}/packets")), f(&format!("/state/rates/{what}/bytes")));
+    for (what, rate, tally) in [
+        ("seen", r.rates.seen, a.from.seen),
+        ("shunted", r.rates.shunted, a.from.shunted),
+        ("received", r.rates.received, a.worker.received),
+        ("stored", r.rates.stored, a.worker.stored),
+    ] {
+        let Rate { packets_per_second, bytes_per_second } = rate;
         rates.row([
             what.to_owned(),
-            units::packet_rate(packets as u64, 1.0),
-            units::bit_rate(bytes as u64, 1.0),
-            units::count(n(&format!("/recorder/{what}/packets"))),
-            units::size(n(&format!("/recorder/{what}/bytes"))),
+            units::packet_rate(packets_per_second as u64, 1.0),
+            units::bit_rate(bytes_per_second as u64, 1.0),
+            units::count(tally.packets),
+            units::size(tally.bytes),
         ]);
     }
     let _ = write!(out, "\n{rates}");
     let _ = writeln!(
         out,
         "kept         {:.2} % of the bytes, {:.2} % of the packets",
-        f("/state/kept_bytes") * 100.0,
-        f("/state/kept_packets") * 100.0
+        r.kept.bytes_share * 100.0,
+        r.kept.packets_share * 100.0
     );
-    let causes = s.pointer("/state/lost").and_then(Value::as_object);
-    let causes: Vec<String> = causes
-        .into_iter()
-        .flatten()
-        .map(|(cause, n)| format!("{} by {cause}", units::count(n.as_u64().unwrap_or(0))))
-        .collect();
+    let causes: Vec<String> = r.lost_by_cause.iter().map(|(c, n)| format!("{} by {c}", units::count(*n))).collect();
     let lost = if causes.is_empty() { "nothing".to_owned() } else { causes.join(", ") };
     let _ = writeln!(out, "lost         {lost}");
     let _ = writeln!(
         out,
         "connections  {} tracked, {} of them past their cutoff in the kernel",
-        units::count(n("/recorder/connections/tracked")),
-        units::count(n("/recorder/connections/shunted"))
+        units::count(connections.tracked),
+        units::count(connections.shunted)
     );
     if let Some(flood) = flood(s) {
         let _ = writeln!(out, "flood        {flood}");
     }
-    let pending = units::count(n("/recorder/pending"));
-    let _ =
-        writeln!(out, "memory       {}, {pending} packets on their way to the disk", units::size(n("/resident_bytes")));
-    let parts = s.pointer("/state/memory").and_then(Value::as_object).into_iter().flatten();
-    let mut parts: Vec<(&String, u64)> = parts.map(|(part, n)| (part, n.as_u64().unwrap_or(0))).collect();
+    let pending = units::count(a.store.pending);
+    let _ = writeln!(out, "memory       {}, {pending} packets on their way to the disk", units::size(s.resident_bytes));
+    let mut parts: Vec<(&String, u64)> = r.memory_bytes.iter().map(|(part, n)| (part, *n)).collect();
     parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     // The small ones are together less than what one of the large ones is off by.
     let parts =
@@ -110,46 +114,40 @@ pub fn screen(s: &Value) -> String {
     if !parts.is_empty() {
         let _ = writeln!(out, "             set aside: {parts}");
     }
-    let brake = if s.pointer("/brake/on").and_then(Value::as_bool).unwrap_or(false) { "on" } else { "off" };
     let _ = writeln!(
         out,
-        "queries      {} under way, brake {brake} (was on {} times, queries waited {})",
-        units::count(n("/queries")),
-        units::count(n("/brake/times")),
-        units::duration(n("/brake/waited_ns"))
+        "queries      {} under way, brake {} (was on {} times, queries waited {})",
+        units::count(s.queries),
+        if s.brake.on { "on" } else { "off" },
+        units::count(s.brake.times),
+        units::duration(s.brake.waited_seconds)
     );
-    let _ = write!(out, "\n{}", table(s.get("state").unwrap_or(&Value::Null)));
+    let _ = write!(out, "\n{}", table(&r.classes));
     out
 }
 
 /// What floods, while it does.
-fn flood(s: &Value) -> Option<String> {
-    let c = s.pointer("/recorder/connections")?;
-    let n = |key: &str| c.get(key).and_then(Value::as_u64).unwrap_or(0);
-    let from = match (n("flooding"), c.get("crowded").and_then(Value::as_bool).unwrap_or(false)) {
+fn flood(s: &Status) -> Option<String> {
+    let c = &s.recorder.counters.connections;
+    let from = match (c.flooding, c.crowded) {
         (0, false) => return None,
         (0, true) => "many sources".to_owned(),
         (1, _) => "a source".to_owned(),
         (sources, _) => format!("{} sources", units::count(sources)),
     };
-    let most =
-        c.get("flood_source").and_then(Value::as_str).map_or(String::new(), |a| format!(", most of it from {a}"));
-    let (open, refused) = (units::count(n("one_sided")), units::count(n("flood_refused")));
+    let most = c.flood_source.map_or(String::new(), |a| format!(", most of it from {a}"));
+    let (open, refused) = (units::count(c.one_sided), units::count(c.flood_refused));
     Some(format!("from {from}{most}: {open} connections without an answer, {refused} packets refused since the start"))
 }
 
-fn list(all: &Value) -> &[Value] {
-    all.get("classes").and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
 /// How much of it there is, of how much if it has its own, and how far back that reaches.
-fn in_memory(n: &impl Fn(&str) -> Option<u64>) -> String {
-    let Some(since) = n("memory_since") else { return "-".into() };
-    let own = n("memory_budget").map_or(String::new(), |own| format!(" of {}", units::size(own)));
-    format!("{}{own}, {}", units::size(n("memory").unwrap_or(0)), units::duration(units::now().saturating_sub(since)))
+fn in_memory(c: &ClassState) -> String {
+    let Some(since) = c.memory_since else { return "-".into() };
+    let own = c.memory_budget_bytes.map_or(String::new(), |own| format!(" of {}", units::size(own)));
+    format!("{}{own}, {}", units::size(c.memory_bytes), units::duration(units::now().saturating_sub(since)))
 }
 
-fn table(all: &Value) -> String {
+fn table(all: &[ClassState]) -> String {
     let mut t = Table::new(&[
         "class",
         ">segments",
@@ -161,25 +159,23 @@ fn table(all: &Value) -> String {
         ">days left",
         ">in memory",
     ]);
-    for c in list(all) {
-        let n = |key: &str| c.get(key).and_then(Value::as_u64);
-        let f = |key: &str| c.get(key).and_then(Value::as_f64);
+    for c in all {
         let days = |s: Option<f64>| s.map_or("-".into(), |s| format!("{:.1}", s / 86_400.0));
-        let budget = match (n("budget"), n("room")) {
+        let budget = match (c.budget_bytes, c.room_bytes) {
             (Some(own), _) => units::size(own),
             (None, Some(room)) => format!("shares {}", units::size(room)),
             (None, None) => "-".into(),
         };
         t.row([
-            c.get("name").and_then(Value::as_str).unwrap_or("?").to_owned(),
-            units::count(n("segments").unwrap_or(0)),
-            units::size(n("bytes").unwrap_or(0)),
+            c.holding.class.clone(),
+            units::count(c.holding.segments),
+            units::size(c.holding.disk_bytes),
             budget,
-            units::size((f("growth").unwrap_or(0.0) * 86_400.0) as u64),
-            n("oldest").map_or("-".into(), |o| units::duration(units::now().saturating_sub(o))),
-            days(f("holds_s")),
-            days(f("left_s")),
-            in_memory(&n),
+            units::size((c.growth_bytes_per_second * 86_400.0) as u64),
+            c.holding.oldest.map_or("-".into(), |o| units::duration(units::now().saturating_sub(o))),
+            days(c.holds_seconds),
+            days(c.left_seconds),
+            in_memory(c),
         ]);
     }
     t.to_string()

@@ -3,7 +3,8 @@
 use super::api::{At, refused};
 use super::table::Table;
 use super::{Exit, Failure, say, show};
-use crate::steer::{Assigned, Suspended};
+use crate::control::Long;
+use crate::steer::{AssignmentLine, SuspensionLine};
 use crate::units;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -43,7 +44,7 @@ pub struct Assign {
 pub struct List {
     #[command(flatten)]
     pub at: At,
-    /// JSON, one line each
+    /// JSON lines, one each
     #[arg(long)]
     pub json: bool,
 }
@@ -95,23 +96,23 @@ pub struct Resume {
 
 /// Gives an address a class.
 pub fn assign(args: Assign) -> Result<Exit, Failure> {
-    let mut body = json!({ "address": args.address, "class": args.class, "for": args.lasting });
+    let mut body = json!({ "address": args.address, "class": args.class, "for": Long::Ns(args.lasting) });
     for (role, _) in [("originator", args.originator), ("responder", args.responder)].iter().filter(|(_, on)| *on) {
         body["role"] = json!(role);
     }
-    let done: Assigned = args.at.recorder()?.ask("POST", ASSIGNMENTS, &body).map_err(refused)?;
-    said(args.json, &done, || format!("{} has class {} until {}", done.address, done.class, time(done.until_ns)))
+    let done: AssignmentLine = args.at.recorder()?.ask("POST", ASSIGNMENTS, &body).map_err(refused)?;
+    said(args.json, &done, || format!("{} has class {} until {}", done.address, done.class, time(done.until)))
 }
 
 /// Lists assignments.
 pub fn assignments(args: List) -> Result<Exit, Failure> {
-    let all: Vec<Assigned> = args.at.recorder()?.get(ASSIGNMENTS).map_err(refused)?;
+    let all: Vec<AssignmentLine> = args.at.recorder()?.list(ASSIGNMENTS).map_err(refused)?;
     if args.json {
         all.iter().for_each(show::json_line);
     } else {
         let mut t = Table::new(&["address", "class", "role", "until", "by"]);
         for a in all {
-            t.row([a.address, a.class, a.role, time(a.until_ns), a.by]);
+            t.row([a.address, a.class, a.role, time(a.until), a.by]);
         }
         say::note(write!(say::out(), "{t}"));
     }
@@ -121,7 +122,7 @@ pub fn assignments(args: List) -> Result<Exit, Failure> {
 /// Takes one back.
 pub fn unassign(args: Unassign) -> Result<Exit, Failure> {
     let body = json!({ "address": args.address });
-    let was: Assigned = args.at.recorder()?.ask("DELETE", ASSIGNMENTS, &body).map_err(refused)?;
+    let was: AssignmentLine = args.at.recorder()?.ask("DELETE", ASSIGNMENTS, &body).map_err(refused)?;
     said(args.json, &was, || format!("{} no longer has class {} by assignment", was.address, was.class))
 }
 
@@ -137,26 +138,26 @@ pub fn suspend_timeout(args: Suspend) -> Result<Exit, Failure> {
 
 fn suspend(args: Suspend, cutoff: bool) -> Result<Exit, Failure> {
     let mut body = target(&args.target);
-    (body["for"], body["cutoff"], body["timeout"]) = (json!(args.lasting), json!(cutoff), json!(!cutoff));
-    let done: Suspended = args.at.recorder()?.ask("POST", SUSPENSIONS, &body).map_err(refused)?;
+    (body["for"], body["cutoff"], body["timeout"]) = (json!(Long::Ns(args.lasting)), json!(cutoff), json!(!cutoff));
+    let done: SuspensionLine = args.at.recorder()?.ask("POST", SUSPENSIONS, &body).map_err(refused)?;
     let (what, until) = match cutoff {
-        true => ("cutoff", done.cutoff_until_ns),
-        false => ("idle timeout", done.timeout_until_ns),
+        true => ("cutoff", done.cutoff_until),
+        false => ("idle timeout", done.timeout_until),
     };
-    said(args.json, &done, || format!("{}: {what} suspended until {}", args.target, time(until)))
+    said(args.json, &done, || format!("{}: {what} suspended until {}", args.target, time(until.unwrap_or_default())))
 }
 
 /// Lists suspensions.
 pub fn suspensions(args: List) -> Result<Exit, Failure> {
-    let all: Vec<Suspended> = args.at.recorder()?.get(SUSPENSIONS).map_err(refused)?;
+    let all: Vec<SuspensionLine> = args.at.recorder()?.list(SUSPENSIONS).map_err(refused)?;
     if args.json {
         all.iter().for_each(show::json_line);
     } else {
         let mut t = Table::new(&["of", "cutoff until", "timeout until", "by"]);
         for s in all {
-            let of = s.conn.or(s.address).unwrap_or_default();
-            let until = |ns| if ns == 0 { "-".to_owned() } else { time(ns) };
-            t.row([of, until(s.cutoff_until_ns), until(s.timeout_until_ns), s.by]);
+            let of = s.connection.map(|c| c.to_string()).or(s.address).unwrap_or_default();
+            let until = |ns: Option<u64>| ns.map_or("-".to_owned(), time);
+            t.row([of, until(s.cutoff_until), until(s.timeout_until), s.by]);
         }
         say::note(write!(say::out(), "{t}"));
     }
@@ -165,7 +166,7 @@ pub fn suspensions(args: List) -> Result<Exit, Failure> {
 
 /// Takes back what is suspended.
 pub fn resume(args: Resume) -> Result<Exit, Failure> {
-    let was: Suspended = args.at.recorder()?.ask("DELETE", SUSPENSIONS, &target(&args.target)).map_err(refused)?;
+    let was: SuspensionLine = args.at.recorder()?.ask("DELETE", SUSPENSIONS, &target(&args.target)).map_err(refused)?;
     said(args.json, &was, || format!("{}: nothing is suspended any more", args.target))
 }
 

@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use super::{Exit, Failure, say, show};
-use crate::control::{FileError, Role, TOKENS, Tokens};
+use crate::control::{FileError, Role, TOKENS, TokenLine, Tokens};
 use crate::units;
 use std::io::Write;
 use std::path::PathBuf;
@@ -53,7 +53,7 @@ struct New {
 struct List {
     #[command(flatten)]
     place: Place,
-    /// JSON, one line a token
+    /// JSON lines, one a token
     #[arg(long)]
     json: bool,
 }
@@ -89,13 +89,14 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         What::List(list) => {
             let tokens = list.place.tokens()?.list().map_err(cannot)?;
             if list.json {
-                tokens.iter().for_each(show::json_line);
+                tokens.into_iter().map(TokenLine::from).for_each(|t| show::json_line(&t));
                 return Ok(Exit::Done);
             }
             let mut t = Table::new(&["token", "role", "made", "ends"]);
             for token in tokens {
-                let ends = token.expires.map_or("never".into(), units::time);
-                t.row([token.name, token.role.to_string(), token.made, ends]);
+                let ends = token.expires.map_or("never".into(), units::local_time);
+                let made = units::parse_time(&token.made, 0).map_or(token.made, units::local_time);
+                t.row([token.name, token.role.to_string(), made, ends]);
             }
             let _ = write!(say::out(), "{t}");
         }

@@ -5,12 +5,11 @@ use super::api::{At, refused};
 use super::status;
 use super::table::Table;
 use super::{Exit, Failure};
-use crate::control::{Ask, Client, ClientError, Long};
+use crate::control::{Ask, Client, ClientError, Long, Status};
 use crate::query::{Listed, Sort};
 use crate::units;
 use crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers, poll, read};
 use crossterm::{cursor, execute, queue, style, terminal};
-use serde_json::Value;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -42,7 +41,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let every = Duration::from_nanos(args.every).max(Duration::from_millis(100));
     loop {
         let begun = Instant::now();
-        let status: Value = match daemon.get("/v1/status") {
+        let status: Status = match daemon.get("/v1/status") {
             Ok(status) => status,
             Err(e) => {
                 drop(screen);
@@ -70,9 +69,9 @@ fn top(daemon: &mut Client, last: u64) -> Vec<String> {
     let mut t = Table::new(&["protocol", "from", "to", ">packets", ">bytes", ">stored", "class"]);
     let mut row = |c: Listed| {
         t.row([
-            c.protocol,
-            c.a,
-            c.b,
+            c.ends.protocol,
+            c.ends.a.to_string(),
+            c.ends.b.to_string(),
             units::count(c.seen_packets),
             units::size(c.seen_bytes),
             units::size(c.stored_bytes),
@@ -86,7 +85,7 @@ fn top(daemon: &mut Client, last: u64) -> Vec<String> {
     }
 }
 
-fn draw(status: &Value, connections: &[String], last: u64) -> io::Result<()> {
+fn draw(status: &Status, connections: &[String], last: u64) -> io::Result<()> {
     let (width, height) = match terminal::size() {
         Ok((w, h)) if w > 0 && h > 0 => (usize::from(w), usize::from(h)),
         _ => (80, 24),

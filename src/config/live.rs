@@ -3,12 +3,14 @@
 
 use super::{From, Settings};
 use crate::units;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A key whose value is another one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A key whose value is another one. Sizes are bytes, lengths of time seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ConfigurationChange")]
 pub struct Change {
     /// As in the file: `class.dns.cutoff`.
     pub key: String,
@@ -16,11 +18,24 @@ pub struct Change {
     pub from: Value,
     /// What it is.
     pub to: Value,
+    /// What a number counts; null: it is none, or of things.
+    pub unit: Option<Unit>,
+}
+
+/// What the number of a setting counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Seconds.
+    Seconds,
 }
 
 /// The differences between two settings.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "Reloaded")]
 pub struct Changes {
     /// What holds from now on.
     pub changed: Vec<Change>,
@@ -44,7 +59,7 @@ impl Changes {
             Some(class) if c.from.is_null() => Some(format!("class {class} is new")),
             Some(class) => Some(format!("class {class} is gone")),
             None if of_whole(c) => None,
-            None => Some(format!("{}: {} instead of {}", c.name(), c.value(&c.to), c.value(&c.from))),
+            None => Some(format!("{}: {} instead of {}", c.key, c.value(&c.to), c.value(&c.from))),
         };
         self.changed.iter().filter_map(one).collect()
     }
@@ -52,7 +67,7 @@ impl Changes {
     /// What only a restart brings.
     pub fn needs_restart_in_words(&self) -> Vec<String> {
         let one =
-            |c: &Change| format!("{}: {} needs a restart; it is still {}", c.name(), c.value(&c.to), c.value(&c.from));
+            |c: &Change| format!("{}: {} needs a restart; it is still {}", c.key, c.value(&c.to), c.value(&c.from));
         self.needs_restart.iter().map(one).collect()
     }
 
@@ -63,23 +78,29 @@ impl Changes {
     }
 }
 
+/// Settings whose numbers are sizes, by the last word of their keys.
+const SIZES: &[&str] =
+    &["disk", "memory", "segment_size", "cutoff", "cutoff_jitter", "snaplen", "buffers", "query_bytes"];
+
 impl Change {
-    /// As in the file.
-    fn name(&self) -> &str {
-        self.key.strip_suffix("_ns").unwrap_or(&self.key)
+    /// Of a setting as it is kept: a key that ends in `_ns` counts nanoseconds.
+    fn new(key: &str, from: Value, to: Value) -> Change {
+        let seconds = |v: Value| v.as_u64().map_or(v, |ns| json!(ns as f64 / 1e9));
+        let last = key.rsplit('.').next().unwrap_or_default();
+        match key.strip_suffix("_ns") {
+            Some(name) => Change { key: name.into(), from: seconds(from), to: seconds(to), unit: Some(Unit::Seconds) },
+            None => Change { key: key.into(), from, to, unit: SIZES.contains(&last).then_some(Unit::Bytes) },
+        }
     }
 
     /// As in the file, or nearly.
     fn value(&self, value: &Value) -> String {
-        const SIZES: &[&str] =
-            &["disk", "memory", "segment_size", "cutoff", "cutoff_jitter", "snaplen", "buffers", "query_bytes"];
-        let last = self.key.rsplit('.').next().unwrap_or_default();
         match value {
             Value::Null => "none".into(),
             Value::String(text) => text.clone(),
-            Value::Number(n) => match n.as_u64() {
-                Some(ns) if last.ends_with("_ns") => units::duration(ns),
-                Some(bytes) if SIZES.contains(&last) => units::size(bytes),
+            Value::Number(n) => match (self.unit, n.as_u64(), n.as_f64()) {
+                (Some(Unit::Seconds), _, Some(seconds)) => units::duration((seconds * 1e9).round() as u64),
+                (Some(Unit::Bytes), Some(bytes), _) => units::size(bytes),
                 _ => n.to_string(),
             },
             other => other.to_string(),
@@ -145,10 +166,7 @@ fn differences(from: &Value, to: &Value) -> Vec<Change> {
     flatten(String::new(), to, &mut is);
     let keys: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
     let value = |of: &BTreeMap<String, Value>, key: &String| of.get(key).cloned().unwrap_or(Value::Null);
-    keys.into_iter()
-        .map(|key| Change { key: key.clone(), from: value(&was, key), to: value(&is, key) })
-        .filter(|c| c.from != c.to)
-        .collect()
+    keys.into_iter().map(|key| Change::new(key, value(&was, key), value(&is, key))).filter(|c| c.from != c.to).collect()
 }
 
 fn flatten(name: String, value: &Value, to: &mut BTreeMap<String, Value>) {

@@ -1,22 +1,27 @@
 //! The plan: all memory that a recorder will take, by part, before it takes any. Printed by `record --plan`; each part's
 //! number comes from the module that takes it.
 
+use crate::shape::Count;
 use crate::units;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One part of the memory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "MemoryPart")]
 pub struct Part {
     /// What it is for.
     pub part: &'static str,
     /// How the number comes about.
     pub of: String,
     /// Bytes.
+    #[serde(with = "Count")]
     pub bytes: u64,
 }
 
 /// All parts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "MemoryPlan")]
 pub struct Plan {
     /// In the order of the packet's way; taken at the start.
     pub parts: Vec<Part>,

@@ -1,6 +1,7 @@
 //! A question as it comes over the socket: JSON, every field optional, an unknown one an error. Owns the names of the fields and
 //! what they mean; the command line makes one, the daemon takes it apart.
 
+use super::ask_time::{Long, When};
 use crate::query::{CommunityId, ConnSpec, Query, Sort};
 use crate::units;
 use serde::{Deserialize, Serialize};
@@ -15,29 +16,6 @@ pub enum Form {
     Pcapng,
     /// One link type.
     Pcap,
-}
-
-/// A point in time: Unix ns, or a text as the command line takes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "a time is Unix ns as a number, or a text: \"2026-11-21T13:15:00Z\", \"13:15\", \"-10m\""
-)]
-pub enum When {
-    /// Unix ns.
-    Ns(u64),
-    /// `2026-11-21T13:15:00Z`, `13:15`, `-10m`.
-    Text(String),
-}
-
-/// A length of time: ns, or a text as the command line takes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a length of time is ns as a number, or a text: \"90s\", \"10m\", \"7d\"")]
-pub enum Long {
-    /// ns.
-    Ns(u64),
-    /// `10m`.
-    Text(String),
 }
 
 /// The question.
@@ -108,17 +86,11 @@ impl Ask {
     /// The query that it is, of this store; the error is for whoever asked.
     pub fn query(&self, store: &Path) -> Result<Query, String> {
         let now = units::now();
-        let when = |name: &str, w: &Option<When>| match w {
-            None => Ok(None),
-            Some(When::Ns(ns)) => Ok(Some(*ns)),
-            Some(When::Text(t)) => units::parse_time(t, now).map(Some).map_err(|e| format!("{name}: {e}")),
+        let when = |name: &str, w: &Option<When>| {
+            w.as_ref().map(|w| w.unix_ns(now)).transpose().map_err(|e| format!("{name}: {e}"))
         };
         let (since, until) = (when("since", &self.since)?, when("until", &self.until)?);
-        let last = match &self.last {
-            None => None,
-            Some(Long::Ns(ns)) => Some(*ns),
-            Some(Long::Text(t)) => Some(units::parse_duration(t).map_err(|e| format!("last: {e}"))?),
-        };
+        let last = self.last.as_ref().map(Long::ns).transpose().map_err(|e| format!("last: {e}"))?;
         if last.is_some() && (since.is_some() || until.is_some()) {
             return Err("last cannot be used with since and until: last counts back from now".into());
         }
@@ -126,6 +98,9 @@ impl Ask {
             && since >= until
         {
             return Err("since must be before until: the window is empty".into());
+        }
+        if self.conn.is_some() && self.community_id.is_some() {
+            return Err("conn and community_id both name a connection: give one of them".into());
         }
         let conn = match self.conn.as_deref().map(str::parse::<ConnSpec>) {
             None => None,
@@ -157,8 +132,7 @@ impl Ask {
         match &self.lasting {
             Some(_) if !self.follow => Err("for says how long to follow: without follow it means nothing".into()),
             None => Ok(None),
-            Some(Long::Ns(ns)) => Ok(Some(*ns)),
-            Some(Long::Text(t)) => units::parse_duration(t).map(Some).map_err(|e| format!("for: {e}")),
+            Some(long) => long.ns().map(Some).map_err(|e| format!("for: {e}")),
         }
     }
 
@@ -224,19 +198,21 @@ mod tests {
     #[test]
     fn nonsense_is_named() {
         for (text, why) in [
-            (r#"{"since": 7, "until": 7}"#, "empty"),
+            (r#"{"since": "2026-11-21T13:15:00Z", "until": "2026-11-21T13:15:00Z"}"#, "empty"),
+            (
+                r#"{"conn": "udp 1.2.3.4:5 6.7.8.9:53", "community_id": "1:LQU9qZlK+B5F3KDmev6m5PMibrg="}"#,
+                "one of them",
+            ),
             (r#"{"last": "soon"}"#, "last"),
             (r#"{"since": "yesteryear"}"#, "since"),
-            (r#"{"last": 5, "since": 5}"#, "counts back"),
+            (r#"{"last": 5, "since": "13:15"}"#, "counts back"),
             (r#"{"conn": "tcp here there"}"#, "no connection"),
         ] {
             let error = serde_json::from_str::<Ask>(text).unwrap().query(Path::new("")).unwrap_err();
             assert!(error.contains(why), "{text}: {error}");
         }
         assert!(serde_json::from_str::<Ask>(r#"{"filtre": "tcp"}"#).is_err());
-        for (text, allowed) in
-            [(r#"{"since": [7]}"#, "Unix ns as a number, or a text"), (r#"{"last": true}"#, "\"10m\"")]
-        {
+        for (text, allowed) in [(r#"{"since": 7}"#, "a time is a text"), (r#"{"last": true}"#, "\"10m\"")] {
             let error = serde_json::from_str::<Ask>(text).unwrap_err().to_string();
             assert!(error.contains(allowed) && !error.contains("variant"), "{text}: {error}");
         }

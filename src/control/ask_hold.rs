@@ -1,8 +1,10 @@
 //! What is to be held, as it comes over the socket: the question of [`Ask`], and name, reason and what it is about. The command line and the
 //! NIDSs' hand make one, the daemon takes it apart.
 
-use super::ask::{Ask, Long, When};
+use super::ask::Ask;
+use super::ask_time::{Long, When};
 use crate::query::Query;
+use crate::shape::Count;
 use crate::units;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -51,6 +53,15 @@ pub struct HoldAsk {
     /// So long.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub lasting: Option<Long>,
+}
+
+/// How much all holds may take together.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldsLimitAsk {
+    /// From now on; what is held stays, also above it.
+    #[serde(with = "Count")]
+    pub limit_bytes: u64,
 }
 
 impl HoldAsk {

@@ -4,8 +4,10 @@
 
 use super::caller::Caller;
 use crate::limits::{AUDIT_ASK_BYTES, AUDIT_BYTES_WAITING, AUDIT_WAITING};
+use crate::shape::{self, Count, Seconds, Time};
 use crate::store::layout::make_private;
 use axum::body::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -16,10 +18,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// One request.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AuditLine")]
 pub struct Line {
-    /// When it came, Unix ns; in the log RFC 3339.
-    #[serde(serialize_with = "rfc3339")]
+    /// When it came.
+    #[serde(with = "Time")]
     pub time: u64,
     /// Who asked: name, role, and what the kernel says of the process.
     #[serde(flatten)]
@@ -28,14 +31,18 @@ pub struct Line {
     pub request: String,
     /// The body, if it was a question: JSON. Of a long one the log has the beginning.
     #[serde(skip_serializing_if = "Bytes::is_empty", serialize_with = "asked")]
+    #[schemars(with = "serde_json::Value")]
     pub ask: Bytes,
     /// HTTP status.
     pub status: u16,
     /// Packets that were given out.
+    #[serde(with = "Count")]
     pub packets: u64,
     /// Bytes that were given out.
+    #[serde(with = "Count")]
     pub bytes: u64,
-    /// How long it took, ns.
+    /// How long it took.
+    #[serde(rename = "took_seconds", with = "Seconds")]
     pub took_ns: u64,
     /// What was wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,10 +50,6 @@ pub struct Line {
 }
 
 // What follows is made by the log's own thread.
-
-fn rfc3339<S: serde::Serializer>(time: &u64, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(&crate::units::time(*time))
-}
 
 fn asked<S: serde::Serializer>(ask: &Bytes, to: S) -> Result<S::Ok, S::Error> {
     let value = match ask.get(..AUDIT_ASK_BYTES) {
@@ -137,7 +140,7 @@ impl Log {
     fn take(&mut self, line: &Line) {
         if self.waiting.len() >= AUDIT_BYTES_WAITING {
             self.left_out += 1;
-        } else if serde_json::to_writer(&mut self.waiting, line).is_ok() {
+        } else if shape::Line::new(line).write(&mut self.waiting).is_ok() {
             self.waiting.push(b'\n');
         }
     }
@@ -145,8 +148,9 @@ impl Log {
     /// Writes what waits; what the disk refuses goes on waiting.
     fn write(&mut self) {
         if self.left_out > 0 && self.waiting.len() < AUDIT_BYTES_WAITING {
-            let time = crate::units::time(crate::units::now());
-            let text = serde_json::json!({ "time": time, "left_out": std::mem::take(&mut self.left_out) });
+            let time = shape::rfc3339(crate::units::now());
+            let text =
+                shape::text(&serde_json::json!({ "time": time, "left_out": std::mem::take(&mut self.left_out) }));
             self.waiting.extend(format!("{text}\n").as_bytes());
         }
         let mut waiting = std::mem::take(&mut self.waiting);

@@ -10,8 +10,9 @@ use super::shared::Shared;
 use super::stream::{Message, Refusal};
 use crate::limits::CHUNKS_WAITING;
 use crate::query::Summary;
+use crate::shape;
 use axum::body::{Body, Bytes};
-use axum::http::{Response, StatusCode};
+use axum::http::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -69,22 +70,22 @@ impl Call {
 
     /// Answers with JSON.
     pub fn answer(self, value: &impl Serialize) -> Response<Body> {
-        self.answer_as(200, value)
+        self.answer_text(shape::text(value) + "\n")
     }
 
-    /// Answers with JSON and this status.
-    pub fn answer_as(self, status: u16, value: &impl Serialize) -> Response<Body> {
-        let text = serde_json::to_string(value).unwrap_or_default() + "\n";
-        self.answer_text(status, text)
+    /// Answers with a list: JSON lines, one a thing; nothing where there is none.
+    pub fn answer_lines(mut self, things: &[impl Serialize]) -> Response<Body> {
+        let text: String = things.iter().map(|thing| shape::text(thing) + "\n").collect();
+        self.line.bytes = text.len() as u64;
+        self.enter(200, None);
+        reply::lines(text)
     }
 
     /// Answers with a text that is JSON.
-    pub fn answer_text(mut self, status: u16, text: String) -> Response<Body> {
+    pub fn answer_text(mut self, text: String) -> Response<Body> {
         self.line.bytes = text.len() as u64;
-        self.enter(status, None);
-        let mut response = reply::json(text);
-        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        response
+        self.enter(200, None);
+        reply::json(text)
     }
 
     /// Refuses.
@@ -99,6 +100,31 @@ impl Call {
         self,
         job: impl FnOnce(&Engine) -> Result<T, Refusal> + Send + 'static,
     ) -> Response<Body> {
+        self.work_with(job, |call, value| call.answer(&value)).await
+    }
+
+    /// The same with a list.
+    pub async fn work_lines<T: Serialize + Send + 'static>(
+        self,
+        job: impl FnOnce(&Engine) -> Result<Vec<T>, Refusal> + Send + 'static,
+    ) -> Response<Body> {
+        self.work_with(job, |call, things| call.answer_lines(&things)).await
+    }
+
+    /// The same with what has a text of its own.
+    pub async fn work_text<T: Send + 'static>(
+        self,
+        job: impl FnOnce(&Engine) -> Result<T, Refusal> + Send + 'static,
+        text: fn(&T) -> String,
+    ) -> Response<Body> {
+        self.work_with(job, move |call, value| call.answer_text(text(&value))).await
+    }
+
+    async fn work_with<T: Send + 'static>(
+        self,
+        job: impl FnOnce(&Engine) -> Result<T, Refusal> + Send + 'static,
+        answer: impl FnOnce(Call, T) -> Response<Body> + Send + 'static,
+    ) -> Response<Body> {
         let (tell, told) = oneshot::channel();
         // Not `shared` itself: the query threads end when the last of it goes, and must not be the last.
         let engine = self.shared.engine.clone();
@@ -107,7 +133,7 @@ impl Call {
         }
         let answered = tokio::spawn(async move {
             match told.await {
-                Ok(Ok(value)) => self.answer(&value),
+                Ok(Ok(value)) => answer(self, value),
                 Ok(Err(Refusal { status, error })) => self.refuse((status, error)),
                 // Only what panicked says nothing.
                 Err(_) => self.refuse((500, reply::BROKE.into())),

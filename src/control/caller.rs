@@ -4,12 +4,14 @@
 use super::access::{Rights, user_name};
 use super::role::Role;
 use super::tokens::Tokens;
+use crate::shape::Endpoint;
 use axum::http::{HeaderMap, header};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
 
 /// A client, and what it may do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Caller {
     /// For people and for the log: a user, or a token.
     pub name: String,
@@ -17,13 +19,18 @@ pub struct Caller {
     #[serde(flatten)]
     pub peer: Option<Peer>,
     /// Where it is, if it is not on this machine's socket.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "from", skip_serializing_if = "Option::is_none", serialize_with = "from")]
+    #[schemars(with = "Endpoint")]
     pub address: Option<SocketAddr>,
     /// What it may do; none: nothing.
     pub role: Option<Role>,
     /// Why it may nothing.
     #[serde(skip)]
     lacks: Option<String>,
+}
+
+fn from<S: Serializer>(address: &Option<SocketAddr>, to: S) -> Result<S::Ok, S::Error> {
+    address.map(|a| Endpoint::new(a.ip(), Some(a.port()))).serialize(to)
 }
 
 /// Where a connection comes from.
@@ -36,7 +43,7 @@ pub enum From {
 }
 
 /// A process as the kernel vouches for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Peer {
     /// User.
     pub uid: u32,

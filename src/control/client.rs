@@ -8,6 +8,7 @@ use super::tls;
 use crate::evidence::Origin;
 use crate::limits::MANIFEST_BYTES_MAX;
 use crate::query::Summary;
+use crate::shape::ErrorAnswer;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, Request, Response, header};
 use http_body_util::{BodyExt, Full};
@@ -186,12 +187,26 @@ impl Client {
         self.text("GET", path, &[])
     }
 
-    fn text<T: DeserializeOwned>(&mut self, method: &str, path: &str, body: &[u8]) -> Result<T, ClientError> {
-        let (over, mut text) = (Instant::now() + CALL, Vec::new());
-        self.send(method, path, body, &mut text, &|| Instant::now() >= over).map_err(|e| match e {
+    /// A list for nothing: JSON lines.
+    pub fn list<T: DeserializeOwned>(&mut self, path: &str) -> Result<Vec<T>, ClientError> {
+        let mut all = Vec::new();
+        let mut each = |one| all.push(one);
+        let over = Instant::now() + CALL;
+        self.send("GET", path, &[], &mut Lines { rest: Vec::new(), line: &mut each }, &|| Instant::now() >= over)
+            .map_err(|e| self.too_late(e))?;
+        Ok(all)
+    }
+
+    fn too_late(&self, e: ClientError) -> ClientError {
+        match e {
             ClientError::Interrupted => self.wrong(format!("no answer within {} s", CALL.as_secs())),
             e => e,
-        })?;
+        }
+    }
+
+    fn text<T: DeserializeOwned>(&mut self, method: &str, path: &str, body: &[u8]) -> Result<T, ClientError> {
+        let (over, mut text) = (Instant::now() + CALL, Vec::new());
+        self.send(method, path, body, &mut text, &|| Instant::now() >= over).map_err(|e| self.too_late(e))?;
         let text: &[u8] = if text.is_empty() { b"null" } else { &text };
         serde_json::from_slice(text).map_err(|e| self.wrong(format!("its answer is no JSON of ours: {e}")))
     }
@@ -279,7 +294,7 @@ impl Client {
                 }
             }
             match said.get(ERROR) {
-                Some(error) => Err(ClientError::Broken(error.to_str().unwrap_or_default().to_owned())),
+                Some(error) => Err(ClientError::Broken(error_of(error.as_bytes()))),
                 None => Ok(said),
             }
         })
@@ -327,7 +342,8 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
+/// The words of an error. Whatever answers there may be no recorder.
 fn error_of(text: &[u8]) -> String {
-    let value: serde_json::Value = serde_json::from_slice(text).unwrap_or_default();
-    value.get("error").and_then(|e| e.as_str()).map_or_else(|| String::from_utf8_lossy(text).into(), str::to_owned)
+    let said = serde_json::from_slice::<ErrorAnswer>(text);
+    said.map_or_else(|_| String::from_utf8_lossy(text).trim().to_owned(), |e| e.error.message)
 }

@@ -10,6 +10,7 @@ use crate::limits::{AT_ONCE_BYTES, AT_ONCE_NS, FOLLOW_NS};
 use crate::query::output::{Format, Nothing, Output, Writer};
 use crate::query::pace::{Pace, Stopped};
 use crate::query::{Found, OutputError, PacketSink, Query, QueryError, Sort, Summary, listed, prunes};
+use crate::shape;
 use crate::units;
 use axum::body::Bytes;
 use rustix::time::{ClockId, clock_gettime};
@@ -248,7 +249,7 @@ impl Listing {
         let mut text = Vec::new();
         for c in listed(connections, self.sort, self.top) {
             let before = text.len();
-            let _ = serde_json::to_writer(&mut text, &c);
+            let _ = shape::Line::new(&c).write(&mut text);
             text.push(b'\n');
             *sent += (text.len() - before) as u64;
             if *sent > self.most {

@@ -5,8 +5,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod access;
+mod answers;
 mod ask;
 mod ask_hold;
+mod ask_time;
 mod audit;
 mod brake;
 mod call;
@@ -16,6 +18,7 @@ mod clients;
 mod engine;
 mod frames;
 mod holding;
+mod info;
 mod job;
 mod pool;
 mod reload;
@@ -25,22 +28,27 @@ mod routes;
 mod server;
 mod shared;
 mod socket;
+mod status;
 mod stream;
 mod tls;
 mod tokens;
 
 pub use access::{Access, TOKENS, Tcp};
-pub use ask::{Ask, Form, Long, When};
-pub use ask_hold::HoldAsk;
+pub use answers::ANSWERS;
+pub use ask::{Ask, Form};
+pub use ask_hold::{HoldAsk, HoldsLimitAsk};
+pub use ask_time::{Long, When};
 pub use brake::Load;
 pub use client::{Address, Client, ClientError};
 pub use engine::Engine;
+pub use info::{StoreClass, StoreHolding, StoreInfo};
 pub use reload::Refused;
 pub use role::Role;
 pub use server::Server;
 pub use socket::SocketError;
+pub use status::Status;
 pub use tls::FileError;
-pub use tokens::Tokens;
+pub use tokens::{TokenLine, Tokens};
 
 use std::path::PathBuf;
 

@@ -1,6 +1,7 @@
 //! Reloads that are asked for through the API: they wait here for the control thread, which does them between its rounds. Owns the
 //! queue; the request waits for its answer without a thread.
 
+use crate::config::Changes;
 use crate::limits::RELOADS_WAITING;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +10,7 @@ use tokio::sync::oneshot::{Receiver, Sender, channel};
 /// Why nothing was changed: an HTTP status and the reason.
 pub type Refused = (u16, String);
 
-type Answer = Result<serde_json::Value, Refused>;
+type Answer = Result<Changes, Refused>;
 
 /// The queue.
 #[derive(Debug, Default)]
@@ -39,7 +40,7 @@ impl Reloads {
 
 impl Asked {
     /// It is done, or refused.
-    pub fn done(self, answer: Result<serde_json::Value, Refused>) {
+    pub fn done(self, answer: Result<Changes, Refused>) {
         // Whoever asked may have gone.
         let _ = self.0.send(answer);
     }

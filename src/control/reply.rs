@@ -6,6 +6,7 @@ use super::job::Cancel;
 use super::stream::{Message, Refusal};
 use crate::limits::SUMMARY_BYTES;
 use crate::query::Summary;
+use crate::shape::{self, ErrorAnswer};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
@@ -17,8 +18,11 @@ use tokio::sync::mpsc::Receiver;
 
 /// Name of the header or trailer with the summary as JSON.
 pub const SUMMARY: &str = "retrotap-summary";
-/// Name of the header or trailer that says why an answer is cut short.
+/// Name of the header or trailer that says why an answer is cut short: JSON, as an error has it.
 pub const ERROR: &str = "retrotap-error";
+
+/// The media type of JSON lines.
+pub const LINES: &str = "application/x-ndjson";
 
 /// Why nothing was begun.
 pub const BUSY: &str = "more queries wait than the daemon takes: try again later";
@@ -30,10 +34,15 @@ pub fn json(text: String) -> Response<Body> {
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-/// An error as JSON: `{"error": "..."}`.
+/// A list: JSON lines.
+pub fn lines(text: String) -> Response<Body> {
+    ([(header::CONTENT_TYPE, LINES)], text).into_response()
+}
+
+/// An error as JSON: `{"format":1,"error":{"kind":...,"message":...,"status":...}}`.
 pub fn refuse(status: u16, error: &str) -> Response<Body> {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json(serde_json::json!({ "error": error }).to_string() + "\n");
+    let mut response = json(shape::text(&ErrorAnswer::of_status(status, error)) + "\n");
     *response.status_mut() = code;
     if status == 401 {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -149,7 +158,10 @@ impl hyper::body::Body for Streamed {
             Some(Message::Chunk(bytes)) => return Poll::Ready(Some(Ok(self.data(FrameKind::Packets, bytes)))),
             Some(Message::Origin(bytes)) => return Poll::Ready(Some(Ok(self.data(FrameKind::Origin, bytes)))),
             Some(Message::End(rest, summary)) => (rest, SUMMARY, summary.json_within(SUMMARY_BYTES)),
-            Some(Message::Failed(rest, refusal)) => (rest, ERROR, format!("{} {}", refusal.status, refusal.error)),
+            Some(Message::Failed(rest, refusal)) => {
+                let Refusal { status, error } = refusal;
+                (rest, ERROR, shape::text(&ErrorAnswer::of_status(status, error)))
+            }
         };
         let mut trailers = HeaderMap::new();
         trailers.insert(name, value(&text));

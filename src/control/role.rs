@@ -1,12 +1,13 @@
 //! What a caller may do: four roles, each with all that those before it have. Owns their names and order; the table of requests names the
 //! one that each takes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// A role. Who may see packets may see connections, and who may see those may see statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Read statistics: counters, losses, classes. Nothing that names who spoke with whom.

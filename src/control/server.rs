@@ -20,6 +20,7 @@ use super::{Limits, Place, SOCKET};
 use crate::limits::{
     API_THREADS, CLIENTS_MAX, CLIENTS_REMOTE_MAX, FOLLOWERS_MAX, JOBS_WAITING, MEMORY_THREADS, QUERY_THREADS,
 };
+use crate::metrics::status::RecorderState;
 use crate::query::priority;
 use crate::steer::Steering;
 use axum::Router;
@@ -28,7 +29,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -106,7 +107,7 @@ impl Server {
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             brake: Brake::default(),
             ending: Cancel::default(),
-            status: Default::default(),
+            state: Mutex::default(),
         });
         let (stop, stopped) = oneshot::channel();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -143,8 +144,8 @@ impl Server {
     }
 
     /// What the recorder says of itself, for `/v1/status`.
-    pub fn publish(&self, status: serde_json::Value) {
-        *self.shared.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    pub fn publish(&self, state: RecorderState) {
+        *self.shared.state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
     }
 
     /// What clients may do from now on; what is under way goes on as it began.

@@ -10,6 +10,7 @@ use super::job::Cancel;
 use super::pool::Pool;
 use super::reload::Reloads;
 use super::tokens::Tokens;
+use crate::metrics::status::RecorderState;
 use crate::steer::Steering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::Semaphore;
@@ -42,8 +43,8 @@ pub struct Shared {
     pub tokens: Tokens,
     /// The recorder ends.
     pub ending: Cancel,
-    /// What the recorder says of itself, at most a second old.
-    pub status: Mutex<serde_json::Value>,
+    /// What the recorder says of itself, at most a second old; none: it has said nothing yet.
+    pub state: Mutex<Option<RecorderState>>,
 }
 
 impl Shared {

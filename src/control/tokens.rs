@@ -3,7 +3,9 @@
 
 use super::role::Role;
 use super::tls::{FileError, private};
+use crate::shape::{Maybe, Time};
 use crate::units;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -28,6 +30,31 @@ pub struct Token {
     /// When it ends, Unix ns; none: never.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires: Option<u64>,
+}
+
+/// A token as it is said: a line of `token list`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "Token")]
+pub struct TokenLine {
+    /// What it is called in the audit log.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// SHA-256 of the secret, 64 hexadecimal digits.
+    pub sha256: String,
+    /// When it was made; null: the file does not tell.
+    #[serde(with = "Maybe::<Time>")]
+    pub made: Option<u64>,
+    /// When it ends; null: never.
+    #[serde(with = "Maybe::<Time>")]
+    pub expires: Option<u64>,
+}
+
+impl From<Token> for TokenLine {
+    fn from(t: Token) -> TokenLine {
+        let made = units::parse_time(&t.made, 0).ok();
+        TokenLine { name: t.name, role: t.role, sha256: t.sha256, made, expires: t.expires }
+    }
 }
 
 /// The tokens of a file.

@@ -12,12 +12,14 @@ pub mod script;
 mod tests;
 
 use crate::iface::{self, Link};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::PathBuf;
 
 /// What a check found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "KnobState")]
 pub enum State {
     /// As it should be.
     Ok,
@@ -28,7 +30,7 @@ pub enum State {
 }
 
 /// A command that sets a knob, and the one that sets it as it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Fix {
     /// For a shell, as root.
     pub apply: String,
@@ -37,7 +39,7 @@ pub struct Fix {
 }
 
 /// One knob.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Check {
     /// The interface; empty: the host, or the store.
     #[serde(skip_serializing_if = "String::is_empty")]

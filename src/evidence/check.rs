@@ -4,30 +4,39 @@
 use super::manifest::stamp;
 use super::sources::SourceSegment;
 use super::{EvidenceError, Manifest, at, packets, sum};
+use crate::shape::{Count, Maybe};
 use crate::store::reader::SegmentReader;
 use crate::store::{ReadError, SegmentRef, segments, store_id};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// What was found. What is wrong is in `problems`; none: all is as the manifest says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "CheckedManifest")]
 pub struct Checked {
     /// The file of packets that was read.
     pub file: PathBuf,
     /// Its length.
+    #[serde(rename = "file_bytes", with = "Count")]
     pub bytes: u64,
     /// Its sum.
     pub sha256: String,
     /// Packets in it.
+    #[serde(with = "Count")]
     pub packets: u64,
     /// Segments that the manifest names.
+    #[serde(with = "Count")]
     pub segments: u64,
     /// Of these, still what they were; null: no store was looked at.
+    #[serde(with = "Maybe::<Count>")]
     pub segments_same: Option<u64>,
     /// Not in the store any more.
+    #[serde(with = "Maybe::<Count>")]
     pub segments_gone: Option<u64>,
     /// Named without a sum.
+    #[serde(with = "Count")]
     pub segments_unsummed: u64,
     /// What is not as the manifest says.
     pub problems: Vec<String>,
@@ -79,7 +88,7 @@ impl Checked {
         let says = |t: &Option<String>| t.clone().unwrap_or("none".to_owned());
         for (what, is, says) in [
             ("packets", counted.packets.to_string(), m.packets.to_string()),
-            ("bytes on the wire", counted.wire_bytes.to_string(), m.wire_bytes.to_string()),
+            ("bytes on the wire", counted.wire_bytes.to_string(), m.bytes.to_string()),
             ("first packet", time(counted.first), says(&m.first)),
             ("last packet", time(counted.last), says(&m.last)),
         ] {

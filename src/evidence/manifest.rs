@@ -4,6 +4,8 @@
 use super::{EvidenceError, Origin, Who, at};
 use crate::limits::MANIFEST_BYTES_MAX;
 use crate::query::{Query, Summary, sentences};
+use crate::shape::{Count, Maybe};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -14,15 +16,12 @@ pub const KIND: &str = "retrotap-manifest";
 /// Of its fields; a reader refuses another.
 pub const VERSION: u32 = 1;
 
-/// A point in time: RFC 3339, nine decimals. Of Unix ns.
-pub fn stamp(unix_ns: u64) -> String {
-    let time = jiff::Timestamp::from_nanosecond(unix_ns.into());
-    time.map_or_else(|_| unix_ns.to_string(), |t| format!("{t:.9}"))
-}
+pub use crate::shape::rfc3339 as stamp;
 
 /// The question, as it was asked.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "AskedQuestion")]
 pub struct Question {
     /// pcap-filter expression; empty: all packets.
     pub filter: String,
@@ -43,6 +42,7 @@ pub struct Question {
     /// The last so many seconds before it was asked.
     pub last_seconds: Option<f64>,
     /// At most so many packets, the oldest.
+    #[serde(with = "Maybe::<Count>")]
     pub limit: Option<u64>,
     /// Only what was in memory.
     pub memory_only: bool,
@@ -71,7 +71,7 @@ impl Question {
 }
 
 /// Format of the packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PacketFormat {
     /// pcapng.
@@ -81,20 +81,22 @@ pub enum PacketFormat {
 }
 
 /// The file of packets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileSum {
     /// Its name, without a folder: it lies beside the manifest. Null: it went through a pipe.
     pub name: Option<String>,
     /// Its format.
     pub format: PacketFormat,
     /// Its length.
+    #[serde(with = "Count")]
     pub bytes: u64,
     /// 64 hexadecimal digits.
     pub sha256: String,
 }
 
 /// A hold that the packets are of.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "HoldOfManifest")]
 pub struct HoldNote {
     /// Its name.
     pub name: String,
@@ -109,7 +111,7 @@ pub struct HoldNote {
 }
 
 /// A manifest.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Manifest {
     /// [`KIND`].
     pub kind: String,
@@ -132,10 +134,13 @@ pub struct Manifest {
     /// The hold that they were kept in, if they were.
     pub hold: Option<HoldNote>,
     /// Packets.
+    #[serde(with = "Count")]
     pub packets: u64,
     /// Their bytes on the wire.
-    pub wire_bytes: u64,
+    #[serde(with = "Count")]
+    pub bytes: u64,
     /// Connections that they are of.
+    #[serde(with = "Count")]
     pub connections: u64,
     /// Time of the earliest.
     pub first: Option<String>,
@@ -166,7 +171,7 @@ impl Manifest {
             origin,
             hold: None,
             packets: summary.packets,
-            wire_bytes: summary.bytes,
+            bytes: summary.bytes,
             connections: summary.connections,
             first: summary.first.map(stamp),
             last: summary.last.map(stamp),
@@ -181,6 +186,11 @@ impl Manifest {
     pub fn write(&self, mut to: impl Write) -> std::io::Result<()> {
         serde_json::to_writer_pretty(&mut to, self)?;
         to.write_all(b"\n")
+    }
+
+    /// As the API gives it.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 
     /// Reads one.

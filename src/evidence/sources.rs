@@ -4,10 +4,13 @@
 use super::manifest::stamp;
 use super::{EvidenceError, Noted, Who};
 use crate::limits::MANIFEST_SEGMENTS_MAX;
+use crate::shape::{Count, Endpoint, Maybe};
 use crate::store::reader::SegmentReader;
 use crate::store::{ReadError, SegmentRef, segments, store_id};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// What the sum of a segment is over.
@@ -15,23 +18,25 @@ const SUM_OVER: &str =
     "sha256 over head and trailer of each block up to `upto`; a trailer has a CRC32C of each 64 KiB of its block";
 
 /// Who asked, as the recorder knows it: the line of the audit log has the same time and name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "AskerOfRecorder")]
 pub struct Asker {
     /// A user, or `token NAME`.
     pub name: String,
     /// User id, as the kernel says it.
     pub uid: Option<u32>,
     /// Where the request came from, if not over this machine's socket.
-    pub address: Option<String>,
+    pub from: Option<Endpoint>,
     /// When the request came, RFC 3339.
     pub at: String,
 }
 
 /// A segment that packets of the answer come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceSegment {
     /// Unique in the store.
+    #[serde(with = "Count")]
     pub number: u64,
     /// 16 hexadecimal digits, drawn when the segment was made.
     pub generation: String,
@@ -42,29 +47,34 @@ pub struct SourceSegment {
     /// Its file in the store; null: it had gone before its sum was taken.
     pub file: Option<String>,
     /// Packets of the answer; null: not counted.
+    #[serde(with = "Maybe::<Count>")]
     pub packets: Option<u64>,
     /// The sum is over what lies before this offset of the file.
+    #[serde(with = "Count")]
     pub upto: u64,
     /// Blocks until there.
+    #[serde(with = "Count")]
     pub blocks: u64,
     /// 64 hexadecimal digits; null: not taken, as where the segment is still being written for a hold that follows.
     pub sum: Option<String>,
 }
 
 /// The segments of an answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "SourceSegments")]
 pub struct Segments {
     /// What the sums are over.
     pub sum_over: String,
     /// In the order of their numbers: at most [`MANIFEST_SEGMENTS_MAX`].
     pub list: Vec<SourceSegment>,
     /// How many more there are.
+    #[serde(with = "Count")]
     pub left_out: u64,
 }
 
 /// Where an answer comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Origin {
     /// Identity of the store: 32 hexadecimal digits.
@@ -162,7 +172,8 @@ impl SourceSegment {
 
 impl Asker {
     /// One whose request came at this time, Unix ns.
-    pub fn new(name: &str, uid: Option<u32>, address: Option<String>, at: u64) -> Asker {
-        Asker { name: name.to_owned(), uid, address, at: stamp(at) }
+    pub fn new(name: &str, uid: Option<u32>, from: Option<SocketAddr>, at: u64) -> Asker {
+        let from = from.map(|a| Endpoint::new(a.ip(), Some(a.port())));
+        Asker { name: name.to_owned(), uid, from, at: stamp(at) }
     }
 }

@@ -1,9 +1,10 @@
 //! Who asks, holds or releases, as this process knows it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Who did something.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Who {
     /// Effective user id; none: it came over TCP, with a token.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,7 @@
 
 use super::record::{Line, time};
 use super::sum::{hex, sum_upto};
-use super::{Hold, HoldError, NAME_MAX, Who, at};
+use super::{Hold, HoldError, HoldLine, HoldsLimit, NAME_MAX, Who, at};
 use crate::limits::{HELD_BYTES, HOLD_TURN};
 use crate::query::{Query, Statement};
 use crate::store::layout::{Layout, make_private};
@@ -58,6 +58,30 @@ impl Held {
         }
         holds.sort_by(|a, b| a.name.cmp(&b.name));
         Ok((holds, bad))
+    }
+
+    /// All holds as they are said, by name, those that can't be read too.
+    pub fn lines(&self) -> Result<Vec<HoldLine>, HoldError> {
+        let (holds, bad) = self.list()?;
+        let bad = bad.iter().map(HoldLine::unreadable);
+        let mut all: Vec<HoldLine> = holds.into_iter().map(HoldLine::new).chain(bad).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
+    }
+
+    /// The same of one, once its packets are compared with their sum.
+    pub fn checked(&self, hold: Hold) -> Result<HoldLine, HoldError> {
+        let damaged = match self.check(&hold) {
+            Ok(()) => None,
+            Err(e @ HoldError::Damaged { .. }) => Some(e.to_string()),
+            Err(e) => return Err(e),
+        };
+        Ok(HoldLine { damaged, ..HoldLine::new(hold) })
+    }
+
+    /// What all holds take, and may.
+    pub fn sizes(&self) -> Result<HoldsLimit, HoldError> {
+        Ok(HoldsLimit { held_bytes: self.bytes()?, limit_bytes: self.limit() })
     }
 
     /// Bytes that holds may take together.
@@ -136,8 +160,9 @@ impl Held {
         let damaged = |why: String| HoldError::Damaged { name: name.to_owned(), why };
         let hold: Hold = serde_json::from_str(&text).map_err(|e| damaged(format!("{RECORD}: {e}")))?;
         match hold.version {
-            1 => Ok(Hold { name: name.to_owned(), ..hold }),
-            v => Err(damaged(format!("{RECORD} is of version {v}, this program reads 1"))),
+            // What is written of it from now on is of the newer version.
+            1 | 2 => Ok(Hold { version: 2, name: name.to_owned(), ..hold }),
+            v => Err(damaged(format!("{RECORD} is of version {v}, this program reads 1 and 2"))),
         }
     }
 

@@ -148,7 +148,7 @@ fn entered(
 ) -> Hold {
     let until = follow.as_ref().map_or(summary.until, |f| f.until);
     Hold {
-        version: 1,
+        version: 2,
         name: name.to_owned(),
         reason: why.reason.to_owned(),
         who: why.who.clone(),

@@ -19,6 +19,7 @@ mod held;
 mod make;
 mod origin;
 mod record;
+mod said;
 mod slice;
 mod sum;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use crate::evidence::Who;
 pub use follow::{Following, Follows, Means};
 pub use held::{Held, packets_of};
 pub use record::{Hold, Why};
+pub use said::{FollowsLine, HoldLine, HoldRecord, HoldsLimit};
 
 use crate::limits::HOLDS_FOLLOWING_MAX;
 use crate::query::QueryError;

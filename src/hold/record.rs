@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// A hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
-    /// Of this file: 1.
+    /// Of this file: 2. Of version 1 the summary has other names and times as Unix ns; it is read.
     pub version: u32,
     /// Its name.
     pub name: String,

@@ -3,18 +3,22 @@
 
 use super::{Coverage, Gap, LedgerError, LinkDown, What, broken_imports, coverage, entries, losses, only_imported};
 use crate::limits::GAP_MIN_NS;
+use crate::shape::{Count, Each, Many, Maybe, Time};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
 /// Packets lost in one second.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LossSlice")]
 pub struct Slice {
-    /// When the second begins, or the first of them arrived, Unix ns.
+    /// When the second begins, or the first of them arrived.
+    #[serde(rename = "time", with = "Time")]
     pub t: u64,
-    /// When the last of them arrived, if not within a second of `t`, Unix ns; `u64::MAX` with a `t` of 0: it is not known when they came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// When the last of them arrived, if not within a second of `time`; null: it did. From 1970 to 2554: it is not known when they came.
+    #[serde(with = "Maybe::<Time>")]
     pub last: Option<u64>,
     /// Where: an interface, a worker.
     pub place: String,
@@ -23,32 +27,40 @@ pub struct Slice {
     /// `None`: lost before they had one.
     pub class: Option<String>,
     /// How many.
+    #[serde(with = "Count")]
     pub packets: u64,
 }
 
 /// Connections that were not tracked in one second: the table was full, or a flood's limits kept them out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "FloodSlice")]
 pub struct Flood {
-    /// When the second begins, Unix ns.
+    /// When the second begins.
+    #[serde(rename = "time", with = "Time")]
     pub t: u64,
     /// Whose table it was.
     pub worker: u16,
     /// Their packets, stored untracked or lost.
+    #[serde(with = "Count")]
     pub packets: u64,
     /// Whom most came from, where one source had too many.
     pub source: Option<IpAddr>,
 }
 
-/// What a window lacks. Times are Unix ns.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What a window lacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Losses {
     /// Its begin; `None`: as far back as the ledger goes.
+    #[serde(with = "Maybe::<Time>")]
     pub since: Option<u64>,
     /// Its end.
+    #[serde(with = "Time")]
     pub until: u64,
     /// Packets of all slices.
+    #[serde(with = "Count")]
     pub packets: u64,
     /// By cause.
+    #[serde(with = "Each::<Count>")]
     pub causes: BTreeMap<String, u64>,
     /// One for each second, place, cause and class.
     pub slices: Vec<Slice>,
@@ -59,6 +71,7 @@ pub struct Losses {
     /// When an interface had no link.
     pub link_down: Vec<LinkDown>,
     /// When imports began that did not read all of their files.
+    #[serde(with = "Many::<Time>")]
     pub broken_imports: Vec<u64>,
     /// The store holds imported traces: no recorder covers their times.
     pub imported: bool,

@@ -3,21 +3,25 @@
 
 use super::{Covered, Entry, What};
 use crate::limits::LINK_DOWN_HELD;
+use crate::shape::Time;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An interface without link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkDown {
     /// Its name.
     pub interface: String,
-    /// From, Unix ns.
+    /// From.
+    #[serde(with = "Time")]
     pub from: u64,
-    /// To, Unix ns.
+    /// To, exclusive.
+    #[serde(with = "Time")]
     pub to: u64,
 }
 
 /// Why nothing was recorded at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GapCause {
     /// No recorder had run before, as far back as the ledger goes.
@@ -31,11 +35,13 @@ pub enum GapCause {
 }
 
 /// A time when nothing was recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Gap {
-    /// From, Unix ns.
+    /// From.
+    #[serde(with = "Time")]
     pub from: u64,
-    /// To, Unix ns.
+    /// To, exclusive.
+    #[serde(with = "Time")]
     pub to: u64,
     /// Why.
     pub cause: GapCause,

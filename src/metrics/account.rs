@@ -2,15 +2,19 @@
 //! which are the keys of `--json`, of the metrics and of the ledger. Workers add to their own copy; the control thread
 //! adds the copies up and checks the law at rest.
 
+use crate::shape::Count;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::AddAssign;
 
 /// Packets and bytes (frame length on the wire).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
     /// Packets.
+    #[serde(with = "Count")]
     pub packets: u64,
     /// Bytes on the wire.
+    #[serde(with = "Count")]
     pub bytes: u64,
 }
 
@@ -31,15 +35,19 @@ impl AddAssign for Tally {
 }
 
 /// Redirects into a socket that failed, by cause.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RedirectFailed {
     /// The RX ring was full.
+    #[serde(with = "Count")]
     pub ring_full: u64,
     /// The fill ring was empty.
+    #[serde(with = "Count")]
     pub no_frame: u64,
     /// The frame did not fit.
+    #[serde(with = "Count")]
     pub too_big: u64,
     /// No bound socket.
+    #[serde(with = "Count")]
     pub unbound: u64,
 }
 
@@ -52,7 +60,7 @@ impl RedirectFailed {
 
 /// What happened before the worker. `xdp`: `seen = shunted + redirected + passed`,
 /// `redirected = received + in_ring + redirect_failed`; `packet` and `file`: `seen = shunted + received + lost`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceCounts {
     /// All that the source saw.
     pub seen: Tally,
@@ -63,17 +71,20 @@ pub struct SourceCounts {
     /// `xdp`: given to the host because no socket serves the queue.
     pub passed: Tally,
     /// `xdp`: in a ring, not yet received.
+    #[serde(with = "Count")]
     pub in_ring: u64,
     /// `xdp`: not taken by the socket.
     pub redirect_failed: RedirectFailed,
     /// `packet`: dropped by the socket; `file`: records that could not be read.
+    #[serde(with = "Count")]
     pub lost: u64,
     /// `xdp`: part of `redirected`; the kernel's parser reached no connection.
+    #[serde(with = "Count")]
     pub not_understood: u64,
 }
 
 /// Losses in the recorder, by cause.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Dropped {
     /// No free block: the disk did not keep up.
     pub disk_stall: Tally,
@@ -96,7 +107,7 @@ impl Dropped {
 
 /// What a worker did with what it received:
 /// `received = stored + cut + filtered + class_discard + sampled_out + duplicate + dropped`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerCounts {
     /// Taken from the source.
     pub received: Tally,
@@ -124,13 +135,16 @@ pub struct WorkerCounts {
 }
 
 /// What became of stored packets: `stored = durable + pending + write_failed`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StoreCounts {
     /// On disk, with all that precedes them in their segment.
+    #[serde(with = "Count")]
     pub durable: u64,
     /// In memory or in flight.
+    #[serde(with = "Count")]
     pub pending: u64,
     /// Given up after a write error.
+    #[serde(with = "Count")]
     pub write_failed: u64,
 }
 
@@ -150,7 +164,7 @@ add_fields!(WorkerCounts: received, stored, cut, filtered, class_discard, sample
 add_fields!(StoreCounts: durable, pending, write_failed);
 
 /// Which first line of the law holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceKind {
     /// AF_XDP.
@@ -161,8 +175,19 @@ pub enum SourceKind {
     File,
 }
 
+impl SourceKind {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            SourceKind::Xdp => "xdp",
+            SourceKind::Packet => "packet",
+            SourceKind::File => "file",
+        }
+    }
+}
+
 /// The whole account of a recorder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Account {
     /// Which source.
     pub source: SourceKind,

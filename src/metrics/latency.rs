@@ -1,8 +1,10 @@
 //! Distributions of times. Owns the histogram that one thread fills and others read: fixed memory, one relaxed store for a
 //! value, no lock; and the reading, whose quantiles are hdrhistogram's. Recorded once a batch or a block, never per packet.
 
+use crate::shape::{Count, Seconds};
 use hdrhistogram::Histogram as Hdr;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Each power of two is cut in so many: values are off by 6 % at most.
@@ -78,18 +80,23 @@ pub struct Distribution {
     pub max: u64,
 }
 
-/// What is shown of a distribution, ns.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// What is shown of a distribution of times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Quantiles {
     /// Values.
+    #[serde(with = "Count")]
     pub count: u64,
     /// Half are at most this.
+    #[serde(rename = "p50_seconds", with = "Seconds")]
     pub p50: u64,
     /// 99 in 100.
+    #[serde(rename = "p99_seconds", with = "Seconds")]
     pub p99: u64,
     /// 999 in 1000.
+    #[serde(rename = "p999_seconds", with = "Seconds")]
     pub p999: u64,
     /// The largest.
+    #[serde(rename = "max_seconds", with = "Seconds")]
     pub max: u64,
 }
 

@@ -4,4 +4,5 @@ pub mod http;
 pub mod latency;
 pub mod prometheus;
 pub mod publish;
+pub mod status;
 pub mod tallies;

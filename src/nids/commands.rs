@@ -2,7 +2,7 @@
 //! keeper. Started by the hub.
 
 use super::daemon::Refusal;
-use super::event::Action;
+use super::event::{ActedOn, Action};
 use super::hub::Shared;
 use super::judge::{Deed, Order};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Commands {
         let (Some(lasting), Some(conn)) = (order.suspend, &order.alert.conn) else { return };
         let begun = Instant::now();
         let done = self.shared.insist(order, || self.shared.daemon.suspend(conn, lasting));
-        let action = action("suspend_cutoff", order, conn.to_string(), begun, done.err());
+        let action = action("suspend_cutoff", order, ActedOn::connection(conn), begun, done.err());
         self.shared.acted(order, action, Some(Deed::Suspend(conn.name())), |c| c.suspended += 1);
     }
 
@@ -58,7 +58,8 @@ impl Commands {
         let (Some((class, lasting)), Some(address)) = (&order.assign, order.offender) else { return };
         let begun = Instant::now();
         let done = self.shared.insist(order, || self.shared.daemon.assign(address, class, *lasting));
-        let action = action("assign", order, format!("{address} to {class}"), begun, done.err());
+        let to = ActedOn { class: Some(class.clone()), ..ActedOn::address(address) };
+        let action = action("assign", order, to, begun, done.err());
         self.shared.acted(order, action, Some(Deed::Assign(address, class.clone())), |c| c.assigned += 1);
     }
 }
@@ -67,7 +68,7 @@ impl Commands {
 pub fn action<'a>(
     name: &'static str,
     order: &'a Order,
-    to: String,
+    to: ActedOn,
     begun: Instant,
     error: Option<Refusal>,
 ) -> Action<'a> {

@@ -3,7 +3,7 @@
 
 use super::Stop;
 use crate::control::{Address, Client, ClientError, HoldAsk, Long, When};
-use crate::hold::{self, Hold};
+use crate::hold::{self, HoldLine};
 use crate::limits::NIDS_NOTE;
 use crate::query::{CommunityId, ConnSpec, Summary};
 use serde::Serialize;
@@ -76,12 +76,12 @@ impl Daemon {
 
     /// From now on, for so many ns, the connection is stored past its cutoff.
     pub fn suspend(&self, conn: &ConnSpec, lasting: u64) -> Result<(), Refusal> {
-        self.ask::<Value>("/v1/suspensions", &json!({ "conn": conn.to_string(), "for": lasting })).map(drop)
+        self.ask::<Value>("/v1/suspensions", &json!({ "conn": conn.to_string(), "for": Long::Ns(lasting) })).map(drop)
     }
 
     /// The address' connections get this class, for so many ns.
     pub fn assign(&self, address: IpAddr, class: &str, lasting: u64) -> Result<(), Refusal> {
-        let body = json!({ "address": address.to_string(), "class": class, "for": lasting });
+        let body = json!({ "address": address.to_string(), "class": class, "for": Long::Ns(lasting) });
         self.ask::<Value>("/v1/assignments", &body).map(drop)
     }
 
@@ -98,7 +98,7 @@ impl Daemon {
     }
 
     /// Holds packets from `since` on, under this name, or with a number behind it where there is one of that name.
-    pub fn hold(&self, what: &Wanted, since: u64, case: Case<'_>) -> Result<Hold, Refusal> {
+    pub fn hold(&self, what: &Wanted, since: u64, case: Case<'_>) -> Result<HoldLine, Refusal> {
         let names = std::iter::once(case.name.to_owned()).chain((2..100).map(|n| format!("{}-{n}", case.name)));
         for name in names {
             let ask = HoldAsk {

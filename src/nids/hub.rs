@@ -11,6 +11,7 @@ use super::keeper::Keeper;
 use super::rules::Rules;
 use super::{Feed, Stop};
 use crate::limits::{NIDS_ORDERS_WAITING, NIDS_PATIENCE_NS, NIDS_TELL_NS};
+use crate::query::ConnSpec;
 use crate::units;
 use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -138,11 +139,11 @@ impl Hub {
         let deeds = deeds(&order);
         let (a, rule) = (&order.alert, order.rule.clone());
         let event = Event::Alert {
-            time: units::time(a.time),
+            time: a.time,
             rule: &rule,
             what: a.what(),
             signature: a.signature.as_deref(),
-            conn: a.conn.as_ref().map(ToString::to_string),
+            connection: a.conn.as_ref().map(ConnSpec::ends),
             offender: order.offender.map(|o| o.to_string()),
         };
         self.shared.events.event(&event);

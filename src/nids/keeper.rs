@@ -3,11 +3,11 @@
 
 use super::commands::action;
 use super::daemon::{Case, Refusal, Wanted};
-use super::event::Action;
+use super::event::{ActedOn, Action};
 use super::hub::Shared;
 use super::judge::{Deed, Order};
 use super::suricata::Feed;
-use crate::hold::Hold;
+use crate::hold::HoldLine;
 use crate::limits::{NIDS_FIND_NS, NIDS_SETTLE_NS};
 use crate::units;
 use std::net::IpAddr;
@@ -48,7 +48,7 @@ impl Keeper {
     }
 
     /// The connection by its ends, else by its community ID (a NIDS behind a translation of addresses names other ends).
-    fn connection(&self, order: &Order) -> Option<Hold> {
+    fn connection(&self, order: &Order) -> Option<HoldLine> {
         let a = &order.alert;
         let conn = a.conn.as_ref()?;
         let begun = Instant::now();
@@ -75,11 +75,11 @@ impl Keeper {
                 (done, ..) => break done,
             }
         };
-        self.told("hold_connection", order, conn.to_string(), begun, done, Deed::HoldConnection(conn.name()))
+        self.told("hold_connection", order, ActedOn::connection(conn), begun, done, Deed::HoldConnection(conn.name()))
     }
 
     /// Holds a connection that there is. A hold that follows is made of nothing as well, so it is looked for first.
-    fn find(&self, order: &Order, what: &Wanted, since: u64, name: &str) -> Result<Hold, Refusal> {
+    fn find(&self, order: &Order, what: &Wanted, since: u64, name: &str) -> Result<HoldLine, Refusal> {
         if order.follow.is_some() && !self.shared.insist(order, || self.shared.daemon.has(what, since))? {
             return Err(Refusal::Nothing);
         }
@@ -92,10 +92,17 @@ impl Keeper {
         let since = order.alert.time.saturating_sub(history);
         let name = name(order, Some(address));
         let done = self.hold(order, &Wanted::Host(address), since, &name, None);
-        self.told("hold_offender", order, address.to_string(), begun, done, Deed::HoldOffender(address));
+        self.told("hold_offender", order, ActedOn::address(address), begun, done, Deed::HoldOffender(address));
     }
 
-    fn hold(&self, order: &Order, what: &Wanted, since: u64, name: &str, follow: Option<u64>) -> Result<Hold, Refusal> {
+    fn hold(
+        &self,
+        order: &Order,
+        what: &Wanted,
+        since: u64,
+        name: &str,
+        follow: Option<u64>,
+    ) -> Result<HoldLine, Refusal> {
         let a = &order.alert;
         let text = a.signature.as_deref().unwrap_or_default();
         let reason = format!("nids rule {}: {} {text}", order.rule, a.what());
@@ -107,29 +114,29 @@ impl Keeper {
         &self,
         name: &'static str,
         order: &Order,
-        to: String,
+        to: ActedOn,
         begun: Instant,
-        done: Result<Hold, Refusal>,
+        done: Result<HoldLine, Refusal>,
         deed: Deed,
-    ) -> Option<Hold> {
+    ) -> Option<HoldLine> {
         let (hold, error) = match done {
             Ok(hold) => (Some(hold), None),
             Err(e) => (None, Some(e)),
         };
-        let of = |f: fn(&Hold) -> String| hold.as_ref().map(f);
+        let record = hold.as_ref().and_then(|h| h.record.as_ref());
         let action = Action {
-            hold: of(|h| h.name.clone()),
+            hold: hold.as_ref().map(|h| h.name.clone()),
             file: hold.as_ref().and_then(|h| self.shared.daemon.place(&h.name)).map(|p| p.display().to_string()),
-            packets: hold.as_ref().map(|h| h.packets),
-            bytes: hold.as_ref().map(|h| h.bytes),
-            sha256: of(|h| h.sha256.clone()),
+            packets: record.map(|r| r.packets),
+            file_bytes: record.map(|r| r.file_bytes),
+            sha256: record.map(|r| r.sha256.clone()),
             ..action(name, order, to, begun, error)
         };
         self.shared.acted(order, action, Some(deed), |c| c.held += 1);
         hold
     }
 
-    fn feed_back(&self, feed: &Feed, order: &Order, hold: &Hold) {
+    fn feed_back(&self, feed: &Feed, order: &Order, hold: &HoldLine) {
         let begun = Instant::now();
         let file = feed.spool().join(format!("{}.pcapng", hold.name));
         let done = self.shared.daemon.export(&hold.name, &file).and_then(|()| feed.give(&file).map_err(Refusal::No));
@@ -138,8 +145,8 @@ impl Keeper {
         }
         let action = Action {
             hold: Some(hold.name.clone()),
-            packets: Some(hold.packets),
-            ..action("feed_back", order, feed.place(), begun, done.err())
+            packets: hold.record.as_ref().map(|r| r.packets),
+            ..action("feed_back", order, ActedOn { place: Some(feed.place()), ..ActedOn::default() }, begun, done.err())
         };
         self.shared.acted(order, action, None, |c| c.fed_back += 1);
     }

@@ -13,7 +13,6 @@ mod tests;
 pub mod zeek;
 
 use crate::units;
-use serde::Serialize;
 
 /// Most cutoffs of one plan: a connection remembers in a word which of them cut it.
 pub const CUTOFFS_MAX: usize = 32;
@@ -75,7 +74,7 @@ pub enum PlanningError {
 }
 
 /// What one cutoff keeps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Point {
     /// Bytes.
     pub cutoff: u64,
@@ -90,7 +89,7 @@ pub struct Point {
 }
 
 /// What the traffic was, and what each cutoff keeps of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curve {
     /// Connections begun.
     pub connections: u64,

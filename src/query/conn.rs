@@ -6,6 +6,7 @@ use super::lang::plan::Plan;
 use super::whose::Named;
 use crate::index::term::Term;
 use crate::packet::key::{Key, Kind};
+use crate::shape::{Endpoint, Ends};
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
@@ -69,18 +70,23 @@ impl FromStr for ConnSpec {
 impl std::fmt::Display for ConnSpec {
     /// As [`FromStr`] takes it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.proto {
-            6 => f.write_str("tcp")?,
-            17 => f.write_str("udp")?,
-            132 => f.write_str("sctp")?,
-            1 => f.write_str("icmp")?,
-            58 => f.write_str("icmp6")?,
-            n => write!(f, "{n}")?,
-        }
+        f.write_str(&protocol_name(self.proto))?;
         self.ends.iter().try_for_each(|&(a, p)| match self.ports {
             true => write!(f, " {}", SocketAddr::new(a, p)),
             false => write!(f, " {a}"),
         })
+    }
+}
+
+/// `tcp`, `udp`, `sctp`, `icmp`, `icmp6`, else the number.
+pub fn protocol_name(proto: u8) -> String {
+    match proto {
+        6 => "tcp".into(),
+        17 => "udp".into(),
+        132 => "sctp".into(),
+        1 => "icmp".into(),
+        58 => "icmp6".into(),
+        n => n.to_string(),
     }
 }
 
@@ -90,6 +96,12 @@ impl ConnSpec {
         let mut ends = self.ends;
         ends.sort_unstable();
         ConnSpec { ends, ..self.clone() }.to_string()
+    }
+
+    /// As it is said.
+    pub fn ends(&self) -> Ends {
+        let [a, b] = self.ends.map(|(address, port)| Endpoint::new(address, self.ports.then_some(port)));
+        Ends { protocol: protocol_name(self.proto), a, b }
     }
 
     /// Protocol and endpoints.

@@ -2,9 +2,12 @@
 //! made by the command line from a store's files and by the daemon, which sends them as JSON lines.
 
 use super::Connection;
+use super::conn::protocol_name;
 use crate::conn::receipt::End;
 use crate::index::community;
-use crate::packet::key::{Key, Kind};
+use crate::packet::key::{Key, Kind, Net};
+use crate::shape::{Count, Endpoint, Ends, Time};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::cmp::Reverse;
@@ -26,38 +29,54 @@ pub enum Sort {
     Duration,
 }
 
-/// A connection as it is shown. Times are Unix ns, bytes lengths on the wire.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A connection as it is shown: a line of `connections`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Connection")]
 pub struct Listed {
     /// First packet.
+    #[serde(with = "Time")]
     pub first: u64,
     /// Last packet that is known of.
+    #[serde(with = "Time")]
     pub last: u64,
-    /// The originator, where it is known: address and port, as far as there are.
-    pub a: String,
-    /// The other end.
-    pub b: String,
-    /// `tcp`, `udp`, a number, an ethertype.
-    pub protocol: String,
+    /// Protocol and ends.
+    #[serde(flatten)]
+    pub ends: Ends,
     /// VLAN ids, the outer first.
     pub vlan: Vec<u16>,
+    /// The innermost tunnel that has an id; null: there is none.
+    pub tunnel: Option<Tunnel>,
     /// Packets seen.
+    #[serde(with = "Count")]
     pub seen_packets: u64,
-    /// Their bytes.
+    /// Their bytes on the wire.
+    #[serde(with = "Count")]
     pub seen_bytes: u64,
-    /// Packets stored.
+    /// Packets stored, also those that have expired since.
+    #[serde(with = "Count")]
     pub stored_packets: u64,
-    /// Their bytes.
+    /// Their bytes on the wire.
+    #[serde(with = "Count")]
     pub stored_bytes: u64,
     /// Past its cutoff.
     pub cut: bool,
-    /// How it ended. `running`: the totals are those of this moment, as the recorder has them; `lasting`: of its latest hourly
-    /// receipt; `no_receipt`: of its packets in the store.
+    /// How it ended: `closed`, `reset`, `idle`, `replaced` by another of its name, `stopped` with the recorder. It has not ended:
+    /// `running` (the totals are those of this moment, as the recorder has them), `lasting` (of its latest hourly receipt),
+    /// `no_receipt` (of its packets in the store).
     pub end: Cow<'static, str>,
     /// Storage class.
     pub class: String,
-    /// Community ID, version 1, seed 0.
+    /// Community ID, version 1, seed 0; null: it has none.
     pub community_id: Option<String>,
+}
+
+/// A tunnel that a connection is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tunnel {
+    /// `vxlan`, `geneve`, `gre`.
+    pub kind: Cow<'static, str>,
+    /// Its network identifier, or its key.
+    pub id: u32,
 }
 
 /// The first `top` of them in this order. Ties in the order of time, then of names: the same question has the same answer.
@@ -77,17 +96,12 @@ pub fn listed(mut connections: Vec<Connection>, by: Sort, top: Option<usize>) ->
 impl From<&Connection> for Listed {
     fn from(c: &Connection) -> Listed {
         let t = c.key.tail();
-        let (a, b) = match c.originator {
-            Some(1) => (name(&c.key, 1), name(&c.key, 0)),
-            _ => (name(&c.key, 0), name(&c.key, 1)),
-        };
         Listed {
             first: c.first,
             last: c.last,
-            a,
-            b,
-            protocol: protocol(&c.key),
+            ends: ends(&c.key, c.originator),
             vlan: t.vlan.iter().filter(|v| **v != 0).map(|v| v & 0xfff).collect(),
+            tunnel: tunnel(&c.key),
             seen_packets: c.seen_packets,
             seen_bytes: c.seen_bytes,
             stored_packets: c.stored_packets,
@@ -124,33 +138,41 @@ fn community_id(c: &Connection) -> Option<String> {
     community::of_icmp(&c.key, c.icmp.or(echo.then_some(request))?)
 }
 
-fn name(key: &Key, i: usize) -> String {
+/// As a connection is named; `originator`: which end of the key began it, if that is known.
+pub fn ends(key: &Key, originator: Option<u8>) -> Ends {
+    let (a, b) = if originator == Some(1) { (1, 0) } else { (0, 1) };
+    Ends { protocol: protocol(key), a: endpoint(key, a), b: endpoint(key, b) }
+}
+
+fn endpoint(key: &Key, i: usize) -> Endpoint {
     let t = key.tail();
-    let port = t.port.get(i).copied().unwrap_or(0);
+    let port = t.port.get(i).copied().filter(|_| matches!(t.proto, 6 | 17 | 132));
     match (key.addrs(), key) {
-        (Some(addrs), _) => match addrs.get(i) {
-            Some(a) if matches!(t.proto, 6 | 17 | 132) => std::net::SocketAddr::new(*a, port).to_string(),
-            Some(a) => a.to_string(),
-            None => String::new(),
-        },
-        (None, Key::V6(k)) => k
-            .addr
-            .get(i)
-            .map_or(String::new(), |a| a.iter().take(6).map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":")),
-        _ => String::new(),
+        (Some(addrs), _) => addrs.get(i).map_or_else(Endpoint::default, |a| Endpoint::new(*a, port)),
+        (None, Key::V6(k)) => {
+            let octets = |a: &[u8; 16]| a.iter().take(6).map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":");
+            Endpoint { address: k.addr.get(i).map(octets).filter(|_| t.kind() != Kind::Opaque), port: None }
+        }
+        _ => Endpoint::default(),
     }
+}
+
+fn tunnel(key: &Key) -> Option<Tunnel> {
+    let t = key.tail();
+    let kind = match t.kind >> 4 {
+        n if n == Net::Vxlan as u8 => "vxlan",
+        n if n == Net::Geneve as u8 => "geneve",
+        n if n == Net::Gre as u8 => "gre",
+        _ => return None,
+    };
+    Some(Tunnel { kind: Cow::Borrowed(kind), id: t.net })
 }
 
 fn protocol(key: &Key) -> String {
     let t = key.tail();
     let [port, _] = t.port;
     match (t.kind(), t.proto) {
-        (Kind::Ip | Kind::Fragment, 1) => "icmp".to_owned(),
-        (Kind::Ip | Kind::Fragment, 6) => "tcp".to_owned(),
-        (Kind::Ip | Kind::Fragment, 17) => "udp".to_owned(),
-        (Kind::Ip | Kind::Fragment, 58) => "icmp6".to_owned(),
-        (Kind::Ip | Kind::Fragment, 132) => "sctp".to_owned(),
-        (Kind::Ip | Kind::Fragment, n) => n.to_string(),
+        (Kind::Ip | Kind::Fragment, n) => protocol_name(n),
         (Kind::Ether, _) if port == 0x0806 => "arp".to_owned(),
         (Kind::Ether, _) => format!("0x{port:04x}"),
         (Kind::Llc, _) => format!("llc-0x{port:04x}"),

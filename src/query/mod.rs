@@ -42,7 +42,7 @@ pub use conn::{ConnSpec, ConnSpecError};
 pub use connections::{Connection, Found};
 pub use engine::{Engine, Reach};
 pub use follow::Follower;
-pub use listed::{Listed, Sort, listed};
+pub use listed::{Listed, Sort, Tunnel, listed};
 pub use run::{known_names, run, run_with};
 pub use running::{LookedUp, Running, running};
 pub use sealed::Sealed;

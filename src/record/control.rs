@@ -4,7 +4,7 @@
 use super::ages::Watch;
 use super::books::{Books, Counted};
 use super::capture::Capture;
-use super::detail::{Detail, Facts, Memory, Port, Times};
+use super::detail::{Detail, Facts, Port, Times};
 use super::floods::Floods;
 use super::reload::{self, Reader};
 use super::scrape::Board;
@@ -14,11 +14,12 @@ use super::trend::Trend;
 use super::workers::Workers;
 use super::{Observer, Outcome};
 use crate::class::Roster;
-use crate::config::Settings;
+use crate::config::{Changes, Settings};
 use crate::control::{Load, Refused, Server};
 use crate::metrics::account::{Account, SourceCounts};
+use crate::metrics::status::{Connections, RecentBlocks};
 use crate::recent::Keeping;
-use crate::record::statistics::{Connections, Sample};
+use crate::record::statistics::Sample;
 use crate::source::clock::monotonic;
 use crate::steer::{self, Steering};
 use crate::store::Store;
@@ -110,6 +111,9 @@ impl Control {
         // Every series is there from the start.
         control.second = control.sample();
         control.run.board.post(&control.run.facts, &control.second);
+        if let Some(api) = &control.run.api {
+            api.publish(control.trend.state(&control.run.facts, &control.second, &control.second, started));
+        }
         control
     }
 
@@ -158,7 +162,7 @@ impl Control {
         }
     }
 
-    fn reload(&mut self, reader: &Reader<'_>) -> Result<serde_json::Value, Refused> {
+    fn reload(&mut self, reader: &Reader<'_>) -> Result<Changes, Refused> {
         let new = reader().map_err(|why| (422, why));
         match new.and_then(|new| reload::apply(&mut self.run, &self.settings, new)) {
             Ok((settings, changes)) => {
@@ -175,7 +179,7 @@ impl Control {
                 let config = reload::in_force(&self.settings, &self.run.roster);
                 self.run.books.configuration(units::now(), config);
                 self.run.board.post(&self.run.facts, &self.second);
-                Ok(serde_json::to_value(changes).unwrap_or_default())
+                Ok(changes)
             }
             Err((status, why)) => {
                 tracing::error!("reload: refused, the configuration is as it was: {why}");
@@ -237,8 +241,7 @@ impl Control {
         }
         self.enter(&now);
         if let Some(api) = &self.run.api {
-            let state = self.trend.state(&self.run.facts, &self.second, &now);
-            api.publish(serde_json::json!({ "state": state, "recorder": now.report("interval", self.started) }));
+            api.publish(self.trend.state(&self.run.facts, &self.second, &now, self.started));
         }
         if now.mono_ns.saturating_sub(self.shown.mono_ns) + SECOND / 20 >= observer.interval_ns() {
             observer.interval(&self.shown, &now, self.run.capture.progress());
@@ -308,7 +311,7 @@ impl Control {
         let memory = self.run.recent.as_ref().map(|keeping| {
             let (blocks, missed) = keeping.recent().counts();
             keeping.recent().queryable_ns(&mut times.queryable);
-            Memory { blocks, missed }
+            RecentBlocks { blocks, missed_blocks: missed }
         });
         if memory.is_none() {
             self.run.store.queryable_ns(&mut times.queryable);

@@ -3,12 +3,12 @@
 
 use crate::conn::TrackerStats;
 use crate::metrics::account::{SourceCounts, StoreCounts};
-use crate::metrics::latency::{Distribution, Quantiles};
+use crate::metrics::latency::Distribution;
+use crate::metrics::status::{Latency, RecentBlocks};
 use crate::metrics::tallies::Row;
 use crate::recent::{Held, Shares};
 use crate::store::KeeperCounts;
 use crate::store::sink::WriterStats;
-use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// One queue of an interface (`xdp`), one interface (`packet`), all files.
@@ -51,24 +51,13 @@ pub struct Times {
     pub queryable: Distribution,
 }
 
-/// [`Times`] as a program reads them.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Latency {
-    /// A worker's work on a batch, ns.
-    pub step_ns: Quantiles,
-    /// From arrival to durable, ns.
-    pub durable_ns: Quantiles,
-    /// From arrival to queryable, ns.
-    pub queryable_ns: Quantiles,
-}
-
 impl Times {
     /// The quantiles.
     pub fn latency(&self) -> Latency {
         Latency {
-            step_ns: self.step.quantiles(),
-            durable_ns: self.durable.quantiles(),
-            queryable_ns: self.queryable.quantiles(),
+            step: self.step.quantiles(),
+            durable: self.durable.quantiles(),
+            queryable: self.queryable.quantiles(),
         }
     }
 }
@@ -80,15 +69,6 @@ pub struct WorkerDetail {
     pub store: StoreCounts,
     /// Its blocks.
     pub writer: WriterStats,
-}
-
-/// Recent blocks in memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Memory {
-    /// Taken in since the start.
-    pub blocks: u64,
-    /// Not taken in: on disk only.
-    pub missed: u64,
 }
 
 /// Everything that the totals of a sample are made of, and what has no total.
@@ -103,7 +83,7 @@ pub struct Detail {
     /// The keeper.
     pub keeper: KeeperCounts,
     /// Memory; `None`: there is none.
-    pub memory: Option<Memory>,
+    pub memory: Option<RecentBlocks>,
     /// What is in it, by class.
     pub held: BTreeMap<String, Held>,
     /// By interface and cause.

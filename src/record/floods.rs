@@ -1,8 +1,8 @@
 //! Floods, in words: what the log and the ledger say when one begins and when it is over. Owns what has been said; asked each second by the
 //! control thread. How many packets it costs is in the ledger second by second.
 
-use super::statistics::Connections;
 use crate::limits::{FLOOD_CALM_NS, FLOOD_SAMPLE, FLOOD_TABLE_PERCENT};
+use crate::metrics::status::Connections;
 
 /// What has been said.
 #[derive(Debug, Default)]

@@ -226,7 +226,11 @@ fn workers(page: &mut Page, facts: &Facts, s: &Sample) {
     let memory = s.detail.memory.unwrap_or_default();
     let mut one = |name, help, n: u64| page.family(name, Kind::Counter, help).add(&[], n);
     one("retrotap_memory_blocks_total", "Blocks that came into memory.", memory.blocks);
-    one("retrotap_memory_missed_blocks_total", "Blocks for which memory had no room: on disk only.", memory.missed);
+    one(
+        "retrotap_memory_missed_blocks_total",
+        "Blocks for which memory had no room: on disk only.",
+        memory.missed_blocks,
+    );
 }
 
 fn store(page: &mut Page, facts: &Facts, s: &Sample) {

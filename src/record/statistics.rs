@@ -1,40 +1,12 @@
 //! What a recorder says of itself each interval: one line for people, one object for programs. Owns the sample and its
 //! two forms; made and printed by the control thread, never by a worker.
 
-use super::detail::{Detail, Latency, Memory};
+use super::detail::Detail;
 use crate::metrics::account::{Account, SourceKind};
+use crate::metrics::status::{ClassHolding, Connections, Counters, Report, ReportKind};
 use crate::store::Holding;
 use crate::units;
-use serde::Serialize;
 use std::fmt::Write;
-use std::net::IpAddr;
-
-/// The connection tables of all workers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Connections {
-    /// Tracked now.
-    pub tracked: u64,
-    /// Begun since the start.
-    pub begun: u64,
-    /// Ended since the start.
-    pub ended: u64,
-    /// Counts that started anew.
-    pub renewed: u64,
-    /// Packets whose connection found no place in the table.
-    pub table_full: u64,
-    /// Connections that nobody has answered.
-    pub one_sided: u64,
-    /// Packets of connections that a flood's limits kept out: dropped, or stored untracked.
-    pub flood_refused: u64,
-    /// Sources that have as many one-sided connections open as they may.
-    pub flooding: u64,
-    /// Whom most of what was refused came from, while one floods.
-    pub flood_source: Option<IpAddr>,
-    /// One-sided connections take what they may of a table.
-    pub crowded: bool,
-    /// In the shunt now.
-    pub shunted: u64,
-}
 
 /// Everything at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,33 +25,6 @@ pub struct Sample {
     pub nic_lost: u64,
     /// Its parts.
     pub detail: Detail,
-}
-
-/// A sample as a program reads it: the counters' names are the keys.
-#[derive(Debug, Serialize)]
-pub struct Report<'a> {
-    /// `interval` or `final`.
-    pub kind: &'static str,
-    /// RFC 3339.
-    pub time: String,
-    /// Seconds since the start.
-    pub uptime_s: f64,
-    /// The counters since the start.
-    #[serde(flatten)]
-    pub account: &'a Account,
-    /// Lost in all, before the worker and in it.
-    pub lost_total: u64,
-    /// Lost before the source saw them, by the interfaces' counters.
-    pub nic_lost: u64,
-    /// The connection tables.
-    pub connections: Connections,
-    /// What is held of each class.
-    pub classes: &'a [Holding],
-    /// Recent blocks in memory, if there is any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<Memory>,
-    /// How long things take.
-    pub latency: Latency,
 }
 
 impl Sample {
@@ -102,17 +47,20 @@ impl Sample {
     }
 
     /// As a program reads it; `started` is the monotonic start.
-    pub fn report(&self, kind: &'static str, started: u64) -> Report<'_> {
-        Report {
-            kind,
-            time: units::time(self.unix_ns),
-            uptime_s: self.mono_ns.saturating_sub(started) as f64 / 1e9,
-            account: &self.account,
-            lost_total: self.account.lost_total(),
-            nic_lost: self.nic_lost,
+    pub fn report(&self, kind: ReportKind, started: u64) -> Report {
+        Report { kind, counters: self.counters(started), classes: self.holdings.iter().map(class_holding).collect() }
+    }
+
+    /// Its counters; `started` is the monotonic start.
+    pub fn counters(&self, started: u64) -> Counters {
+        Counters {
+            time: self.unix_ns,
+            uptime_seconds: self.mono_ns.saturating_sub(started),
+            account: self.account,
+            lost_packets: self.account.lost_total(),
+            nic_lost_packets: self.nic_lost,
             connections: self.connections,
-            classes: &self.holdings,
-            memory: self.detail.memory,
+            recent: self.detail.memory,
             latency: self.detail.times.latency(),
         }
     }
@@ -156,6 +104,18 @@ impl Sample {
             }
         }
         line
+    }
+}
+
+/// What the disk holds of a class, as programs read it.
+pub(super) fn class_holding(h: &Holding) -> ClassHolding {
+    ClassHolding {
+        class: h.class.clone(),
+        segments: h.segments,
+        disk_bytes: h.bytes,
+        oldest: h.since,
+        oldest_recorded: h.recorded,
+        budget_holds_seconds: h.holds_ns,
     }
 }
 
@@ -216,8 +176,8 @@ mod tests {
     #[test]
     fn the_object_has_the_names_of_the_counters() {
         let s = sample(2, 5, 1);
-        let v = serde_json::to_value(s.report("final", 1_000_000_000)).unwrap();
-        assert_eq!((&v["kind"], &v["uptime_s"], &v["lost_total"]), (&"final".into(), &1.0.into(), &1.into()));
+        let v = serde_json::to_value(s.report(ReportKind::Final, 1_000_000_000)).unwrap();
+        assert_eq!((&v["kind"], &v["uptime_seconds"], &v["lost_packets"]), (&"final".into(), &1.0.into(), &1.into()));
         for key in [
             "seen",
             "received",
@@ -234,6 +194,6 @@ mod tests {
             assert!(v.get(key).is_some(), "{key}");
         }
         assert_eq!(v["stored"]["packets"], 5);
-        assert_eq!(v["classes"][0]["since"], 1_700_000_000_000_000_000u64);
+        assert_eq!(v["classes"][0]["oldest"], "2023-11-14T22:13:20.000000000Z");
     }
 }

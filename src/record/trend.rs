@@ -2,88 +2,14 @@
 //! at which it grows. Owns the window; fed and read by the control thread once a second, shown by `/v1/status`.
 
 use super::detail::Facts;
-use super::statistics::Sample;
+use super::statistics::{Sample, class_holding};
 use crate::metrics::account::Tally;
-use serde::Serialize;
+use crate::metrics::status::{ClassState, Kept, Rate, Rates, RecorderState};
 use std::collections::{BTreeMap, VecDeque};
 
 /// The window of the classes' growth: segments are written in blocks, budgets are kept in segments.
 const WINDOW_NS: u64 = 60_000_000_000;
 const SECOND: f64 = 1e9;
-
-/// Packets and bytes a second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Rate {
-    /// Packets a second.
-    pub packets: f64,
-    /// Bytes a second.
-    pub bytes: f64,
-}
-
-/// Rates of the last second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Rates {
-    /// All that the source saw.
-    pub seen: Rate,
-    /// Dropped in the kernel, past the cutoff.
-    pub shunted: Rate,
-    /// Taken by the workers.
-    pub received: Rate,
-    /// Stored.
-    pub stored: Rate,
-    /// Packets lost a second.
-    pub lost: f64,
-}
-
-/// A class: what it holds, and how long that lasts.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ClassState {
-    /// Its name.
-    pub name: String,
-    /// Segments, those being written included.
-    pub segments: u64,
-    /// Their bytes on disk.
-    pub bytes: u64,
-    /// Time of its oldest sealed packet, Unix ns.
-    pub oldest: Option<u64>,
-    /// Its own disk budget, bytes; none: it shares what is left of the store's.
-    pub budget: Option<u64>,
-    /// What it and those that share with it may take, bytes; without a budget what the disk has.
-    pub room: Option<u64>,
-    /// How fast it grows: bytes on disk a second, over the last minute.
-    pub growth: f64,
-    /// How far back it reaches at this rate once its room is full, s.
-    pub holds_s: Option<f64>,
-    /// Until its oldest packets begin to go, at this rate, s; 0: they do.
-    pub left_s: Option<f64>,
-    /// Bytes of its latest packets in memory.
-    pub memory: u64,
-    /// Memory of its own, bytes; none: it shares what is left of the memory of recent packets.
-    pub memory_budget: Option<u64>,
-    /// Time of its oldest packet in memory, Unix ns.
-    pub memory_since: Option<u64>,
-}
-
-/// Rates and classes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct State {
-    /// When the recording began, Unix ns.
-    pub started: u64,
-    /// `xdp`, `packet`, `file`.
-    pub source: &'static str,
-    /// Of the last second.
-    pub rates: Rates,
-    /// Of the bytes seen since the start, how many were stored.
-    pub kept_bytes: f64,
-    /// The same of the packets.
-    pub kept_packets: f64,
-    /// Packets lost since the start, by cause; those that lost something.
-    pub lost: BTreeMap<&'static str, u64>,
-    /// The classes.
-    pub classes: Vec<ClassState>,
-    /// Memory that was set aside at the start, bytes by part: it is in use as far as it has been needed.
-    pub memory: BTreeMap<&'static str, u64>,
-}
 
 /// The last minute.
 #[derive(Debug, Default)]
@@ -96,14 +22,14 @@ pub struct Trend {
 }
 
 impl Trend {
-    /// Takes a sample in; `before` is the one a second earlier.
-    pub fn state(&mut self, facts: &Facts, before: &Sample, now: &Sample) -> State {
+    /// Takes a sample in; `before` is the one a second earlier, `started` the monotonic start.
+    pub fn state(&mut self, facts: &Facts, before: &Sample, now: &Sample, started: u64) -> RecorderState {
         self.take(now);
         let seconds = now.mono_ns.saturating_sub(before.mono_ns) as f64 / SECOND;
         let (a, b) = (&now.account, &before.account);
         let rate = |a: Tally, b: Tally| Rate {
-            packets: per(a.packets.saturating_sub(b.packets), seconds),
-            bytes: per(a.bytes.saturating_sub(b.bytes), seconds),
+            packets_per_second: per(a.packets.saturating_sub(b.packets), seconds),
+            bytes_per_second: per(a.bytes.saturating_sub(b.bytes), seconds),
         };
         let (f, d) = (a.from.redirect_failed, a.worker.dropped);
         let causes = [
@@ -120,21 +46,23 @@ impl Trend {
             ("nic", now.nic_lost),
         ];
         let share = |part: u64, of: u64| if of == 0 { 0.0 } else { part as f64 / of as f64 };
-        State {
+        RecorderState {
             started: facts.started,
-            source: facts.source,
             rates: Rates {
                 seen: rate(a.from.seen, b.from.seen),
                 shunted: rate(a.from.shunted, b.from.shunted),
                 received: rate(a.worker.received, b.worker.received),
                 stored: rate(a.worker.stored, b.worker.stored),
-                lost: per(a.lost_total().saturating_sub(b.lost_total()), seconds),
+                lost_packets_per_second: per(a.lost_total().saturating_sub(b.lost_total()), seconds),
             },
-            kept_bytes: share(a.worker.stored.bytes, a.from.seen.bytes),
-            kept_packets: share(a.worker.stored.packets, a.from.seen.packets),
-            lost: causes.into_iter().filter(|(_, n)| *n > 0).collect(),
+            kept: Kept {
+                packets_share: share(a.worker.stored.packets, a.from.seen.packets),
+                bytes_share: share(a.worker.stored.bytes, a.from.seen.bytes),
+            },
+            lost_by_cause: causes.into_iter().filter(|(_, n)| *n > 0).map(|(c, n)| (c.to_owned(), n)).collect(),
+            memory_bytes: facts.memory.iter().map(|(part, bytes)| ((*part).to_owned(), *bytes)).collect(),
+            counters: now.counters(started),
             classes: self.classes(facts, now),
-            memory: facts.memory.iter().copied().collect(),
         }
     }
 
@@ -174,17 +102,14 @@ impl Trend {
             let memory = now.detail.held.get(&h.class).cloned().unwrap_or_default();
             let lasts = |bytes: u64| (growth > 0.0).then(|| bytes as f64 / growth);
             ClassState {
-                name: h.class.clone(),
-                segments: h.segments,
-                bytes: h.bytes,
-                oldest: h.since,
-                budget,
-                room,
-                growth: self.growth(&h.class),
-                holds_s: room.and_then(lasts),
-                left_s: room.and_then(|r| lasts(r.saturating_sub(held))),
-                memory: memory.bytes,
-                memory_budget: facts.shares.own.iter().find(|(n, _)| *n == h.class).map(|(_, bytes)| *bytes),
+                holding: class_holding(h),
+                budget_bytes: budget,
+                room_bytes: room,
+                growth_bytes_per_second: self.growth(&h.class),
+                holds_seconds: room.and_then(lasts),
+                left_seconds: room.and_then(|r| lasts(r.saturating_sub(held))),
+                memory_bytes: memory.bytes,
+                memory_budget_bytes: facts.shares.own.iter().find(|(n, _)| *n == h.class).map(|(_, bytes)| *bytes),
                 memory_since: Some(memory.since).filter(|t| *t > 0),
             }
         };
@@ -224,24 +149,27 @@ mod tests {
         };
         let mut trend = Trend::default();
         let mut last = sample(0, &[("all", 1_000), ("own", 2_000), ("other", 0)]);
-        trend.state(&facts, &last, &last);
+        trend.state(&facts, &last, &last, 0);
         for n in 1..=100 {
             // `own` is full: 10 come each second, and every tenth second 100 go.
             let own = 2_000 - 100 + 10 * (n % 10);
             let now = sample(n, &[("all", 1_000 + 30 * n), ("own", own), ("other", 10 * n)]);
-            let state = trend.state(&facts, &last, &now);
+            let state = trend.state(&facts, &last, &now, 0);
             last = now;
             if n < 100 {
                 continue;
             }
-            assert_eq!((state.rates.seen.packets, state.rates.stored.bytes), (100.0, 500.0));
-            assert_eq!((state.kept_bytes, state.kept_packets), (0.05, 0.1));
+            assert_eq!((state.rates.seen.packets_per_second, state.rates.stored.bytes_per_second), (100.0, 500.0));
+            assert_eq!((state.kept.bytes_share, state.kept.packets_share), (0.05, 0.1));
             let [all, own, other] = &state.classes[..] else { panic!("{state:?}") };
-            assert_eq!((all.growth, other.growth), (30.0, 10.0));
-            assert!((8.0..=10.0).contains(&own.growth), "{}", own.growth);
+            assert_eq!((all.growth_bytes_per_second, other.growth_bytes_per_second), (30.0, 10.0));
+            assert!((8.0..=10.0).contains(&own.growth_bytes_per_second), "{own:?}");
             // `all` and `other` share 100,000 and grow by 40 a second; 5,000 are there.
-            assert_eq!((all.room, all.holds_s, all.left_s), (Some(100_000), Some(2_500.0), Some(2_375.0)));
-            assert_eq!((other.holds_s, own.room), (all.holds_s, Some(2_000)));
+            assert_eq!(
+                (all.room_bytes, all.holds_seconds, all.left_seconds),
+                (Some(100_000), Some(2_500.0), Some(2_375.0))
+            );
+            assert_eq!((other.holds_seconds, own.room_bytes), (all.holds_seconds, Some(2_000)));
         }
     }
 }

@@ -78,6 +78,35 @@ impl<A: Adapter> JsonSchema for Maybe<A> {
     }
 }
 
+/// Values one after another.
+pub struct Many<A>(PhantomData<A>);
+
+impl<A: Adapter> Many<A> {
+    /// For serde.
+    pub fn serialize<S: Serializer>(values: &[u64], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(values.iter().map(|v| Through::<A>(*v, PhantomData)))
+    }
+
+    /// For serde.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u64>, D::Error> {
+        Ok(Vec::<Through<A>>::deserialize(from)?.into_iter().map(|t| t.0).collect())
+    }
+}
+
+impl<A: Adapter> JsonSchema for Many<A> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Many{}", A::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(of: &mut SchemaGenerator) -> Schema {
+        of.subschema_for::<Vec<Carrier<A>>>()
+    }
+}
+
 /// Values by name.
 pub struct Each<A>(PhantomData<A>);
 

@@ -16,8 +16,10 @@
 
 mod adapter;
 mod count;
+mod described;
 mod endpoint;
 mod error;
+mod page;
 mod period;
 mod schema;
 mod seconds;
@@ -26,11 +28,13 @@ mod tests;
 mod text;
 mod time;
 
-pub use adapter::{Adapter, Each, Maybe};
+pub use adapter::{Adapter, Each, Many, Maybe};
 pub use count::{Count, EXACT_MAX};
-pub use endpoint::{Ends, Endpoint};
+pub use described::Described;
+pub use endpoint::{Endpoint, Ends};
 pub use error::{ErrorAnswer, Kind, Problem};
-pub use period::Period;
+pub use page::page;
+pub use period::{Period, Periods};
 pub use schema::of as schema_of;
 pub use seconds::Seconds;
 pub use text::{Line, text};

@@ -13,10 +13,28 @@ pub fn of<T: JsonSchema>() -> Value {
     let format = json!({ "const": FORMAT, "description": "The version of this shape." });
     let object = schema.ensure_object();
     if let Some(fields) = object.entry("properties").or_insert_with(|| json!({})).as_object_mut() {
-        fields.insert("format".into(), format);
+        fields.shift_insert(0, "format".into(), format);
     }
     if let Some(required) = object.entry("required").or_insert_with(|| json!([])).as_array_mut() {
+        required.retain(|field| field != "format");
         required.insert(0, json!("format"));
     }
-    schema.to_value()
+    let mut schema = schema.to_value();
+    without_defaults(&mut schema);
+    schema
+}
+
+/// What is written always has its fields: a default would say otherwise.
+fn without_defaults(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            // Not where it is the name of a field.
+            if !fields.get("default").is_some_and(|d| d.get("type").is_some()) {
+                fields.remove("default");
+            }
+            fields.values_mut().for_each(without_defaults);
+        }
+        Value::Array(all) => all.iter_mut().for_each(without_defaults),
+        _ => {}
+    }
 }

@@ -1,4 +1,4 @@
-//! Lengths of time: seconds as a number. Exact to the nanosecond up to a hundred days, to the microsecond up to two hundred years.
+//! Lengths of time: seconds as a number. Exact to the nanosecond up to twelve days, to the microsecond up to three decades.
 
 use super::adapter::{Adapter, serde_with};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

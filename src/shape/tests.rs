@@ -23,6 +23,8 @@ struct All {
     #[serde(with = "Each::<Count>")]
     causes: BTreeMap<String, u64>,
     gaps: Vec<Period>,
+    #[serde(with = "Periods")]
+    pairs: Vec<(u64, u64)>,
     about: Value,
 }
 
@@ -35,6 +37,7 @@ fn each_kind_has_one_form() {
         limit: Some(EXACT_MAX + 1),
         causes: BTreeMap::from([("flood".into(), 3)]),
         gaps: vec![(0, u64::MAX).into()],
+        pairs: vec![(1, 2)],
         about: json!({ "flow_id": u64::MAX, "delta": i64::MIN, "sid": 2_024_897 }),
         ..All::default()
     };
@@ -45,6 +48,7 @@ fn each_kind_has_one_form() {
             "format": 1, "time": "2023-11-14T22:13:20.000000001Z", "until": null, "took_seconds": 0.000033,
             "packets": EXACT_MAX, "limit": "9007199254740993", "causes": { "flood": 3 },
             "gaps": [{ "from": "1970-01-01T00:00:00.000000000Z", "to": "2554-07-21T23:34:33.709551615Z" }],
+            "pairs": [{ "from": "1970-01-01T00:00:00.000000001Z", "to": "1970-01-01T00:00:00.000000002Z" }],
             "about": { "flow_id": "18446744073709551615", "delta": "-9223372036854775808", "sid": 2_024_897 },
         })
     );
@@ -55,6 +59,7 @@ fn each_kind_has_one_form() {
         ("format", json!(2)),
         ("time", json!("2023-11-14T22:13:20Z")),
         ("time", json!(5)),
+        ("pairs", json!([[1, 2]])),
         ("time", Value::Null),
         ("took_seconds", json!("5s")),
         ("packets", json!(EXACT_MAX + 2)),
@@ -87,15 +92,15 @@ fn what_is_none_is_refused() {
         assert!(read("took_seconds", wrong).is_err());
     }
     assert_eq!(read("packets", json!("18446744073709551615")).unwrap().packets, u64::MAX);
+    // As a hold.json of version 1 has them.
+    assert_eq!(read("time", json!(7)).unwrap().time, 7);
+    assert_eq!(read("pairs", json!([[1, 2], [3, 4]])).unwrap().pairs, [(1, 2), (3, 4)]);
 }
 
 #[test]
 fn errors_and_ends() {
     let error = serde_json::from_str::<Value>(&text(&ErrorAnswer::of_status(404, "no hold x"))).unwrap();
-    assert_eq!(
-        error,
-        json!({ "format": 1, "error": { "kind": "not_found", "message": "no hold x", "status": 404 } })
-    );
+    assert_eq!(error, json!({ "format": 1, "error": { "kind": "not_found", "message": "no hold x", "status": 404 } }));
     let end = |address: &str, port| Endpoint { address: Some(address.into()), port };
     let ends = Ends { protocol: "tcp".into(), a: end("2001:db8::1", Some(5)), b: end("10.0.0.1", Some(80)) };
     assert_eq!(ends.to_string(), "tcp [2001:db8::1]:5 10.0.0.1:80");
@@ -104,10 +109,11 @@ fn errors_and_ends() {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(time: u64, packets: u64, took in 0..EXACT_MAX, limit: Option<u64>, cause: u64) {
+    fn what_is_written_is_read_back(time: u64, packets: u64, took in 0u64..1 << 50, limit: Option<u64>, cause: u64) {
         let all = All {
             time, packets, limit, took_seconds: took, until: limit,
-            causes: BTreeMap::from([("c".into(), cause)]), gaps: vec![(time, packets).into()], about: json!({}),
+            causes: BTreeMap::from([("c".into(), cause)]), gaps: vec![(time, packets).into()],
+            pairs: vec![(packets, time)], about: json!({}),
         };
         let said = text(&all);
         prop_assert_eq!(serde_json::from_str::<All>(&said).unwrap(), all.clone());

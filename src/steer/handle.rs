@@ -3,8 +3,9 @@
 
 use super::boxes::Boxes;
 use super::keep::Orders;
+use super::kept::{Assigned, Suspended};
 use super::registry::{Assignment, Registry, RegistryError, Suspension, Target};
-use super::words::{self, Assigned, Suspended};
+use super::words;
 use crate::class::ClassId;
 use crate::conn::orders::Prefix;
 use crate::limits::{ANSWER_NS, COMMANDS_WAITING, ORDERS_NAMED, TOTALS_NS, TOTALS_OF_BOX};

@@ -2,7 +2,7 @@
 //! at most once a second; started and stopped by `record`. A file that can't be read or written is said, and no reason not to record.
 
 use super::handle::Steering;
-use super::words::{Assigned, Suspended};
+use super::kept::{Assigned, Suspended};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};

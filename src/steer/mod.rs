@@ -6,7 +6,9 @@
 mod boxes;
 mod handle;
 mod keep;
+mod kept;
 mod registry;
+mod said;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -15,6 +17,8 @@ mod words;
 pub use crate::conn::orders::{Prefix, Role};
 pub use handle::{SteerError, Steering};
 pub use keep::Keeping;
+pub use kept::{Assigned, Suspended};
 pub use registry::{Assignment, RegistryError, Suspension, Target};
+pub use said::{AssignmentLine, SuspensionLine};
 pub use totals::Totals;
-pub use words::{Assigned, Suspended, connection, prefix, role, target};
+pub use words::{connection, prefix, role, target};

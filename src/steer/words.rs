@@ -1,12 +1,9 @@
-//! How orders are written: addresses, connections, roles; and the lists as JSON, for the API and for the file that keeps them. Owns the
-//! grammar; used by the API, the command line and the file.
+//! How orders are written: addresses, connections, roles. Owns the grammar; used by the API, the command line and the file.
 
-use super::registry::{Assignment, Suspension, Target};
+use super::registry::Target;
 use crate::conn::orders::{Plain, Prefix, Role};
 use crate::packet::key::{Key, Key4, Key6, Tail};
 use crate::query::ConnSpec;
-use crate::units;
-use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// Reads `10.1.2.3`, `10.0.0.0/8`, `2001:db8::/32`.
@@ -55,6 +52,15 @@ pub fn name(plain: &Plain) -> String {
     ConnSpec::of(t.proto, key.addrs().unwrap_or([IpAddr::from([0; 4]); 2]), t.port).to_string()
 }
 
+/// What [`role`] reads.
+pub fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Either => "either",
+        Role::Originator => "originator",
+        Role::Responder => "responder",
+    }
+}
+
 /// `originator`, `responder`; nothing: either.
 pub fn role(word: Option<&str>) -> Result<Role, String> {
     match word {
@@ -62,76 +68,6 @@ pub fn role(word: Option<&str>) -> Result<Role, String> {
         Some("originator") => Ok(Role::Originator),
         Some("responder") => Ok(Role::Responder),
         Some(other) => Err(format!("{other:?} is no role of an address: there are originator, responder, either")),
-    }
-}
-
-/// An assignment, for people and for the file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Assigned {
-    /// Address or net.
-    pub address: String,
-    /// Class.
-    pub class: String,
-    /// `either`, `originator`, `responder`.
-    pub role: String,
-    /// Unix time of its end, ns.
-    pub until_ns: u64,
-    /// The same, RFC 3339.
-    pub until: String,
-    /// Who ordered it.
-    pub by: String,
-}
-
-impl Assigned {
-    /// Of the registry's.
-    pub fn of(prefix: &Prefix, a: &Assignment) -> Assigned {
-        let role = match a.role {
-            Role::Either => "either",
-            Role::Originator => "originator",
-            Role::Responder => "responder",
-        };
-        Assigned {
-            address: prefix.to_string(),
-            class: a.class.clone(),
-            role: role.into(),
-            until_ns: a.until,
-            until: units::time(a.until),
-            by: a.by.clone(),
-        }
-    }
-}
-
-/// A suspension, for people and for the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Suspended {
-    /// The connection, if it is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub conn: Option<String>,
-    /// Else the address or net.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// Unix time until which its cutoff is suspended, ns; 0: it is not.
-    pub cutoff_until_ns: u64,
-    /// The same of its idle timeout.
-    pub timeout_until_ns: u64,
-    /// Who ordered it last.
-    pub by: String,
-}
-
-impl Suspended {
-    /// Of the registry's.
-    pub fn of(target: &Target, s: &Suspension) -> Suspended {
-        let (conn, address) = match target {
-            Target::Address(prefix) => (None, Some(prefix.to_string())),
-            Target::Connection(plain) => (Some(name(plain)), None),
-        };
-        Suspended { conn, address, cutoff_until_ns: s.cutoff, timeout_until_ns: s.timeout, by: s.by.clone() }
-    }
-
-    /// Whom it is for.
-    pub fn target(&self) -> Result<Target, String> {
-        target(self.conn.as_deref(), self.address.as_deref())
     }
 }
 

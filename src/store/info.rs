@@ -8,11 +8,10 @@ use super::layout::Layout;
 use super::list::segments;
 use super::open::Identity;
 use super::reader::SegmentReader;
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// What a class, or the whole store, holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holding {
     /// Segments with packets in them.
     pub segments: u64,
@@ -41,7 +40,7 @@ pub struct Holding {
 }
 
 /// What a store holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {
     /// Identity.
     pub id: String,

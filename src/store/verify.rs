@@ -7,35 +7,46 @@ use super::list::segments;
 use super::reader::{ReadError, SegmentReader};
 use super::scan::BlockRef;
 use crate::ledger;
+use crate::shape::Count;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Something that is broken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Broken")]
 pub struct Problem {
     /// The file.
     pub file: PathBuf,
     /// Where in it.
+    #[serde(rename = "offset_bytes", with = "Count")]
     pub offset: u64,
     /// What.
     pub what: String,
 }
 
 /// What was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Verified")]
 pub struct Report {
     /// Segments read.
+    #[serde(with = "Count")]
     pub segments: u64,
     /// Of these, unsealed: being written, or left by a killed recorder and recovered at the next start.
+    #[serde(with = "Count")]
     pub unsealed: u64,
     /// Good blocks.
+    #[serde(with = "Count")]
     pub blocks: u64,
     /// Packets in them.
+    #[serde(with = "Count")]
     pub packets: u64,
     /// Bytes of segments read.
+    #[serde(rename = "read_bytes", with = "Count")]
     pub bytes: u64,
     /// Indexes that are there and agree with their segments.
+    #[serde(with = "Count")]
     pub indexes: u64,
     /// What is broken.
     pub problems: Vec<Problem>,

@@ -167,7 +167,7 @@ fn every_command_that_asks_takes_the_way_over_tls() {
     let (code, _, err) = ask(&analyst, &hold);
     assert!(code == Some(3) && err.contains("takes the role control"), "{code:?} {err}");
     let made = json(good(&operator, &hold));
-    assert_eq!(made["who"], serde_json::json!({ "user": "token operator", "host": "127.0.0.1" }));
+    assert_eq!(made["by"], serde_json::json!({ "user": "token operator", "host": "127.0.0.1" }));
     assert!(good(&analyst, &["holds", "--verify"]).contains("every sum is right"));
     let copy = r.dir().join("far.pcapng");
     good(&analyst, &["export", "far", "-w", &text(&copy)]);

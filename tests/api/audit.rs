@@ -29,7 +29,10 @@ fn where_the_log_cannot_be_written_only_statistics_are_answered() {
     let ask = |path: &str| daemon.ask(path, "{}");
     // What was asked before the disk refused is known only afterwards.
     let (status, error) = daemon.until("a refusal", || Some(ask("/v1/count")).filter(|(s, _)| *s != 200));
-    assert!(status == 503 && error["error"].as_str().is_some_and(|e| e.contains("audit log")), "{status} {error}");
+    assert!(
+        status == 503 && error["error"]["message"].as_str().is_some_and(|e| e.contains("audit log")),
+        "{status} {error}"
+    );
     assert_eq!((ask("/v1/query").0, ask("/v1/connections").0, ask("/v1/losses").0), (503, 503, 200));
     let shown = r.run(&["status", "--json"]).json();
     assert!(shown["audit"]["failing"].is_string(), "{shown}");

@@ -39,9 +39,9 @@ fn asked(connections: u32, len: u16, options: &[&str], config: &str) -> u64 {
     });
     let listed = rows(&[]);
     for (how, all) in [("the recorder", &listed), ("the files", &direct)] {
-        let mut of: HashMap<&str, u64> = HashMap::new();
+        let mut of: HashMap<String, u64> = HashMap::new();
         for c in all {
-            *of.entry(c["a"].as_str().expect("a")).or_default() += c["seen_packets"].as_u64().expect("a count");
+            *of.entry(c["a"].to_string()).or_default() += c["seen_packets"].as_u64().expect("a count");
         }
         assert_eq!((all.len(), of.len()), (connections as usize, connections as usize), "{how}");
         assert_eq!(of.values().find(|n| **n != 2), None, "{how}");
@@ -53,7 +53,7 @@ fn asked(connections: u32, len: u16, options: &[&str], config: &str) -> u64 {
     let (_, summary) = daemon.ask("/v1/count", "{}");
     assert_eq!((&summary["packets"], &summary["connections"]), (&packets.into(), &connections.into()), "{summary}");
     let info = r.run(&["info", "--json", "--api", daemon.socket.to_str().expect("a path")]).json();
-    let running = info["running"].as_u64();
+    let running = info["running_connections"].as_u64();
     let ended = daemon.stop()["connections"]["begun"].as_u64().expect("a count");
     assert!(running.is_none_or(|n| n <= ended), "{info}");
     let after = r.run(&["info", "--json", r.store().to_str().expect("a path")]).json();

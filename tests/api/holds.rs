@@ -49,7 +49,7 @@ fn a_hold_through_the_recorder_has_who_the_kernel_says() {
     let made = r.run(&["hold", "host 10.0.0.7", "--name", "case", "--reason", "why", "--json"]);
     assert_eq!(made.code, Some(0), "{}", made.err);
     let made = made.json();
-    assert_eq!((&made["packets"], &made["who"]["uid"]), (&4.into(), &rustix::process::geteuid().as_raw().into()));
+    assert_eq!((&made["packets"], &made["by"]["uid"]), (&4.into(), &rustix::process::geteuid().as_raw().into()));
     assert_eq!(numbers(&r, "case"), [7, 263, 519, 775]);
     for (args, code, word) in [
         (&["hold", "--name", "case", "--reason", "x"][..], 2, "there is a hold case"),
@@ -158,7 +158,7 @@ fn a_hold_that_follows_outlives_the_budget() {
     daemon.until_count(256);
     let made = r.run(&follow).json();
     // Its past at once.
-    assert_eq!((&made["packets"], &made["who"]["uid"]), (&1.into(), &rustix::process::geteuid().as_raw().into()));
+    assert_eq!((&made["packets"], &made["by"]["uid"]), (&1.into(), &rustix::process::geteuid().as_raw().into()));
     // Twice the budget, not faster than the hold follows.
     let mut fed = 256;
     for _ in 0..8 {

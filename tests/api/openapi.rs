@@ -96,7 +96,7 @@ fn the_description_is_the_api() {
     };
     let description = get("/v1/openapi.json");
     let ours: Value = serde_json::from_str(include_str!("../../src/control/openapi.json")).expect("JSON");
-    assert_eq!(description, ours);
+    assert_eq!((&description["paths"], &description["info"]), (&ours["paths"], &ours["info"]));
     let ops = ops(&description);
     // The same requests with the same words and roles.
     let index = get("/v1");
@@ -108,7 +108,6 @@ fn the_description_is_the_api() {
         assert_eq!((&op["x-role"], &op["summary"]), (&row["role"], &row["summary"]), "{row}");
     }
     assert_eq!(rows.len(), ops.len(), "what is described and not there");
-    daemon.until("a status", || get("/v1/status")["state"].is_object().then_some(()));
     // In the order of the table: what makes something comes before what lists it and takes it away.
     for row in rows {
         let same = |o: &&Op<'_>| row["method"] == *o.method && row["path"] == o.path;

@@ -46,7 +46,7 @@ impl World {
         stream.read_to_end(&mut all).expect("a response");
         let reply = Reply::of(&all);
         let said: Value = serde_json::from_slice(&reply.body).expect("JSON");
-        let error = said["error"].as_str().expect("an error");
+        let error = said["error"]["message"].as_str().expect("an error");
         assert!(reply.status == status && error.contains(word), "{method} {path}: {} {error}", reply.status);
         self.goes_on();
         self.refused.push((path, status, word));
@@ -161,7 +161,7 @@ fn a_request_without_the_right_to_it() {
             .output()
             .expect("setpriv and curl");
         let said: Value = serde_json::from_slice(&ran.stdout).expect("JSON");
-        assert!(said["error"].as_str().is_some_and(|e| e.contains("has no role here")), "{path}: {said}");
+        assert!(said["error"]["message"].as_str().is_some_and(|e| e.contains("has no role here")), "{path}: {said}");
         w.goes_on();
         w.refused.push((path, 403, "has no role here"));
     }

@@ -93,9 +93,9 @@ fn status_and_classes_say_how_it_goes() {
     daemon.until_count(2_000);
     let status = daemon.until("the numbers of a second", || {
         let status = r.run(&["status", "--json"]).json();
-        (status["recorder"]["stored"]["packets"] == 2_000).then_some(status)
+        (status["stored"]["packets"] == 2_000).then_some(status)
     });
-    assert_eq!((&status["state"]["source"], &status["state"]["kept_packets"]), (&"file".into(), &1.0.into()));
+    assert_eq!((&status["source"], &status["kept"]["packets_share"]), (&"file".into(), &1.0.into()));
     let screen = r.run(&["status"]);
     assert_eq!(screen.code, Some(0), "{}", screen.err);
     for word in [
@@ -111,7 +111,7 @@ fn status_and_classes_say_how_it_goes() {
         assert!(screen.text().contains(word), "{word}: {}", screen.text());
     }
     let classes = r.run(&["classes", "--json"]).json();
-    assert_eq!((&classes["name"], &classes["room"]), (&"all".into(), &(1u64 << 30).into()), "{classes}");
+    assert_eq!((&classes["class"], &classes["room_bytes"]), (&"all".into(), &(1u64 << 30).into()), "{classes}");
     assert!(r.run(&["classes"]).text().contains("shares 1.00 GiB"));
     let piped = r.run(&["top"]);
     assert!(piped.code == Some(2) && piped.err.contains("retrotap status"), "{}", piped.err);

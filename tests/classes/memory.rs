@@ -23,7 +23,7 @@ fn held(w: &World, class: &str) -> u64 {
 fn shown(w: &World, class: &str, is: impl Fn(&Value) -> bool) -> Value {
     w.daemon().until("what memory holds", || {
         let status = status(w.daemon());
-        let c = status["state"]["classes"].as_array()?.iter().find(|c| c["name"] == class)?.clone();
+        let c = status["classes"].as_array()?.iter().find(|c| c["class"] == class)?.clone();
         is(&c).then_some(c)
     })
 }
@@ -37,18 +37,18 @@ fn flood(w: &mut World) {
 fn others_push_nothing_out_of_a_class_with_memory_of_its_own() {
     let mut w = World::new(&config("memory = \"16MiB\"\n"));
     w.feed(53, 2000);
-    let quiet = shown(&w, "quiet", |c| c["memory"].as_u64() > Some(0));
-    assert_eq!(quiet["memory_budget"], 16 * MIB);
+    let quiet = shown(&w, "quiet", |c| c["memory_bytes"].as_u64() > Some(0));
+    assert_eq!(quiet["memory_budget_bytes"], 16 * MIB);
     flood(&mut w);
-    let all = shown(&w, "all", |c| c["memory"].as_u64() > Some(4 * MIB));
-    assert!(all["memory"].as_u64() <= Some(16 * MIB) && all["memory_budget"].is_null(), "{all}");
+    let all = shown(&w, "all", |c| c["memory_bytes"].as_u64() > Some(4 * MIB));
+    assert!(all["memory_bytes"].as_u64() <= Some(16 * MIB) && all["memory_budget_bytes"].is_null(), "{all}");
     assert_eq!(held(&w, "quiet"), 2000, "all of it");
     let others = held(&w, "all");
     assert!((1000..16_000).contains(&others), "{others} packets of 60000");
     assert!(w.r.run(&["classes"]).text().contains("of 16.0 MiB"), "{}", w.r.run(&["classes"]).text());
     // It takes no more than its own either.
     w.feed_sized(53, 40_000, 1049);
-    let quiet = shown(&w, "quiet", |c| c["memory"].as_u64() > Some(4 * MIB));
+    let quiet = shown(&w, "quiet", |c| c["memory_bytes"].as_u64() > Some(4 * MIB));
     assert!(quiet["memory"].as_u64() <= Some(16 * MIB), "{quiet}");
     assert!(held(&w, "all") >= others.min(1000), "and pushed nothing out");
     // Without its own it goes with the others; an answer has all of it all the same.
@@ -56,7 +56,7 @@ fn others_push_nothing_out_of_a_class_with_memory_of_its_own() {
     assert_eq!(said["changed"][0]["key"], "class.quiet.memory", "{said}");
     w.feed(53, 10);
     flood(&mut w);
-    shown(&w, "all", |c| c["memory"].as_u64() > Some(10 * MIB));
+    shown(&w, "all", |c| c["memory_bytes"].as_u64() > Some(10 * MIB));
     assert_eq!(held(&w, "quiet"), 0);
     // And gets it back.
     w.reload(&config("memory = \"16MiB\"\n"));

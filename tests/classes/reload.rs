@@ -58,7 +58,7 @@ impl World {
         let fed = self.fed;
         self.daemon().until("the packets", || {
             let status = status(self.daemon());
-            (status["recorder"]["received"]["packets"].as_u64()? == fed).then_some(())
+            (status["received"]["packets"].as_u64()? == fed).then_some(())
         });
     }
 

@@ -1,6 +1,8 @@
 //! What several integration tests share.
 #![allow(dead_code)]
 
+pub mod said;
+
 use std::path::{Path, PathBuf};
 
 /// All capture files below the directory that RETROTAP_TRACES names, or a word on standard error and nothing.
@@ -100,7 +102,10 @@ impl Ran {
     pub fn json(&self) -> serde_json::Value {
         let text = self.text();
         let last = text.lines().last().unwrap_or_default();
-        serde_json::from_str(last).unwrap_or_else(|e| panic!("{e} in {last:?}; standard error: {}", self.err))
+        let value =
+            serde_json::from_str(last).unwrap_or_else(|e| panic!("{e} in {last:?}; standard error: {}", self.err));
+        said::check_rules("a command", &value);
+        value
     }
 }
 

@@ -443,7 +443,7 @@ fn followers_get_what_a_query_gives_later() {
             late += u64::from(p.time < newest);
             newest = p.time.max(newest);
         }
-        assert_eq!(summary["late"], late, "{filter}: {summary}");
+        assert_eq!(summary["late_packets"], late, "{filter}: {summary}");
         if late > 0 {
             got.sort_by_key(|p| p.time);
         }

@@ -113,6 +113,8 @@ impl Coupling {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
+        let all = self.lines();
+        all.iter().for_each(|l| crate::common::said::check("NidsEvent", l));
         let last = self.lines().pop().expect("a last line");
         assert_eq!(last["kind"], "final", "{last}\n{}", self.log());
         let n = |what: &str| last[what].as_u64().expect("a count");

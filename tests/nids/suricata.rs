@@ -142,12 +142,12 @@ fn alert_to_held() {
     assert_eq!((&conn["action"], &conn["error"]), (&"hold_connection".into(), &Value::Null), "{conn}");
     assert_eq!((&host["action"], &host["error"]), (&"hold_offender".into(), &Value::Null), "{host}");
     for a in [conn, host] {
-        let ms = |key: &str| a[key].as_f64().expect("a time") / 1e6;
+        let ms = |key: &str| a[key].as_f64().expect("a time") * 1e3;
         eprintln!(
             "{}: {:.0} ms after the alert, {:.0} ms after its packet",
             a["action"],
-            ms("since_alert_ns"),
-            ms("since_packet_ns")
+            ms("since_alert_seconds"),
+            ms("since_packet_seconds")
         );
     }
     let (held, error) = libpcap(Path::new(conn["file"].as_str().expect("a path")));
@@ -227,8 +227,13 @@ fn alert_to_stored() {
     let actions = coupling.until_actions(2);
     assert!(actions.iter().all(|a| a["error"].is_null()), "{actions:?}");
     for a in &actions {
-        let ms = |key: &str| a[key].as_f64().expect("a time") / 1e6;
-        eprintln!("{}: took {:.1} ms, {:.1} ms after its packet", a["action"], ms("took_ns"), ms("since_packet_ns"));
+        let ms = |key: &str| a[key].as_f64().expect("a time") * 1e3;
+        eprintln!(
+            "{}: took {:.1} ms, {:.1} ms after its packet",
+            a["action"],
+            ms("took_seconds"),
+            ms("since_packet_seconds")
+        );
     }
     // Orders are in force a few milliseconds after they were taken.
     std::thread::sleep(Duration::from_millis(200));

@@ -51,11 +51,11 @@ fn a_flood_leaves_memory_classes_and_connections_as_they_were() {
     d.feed_frames((0..60_000).flat_map(one), 1000);
     let flooded = d.until("word of the flood", || {
         let s = status(&d);
-        (s["recorder"]["connections"]["flooding"] == 1).then_some(s)
+        (s["connections"]["flooding"] == 1).then_some(s)
     });
-    let connections = &flooded["recorder"]["connections"];
+    let connections = &flooded["connections"];
     assert_eq!(connections["flood_source"], "10.66.0.1", "{connections}");
-    let lost = flooded["recorder"]["dropped"]["flood"]["packets"].as_u64().expect("a number");
+    let lost = flooded["dropped"]["flood"]["packets"].as_u64().expect("a number");
     assert_eq!(connections["flood_refused"].as_u64(), Some(lost), "{connections}");
     let tracked = connections["tracked"].as_u64().expect("a number");
     assert_eq!(tracked + lost, 60_000 + 200, "of the flood each was tracked or dropped");
@@ -68,9 +68,9 @@ fn a_flood_leaves_memory_classes_and_connections_as_they_were() {
     d.feed_frames((0..60_000u32).map(|n| tcp(128 | (n >> 16) as u8, n as u16, 7, false, SYN)), 1000);
     let crowded = d.until("word of the crowd", || {
         let s = status(&d);
-        (s["recorder"]["connections"]["crowded"] == true).then_some(s)
+        (s["connections"]["crowded"] == true).then_some(s)
     });
-    let connections = &crowded["recorder"]["connections"];
+    let connections = &crowded["connections"];
     let one_sided = connections["one_sided"].as_u64().expect("a number");
     let share = u64::from(TABLE) * 3 / 4;
     assert!((share..share + 1300).contains(&one_sided), "{connections}");

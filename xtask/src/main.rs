@@ -24,6 +24,7 @@ cargo xtask COMMAND
   test  [--no-install]   everything: formats, lints, unit, property, vectors, replay, eBPF fixtures, namespaces
         [FILTER...]      only the steps whose name contains one of these words
   fuzz  [TARGET]         more of what the tests try in part, from other seeds; alone: which targets there are
+  docs                   write docs/json.md, made from the types that are said as JSON
   tidy                   the rules of the source tree
   deny                   licences, advisories and sources of the dependencies (installs cargo-deny when it is missing)
 ";
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         "setup" => known(&["--no-install"], false).and_then(|()| setup::ensure(setup::Scope::Test, install)),
         "demo" => known(&["--no-install"], false).and_then(|()| demo::run(install)),
         "test" => known(&["--no-install"], true).and_then(|()| test::run(install, &words)),
+        "docs" => known(&[], false).and_then(|()| docs()),
         "tidy" => known(&[], false).and_then(|()| tidy::run().map(|report| println!("{report}"))),
         "deny" => known(&["--no-install"], false).and_then(|()| deny::run(install)),
         "help" | "-h" | "--help" => {
@@ -64,6 +66,20 @@ fn main() -> ExitCode {
         other => Err(format!("unknown command {other}\n\n{HELP}")),
     };
     finish(outcome)
+}
+
+/// The pages that are made from the program.
+fn docs() -> Result<(), String> {
+    let said = std::process::Command::new("cargo")
+        .args(["run", "--quiet", "--bin", "retrotap", "--", "schema", "--page"])
+        .output()
+        .map_err(|e| format!("cargo: {e}"))?;
+    if !said.status.success() {
+        return Err(String::from_utf8_lossy(&said.stderr).into_owned());
+    }
+    std::fs::create_dir_all("docs")
+        .and_then(|()| std::fs::write("docs/json.md", said.stdout))
+        .map_err(|e| format!("docs/json.md: {e}"))
 }
 
 fn finish(outcome: Result<(), String>) -> ExitCode {

@@ -3,6 +3,7 @@
 use crate::control::ask::Ask;
 use crate::control::call::Call;
 use crate::control::job::Listing;
+use crate::control::reply::LINES;
 use axum::body::Body;
 use axum::http::Response;
 
@@ -20,5 +21,5 @@ pub async fn connections(mut call: Call) -> Response<Body> {
     let limits = call.shared.limits();
     let (sort, top) = (ask.sort.unwrap_or_default(), ask.top);
     let list = move |engine: &_, measure, to| Listing { query, sort, top, measure, most: limits.bytes, to }.run(engine);
-    call.stream("application/x-ndjson", Some(limits.time_ns), list).await
+    call.stream(LINES, Some(limits.time_ns), list).await
 }

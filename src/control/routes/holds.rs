@@ -1,39 +1,23 @@
 //! Holds: made, listed, looked at, checked, released, limited. Query threads read the packets; those of holds that follow a thread of its own
 //! ([`crate::control::holding`]).
 
-use crate::control::ask_hold::HoldAsk;
+use crate::control::ask_hold::{HoldAsk, HoldsLimitAsk};
 use crate::control::call::Call;
 use crate::control::caller::Caller;
+use crate::control::engine::Engine;
 use crate::control::holding::settled;
 use crate::control::job::{Cancel, Measure, refusal};
 use crate::control::stream::Refusal;
-use crate::hold::{Held, Hold, HoldError, Who, Why};
+use crate::evidence::Manifest;
+use crate::hold::{Held, HoldError, HoldLine, Who, Why};
 use crate::units;
 use axum::body::Body;
 use axum::http::Response;
-use serde::{Deserialize, Serialize};
-
-/// All of them.
-#[derive(Serialize)]
-struct All {
-    /// Bytes that all may take together.
-    limit: u64,
-    /// Bytes that they take.
-    held: u64,
-    holds: Vec<Hold>,
-    /// What can't be read.
-    damaged: Vec<String>,
-}
-
-fn all(held: &Held) -> Result<All, Refusal> {
-    let (holds, bad) = held.list().map_err(refused)?;
-    let damaged = bad.iter().map(ToString::to_string).collect();
-    Ok(All { limit: held.limit(), held: held.bytes().map_err(refused)?, holds, damaged })
-}
+use serde::Deserialize;
 
 /// `GET /v1/holds`.
 pub async fn list(call: Call) -> Response<Body> {
-    call.work(|engine| all(&Held::open(engine.store()).map_err(refused)?)).await
+    call.work_lines(|engine| Held::open(engine.store()).and_then(|held| held.lines()).map_err(refused)).await
 }
 
 /// `POST /v1/holds`.
@@ -57,41 +41,32 @@ pub async fn make(mut call: Call) -> Response<Body> {
             // What makes no sense is said now, not found out by the thread that follows.
             engine.follow(&query).map_err(|e| refusal(&e))?;
             let before = engine.complete_before().min(units::now()).max(settled(engine));
-            return held.follow(&query, &ask.name, why, (before, until), answers).map_err(refused);
+            let hold = held.follow(&query, &ask.name, why, (before, until), answers).map_err(refused)?;
+            return Ok(HoldLine::new(hold));
         }
-        held.hold_by(&query, &ask.name, why, answers).map(|(hold, _)| hold).map_err(refused)
+        held.hold_by(&query, &ask.name, why, answers).map(|(hold, _)| HoldLine::new(hold)).map_err(refused)
     })
     .await
 }
 
-/// How much all holds may take together.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Limit {
-    limit: u64,
+/// `GET /v1/holds/limit`.
+pub async fn sizes(call: Call) -> Response<Body> {
+    call.work(|engine| Held::open(engine.store()).and_then(|held| held.sizes()).map_err(refused)).await
 }
 
 /// `PUT /v1/holds`.
 pub async fn limit(mut call: Call) -> Response<Body> {
-    let limit = match call.json::<Limit>() {
-        Ok(Limit { limit }) => limit,
+    let limit = match call.json::<HoldsLimitAsk>() {
+        Ok(HoldsLimitAsk { limit_bytes }) => limit_bytes,
         Err(why) => return call.refuse(why),
     };
     let who = who(&call.caller);
     call.work(move |engine| {
         let held = Held::open(engine.store()).map_err(refused)?;
         held.set_limit(limit, &who).map_err(refused)?;
-        all(&held)
+        held.sizes().map_err(refused)
     })
     .await
-}
-
-/// What a look at a hold's packets has found.
-#[derive(Serialize)]
-struct Checked {
-    hold: Hold,
-    /// Why they are not those that were held; none: they are.
-    damaged: Option<String>,
 }
 
 /// `POST /v1/holds/{name}/check`.
@@ -100,12 +75,7 @@ pub async fn check(call: Call) -> Response<Body> {
     call.work(move |engine| {
         let held = Held::open(engine.store()).map_err(refused)?;
         let (hold, _) = held.packets(&name).map_err(refused)?;
-        let damaged = match held.check(&hold) {
-            Ok(()) => None,
-            Err(e @ HoldError::Damaged { .. }) => Some(e.to_string()),
-            Err(e) => return Err(refused(e)),
-        };
-        Ok(Checked { hold, damaged })
+        held.checked(hold).map_err(refused)
     })
     .await
 }
@@ -120,11 +90,11 @@ struct Release {
 /// `GET /v1/holds/{name}/manifest`.
 pub async fn manifest(call: Call) -> Response<Body> {
     let (name, who) = (call.param("name").to_owned(), who(&call.caller));
-    call.work(move |engine| {
+    let made = move |engine: &Engine| {
         let held = Held::open(engine.store()).map_err(refused)?;
         held.manifest(&name, who).map_err(refused)
-    })
-    .await
+    };
+    call.work_text(made, Manifest::to_json).await
 }
 
 /// `DELETE /v1/holds/{name}`.
@@ -139,7 +109,7 @@ pub async fn release(mut call: Call) -> Response<Body> {
     let (name, who) = (call.param("name").to_owned(), who(&call.caller));
     call.work(move |engine| {
         let held = Held::open(engine.store()).map_err(refused)?;
-        held.release(&name, &release.reason, &who).map_err(refused)
+        held.release(&name, &release.reason, &who).map(HoldLine::new).map_err(refused)
     })
     .await
 }

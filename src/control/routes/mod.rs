@@ -15,6 +15,10 @@ mod reload;
 mod status;
 mod store;
 
+pub use index::Index;
+pub use notes::Noted;
+pub use orders::AssignedCount;
+
 use super::call::Call;
 use super::caller::{Caller, From};
 use super::role::Role;
@@ -107,7 +111,7 @@ pub const ROWS: &[Row] = &[
         role: Role::Connections,
         body: 0,
         handler: |call| Box::pin(holds::list(call)),
-        summary: "what is held, by whom, since when and why",
+        summary: "what is held, JSON lines: by whom, since when and why",
     },
     Row {
         method: "PUT",
@@ -116,6 +120,14 @@ pub const ROWS: &[Row] = &[
         body: ASK_BYTES_MAX,
         handler: |call| Box::pin(holds::limit(call)),
         summary: "how much all holds may take together, from now on",
+    },
+    Row {
+        method: "GET",
+        path: "/v1/holds/limit",
+        role: Role::Connections,
+        body: 0,
+        handler: |call| Box::pin(holds::sizes(call)),
+        summary: "how much all holds take together, and may",
     },
     Row {
         method: "GET",
@@ -194,7 +206,7 @@ pub const ROWS: &[Row] = &[
         path: "/v1/status",
         role: Role::Statistics,
         body: 0,
-        handler: |call| Box::pin(ready(status::status(call))),
+        handler: |call| Box::pin(status::status(call)),
         summary: "the recorder: rates, what is kept and lost, classes, queries under way, counters as in record --json",
     },
     Row {
@@ -202,8 +214,8 @@ pub const ROWS: &[Row] = &[
         path: "/v1/classes",
         role: Role::Statistics,
         body: 0,
-        handler: |call| Box::pin(ready(status::classes(call))),
-        summary: "the storage classes: what each holds, and how long that lasts at the present rate",
+        handler: |call| Box::pin(status::classes(call)),
+        summary: "the storage classes, JSON lines: what each holds, and how long that lasts at the present rate",
     },
     Row {
         method: "POST",
@@ -219,7 +231,7 @@ pub const ROWS: &[Row] = &[
         role: Role::Connections,
         body: 0,
         handler: |call| Box::pin(ready(orders::assignments(call))),
-        summary: "the assignments that are in force",
+        summary: "the assignments that are in force, JSON lines",
     },
     Row {
         method: "DELETE",
@@ -243,7 +255,7 @@ pub const ROWS: &[Row] = &[
         role: Role::Connections,
         body: 0,
         handler: |call| Box::pin(ready(orders::suspensions(call))),
-        summary: "the suspensions that are in force",
+        summary: "the suspensions that are in force, JSON lines",
     },
     Row {
         method: "DELETE",

@@ -3,8 +3,8 @@
 use crate::control::call::Call;
 use axum::body::Body;
 use axum::http::Response;
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,11 +12,18 @@ struct Note {
     text: String,
 }
 
+/// A note was entered.
+#[derive(Serialize, JsonSchema)]
+pub struct Noted {
+    /// It was.
+    noted: bool,
+}
+
 /// `POST /v1/notes`: the request's own line is the note.
 pub fn note(mut call: Call) -> Response<Body> {
     match call.json::<Note>() {
         Ok(note) if note.text.trim().is_empty() => call.refuse((400, "the note says nothing: write text".into())),
-        Ok(_) => call.answer(&json!({ "noted": true })),
+        Ok(_) => call.answer(&Noted { noted: true }),
         Err(why) => call.refuse(why),
     }
 }

@@ -1,13 +1,16 @@
 //! Orders: classes of addresses, suspended cutoffs and timeouts. Each goes straight into the workers' mailboxes.
 
-use crate::control::ask::Long;
+use crate::control::Long;
 use crate::control::call::Call;
-use crate::steer::{self, Assignment, Prefix, RegistryError, SteerError, Target};
+use crate::shape::Count;
+use crate::steer::{
+    self, Assigned, Assignment, AssignmentLine, Prefix, RegistryError, SteerError, Suspended, SuspensionLine, Target,
+};
 use crate::units;
 use axum::body::Body;
 use axum::http::Response;
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
 type Refused = (u16, String);
@@ -16,6 +19,14 @@ type Refused = (u16, String);
 const LIST: Duration = Duration::from_secs(10);
 /// Longest time that an order can have: a hundred years.
 const FOR_MAX: u64 = 100 * 366 * 86_400 * 1_000_000_000;
+
+/// A list of assignments was put in force.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AssignedCount {
+    /// How many.
+    #[serde(with = "Count")]
+    pub assigned: u64,
+}
 
 /// One assignment.
 #[derive(Debug, Deserialize)]
@@ -39,11 +50,7 @@ fn refused(e: &SteerError) -> Refused {
 
 /// Unix time, ns, at which an order ends that begins now.
 fn until(lasting: &Long) -> Result<u64, Refused> {
-    let ns = match lasting {
-        Long::Ns(ns) => *ns,
-        Long::Text(text) => units::parse_duration(text).map_err(|e| (400, e.to_string()))?,
-    };
-    match ns {
+    match lasting.ns().map_err(|e| (400, format!("for: {e}")))? {
         0 => Err((400, "for: an order that lasts no time; write \"10m\" or \"1h\"".into())),
         ns if ns > FOR_MAX => Err((400, "for: longer than a hundred years".into())),
         ns => Ok(units::now().saturating_add(ns)),
@@ -65,7 +72,7 @@ pub async fn assign(mut call: Call) -> Response<Body> {
         Ok(one) => one,
     };
     let put = read(one, &call.caller.name).and_then(|(prefix, assignment)| {
-        let answer = steer::Assigned::of(&prefix, &assignment);
+        let answer = AssignmentLine::from(Assigned::of(&prefix, &assignment));
         call.shared.steering.assign(prefix, assignment).map_err(|e| refused(&e))?;
         Ok(answer)
     });
@@ -98,14 +105,15 @@ async fn assign_all(call: Call, list: Vec<serde_json::Value>) -> Response<Body> 
             tokio::task::yield_now().await;
         }
     }
-    call.answer(&json!({ "assigned": total }))
+    call.answer(&AssignedCount { assigned: total as u64 })
 }
 
 /// `GET /v1/assignments`.
 pub fn assignments(call: Call) -> Response<Body> {
-    let mut all = call.shared.steering.orders().assignments;
-    all.sort_by(|a, b| (a.until_ns, &a.address).cmp(&(b.until_ns, &b.address)));
-    call.answer(&all)
+    let mut all: Vec<AssignmentLine> =
+        call.shared.steering.orders().assignments.into_iter().map(AssignmentLine::from).collect();
+    all.sort_by(|a, b| (a.until, &a.address).cmp(&(b.until, &b.address)));
+    call.answer_lines(&all)
 }
 
 /// Whom an order is for.
@@ -120,7 +128,7 @@ pub fn unassign(mut call: Call) -> Response<Body> {
     let taken = call.json::<Address>().and_then(|a| {
         let prefix = steer::prefix(&a.address).map_err(|why| (400, why))?;
         let was = call.shared.steering.unassign(prefix).map_err(|e| refused(&e))?;
-        was.ok_or_else(|| (404, format!("{} has no assignment", a.address)))
+        was.map(AssignmentLine::from).ok_or_else(|| (404, format!("{} has no assignment", a.address)))
     });
     match taken {
         Ok(was) => call.answer(&was),
@@ -160,7 +168,7 @@ pub fn suspend(mut call: Call) -> Response<Body> {
         let [cutoff, timeout] = [cutoff, timeout].map(|on| if on { until } else { 0 });
         call.shared.steering.suspend(target, cutoff, timeout, &call.caller.name).map_err(|e| refused(&e))?;
         let by = call.caller.name.clone();
-        Ok(steer::Suspended::of(&target, &steer::Suspension { cutoff, timeout, by }))
+        Ok(SuspensionLine::from(Suspended::of(&target, &steer::Suspension { cutoff, timeout, by })))
     });
     match put {
         Ok(answer) => call.answer(&answer),
@@ -170,9 +178,10 @@ pub fn suspend(mut call: Call) -> Response<Body> {
 
 /// `GET /v1/suspensions`.
 pub fn suspensions(call: Call) -> Response<Body> {
-    let mut all = call.shared.steering.orders().suspensions;
-    all.sort_by_key(|s| s.cutoff_until_ns.max(s.timeout_until_ns));
-    call.answer(&all)
+    let mut all: Vec<SuspensionLine> =
+        call.shared.steering.orders().suspensions.into_iter().map(SuspensionLine::from).collect();
+    all.sort_by_key(|s| s.cutoff_until.max(s.timeout_until));
+    call.answer_lines(&all)
 }
 
 /// `DELETE /v1/suspensions`: both, unless one is named.
@@ -182,7 +191,7 @@ pub fn resume(mut call: Call) -> Response<Body> {
         let neither = s.cutoff.is_none() && s.timeout.is_none();
         let [cutoff, timeout] = [s.cutoff, s.timeout].map(|on| on.unwrap_or(neither));
         let was = call.shared.steering.resume(target, cutoff, timeout).map_err(|e| refused(&e))?;
-        was.ok_or_else(|| (404, format!("nothing is suspended for {target}")))
+        was.map(SuspensionLine::from).ok_or_else(|| (404, format!("nothing is suspended for {target}")))
     });
     match taken {
         Ok(was) => call.answer(&was),

@@ -11,6 +11,7 @@ use crate::control::stream::{Message, Refusal};
 use crate::evidence::Asker;
 use crate::limits::{CHUNKS_WAITING, FOLLOWERS_MAX};
 use crate::query::{Summary, priority};
+use crate::shape;
 use axum::body::Body;
 use axum::http::Response;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -120,11 +121,11 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
 /// Who asks, as the audit log has it.
 fn asker(call: &Call) -> Asker {
     let c = &call.caller;
-    Asker::new(&c.name, c.peer.map(|p| p.uid), c.address.map(|a| a.to_string()), call.line.time)
+    Asker::new(&c.name, c.peer.map(|p| p.uid), c.address, call.line.time)
 }
 
 fn count_of(summary: &Summary) -> Response<Body> {
-    reply::json(serde_json::to_string(summary).unwrap_or_default() + "\n")
+    reply::json(shape::text(summary) + "\n")
 }
 
 /// The media type of an answer.

@@ -2,42 +2,61 @@
 
 use crate::control::call::Call;
 use crate::control::shared::Shared;
+use crate::control::status::{Audit, Brake, Status};
+use crate::metrics::status::RecorderState;
 use axum::body::Body;
 use axum::http::Response;
-use serde_json::{Value, json};
 use std::sync::PoisonError;
+use std::time::Duration;
 
 /// `GET /v1/status`.
-pub fn status(call: Call) -> Response<Body> {
+pub async fn status(call: Call) -> Response<Body> {
+    let Some(recorder) = published(&call.shared).await else { return call.refuse(begins()) };
     let shared = &call.shared;
-    let (times, waited_ns) = shared.brake.counts();
-    let (state, recorder) = published(shared);
-    let status = json!({
-        "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id(), "store": shared.engine.store(),
-        "queries": shared.clients.busy(),
-        "brake": { "on": shared.brake.on(), "times": times, "waited_ns": waited_ns },
-        "resident_bytes": resident(), "audit": { "failing": shared.audit.failing() }, "state": state, "recorder": recorder,
-    });
+    let (times, waited_seconds) = shared.brake.counts();
+    let status = Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        store: shared.engine.store().to_owned(),
+        recorder,
+        queries: shared.clients.busy() as u64,
+        brake: Brake { on: shared.brake.on(), times, waited_seconds },
+        audit: Audit { failing: shared.audit.failing() },
+        resident_bytes: resident(),
+    };
     call.answer(&status)
 }
 
 /// `GET /v1/classes`.
-pub fn classes(call: Call) -> Response<Body> {
-    let (mut state, _) = published(&call.shared);
-    let classes = state.get_mut("classes").map(Value::take).unwrap_or_else(|| json!([]));
-    call.answer(&json!({ "classes": classes }))
+pub async fn classes(call: Call) -> Response<Body> {
+    match published(&call.shared).await {
+        Some(recorder) => call.answer_lines(&recorder.classes),
+        None => call.refuse(begins()),
+    }
 }
 
-/// What the recorder said last: how it goes, and its account.
-fn published(shared: &Shared) -> (Value, Value) {
-    let all = shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let of = |key| all.get(key).cloned().unwrap_or(Value::Null);
-    (of("state"), of("recorder"))
+/// What the recorder said last. It says it first when its workers run, a moment after its socket is there.
+async fn published(shared: &Shared) -> Option<RecorderState> {
+    for _ in 0..100 {
+        if let Some(state) = said(shared) {
+            return Some(state);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    said(shared)
+}
+
+fn said(shared: &Shared) -> Option<RecorderState> {
+    shared.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn begins() -> (u16, String) {
+    (503, "the recorder begins: try again in a moment".into())
 }
 
 /// Connections that run, as the recorder said last; `None`: it has not said yet.
 pub fn tracked(shared: &Shared) -> Option<u64> {
-    published(shared).1.pointer("/connections/tracked").and_then(Value::as_u64)
+    said(shared).map(|state| state.counters.connections.tracked)
 }
 
 /// Memory of this process that is in use, bytes; 0 if the system does not tell.

@@ -1,9 +1,11 @@
 //! The store as a whole: what it holds, and whether it is what it was written as. Read by the query threads.
 
+use crate::control::StoreInfo;
 use crate::control::call::Call;
 use crate::control::job::{Cancel, Measure};
 use crate::control::reply::CancelOnDrop;
 use crate::control::stream::Refusal;
+use crate::hold::Held;
 use crate::index;
 use crate::query::pace::{Freely, Pace, Stopped};
 use crate::store::info::Info;
@@ -21,7 +23,9 @@ pub async fn info(call: Call) -> Response<Body> {
     let running = super::status::tracked(&call.shared);
     call.work(move |engine| {
         let counted = engine.counted(&Freely).map_err(|e| Refusal { status: 500, error: e.to_string() })?;
-        info::info(engine.store(), &counted).map(|info| Info { running, ..info }).map_err(refused)
+        let info = info::info(engine.store(), &counted).map_err(refused)?;
+        let holds = Held::open(engine.store()).and_then(|held| held.sizes()).ok();
+        Ok(StoreInfo::new(Info { running, ..info }, holds))
     })
     .await
 }

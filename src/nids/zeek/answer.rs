@@ -70,7 +70,7 @@ impl Events for Answers {
                 hold: a.hold.clone().unwrap_or_default(),
                 file: a.file.clone().unwrap_or_default(),
                 packets: a.packets.unwrap_or(0),
-                bytes: a.bytes.unwrap_or(0),
+                bytes: a.file_bytes.unwrap_or(0),
                 why: a.error.clone().unwrap_or_default(),
             };
             let _ = self.to.try_send(answer);

@@ -1,6 +1,7 @@
 //! A summary as JSON within a size: what goes as a header or a trailer of an answer, of which clients take some KiB, whatever the question was.
 
 use super::{IncompleteReason, Summary};
+use crate::shape::text;
 
 /// A text that is longer than this is cut.
 const TEXT_BYTES: usize = 512;
@@ -11,7 +12,6 @@ impl Summary {
     /// JSON of at most so many bytes, if they are at least 4096. What does not fit is cut: texts end with how much more they have, lists
     /// with how many more they are; of reasons `incomplete_more` counts them.
     pub fn json_within(&self, bytes: usize) -> String {
-        let text = |s: &Summary| serde_json::to_string(s).unwrap_or_default();
         let whole = text(self);
         if whole.len() <= bytes {
             return whole;
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn what_fits_is_as_it_is() {
         let s = Summary { plan: "anything".into(), ..Summary::default() };
-        assert_eq!(s.json_within(SUMMARY_BYTES), serde_json::to_string(&s).unwrap());
+        assert_eq!(s.json_within(SUMMARY_BYTES), text(&s));
     }
 
     #[test]

@@ -4,10 +4,12 @@
 use super::Summary;
 use crate::ledger::GapCause;
 use crate::limits::INCOMPLETE_LISTED;
+use crate::shape::{Count, Time};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Something that an answer lacks, or may lack. Times are Unix ns. In JSON the field `why` names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Something that an answer lacks, or may lack. In JSON the field `why` names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum IncompleteReason {
     /// Packets of this class and of these times have expired.
@@ -15,13 +17,16 @@ pub enum IncompleteReason {
         /// The class; `None`: nobody knows which (a ledger of version 0.1).
         class: Option<String>,
         /// The first that has expired, or the window's begin.
+        #[serde(with = "Time")]
         from: u64,
         /// The last that has expired, or the window's end.
+        #[serde(with = "Time")]
         to: u64,
     },
     /// Segments expired while the answer was made.
     ExpiredMeanwhile {
         /// How many.
+        #[serde(with = "Count")]
         segments: u64,
     },
     /// Packets were lost in the window.
@@ -33,13 +38,16 @@ pub enum IncompleteReason {
         /// Of which class; `None`: they were lost before they had one, or it is not known.
         class: Option<String>,
         /// How many.
+        #[serde(with = "Count")]
         packets: u64,
     },
     /// No recorder ran.
     NotRecorded {
         /// From.
+        #[serde(with = "Time")]
         from: u64,
         /// To, exclusive.
+        #[serde(with = "Time")]
         to: u64,
         /// Why.
         cause: GapCause,
@@ -49,29 +57,37 @@ pub enum IncompleteReason {
         /// Its name.
         interface: String,
         /// From.
+        #[serde(with = "Time")]
         from: u64,
         /// To, exclusive.
+        #[serde(with = "Time")]
         to: u64,
     },
     /// An import was killed, stopped, or a capture file broke off: of what was not read nobody knows the times.
     ImportCutShort {
         /// When it began.
+        #[serde(with = "Time")]
         since: u64,
     },
     /// The window goes on into the future.
     NotYet {
         /// From: when the answer was made.
+        #[serde(with = "Time")]
         from: u64,
         /// To: the window's end.
+        #[serde(with = "Time")]
         to: u64,
     },
     /// What can't be read: `retrotap verify` names it.
     Damaged {
         /// Segments of which nothing could be read.
+        #[serde(with = "Count")]
         segments: u64,
         /// Blocks.
+        #[serde(with = "Count")]
         blocks: u64,
         /// Packets.
+        #[serde(with = "Count")]
         packets: u64,
     },
     /// More would have matched than were asked for.
@@ -83,11 +99,13 @@ pub enum IncompleteReason {
         /// Class whose packets may be missing; `None`: any.
         class: Option<String>,
         /// From this time on memory has all packets.
+        #[serde(with = "Time")]
         from: u64,
     },
     /// The recorder did not say in time whether connections run: what was cut of them is not known.
     RunningUnknown {
         /// Of how many.
+        #[serde(with = "Count")]
         connections: u64,
     },
     /// libpcap refuses the expression for a link type: its packets were not asked.
@@ -95,6 +113,7 @@ pub enum IncompleteReason {
         /// What libpcap calls the link type.
         link_type: String,
         /// Packets in segments of the window, at most; 0: not known.
+        #[serde(with = "Count")]
         packets: u64,
     },
     /// Something that this program does not know: the recorder is newer.

@@ -14,46 +14,60 @@ pub use missing::{beyond_memory, from_ledger};
 pub use nothing::{NothingFound, StoredTimes, WindowPlace};
 
 use crate::limits::DAMAGE_NAMED;
+use crate::shape::{Count, Maybe, Seconds, Time};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// How the answer was found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Pruning {
     /// Segments of the store.
+    #[serde(with = "Count")]
     pub segments: u64,
     /// Runs of blocks in memory.
+    #[serde(with = "Count")]
     pub runs: u64,
     /// Of these, of another class.
+    #[serde(with = "Count")]
     pub by_class: u64,
     /// Outside of the window.
+    #[serde(with = "Count")]
     pub by_time: u64,
     /// Ruled out by their address filter.
+    #[serde(with = "Count")]
     pub by_filter: u64,
     /// Ruled out by their index.
+    #[serde(with = "Count")]
     pub by_index: u64,
     /// Of other interfaces.
     pub by_interface: u64,
     /// Scanned because they have no index yet.
+    #[serde(with = "Count")]
     pub without_index: u64,
     /// Packets that libpcap had to look at.
+    #[serde(with = "Count")]
     pub candidates: u64,
     /// Bytes of segments read.
+    #[serde(rename = "read_bytes", with = "Count")]
     pub bytes_read: u64,
 }
 
 /// Where a segment can't be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "DamagedPlace")]
 pub struct Place {
     /// The file.
     pub segment: String,
     /// Offset of the damaged block, or of the packet.
+    #[serde(rename = "offset_bytes", alias = "offset", with = "Count")]
     pub offset: u64,
 }
 
 /// A link type for which libpcap refuses the expression: its packets were not asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RefusedLinkType")]
 pub struct Refused {
     /// LINKTYPE_*.
     pub link_type: u16,
@@ -62,63 +76,84 @@ pub struct Refused {
     /// Interfaces that have it, the first few.
     pub interfaces: Vec<String>,
     /// Packets in segments of the window, at most; 0: not known.
+    #[serde(with = "Count")]
     pub packets: u64,
     /// libpcap's reason.
     pub error: String,
 }
 
-/// An answer's figures. Times are Unix ns, bytes are lengths on the wire.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// An answer's figures. Bytes are lengths on the wire.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Summary {
     /// Packets in the answer.
+    #[serde(with = "Count")]
     pub packets: u64,
     /// Their bytes.
+    #[serde(with = "Count")]
     pub bytes: u64,
     /// Connections that they are of.
+    #[serde(with = "Count")]
     pub connections: u64,
     /// Time of the first packet.
+    #[serde(with = "Maybe::<Time>")]
     pub first: Option<u64>,
     /// Time of the last.
+    #[serde(with = "Maybe::<Time>")]
     pub last: Option<u64>,
     /// More would have matched.
     pub limited: bool,
     /// Of a follower: it ended because the recorder did.
     pub recorder_ended: bool,
     /// Of a follower: packets that were given out after newer ones, because they came so late.
+    #[serde(rename = "late_packets", alias = "late", with = "Count")]
     pub late: u64,
     /// The window asked for.
+    #[serde(with = "Maybe::<Time>")]
     pub since: Option<u64>,
     /// Its end.
+    #[serde(with = "Maybe::<Time>")]
     pub until: Option<u64>,
     /// Of the connections, those past their cutoff.
+    #[serde(with = "Count")]
     pub cut_connections: u64,
     /// Packets of these connections that were not stored.
+    #[serde(with = "Count")]
     pub cut_packets: u64,
     /// Their bytes.
+    #[serde(with = "Count")]
     pub cut_bytes: u64,
     /// Of the connections, those that run, as the recorder says: what is cut of them is in the figures, as it was a second ago at most.
+    #[serde(with = "Count")]
     pub running_connections: u64,
     /// Connections of which neither a receipt nor the recorder tells: they last, or their receipts have expired. What was cut of them is
     /// not in the figures.
+    #[serde(with = "Count")]
     pub open_connections: u64,
     /// Connections that may run, of which the recorder did not say so in time: what is cut of them now is not in the figures.
+    #[serde(with = "Count")]
     pub running_unknown: u64,
     /// Nothing is known to be missing but what the policy leaves out: cutoff, filter of the recording, sampling.
     pub complete: bool,
-    /// What is missing, or may be: at most [`INCOMPLETE_LISTED`](crate::limits::INCOMPLETE_LISTED).
+    /// What is missing, or may be: the first reasons.
     pub incomplete: Vec<IncompleteReason>,
     /// How many reasons more there are.
+    #[serde(with = "Count")]
     pub incomplete_more: u64,
     /// Segments that expired while the answer was made.
+    #[serde(with = "Count")]
     pub expired_segments: u64,
     /// Segments, blocks, packets and indexes that are damaged: `retrotap verify` names them.
+    #[serde(with = "Count")]
     pub damaged_segments: u64,
     /// Blocks.
+    #[serde(with = "Count")]
     pub damaged_blocks: u64,
     /// Packets.
+    #[serde(with = "Count")]
     pub damaged_packets: u64,
     /// Indexes; their segments were scanned.
+    #[serde(with = "Count")]
     pub damaged_indexes: u64,
     /// Where blocks and packets are damaged: the first that were met.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -140,7 +175,8 @@ pub struct Summary {
     pub idle: Vec<String>,
     /// How it was found.
     pub pruning: Pruning,
-    /// Time it took, ns.
+    /// Time it took.
+    #[serde(rename = "elapsed_seconds", with = "Seconds")]
     pub elapsed_ns: u64,
     /// When it was asked, Unix ns: a window without an end goes up to here.
     #[serde(skip)]

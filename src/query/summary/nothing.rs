@@ -8,13 +8,15 @@ use crate::query::lang::plan::Plan;
 use crate::query::plans::Plans;
 use crate::query::sealed::Sealed;
 use crate::query::view::{View, gaps};
+use crate::shape::{Maybe, Time};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Of a part of the question so much is repeated.
 const TEXT_CHARS: usize = 200;
 
 /// Where a window lies beside what the store has of the classes asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowPlace {
     /// They overlap.
@@ -30,19 +32,21 @@ pub enum WindowPlace {
     NoPackets,
 }
 
-/// What the store has of a class. Times are Unix ns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What the store has of a class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StoredTimes {
     /// The class.
     pub class: String,
     /// Its oldest packet; `None`: it has none.
+    #[serde(with = "Maybe::<Time>")]
     pub first: Option<u64>,
     /// Its newest packet.
+    #[serde(with = "Maybe::<Time>")]
     pub last: Option<u64>,
 }
 
 /// Why there may be no packet in an answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NothingFound {
     /// What was looked through of each class asked for, or of each that there is: the store; of a question to memory alone what is in memory.
     pub stored: Vec<StoredTimes>,

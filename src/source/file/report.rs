@@ -4,54 +4,74 @@
 use super::record::Odd;
 use crate::limits::FILE_FAULTS_MAX;
 use crate::metrics::account::{SourceCounts, Tally};
+use crate::shape::{Count, Maybe};
 use crate::source::options::Dropped;
 use crate::units::{count, several, size};
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Something in a file that could not be read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "CaptureFault")]
 pub struct Fault {
-    /// Where: offset in bytes.
+    /// Where in the file.
+    #[serde(rename = "offset_bytes", with = "Count")]
     pub offset: u64,
     /// Why.
     pub why: String,
 }
 
 /// What of a file was read and yet could not be kept as it stood.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "CaptureChanges")]
 pub struct Changed {
     /// Packets from before 1970: they have the time 1970-01-01T00:00:00Z.
+    #[serde(with = "Count")]
     pub before_1970: u64,
     /// Packets from after 2554: they have its last time.
+    #[serde(with = "Count")]
     pub after_2554: u64,
     /// Packets without a time (simple packet blocks): they have the time 1970-01-01T00:00:00Z.
+    #[serde(with = "Count")]
     pub without_time: u64,
     /// Packets with more captured bytes than they are said to have: as long as what was captured.
+    #[serde(with = "Count")]
     pub longer_than_wire: u64,
     /// Packets with more captured bytes than the snap length: cut to it.
+    #[serde(with = "Count")]
     pub beyond_snaplen: u64,
     /// Packets of which options were left out for their size.
+    #[serde(with = "Count")]
     pub options_large: u64,
     /// Lists of options that break off: what is in front is kept.
+    #[serde(with = "Count")]
     pub options_broken: u64,
     /// Options of sections and interfaces that were left out for their size.
+    #[serde(with = "Count")]
     pub descriptions_large: u64,
     /// Interfaces whose names were shortened, or cleaned of what can't be shown.
+    #[serde(with = "Count")]
     pub names: u64,
     /// Bytes of name resolution that were left out: too much, or too often anew.
+    #[serde(rename = "names_dropped_bytes", with = "Count")]
     pub names_dropped: u64,
     /// The same of decryption secrets.
+    #[serde(rename = "secrets_dropped_bytes", with = "Count")]
     pub secrets_dropped: u64,
     /// Names and secrets that are no whole blocks.
+    #[serde(with = "Count")]
     pub blocks_broken: u64,
     /// Blocks of kinds that are passed over.
+    #[serde(with = "Count")]
     pub other_blocks: u64,
     /// Interfaces beyond the number that can be kept: another of their link type stands in.
+    #[serde(with = "Count")]
     pub stood_in: u64,
     /// Packets that the capture itself says it lost before they could be written.
+    #[serde(with = "Count")]
     pub lost_before: u64,
 }
 
@@ -134,19 +154,24 @@ impl Changed {
 }
 
 /// One file at its end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "CaptureFile")]
 pub struct FileReport {
     /// The file; `-` for standard input.
     pub path: PathBuf,
     /// Packets read.
+    #[serde(with = "Count")]
     pub packets: u64,
     /// Records that could not be read, as far as they can be told apart.
+    #[serde(with = "Count")]
     pub lost: u64,
-    /// The first [`FILE_FAULTS_MAX`] faults.
+    /// The first faults.
     pub faults: Vec<Fault>,
     /// How many more there were.
+    #[serde(with = "Count")]
     pub more_faults: u64,
     /// The last fault ended the reading; so many bytes of the file follow it, where its size is known.
+    #[serde(rename = "broke_off_bytes", with = "Maybe::<Count>")]
     pub broke_off: Option<u64>,
     /// What was not kept as it stood.
     pub changed: Changed,

@@ -93,7 +93,7 @@ fn measure(options: &Options, namespace: &Namespace, round: u32) -> Result<Vec<V
     load.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut load = Running(load.spawn().map_err(io)?);
     std::thread::sleep(Duration::from_secs_f64(warm_up + 0.5));
-    let before = last(&said)?.number("lost_total")?;
+    let before = last(&said)?.number("lost_packets")?;
     let mut calls = Vec::new();
     let changing = Instant::now();
     while changing.elapsed() + HOLDS + HOLDS < Duration::from_secs_f64(seconds) {
@@ -127,7 +127,7 @@ fn measure(options: &Options, namespace: &Namespace, round: u32) -> Result<Vec<V
             ("in_force_ms", held.map(|t| (t - asked) * 1e3).into()),
             ("gbps", truth.float("gbps").into()),
             ("mpps", truth.float("mpps").into()),
-            ("lost_while_reloading", account.number("lost_total").unwrap_or(u64::MAX).saturating_sub(before).into()),
+            ("lost_while_reloading", account.number("lost_packets").unwrap_or(u64::MAX).saturating_sub(before).into()),
             ("lost_before", before.into()),
             ("seen", account.number("seen.packets").unwrap_or(0).into()),
         ])

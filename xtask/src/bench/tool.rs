@@ -138,7 +138,7 @@ pub fn last(out: &str) -> Option<Value> {
 /// Of retrotap: every packet that it saw and did not lose, stored or cut.
 pub fn accounted(out: &str, _: u64) -> Option<u64> {
     let account = last(out)?;
-    account.number("seen.packets").ok()?.checked_sub(account.number("lost_total").ok()?)
+    account.number("seen.packets").ok()?.checked_sub(account.number("lost_packets").ok()?)
 }
 
 /// The number that stands before these words.
@@ -190,7 +190,7 @@ mod tests {
                 14557,
             ),
             ("xsk", "ready\n{\"received\":{\"packets\":7,\"bytes\":9}}\n", 7),
-            ("retrotap", "{}\n{\"seen\":{\"packets\":10},\"lost_total\":3}\n", 7),
+            ("retrotap", "{}\n{\"seen\":{\"packets\":10},\"lost_packets\":3}\n", 7),
         ];
         for (name, out, expected) in said {
             let tool = TOOLS.iter().find(|t| t.name == name).unwrap();

@@ -6,13 +6,12 @@ use crate::class::Keep;
 use crate::limits::SEAL_AGE_NS;
 use crate::store::layout;
 use crate::store::segment::OpenSegment;
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What the disk holds of a class.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holding {
     /// Its name.
     pub class: String,
@@ -21,13 +20,10 @@ pub struct Holding {
     /// Their bytes, with their indexes.
     pub bytes: u64,
     /// Packet time of the first packet of the oldest sealed one, Unix ns.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
     /// When the oldest sealed one was recorded (its end), Unix ns.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded: Option<u64>,
     /// How much past its budget will hold at the rate of what it has, ns; none where there is no budget, or nothing to tell it by.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub holds_ns: Option<u64>,
 }
 

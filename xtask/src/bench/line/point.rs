@@ -112,7 +112,7 @@ pub fn measure(namespace: &Namespace, asked: &Asked<'_>) -> Result<Value, String
         ("measured_s", measured.into()),
         ("written_bytes", written.into()),
         ("left_bytes", left.into()),
-        ("lost_after_warm_up", last(&text).and_then(|a| Some(a.number("lost_total").ok()? - lost_before?)).into()),
+        ("lost_after_warm_up", last(&text).and_then(|a| Some(a.number("lost_packets").ok()? - lost_before?)).into()),
         ("account", account(asked.tool, &text)),
         ("tool_command", format!("{} {}", asked.program.display(), (asked.tool.arguments)(FOLDER).join(" ")).into()),
     ]))
@@ -147,7 +147,7 @@ fn until_ready(child: &mut Child, tool: &Tool, text: &dyn Fn() -> String) -> Res
 /// What the recorder says it has lost so far; nothing for tools that don't say.
 fn lost_so_far(text: &str) -> Option<u64> {
     let complete = &text[..text.rfind('\n')?];
-    last(complete)?.number("lost_total").ok()
+    last(complete)?.number("lost_packets").ok()
 }
 
 /// Starts the load.

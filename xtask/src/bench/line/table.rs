@@ -116,13 +116,15 @@ fn of_one_mix(mix: &str, lines: &[Value]) -> String {
 
 /// How long things took in the recorder, where it says so: medians of the rounds, at each rate.
 fn latencies(lines: &[Value]) -> String {
-    let of = |l: &Value, path: String| l.float(&path).map(|ns| ns / 1e6).unwrap_or(f64::NAN);
+    // Kept results of before the shape of JSON have nanoseconds.
+    let of = |l: &Value, key: &str, q: &str| {
+        let seconds = l.float(&format!("account.latency.{key}.{q}_seconds"));
+        let before = || l.float(&format!("account.latency.{key}_ns.{q}")).map(|ns| ns / 1e9);
+        seconds.or_else(before).map_or(f64::NAN, |s| s * 1e3)
+    };
     let mut rows = vec![vec!["ms (median, 99 %, longest)".to_string(), "Gbit/s".into()]];
-    const WHAT: [(&str, &str); 3] = [
-        ("queryable_ns", "arrival to queryable"),
-        ("durable_ns", "arrival to durable"),
-        ("step_ns", "step of a batch"),
-    ];
+    const WHAT: [(&str, &str); 3] =
+        [("queryable", "arrival to queryable"), ("durable", "arrival to durable"), ("step", "step of a batch")];
     rows[0].extend(WHAT.map(|(_, what)| what.to_string()));
     for tool in distinct(lines, "tool") {
         let mut rates: Vec<Option<f64>> = Vec::new();
@@ -135,7 +137,7 @@ fn latencies(lines: &[Value]) -> String {
             let own: Vec<&Value> = lines.iter().filter(|l| l.text("tool") == Some(&tool) && rate(l) == r).collect();
             let mut row = vec![tool.clone(), r.map_or("unpaced".into(), |r| r.to_string())];
             for (key, _) in WHAT {
-                let at = |q: &str| median(own.iter().map(|l| of(l, format!("account.latency.{key}.{q}"))).collect());
+                let at = |q: &str| median(own.iter().map(|l| of(l, key, q)).collect());
                 row.push(["p50", "p99", "max"].map(|q| short(at(q))).join(", "));
             }
             rows.push(row);

@@ -65,7 +65,7 @@ fn measure(options: &Options, results: &Results, part: &str, how: &str) -> Resul
                 false => Value::Word("null".into()),
             };
             let account = recorder.stop()?;
-            let lost = account.number("lost_total")?;
+            let lost = account.number("lost_packets")?;
             let offered = truth.number("offered.packets")?;
             results.add(object([
                 ("bench", "query".into()),
