@@ -11,6 +11,7 @@ use std::net::IpAddr;
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[schemars(rename = "NidsEvent")]
+#[expect(clippy::large_enum_variant, reason = "told one at a time, by reference, and never kept")]
 pub enum Event<'a> {
     /// An alert that a rule acts on.
     Alert {

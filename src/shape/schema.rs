@@ -29,7 +29,7 @@ fn without_defaults(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
             // Not where it is the name of a field.
-            if !fields.get("default").is_some_and(|d| d.get("type").is_some()) {
+            if fields.get("default").is_none_or(|d| d.get("type").is_none()) {
                 fields.remove("default");
             }
             fields.values_mut().for_each(without_defaults);
