@@ -119,13 +119,13 @@ fn a_hold_that_follows_goes_on_where_it_stood() {
     let expected: BTreeSet<u32> = (0..300).chain([7_000]).collect();
     assert_eq!((all.len(), all.iter().copied().collect::<BTreeSet<_>>()), (301, expected));
     let f = hold(&r, "f");
-    assert!(f["follow"]["ended"].is_null(), "{f}");
+    assert!(f["follows"].is_object() && f["follows"]["ended"].is_null(), "{f}");
     // The limit ends it, openly, and what is there stays.
     good(&r, &["holds", "--limit", "64KiB"]);
     daemon.feed((300..900).map(coming));
     let ended = daemon.until("its end", || {
         let f = hold(&r, "f");
-        f["follow"]["ended"].as_str().map(str::to_owned)
+        f["follows"]["ended"].as_str().map(str::to_owned)
     });
     assert!(ended.contains("64.0 KiB"), "{ended}");
     assert!(good(&r, &["holds"]).contains("reached their limit"));

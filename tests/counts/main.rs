@@ -35,6 +35,9 @@ fn counted(files: &[&Path], options: &[&str]) -> ([u64; 5], usize) {
     ([begun, list.len() as u64, summary.connections, info.total.connections, plan.connections], without)
 }
 
+/// Captures whose times go back further than this are left out.
+const BACK_NS: u64 = 60_000_000_000;
+
 #[test]
 fn all_count_the_same_connections_of_every_capture() {
     let mut wrong = Vec::new();
@@ -44,13 +47,14 @@ fn all_count_the_same_connections_of_every_capture() {
         if large || capture.broken.is_some() || capture.odd_times {
             return;
         }
-        let (mut oracle, mut late) = (Oracle::new(Rules::default()), false);
+        let (mut oracle, mut newest, mut back) = (Oracle::new(Rules::default()), 0, false);
         for p in &capture.packets {
-            let of = oracle.packet(p.time, p.wire, capture.link_type, &p.data).connection;
-            late |= p.time < oracle.connections[of - 1].first;
+            oracle.packet(p.time, p.wire, capture.link_type, &p.data);
+            back |= p.time.saturating_add(BACK_NS) < newest;
+            newest = newest.max(p.time);
         }
-        // Receipts name a connection by its first packet, not by its earliest.
-        if late {
+        // A connection with a packet of years before it is listed twice: odd/zero_len_frr.pcap.
+        if back {
             return;
         }
         let want = [oracle.connections.len() as u64; 5];
