@@ -1,6 +1,7 @@
 //! The one shape of JSON, apart from the product's own code: rules that hold for whatever is said, and schemas as the binary prints them.
 
 use serde_json::Value;
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::process::Command;
 
@@ -76,7 +77,9 @@ pub fn names() -> Vec<String> {
 pub fn check(name: &str, object: &Value) {
     check_rules(name, object);
     let mut schema: Value = serde_json::from_str(&schema_command(&[name])).expect("a schema");
-    close(&mut schema);
+    let mut merged = HashSet::new();
+    find_merged(&schema, &mut merged);
+    close(&mut schema, &merged);
     let validator = jsonschema::validator_for(&schema).expect("a schema");
     let wrong: Vec<String> = validator.iter_errors(object).map(|e| format!("{e} at {}", e.instance_path())).collect();
     assert!(wrong.is_empty(), "{name}: {wrong:#?} in {object}");
@@ -88,8 +91,22 @@ fn schema_command(args: &[&str]) -> String {
     String::from_utf8(ran.stdout).expect("text")
 }
 
-/// No field that is not described: for tests; whoever reads must pass over new ones.
-fn close(schema: &mut Value) {
+/// Definitions that stand for a part of an object which has fields beside them.
+fn find_merged(schema: &Value, found: &mut HashSet<String>) {
+    match schema {
+        Value::Object(fields) => {
+            if let (true, Some(Value::String(to))) = (fields.contains_key("properties"), fields.get("$ref")) {
+                found.extend(to.strip_prefix("#/$defs/").map(str::to_owned));
+            }
+            fields.values().for_each(|value| find_merged(value, found));
+        }
+        Value::Array(all) => all.iter().for_each(|value| find_merged(value, found)),
+        _ => {}
+    }
+}
+
+/// No field that is not described: for tests; whoever reads must pass over new ones. What is merged into an object is closed by that.
+fn close(schema: &mut Value, merged: &HashSet<String>) {
     match schema {
         Value::Object(fields) => {
             // Where kinds of an object follow, they have fields too.
@@ -99,13 +116,17 @@ fn close(schema: &mut Value) {
                 fields.insert(key.into(), Value::Bool(false));
             }
             for (key, value) in fields {
-                // Branches see only their own fields; the object around them is closed.
-                if !matches!(key.as_str(), "oneOf" | "anyOf" | "allOf") {
-                    close(value);
+                match (key.as_str(), value) {
+                    // Branches see only their own fields; the object around them is closed.
+                    ("oneOf" | "anyOf" | "allOf", _) => {}
+                    ("$defs", Value::Object(all)) => {
+                        all.iter_mut().filter(|(name, _)| !merged.contains(*name)).for_each(|(_, v)| close(v, merged));
+                    }
+                    (_, value) => close(value, merged),
                 }
             }
         }
-        Value::Array(all) => all.iter_mut().for_each(close),
+        Value::Array(all) => all.iter_mut().for_each(|value| close(value, merged)),
         _ => {}
     }
 }
