@@ -54,6 +54,9 @@ pub struct Outcome {
     pub originator: usize,
 }
 
+/// No connection is longer: a packet that is earlier still counts, and names nothing.
+const AGE_MAX_NS: u64 = (1 << 56) - 1;
+
 /// A connection and its totals.
 #[derive(Clone, Debug)]
 pub struct Connection {
@@ -238,7 +241,7 @@ impl Connection {
     /// Takes what a packet says of the beginning; `c.syn` is still what it was before. True: it decides the class.
     fn began(&mut self, new: bool, seen: &Seen, time: u64) -> bool {
         let earliest = new || time < self.first;
-        if time < self.first {
+        if time < self.first && self.last - time <= AGE_MAX_NS {
             if self.since == self.first {
                 self.since = time;
             }
