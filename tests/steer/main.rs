@@ -120,6 +120,10 @@ impl<'a> Daemon<'a> {
         let text = String::from_utf8(all).expect("text");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
+        // What is asked for is a list: a line for each.
+        if method == "GET" {
+            return (status, body.lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect());
+        }
         (status, serde_json::from_str(body).unwrap_or_default())
     }
 
