@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 pub struct Packet {
     /// Unix time, ns; before 1970 counts as 0.
     pub time: u64,
+    /// Its length; no less than what was captured.
     pub wire: u32,
     pub data: Vec<u8>,
 }
@@ -78,7 +79,11 @@ pub fn read(path: &Path, name: String) -> Result<Capture, pcap::Error> {
                 capture.odd_times |= ts.tv_sec < 0 || !(0..1_000_000_000).contains(&ts.tv_usec);
                 let time = i128::from(ts.tv_sec) * 1_000_000_000 + i128::from(ts.tv_usec);
                 let time = u64::try_from(time).unwrap_or(0);
-                capture.packets.push(Packet { time, wire: packet.header.len, data: packet.data.to_vec() });
+                capture.packets.push(Packet {
+                    time,
+                    wire: packet.header.len.max(packet.data.len() as u32),
+                    data: packet.data.to_vec(),
+                });
             }
             Err(pcap::Error::NoMorePackets) => return Ok(capture),
             Err(error) => {

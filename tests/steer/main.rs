@@ -122,7 +122,8 @@ impl<'a> Daemon<'a> {
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
         // What is asked for is a list: a line for each.
         if method == "GET" && path != "/v1/status" {
-            return (status, body.lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect());
+            let line = |line| serde_json::from_str::<Value>(line).unwrap_or_default();
+            return (status, Value::Array(body.lines().map(line).collect()));
         }
         (status, serde_json::from_str(body).unwrap_or_default())
     }
