@@ -95,15 +95,19 @@ impl ClassSet {
     /// Whether every filter can match packets of some of these link types. Where it can't the others' packets are in class `all`, and a
     /// warning says so; without link types there is nothing to say.
     pub fn suits(&self, link_types: &[u16]) -> Result<(), ClassError> {
-        let compiled =
-            |class: &Class, l: u16| Filter::compile_unplaced(&class.filter, l).map_err(|e| e.of_link_type(l));
         for class in self.order.iter().filter_map(|id| self.classes.get(usize::from(*id))) {
-            let mut errors: Vec<FilterError> =
-                link_types.iter().filter_map(|&link_type| compiled(class, link_type).err()).collect();
-            let none = !errors.is_empty() && errors.len() == link_types.len();
-            match errors.pop() {
-                Some(error) if none => return Err(ClassError::Filter { name: class.name.clone(), error }),
-                Some(error) => tracing::warn!("class {:?}: no packet of such interfaces gets it: {error}", class.name),
+            // That no packet of a link type can match (`ip6` where there is only IPv4) is an answer.
+            let refused = |link_type: &u16| {
+                let error = Filter::compile_unplaced(&class.filter, *link_type).err()?;
+                (!error.rejects_all()).then(|| error.of_link_type(*link_type))
+            };
+            let errors: Vec<FilterError> = link_types.iter().filter_map(refused).collect();
+            let all = errors.len() == link_types.len();
+            match errors.into_iter().next() {
+                Some(error) if all => return Err(ClassError::Filter { name: class.name.clone(), error }),
+                Some(error) => {
+                    tracing::warn!("class {:?} gets nothing of some interfaces: {}", class.name, error.reason());
+                }
                 None => {}
             }
         }
@@ -115,7 +119,8 @@ impl ClassSet {
         if self.order.is_empty() || self.programs.iter().any(|(known, _)| *known == link_type) {
             return;
         }
-        let filter = |id: &ClassId| Filter::compile(&self.classes.get(usize::from(*id))?.filter, link_type).ok();
+        let filter =
+            |id: &ClassId| Filter::compile_unplaced(&self.classes.get(usize::from(*id))?.filter, link_type).ok();
         let programs = self.order.iter().map(filter).collect();
         self.programs.push((link_type, programs));
     }
@@ -166,6 +171,8 @@ mod tests {
         let error = set.suits(&[101, 113]).unwrap_err().to_string();
         assert!(error.contains("\"five\"") && error.contains("VLAN"), "{error}");
         assert!(set.suits(&[239]).unwrap_err().to_string().contains("NFLOG"));
+        let six = ClassSet::new(vec![class("all", "", 0), class("six", "ip6", 1)]).unwrap();
+        assert!(six.suits(&[228]).is_ok(), "that nothing of IPv4 is IPv6 is no error");
         let never = ClassSet::new(vec![class("all", "", 0), class("never", "tcp and udp", 1)]).unwrap_err().to_string();
         assert!(never.contains("rejects all packets"), "{never}");
     }

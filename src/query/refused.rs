@@ -5,6 +5,7 @@ use super::QueryError;
 use super::interfaces::wanted;
 use super::judge::Judge;
 use super::part::Question;
+use super::run::link_types;
 use super::summary::Refused;
 use super::view::View;
 use crate::filter::{Filter, FilterError, link_type_name};
@@ -31,8 +32,8 @@ impl Held {
     }
 }
 
-/// What of the question's window and classes can't be asked; an error if that is all of it, or if there is nothing and no link type takes
-/// the expression.
+/// What of the question's window and classes can't be asked; an error if that is all that the store has, or if it has nothing and no link type
+/// takes the expression. A window that has only such packets is no error: its answer lacks them, and says so.
 pub(super) fn refused(judge: &mut Judge, view: &View<'_>, q: &Question<'_>) -> Result<Vec<Refused>, QueryError> {
     let held = held(view, q);
     let mut errors: Vec<(u16, Held, FilterError)> = Vec::new();
@@ -47,6 +48,7 @@ pub(super) fn refused(judge: &mut Judge, view: &View<'_>, q: &Question<'_>) -> R
             Some(other) => return Err(other.into()),
         }
     }
+    asked = asked || link_types(view).into_iter().any(|link_type| judge.prepare(link_type));
     if !asked {
         errors.sort_by_key(|(link_type, held, _)| (std::cmp::Reverse(held.packets), *link_type));
         return match errors.into_iter().next() {

@@ -11,7 +11,17 @@ use crate::source::{Interface, Packet};
 #[derive(Debug, Default)]
 pub struct Filters {
     expression: Option<String>,
-    programs: Vec<(u16, Option<Filter>)>,
+    programs: Vec<(u16, Program)>,
+}
+
+/// What it is for one link type.
+#[derive(Debug)]
+enum Program {
+    Filter(Filter),
+    /// No packet can match.
+    Nothing,
+    /// libpcap refuses it.
+    Refused,
 }
 
 impl Filters {
@@ -23,10 +33,13 @@ impl Filters {
             Filter::check(e)?;
         }
         for i in interfaces {
-            if let Some(e) = &filters.expression {
-                Filter::compile_unplaced(e, i.link_type).map_err(|error| error.of_link_type(i.link_type))?;
-            }
             filters.learn(i.link_type);
+        }
+        let possible = |(_, p): &(u16, Program)| matches!(p, Program::Filter(_));
+        let refused = filters.programs.iter().find(|(_, p)| matches!(p, Program::Refused));
+        let nothing = filters.programs.first().filter(|_| !filters.programs.iter().any(possible));
+        if let (Some(e), Some((link_type, _))) = (&filters.expression, refused.or(nothing)) {
+            Filter::compile(e, *link_type).map_err(|error| error.of_link_type(*link_type))?;
         }
         Ok(filters)
     }
@@ -35,11 +48,24 @@ impl Filters {
     pub fn learn(&mut self, link_type: u16) {
         let Some(expression) = &self.expression else { return };
         if !self.programs.iter().any(|(l, _)| *l == link_type) {
-            let program = Filter::compile_unplaced(expression, link_type).map_err(|e| e.of_link_type(link_type));
-            if let Err(error) = &program {
-                tracing::warn!("packets of this link type are recorded without the filter: {error}");
-            }
-            self.programs.push((link_type, program.ok()));
+            let program = match Filter::compile_unplaced(expression, link_type) {
+                Ok(filter) => Program::Filter(filter),
+                Err(error) if error.rejects_all() => Program::Nothing,
+                Err(_) => Program::Refused,
+            };
+            self.programs.push((link_type, program));
+        }
+    }
+
+    /// The same for one that has come up while recording; says so where the filter can't be asked.
+    pub fn meet(&mut self, link_type: u16) {
+        let before = self.programs.len();
+        self.learn(link_type);
+        if let (Some(expression), Some((_, Program::Refused))) = (&self.expression, self.programs.get(before))
+            && let Err(error) = Filter::compile(expression, link_type)
+        {
+            let error = error.of_link_type(link_type);
+            tracing::warn!("packets of this link type are recorded without the filter: {error}");
         }
     }
 
@@ -50,7 +76,12 @@ impl Filters {
             return true;
         }
         let program = self.programs.iter().find(|(l, _)| *l == link_type);
-        !matches!(program, Some((_, Some(f))) if !f.matches(p.data, p.wire_len))
+        match program {
+            Some((_, Program::Filter(f))) => f.matches(p.data, p.wire_len),
+            Some((_, Program::Nothing)) => false,
+            // Nobody knows what it would leave out.
+            Some((_, Program::Refused)) | None => true,
+        }
     }
 }
 
@@ -86,17 +117,25 @@ mod tests {
             assert!(new(expression, link_type).is_err(), "{expression}, {link_type}");
         }
         assert!(new("not port 22", 127).is_ok() && Filters::new(Some("tcp and udp"), &[]).is_err());
+        // IPv6 alone: no packet matches, and none is missed; an error only where that is all there is.
+        assert!(new("host 10.0.0.1", 229).is_ok());
+        let error = Filters::new(Some("host 10.0.0.1"), &[interface(229)]).unwrap_err().to_string();
+        assert!(error.contains("rejects all packets"), "{error}");
     }
 
     #[test]
     fn what_comes_up_later_is_recorded() {
         let mut filters = Filters::new(Some("not port 22"), &[interface(1)]).unwrap();
-        filters.learn(239);
+        filters.meet(239);
+        filters.meet(229);
         let mut ssh = vec![0; 14];
         ssh[12] = 8;
         ssh.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 9, 9, 0, 22]);
         assert!(!accepts(&filters, 1, &ssh));
         assert!(accepts(&filters, 239, &ssh), "nobody knows what the filter leaves out there");
         assert!(accepts(&filters, 1, &[0; 60]));
+        let mut filters = Filters::new(Some("host 10.0.0.1"), &[interface(1)]).unwrap();
+        filters.meet(229);
+        assert!(!accepts(&filters, 229, &[0x60; 60]), "no packet of IPv6 is of that host");
     }
 }

@@ -80,7 +80,7 @@ impl<K: Shunt, S: Sink> Step<K, S> {
     /// Compiles filters for interfaces that are new since the last call. Allocates: for the loop, between batches.
     pub fn learn(&mut self, interfaces: &[Interface]) {
         for i in interfaces.get(self.known..).unwrap_or_default() {
-            self.filters.learn(i.link_type);
+            self.filters.meet(i.link_type);
             self.tracker.prepare(i.link_type);
         }
         self.known = interfaces.len();

@@ -285,6 +285,15 @@ fn a_refused_filter_records_nothing_silently() {
     assert_eq!(r.packets, frames::packets(239).len() as u64);
     assert!(retrotap::query::text(&s).contains("refused:"), "{}", retrotap::query::text(&s));
     assert!(ask("host 10.1.2.3 and port 53").expect("an answer").refused.len() == 1, "whatever the index rules out");
+    // A window that has nothing else: what is asked of it is missing, and the answer says so.
+    let q = Query {
+        store: rig.store(),
+        filter: "not port 22".into(),
+        until: Some(1_700_000_000_900_000_000),
+        ..Query::default()
+    };
+    let s = run(&q, &mut ByLinkType::default()).expect("an answer");
+    assert!(s.packets == 0 && s.refused.len() == 1 && !s.complete, "{s:?}");
     let before = Query {
         store: rig.store(),
         filter: "not port 22".into(),
