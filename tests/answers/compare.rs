@@ -16,6 +16,8 @@ pub struct Truth<'a> {
     pub connections: &'a [Known],
     /// Numbers of the packets that match the expression; `None`: it is refused.
     pub matching: Option<Vec<usize>>,
+    /// Link types of the history for which libpcap refuses it.
+    pub refusing: Vec<u16>,
     /// Who is asked knows what was cut of connections that run.
     pub knows_running: bool,
 }
@@ -91,11 +93,29 @@ impl Truth<'_> {
         b
     }
 
+    fn is_there(&self) -> impl Iterator<Item = &Kept> {
+        self.kept.iter().filter(|p| p.now == Presence::There)
+    }
+
+    /// No packet that is surely there is of a link type that takes the expression.
+    fn may_refuse(&self) -> bool {
+        !self.refusing.is_empty() && self.is_there().all(|p| self.refusing.contains(&p.link))
+    }
+
+    /// Packets are there, and no link type that there ever was takes it. Inner layers are asked as link types of their own.
+    fn must_refuse(&self) -> bool {
+        self.is_there().next().is_some() && self.kept.iter().all(|p| self.refusing.contains(&p.link))
+    }
+
     /// What is wrong with a reply to `q`, if anything.
     pub fn wrong(&self, q: &Question, reply: &Result<Reply, String>) -> Option<Wrong> {
         let refusal = |why| Some((Kind::Refusal, why));
         let reply = match (reply, &self.matching) {
             (Err(_), None) => return None,
+            (Err(_), Some(_)) if self.may_refuse() => return None,
+            (Ok(_), Some(_)) if !q.any_layer && self.must_refuse() => {
+                return refusal("libpcap refuses the expression for all that there is, and it is answered".into());
+            }
             (Ok(_), None) => return refusal("libpcap refuses the expression, and it is answered".into()),
             (Err(why), Some(_)) => return refusal(format!("refused: {why}")),
             (Ok(reply), Some(_)) => reply,
@@ -134,7 +154,7 @@ impl Truth<'_> {
         let refusal = |why| Some((Kind::Refusal, why));
         let reply = match reply {
             Ok(reply) => reply,
-            Err(_) if self.matching.is_none() => return None,
+            Err(_) if self.matching.is_none() || self.may_refuse() => return None,
             Err(why) => return refusal(format!("refused: {why}")),
         };
         let mut packets = reply.packets.clone().unwrap_or_default();

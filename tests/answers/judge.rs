@@ -56,6 +56,13 @@ impl Judge {
         taken.then_some(found)
     }
 
+    /// Link types for which libpcap refuses the expression.
+    pub fn refusing(&self, expression: &str) -> Vec<u16> {
+        let refuses =
+            |path: &Path| pcap::Capture::from_file(path).expect("our own capture").filter(expression, true).is_err();
+        self.files.iter().filter(|(_, path, _)| refuses(path)).map(|(link, ..)| *link).collect()
+    }
+
     /// Whether libpcap takes the expression for Ethernet.
     pub fn takes(&self, expression: &str) -> bool {
         let path = self.dir.join("empty-1.pcap");

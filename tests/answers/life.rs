@@ -424,8 +424,14 @@ impl Life<'_> {
         let kept = &self.model.kept;
         let judge = Judge::new(&self.dir, "followed", kept.iter().map(|p| (p.link, p.wire, &p.data[..])));
         let matching = judge.matching(&q.filter).or_else(|| judge.takes(&q.filter).then(Vec::new));
-        let truth =
-            Truth { history: self.history, kept, connections: &self.model.connections, matching, knows_running: true };
+        let truth = Truth {
+            history: self.history,
+            kept,
+            connections: &self.model.connections,
+            matching,
+            refusing: judge.refusing(&q.filter),
+            knows_running: true,
+        };
         if let Some(wrong) = truth.wrong_of_follower(q, reply) {
             self.wrong(stage, wrong.0, &format!("follower: {q}: {}", wrong.1));
         }
@@ -444,8 +450,9 @@ impl Life<'_> {
         let mut findings = Vec::new();
         for q in &asked {
             let matching = judge.matching(&q.filter).or_else(|| judge.takes(&q.filter).then(Vec::new));
+            let refusing = judge.refusing(&q.filter);
             let mut truth =
-                Truth { history, kept, connections: &self.model.connections, matching, knows_running: true };
+                Truth { history, kept, connections: &self.model.connections, matching, refusing, knows_running: true };
             let mut first: Option<Vec<ways::Got>> = None;
             for way in ways {
                 self.report.questions += 1;
@@ -474,7 +481,7 @@ impl Life<'_> {
             let by = ByName::any(&mut self.dice);
             let mut q = questions::any(&mut self.dice, &classes, kept, &self.model.connections);
             q = Question { filter: by.text(), conn: None, any_layer: false, limit: None, ..q };
-            let refused = !judge.takes(&q.filter);
+            let refused = !judge.takes(&q.filter) || !judge.refusing(&q.filter).is_empty();
             for way in ways {
                 let wrong = match way {
                     Way::Direct => match ways::connections(&self.store, &q) {
