@@ -106,6 +106,8 @@ pub const PARSE_BYTES: usize = 512;
 pub const CONTROL_PACKETS_MAX: u8 = 16;
 /// A first fragment is remembered this long for the fragments that follow it.
 pub const FRAGMENT_NS: u64 = 30_000_000_000;
+/// First fragments of datagrams that a query knows at least.
+pub const DATAGRAMS_KNOWN: usize = 1 << 18;
 /// After its end a connection lingers this long: packets count on.
 pub const LINGER_NS: u64 = 30_000_000_000;
 /// After this silence a SYN with a new sequence number starts a new connection.

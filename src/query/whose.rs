@@ -9,7 +9,7 @@ use super::plans::Plans;
 use super::view::View;
 use super::{QueryError, Summary};
 use crate::index::community::{self, IcmpKind};
-use crate::limits::FRAGMENT_NS;
+use crate::limits::{DATAGRAMS_KNOWN, FRAGMENT_NS};
 use crate::packet::key::Key;
 use crate::packet::{Fragment, Parsed, Parser};
 use crate::store::format::SegmentHeader;
@@ -136,7 +136,7 @@ impl Whose {
     }
 
     fn note(&mut self, datagram: Datagram, first: First) {
-        if first.time.abs_diff(self.since) > 2 * FRAGMENT_NS {
+        if first.time.abs_diff(self.since) > 2 * FRAGMENT_NS || self.young.len() >= DATAGRAMS_KNOWN {
             self.old = std::mem::take(&mut self.young);
             self.since = first.time;
         }

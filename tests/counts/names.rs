@@ -2,6 +2,7 @@
 //! connections that follow each other under one name; and ICMP by its community ID. Each as the recorder counted it, by every way in.
 
 use crate::common::Retrotap;
+use crate::counted;
 use crate::oracle::page::vectors;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -173,4 +174,19 @@ fn connections_that_follow_each_other_under_one_name() {
     // Without receipts nobody knows.
     std::fs::remove_dir_all(r.store().join("receipts")).expect("removes");
     assert_eq!(list(&r, &[]).len(), 1);
+}
+
+/// Files in the order in which a shell names them: x, x1, x10, x2.
+#[test]
+fn files_that_are_not_in_order() {
+    let r = Retrotap::default();
+    let later = capture(r.dir(), "x1.pcap", &["9.000 udp A:1000>B:53 len=100", "9.500 udp B:53>A:1000 len=100"]);
+    let earlier = capture(r.dir(), "x2.pcap", &["1.000 udp A:1000>B:53 len=100", "2.000 udp A:2000>B:53 len=100"]);
+    let (got, without) = counted(&[&later, &earlier], &[]);
+    assert_eq!((got, without), ([2; 5], 0));
+    assert_eq!(r.record(&[&later, &earlier], &[]).0.code, Some(0));
+    let rows = list(&r, &["port 1000"]);
+    assert_eq!((rows.len(), &rows[0]["seen_packets"]), (1, &3.into()), "{rows:?}");
+    let [first, last] = ["first", "last"].map(|f| rows[0][f].as_u64().expect("a time"));
+    assert_eq!((first, last), ((DAY + 1) * 1_000_000_000, (DAY + 9) * 1_000_000_000 + 500_000_000));
 }
