@@ -187,6 +187,6 @@ fn files_that_are_not_in_order() {
     assert_eq!(r.record(&[&later, &earlier], &[]).0.code, Some(0));
     let rows = list(&r, &["port 1000"]);
     assert_eq!((rows.len(), &rows[0]["seen_packets"]), (1, &3.into()), "{rows:?}");
-    let [first, last] = ["first", "last"].map(|f| rows[0][f].as_u64().expect("a time"));
-    assert_eq!((first, last), ((DAY + 1) * 1_000_000_000, (DAY + 9) * 1_000_000_000 + 500_000_000));
+    let [first, last] = ["first", "last"].map(|f| rows[0][f].as_str().expect("a time"));
+    assert!(first.starts_with("2023-11-14T22:13:21.0") && last.starts_with("2023-11-14T22:13:29.5"), "{rows:?}");
 }
