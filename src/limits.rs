@@ -395,6 +395,16 @@ pub const NIDS_SILENT_NS: u64 = 20_000_000_000;
 pub const NIDS_FIND_NS: u64 = 3_000_000_000;
 /// What holds may take together where nobody has said otherwise.
 pub const HELD_BYTES: u64 = 10 << 30;
+/// Of a store's filesystem so much is left free as long as something of the store can go: this part, at least ...
+pub const RESERVE_PERCENT: u64 = 2;
+/// ... these bytes, but of a small one ...
+pub const RESERVE_BYTES: u64 = 1 << 30;
+/// ... at most this part.
+pub const RESERVE_PERCENT_MAX: u64 = 5;
+/// The end of a recording waits this long for a segment where the filesystem has no room for one.
+pub const FINISH_FULL_NS: u64 = 1_000_000_000;
+/// An import waits this long for room before it gives up.
+pub const IMPORT_FULL_NS: u64 = 5_000_000_000;
 /// The end of a recording waits this long for the disk, and for memory to take in the last blocks.
 pub const FINISH_NS: u64 = 30_000_000_000;
 

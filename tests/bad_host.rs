@@ -249,3 +249,39 @@ fn more_workers_than_queues_are_left_out_and_it_is_said() {
     assert_eq!(code, Some(0), "{err}");
     assert!(err.contains("4 workers were asked for and 1 work") && err.contains("ethtool -L"), "{err}");
 }
+
+/// An import into a filesystem that has no room for a segment says so and how to go on, and does not wait for ever; a signal ends it with an account.
+#[test]
+fn an_import_into_a_full_filesystem_ends() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mount = |args: &[&str]| Command::new("mount").args(args).arg(dir.path()).status().is_ok_and(|s| s.success());
+    if !mount(&["-t", "tmpfs", "-o", "size=16M", "tmpfs"]) {
+        eprintln!("skipped: an_import_into_a_full_filesystem_ends: mounting a tmpfs needs root");
+        return;
+    }
+    let captures = tempfile::tempdir().expect("a directory");
+    let path = captures.path().join("x.pcap");
+    // More than the buffers take, so that the files wait.
+    capture(&path, 1_000_000);
+    let import = |store: &str| {
+        let mut command = Command::new(RETROTAP);
+        command.args(["record", "--cutoff", "none", "-r"]).arg(&path);
+        command.arg("--store").arg(dir.path().join(store));
+        command
+    };
+    let (code, said) = run(&mut import("waits"));
+    let whole = ["not all that was read could be stored", "No space left", "a segment takes", "--segment-size"];
+    let ended = (code, whole.map(|w| said.contains(w)));
+    let child = import("asked").stderr(std::process::Stdio::piped()).spawn().expect("the binary runs");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.as_ref().expect("piped")));
+    let told = lines.by_ref().map_while(Result::ok).any(|l| l.contains("no new segment can be made"));
+    // SAFETY: the child has not been waited for, so that its number is still its own.
+    unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
+    let rest: Vec<String> = lines.map_while(Result::ok).collect();
+    let asked = child.wait_with_output().map(|o| o.status.code());
+    let _ = Command::new("umount").arg("-l").arg(dir.path()).status();
+    assert_eq!(ended, (Some(1), [true; 4]), "{said}");
+    assert!(told, "{rest:?}");
+    assert_eq!(asked.ok().flatten(), Some(1), "{rest:?}");
+    assert!(rest.iter().any(|l| l.contains("stopped before the end")), "{rest:?}");
+}

@@ -46,7 +46,7 @@ pub struct Args {
     /// Directory of the store; made if it is not there, gone on with if it is
     #[arg(long, value_name = "DIR", env = "RETROTAP_STORE", help_heading = "Store")]
     pub store: Option<PathBuf>,
-    /// Disk budget: the oldest segment goes when it is used up
+    /// Disk budget: the oldest segment goes when it is used up, or the filesystem full [default: the filesystem less 2 % or 1 GiB]
     #[arg(long, value_name = "SIZE", help_heading = "Store")]
     pub disk: Option<Size>,
     /// Size of a segment file

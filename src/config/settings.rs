@@ -48,7 +48,7 @@ pub struct Settings {
     pub worker_cpus: Vec<usize>,
     /// Directory of the store.
     pub store: PathBuf,
-    /// Disk budget, bytes; `None`: until the disk is full but for a reserve.
+    /// Disk budget, bytes; `None`: what the filesystem has, less a reserve (2 %, at least 1 GiB; of a small one 5 %).
     pub disk: Option<u64>,
     /// Size of a segment.
     pub segment_bytes: u64,

@@ -318,7 +318,7 @@ fn describe(event: &StoreEvent) -> (Level, String) {
         StoreEvent::NoSpace { error } => (
             Level::Warn,
             format!(
-                "no new segment can be made: {error}; packets are dropped until there is space (set --disk below what the filesystem has)"
+                "no new segment can be made: {error}; until there is room packets of a wire are dropped, and files wait for a while"
             ),
         ),
         StoreEvent::SpaceAgain => (Level::Info, "segments can be made again".into()),

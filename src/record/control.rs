@@ -16,7 +16,8 @@ use super::{Observer, Outcome};
 use crate::class::Roster;
 use crate::config::{Changes, Settings};
 use crate::control::{Load, Refused, Server};
-use crate::metrics::account::{Account, SourceCounts};
+use crate::limits::IMPORT_FULL_NS;
+use crate::metrics::account::{Account, SourceCounts, SourceKind};
 use crate::metrics::status::{Connections, RecentBlocks};
 use crate::recent::Keeping;
 use crate::record::statistics::Sample;
@@ -88,6 +89,10 @@ pub struct Control {
     ages: Watch,
     /// What has been said of floods.
     floods: Floods,
+    /// Why no segment can be made, while that is so.
+    full: Option<String>,
+    /// Since when blocks wait for one all the same.
+    stuck: Option<u64>,
 }
 
 impl Control {
@@ -107,6 +112,8 @@ impl Control {
             refused: 0,
             ages: Watch::default(),
             floods: Floods::default(),
+            full: None,
+            stuck: None,
         };
         // Every series is there from the start.
         control.second = control.sample();
@@ -131,6 +138,10 @@ impl Control {
             }
             self.brake();
             self.store_events();
+            if !stopping && self.import_is_stuck(now) {
+                stopping = true;
+                self.run.workers.stop();
+            }
             if !stopping {
                 self.reloads(reader);
                 self.deaths();
@@ -219,8 +230,21 @@ impl Control {
 
     fn store_events(&mut self) {
         while let Ok(event) = self.run.store_events.try_recv() {
+            match &event {
+                StoreEvent::NoSpace { error } => self.full = Some(error.clone()),
+                StoreEvent::SpaceAgain => self.full = None,
+                _ => {}
+            }
             self.run.books.store_event(units::now(), &event);
         }
+    }
+
+    /// Files wait for room in the store, a wire does not: where none comes, nobody would learn why nothing happens.
+    fn import_is_stuck(&mut self, now: u64) -> bool {
+        let waits =
+            self.full.is_some() && self.run.capture.kind() == SourceKind::File && self.run.workers.blocks_fill() > 0.0;
+        self.stuck = waits.then(|| self.stuck.unwrap_or(now));
+        self.stuck.is_some_and(|since| now.saturating_sub(since) > IMPORT_FULL_NS)
     }
 
     fn each_second(&mut self, observer: &mut dyn Observer) {
@@ -272,9 +296,14 @@ impl Control {
             tracing::warn!("{text}");
             self.run.books.unread(units::now(), text);
         }
-        let failures = self.run.workers.join();
+        let mut failures = self.run.workers.join();
         let mut last = self.sample();
         self.enter(&last);
+        let files = self.run.capture.kind() == SourceKind::File;
+        if let Some(why) = self.full.take().filter(|_| files && last.account.store.write_failed > 0) {
+            let out = "make room there, take another --store, or a smaller --segment-size";
+            failures.push(format!("not all that was read could be stored: {why}; {out}"));
+        }
         let receipts_lost = self.run.scribe.finish() + self.run.workers.totals().tracker.receipts_lost;
         let Running { api, orders, recent, capture, store, store_events, mut books, .. } = self.run;
         drop(api);

@@ -111,7 +111,7 @@ impl<Src: Source, K: Shunt, W: Recorder, C: Clock> Worker<Src, K, W, C> {
             }
             let patient = self.source.patient();
             let mut began = 0;
-            let polled = if patient && !self.step.sink.room() {
+            let polled = if patient && !stopping && !self.step.sink.room() {
                 Polled::Idle
             } else {
                 self.step.learn(self.source.interfaces());

@@ -5,6 +5,7 @@ pub mod outlook;
 pub mod roll;
 pub mod shelf;
 pub mod sizes;
+pub mod space;
 mod supply;
 
 pub use supply::{KeeperCounts, Supply, unix_now};
@@ -18,7 +19,8 @@ use super::scan::Depth;
 use super::seal::{self, SealedSegment, Unsealed};
 use super::segment::{OpenSegment, Stage};
 use crate::index::Index;
-use shelf::{Retention, Shelf, Shelved, Unsealed as Bytes};
+use crate::units;
+use shelf::{Cause, Retention, Shelf, Shelved, Unsealed as Bytes};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -72,6 +74,8 @@ struct Keeper {
     synced: HashMap<u64, u64>,
     last_sync: Instant,
     retry_space: Option<Instant>,
+    /// Since when what was deleted is not free yet.
+    room_late: Option<Instant>,
     to_index: Sender<PathBuf>,
     indexed: Receiver<PathBuf>,
     on_event: EventHook,
@@ -132,6 +136,7 @@ impl Running {
             synced: HashMap::new(),
             last_sync: Instant::now(),
             retry_space: None,
+            room_late: None,
             to_index,
             indexed,
             on_event,
@@ -243,8 +248,13 @@ impl Keeper {
         }
         while self.supply.wants() {
             self.expire(self.plan.segment_bytes);
-            let made = self.make_spare();
-            self.supply.set_starved(!matches!(made, Ok(true)));
+            self.make_room();
+            let made = match self.make_spare() {
+                // Somebody else was faster, or a quota says less than the filesystem.
+                Err(e) if space::is_full(&e) && self.drop_oldest(self.plan.segment_bytes) > 0 => self.make_spare(),
+                made => made,
+            };
+            self.supply.set_starved(!matches!(made, Ok(true)), made.is_err());
             match made {
                 Ok(true) => {
                     if self.retry_space.take().is_some() {
@@ -254,11 +264,54 @@ impl Keeper {
                 Ok(false) => return,
                 Err(e) => {
                     if self.retry_space.replace(Instant::now()).is_none() {
-                        (self.on_event)(StoreEvent::NoSpace { error: e.to_string() });
+                        (self.on_event)(StoreEvent::NoSpace { error: self.why_none(&e) });
                     }
                     return;
                 }
             }
+        }
+    }
+
+    /// Drops the oldest so that the next segment and the reserve fit the filesystem. What deleting gives back may show late: then it
+    /// waits before it takes more.
+    fn make_room(&mut self) {
+        if self.room_late.is_some_and(|t| t.elapsed() < SPACE_RETRY) {
+            return;
+        }
+        let room = |k: &Self| space::Room::of(k.plan.layout.root());
+        let Ok(before) = room(self) else { return };
+        let lacks = before.lacks(self.plan.segment_bytes);
+        if lacks == 0 {
+            return;
+        }
+        let dropped = self.drop_oldest(lacks);
+        let shows = room(self).is_ok_and(|now| now.free >= before.free.saturating_add(dropped / 2));
+        self.room_late = (!shows).then(Instant::now);
+    }
+
+    /// Drops the oldest sealed segments, until so many bytes are given back or nothing is left that gives any. Returns the bytes.
+    fn drop_oldest(&mut self, bytes: u64) -> u64 {
+        let (mut dropped, now) = (0, unix_now());
+        while dropped < bytes
+            && let Some(gone) = self.shelf.oldest_of_all(&self.plan.keep, space::gives_room)
+        {
+            dropped += gone.bytes;
+            self.remove(gone, Cause::Store, now);
+        }
+        dropped
+    }
+
+    /// Why no segment can be made, for who has to do something about it.
+    fn why_none(&self, e: &io::Error) -> String {
+        match space::Room::of(self.plan.layout.root()) {
+            Ok(room) if space::is_full(e) => format!(
+                "{e}: the filesystem of {} has {} of {} free, a segment takes {}, and nothing of the store can go",
+                self.plan.layout.root().display(),
+                units::size(room.free),
+                units::size(room.size),
+                units::size(self.plan.segment_bytes)
+            ),
+            _ => e.to_string(),
         }
     }
 
@@ -343,7 +396,8 @@ impl Keeper {
 
     /// Drops the oldest sealed segments until `more` bytes fit the budgets, and those that are too old.
     fn expire(&mut self, more: u64) {
-        let roll = self.supply.classes();
+        let supply = Arc::clone(&self.supply);
+        let roll = supply.classes();
         let one = |s: &Arc<OpenSegment>| {
             let class = (s.stage() != Stage::Spare).then(|| roll.name(s.class()));
             Bytes { class, most: s.bytes.min(roll.segment_bytes(s.class())), taken: s.bytes }
@@ -352,15 +406,20 @@ impl Keeper {
             self.open.iter().map(one).chain([Bytes { class: None, most: more, taken: more }]).collect();
         let now = unix_now();
         while let Some((gone, cause)) = self.shelf.excess(&self.plan.keep, &open, now) {
-            self.counts.expired += 1;
-            self.counts.expired_bytes += gone.bytes;
-            let times = gone.times.or_else(|| times_of(&gone.path));
-            let removed = std::fs::remove_file(&gone.path);
-            let _ = std::fs::remove_file(layout::index_of(&gone.path));
-            if removed.is_ok() {
-                let age = now.saturating_sub(gone.ended);
-                (self.on_event)(StoreEvent::Expired { path: gone.path, times, class: gone.class, cause, age });
-            }
+            self.remove(gone, cause, now);
+        }
+    }
+
+    /// Deletes what was taken from the shelf.
+    fn remove(&mut self, gone: Shelved, cause: Cause, now: u64) {
+        self.counts.expired += 1;
+        self.counts.expired_bytes += gone.bytes;
+        let times = gone.times.or_else(|| times_of(&gone.path));
+        let removed = std::fs::remove_file(&gone.path);
+        let _ = std::fs::remove_file(layout::index_of(&gone.path));
+        if removed.is_ok() {
+            let age = now.saturating_sub(gone.ended);
+            (self.on_event)(StoreEvent::Expired { path: gone.path, times, class: gone.class, cause, age });
         }
     }
 

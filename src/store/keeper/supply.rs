@@ -33,6 +33,7 @@ pub struct Supply {
     /// What is to be kept from now on, for the keeper.
     keep: Mutex<Option<(Retention, u64)>>,
     starved: AtomicBool,
+    full: AtomicBool,
     /// From the arrival of a packet until a query finds it, ns: the oldest of each publication of the catalog.
     queryable_ns: Histogram,
     /// Where written blocks go to stay in memory.
@@ -78,6 +79,7 @@ impl Supply {
             holdings: Mutex::default(),
             keep: Mutex::default(),
             starved: AtomicBool::new(false),
+            full: AtomicBool::new(false),
             queryable_ns: Histogram::default(),
             inbox,
             open: Mutex::new(Arc::new([])),
@@ -99,7 +101,10 @@ impl Supply {
     /// Writer: a spare segment, if there is one.
     pub fn take(&self) -> Option<Arc<OpenSegment>> {
         let spare = self.spares.pop();
-        self.wake();
+        // Where none can be made the keeper looks again by itself.
+        if spare.is_some() || !self.starved() {
+            self.wake();
+        }
         spare
     }
 
@@ -142,8 +147,14 @@ impl Supply {
         self.starved.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_starved(&self, is: bool) {
+    /// Of these, that there was no disk.
+    pub fn full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_starved(&self, is: bool, full: bool) {
         self.starved.store(is, Ordering::Relaxed);
+        self.full.store(full, Ordering::Relaxed);
     }
 
     /// What each class holds, as the keeper saw it within the last second.

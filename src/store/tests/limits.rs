@@ -3,6 +3,7 @@
 use super::*;
 use crate::store::StoreError;
 use crate::store::event::StoreEvent;
+use crate::store::keeper::shelf::Cause;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -109,8 +110,15 @@ fn a_full_disk_stalls_loses_nothing_stored_and_recording_resumes() {
     };
     let dir = disk.0.path();
     let (tx, events) = mpsc::channel();
-    let options =
-        Options { segment_bytes: 4 << 20, on_event: Box::new(move |e| drop(tx.send(e))), ..Options::default() };
+    // What is sealed is held, so that nothing can go.
+    let held = dir.to_owned();
+    let on_event = Box::new(move |e| {
+        if let StoreEvent::Sealed { path, .. } = &e {
+            std::fs::hard_link(path, held.join(path.file_name().unwrap())).unwrap();
+        }
+        drop(tx.send(e));
+    });
+    let options = Options { segment_bytes: 4 << 20, on_event, ..Options::default() };
     let store = Store::create_or_open(&dir.join("store"), options).unwrap();
     let mut w = store.writer(0, 32).unwrap();
     let ifaces = ethernet(&["eth0"]);
@@ -161,6 +169,44 @@ fn a_full_disk_stalls_loses_nothing_stored_and_recording_resumes() {
     let events: Vec<StoreEvent> = events.iter().collect();
     assert!(events.iter().any(|e| matches!(e, StoreEvent::NoSpace { .. })), "{events:?}");
     assert!(events.iter().any(|e| matches!(e, StoreEvent::SpaceAgain)), "{events:?}");
+}
+
+#[test]
+fn on_a_full_disk_the_oldest_goes_at_once_and_nothing_new_is_lost() {
+    let Some(disk) = Mounted::tmpfs(64 << 20) else {
+        eprintln!("skipped: mounting a tmpfs needs root");
+        return;
+    };
+    let dir = disk.0.path();
+    let (tx, events) = mpsc::channel();
+    let on_event = Box::new(move |e| drop(tx.send(e)));
+    let store =
+        Store::create_or_open(&dir.join("store"), Options { segment_bytes: 4 << 20, on_event, ..Options::default() })
+            .unwrap();
+    let mut w = store.writer(0, 32).unwrap();
+    let ifaces = ethernet(&["eth0"]);
+    // More than the disk has, without a budget; then somebody else takes what is left.
+    for n in 0..4000 {
+        put(&mut w, 0, &packet(n), &ifaces);
+        if n == 2000 {
+            let _ = std::fs::write(dir.join("filler"), vec![1; 64 << 20]);
+        }
+    }
+    w.finish();
+    let c = w.counts();
+    assert_eq!((c.durable, c.write_failed), (4000, 0));
+    store.close();
+    let back = all_packets(&dir.join("store"));
+    assert_eq!(back.last().unwrap().time, 3999);
+    assert!(back.windows(2).all(|p| p[0].time + 1 == p[1].time), "the oldest went, and only the oldest");
+    let gone: Vec<_> = events
+        .iter()
+        .filter_map(|e| match e {
+            StoreEvent::Expired { cause, .. } => Some(cause),
+            _ => None,
+        })
+        .collect();
+    assert!(!gone.is_empty() && gone.iter().all(|c| *c == Cause::Store), "{gone:?}");
 }
 
 /// Not a test of its own: what [`a_killed_process_loses_nothing_durable`] kills.

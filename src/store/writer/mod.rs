@@ -12,7 +12,9 @@ mod place;
 mod share;
 
 use crate::class::ClassId;
-use crate::limits::{BATCH_PACKETS, BLOCKS_MIN, FINISH_NS, FLUSH_NS, OPEN_SEGMENTS_MAX, SNAPLEN, STREAMS_MAX};
+use crate::limits::{
+    BATCH_PACKETS, BLOCKS_MIN, FINISH_FULL_NS, FINISH_NS, FLUSH_NS, OPEN_SEGMENTS_MAX, SNAPLEN, STREAMS_MAX,
+};
 use crate::metrics::account::StoreCounts;
 use crate::metrics::latency::Histogram;
 use crate::source::{Interface, Packet};
@@ -300,6 +302,7 @@ impl<D: Disk> Writer<D> {
     /// As `finish`, with a bound on the time. Packets that are not on disk by then count as `write_failed`.
     pub(crate) fn finish_within(&mut self, limit: Duration) {
         let (start, from) = (Instant::now(), self.now);
+        let mut full: Option<Instant> = None;
         let now = |start: Instant| from + start.elapsed().as_nanos() as u64;
         self.rotate();
         // What memory has not taken in yet nobody can read: it belongs to the end.
@@ -308,8 +311,13 @@ impl<D: Disk> Writer<D> {
             if self.in_flight() {
                 self.disk.wait(Duration::from_millis(10));
             } else if self.busy() || self.away > 0 {
-                // Waits for a segment, for the time of a retry or for memory.
-                self.supply.wake();
+                // Waits for a segment, for the time of a retry or for memory; for room on the disk not as long.
+                if !self.supply.full() {
+                    full = None;
+                    self.supply.wake();
+                } else if full.get_or_insert_with(Instant::now).elapsed() > Duration::from_nanos(FINISH_FULL_NS) {
+                    break;
+                }
                 std::thread::sleep(Duration::from_millis(1));
             }
         }

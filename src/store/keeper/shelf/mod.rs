@@ -45,7 +45,7 @@ pub struct Shelved {
 /// What is to be kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// Bytes of the store; `None`: unlimited.
+    /// Bytes of the store; `None`: what the filesystem has, less a reserve.
     pub total: Option<u64>,
     /// The classes by name. What a class without a budget of its own holds goes first where the store is over its own.
     pub classes: Vec<(String, Keep)>,
@@ -69,7 +69,7 @@ pub enum Cause {
     Age,
     /// Its class is over its budget.
     Class,
-    /// The store is over its budget.
+    /// The store is over its budget, or its filesystem full.
     Store,
 }
 
@@ -154,6 +154,16 @@ impl Shelf {
         Some((self.take(number)?, why))
     }
 
+    /// Takes the oldest segment of those that `may` go, whatever the budgets: of classes without one of their own first.
+    pub fn oldest_of_all(&mut self, keep: &Retention, may: impl Fn(&Shelved) -> bool) -> Option<Shelved> {
+        let first = |own: bool| {
+            let these = self.sealed.iter().filter(|(_, s)| has_budget(keep, &s.class) == own);
+            these.filter(|(_, s)| may(s)).map(|(n, _)| *n).next()
+        };
+        let number = first(false).or_else(|| first(true))?;
+        self.take(number)
+    }
+
     fn oldest(&self, class: &str) -> Option<u64> {
         self.classes.get(class)?.numbers.first().copied()
     }
@@ -182,10 +192,15 @@ impl Shelf {
         if used <= keep.total? {
             return None;
         }
-        let own = |class: &str| keep.classes.iter().any(|(name, k)| name == class && k.disk.is_some());
-        let others = self.classes.iter().filter(|(class, _)| !own(class)).filter_map(|(_, m)| m.numbers.first());
+        let others =
+            self.classes.iter().filter(|(class, _)| !has_budget(keep, class)).filter_map(|(_, m)| m.numbers.first());
         others.min().or(self.sealed.keys().next()).copied()
     }
+}
+
+/// A budget of its own.
+fn has_budget(keep: &Retention, class: &str) -> bool {
+    keep.classes.iter().any(|(name, k)| name == class && k.disk.is_some())
 }
 
 #[cfg(test)]
