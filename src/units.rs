@@ -1,19 +1,20 @@
 //! Sizes, durations and times as people write them and as they are shown: `50GiB`, `15KiB`, `10m`, RFC 3339 times. Used
 //! by the command line, the configuration and the printers; depends on nothing else of the crate.
 
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{Timestamp, Zoned, civil};
+use std::borrow::Cow;
 
 /// Why a word is not the unit asked for; says what would be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{word:?} is not {what}")]
 pub struct UnitError {
     word: String,
-    what: &'static str,
+    what: Cow<'static, str>,
 }
 
-fn error(word: &str, what: &'static str) -> UnitError {
-    UnitError { word: word.to_owned(), what }
+fn error(word: &str, what: impl Into<Cow<'static, str>>) -> UnitError {
+    UnitError { word: word.to_owned(), what: what.into() }
 }
 
 /// A number (digits, perhaps a fraction) and the letters after it, as `number * factor`; exact for whole numbers.
@@ -84,8 +85,12 @@ pub fn parse_duration(word: &str) -> Result<u64, UnitError> {
 
 /// A point in time as Unix nanoseconds. RFC 3339 (`2026-11-21T13:15:00Z`, with an offset, or without one in local time),
 /// a date, `13:15` or `13:15:30` (today, local time), seconds since 1970 (`1700000000.5`), `now`, or relative to `now`:
-/// `-10m`, `10m ago`.
+/// `-10m`, `10m ago`. A local time that there is twice, or never, because clocks are put back or forward, is refused with both readings.
 pub fn parse_time(word: &str, now: u64) -> Result<u64, UnitError> {
+    time_in(word, now, &TimeZone::system())
+}
+
+fn time_in(word: &str, now: u64, zone: &TimeZone) -> Result<u64, UnitError> {
     let what =
         "a time: write 2026-11-21T13:15:00Z, 2026-11-21 13:15, 13:15, -10m, or seconds since 1970 such as 1700000000.5";
     let text = word.trim();
@@ -103,18 +108,31 @@ pub fn parse_time(word: &str, now: u64) -> Result<u64, UnitError> {
     if let Ok(t) = text.parse::<Timestamp>() {
         return unix_ns(t).ok_or_else(fail);
     }
-    let local = TimeZone::system();
-    let zoned = if let Ok(t) = text.parse::<civil::DateTime>() {
-        t.to_zoned(local)
-    } else if let Ok(d) = text.parse::<civil::Date>() {
-        d.to_zoned(local)
+    let local = if let Ok(t) = text.parse::<civil::DateTime>() {
+        // A date alone is its first moment, whatever that is called.
+        if text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
+            let zoned = t.date().to_zoned(zone.clone()).and_then(|z| z.start_of_day());
+            return zoned.ok().and_then(|z: Zoned| unix_ns(z.timestamp())).ok_or_else(fail);
+        }
+        t
     } else if let Ok(t) = text.parse::<civil::Time>() {
         let today = i64::try_from(now).ok().and_then(|n| Timestamp::from_nanosecond(n.into()).ok()).ok_or_else(fail)?;
-        today.to_zoned(local.clone()).date().to_datetime(t).to_zoned(local)
+        today.to_zoned(zone.clone()).date().to_datetime(t)
     } else {
         return Err(fail());
     };
-    zoned.ok().and_then(|z: Zoned| unix_ns(z.timestamp())).ok_or_else(fail)
+    let moment = zone.to_ambiguous_timestamp(local);
+    let why = match moment.offset() {
+        AmbiguousOffset::Unambiguous { .. } => {
+            return moment.unambiguous().ok().and_then(unix_ns).ok_or_else(fail);
+        }
+        AmbiguousOffset::Fold { .. } => "one time: clocks are put back then, and it is",
+        AmbiguousOffset::Gap { .. } => "a time: clocks are put forward over it, and it would be",
+    };
+    match (moment.clone().earlier(), moment.later()) {
+        (Ok(a), Ok(b)) => Err(error(word, format!("{why} {a} or {b}: write the one that is meant, as it stands here"))),
+        _ => Err(fail()),
+    }
 }
 
 /// Seconds since 1970 with up to nine decimals, exactly.
@@ -298,6 +316,30 @@ mod tests {
         for word in ["", "yesterday", "-5", "1.2.3", "1700000000.0000000001", "2023-13-14", "1969-01-01T00:00:00Z"] {
             assert!(parse_time(word, now).is_err(), "{word}");
         }
+    }
+
+    /// Summer time of central Europe.
+    #[test]
+    fn a_local_time_that_is_twice_or_never_is_refused_with_both() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let at = |word: &str| time_in(word, 1_792_900_000_000_000_000, &zone);
+        let utc = |word: &str| time_in(word, 0, &TimeZone::UTC).unwrap();
+        let twice = at("2026-10-25 02:30").unwrap_err().to_string();
+        assert!(twice.contains("2026-10-25T00:30:00Z or 2026-10-25T01:30:00Z"), "{twice}");
+        // The day of `now` is that one.
+        assert_eq!(
+            at("02:30").unwrap_err().to_string().replace("02:30\"", ""),
+            twice.replace("2026-10-25 02:30\"", "")
+        );
+        let never = at("2026-03-29T02:30:00").unwrap_err().to_string();
+        assert!(never.contains("2026-03-29T00:30:00Z or 2026-03-29T01:30:00Z"), "{never}");
+        // Before and after there is one; an offset says which.
+        assert_eq!(at("2026-10-25 01:59:59"), Ok(utc("2026-10-24T23:59:59Z")));
+        assert_eq!(at("2026-10-25 03:00"), Ok(utc("2026-10-25T02:00:00Z")));
+        assert_eq!(at("2026-03-29 03:00"), Ok(utc("2026-03-29T01:00:00Z")));
+        assert_eq!(at("2026-10-25T02:30:00+02:00"), Ok(utc("2026-10-25T00:30:00Z")));
+        assert_eq!(at("2026-10-25T02:30:00+01:00"), Ok(utc("2026-10-25T01:30:00Z")));
+        assert_eq!(at("2026-03-29"), Ok(utc("2026-03-28T23:00:00Z")));
     }
 
     #[test]

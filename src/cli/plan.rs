@@ -236,6 +236,6 @@ fn table(args: &Args, curve: &Curve, scale: f64) {
         }
     );
     if curve.left_out > 0 {
-        let _ = writeln!(out, "{} left out: without counts, or beyond the table", units::count(curve.left_out));
+        let _ = writeln!(out, "{} left out: {}", units::count(curve.left_out), curve.left_out_because.reasons());
     }
 }

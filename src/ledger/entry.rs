@@ -105,6 +105,19 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         source: Option<IpAddr>,
     },
+    /// A capture file has been read to its end, or as far as it could be.
+    Imported {
+        /// Its name.
+        file: String,
+        /// Packets read.
+        packets: u64,
+        /// Their lengths on the wire.
+        bytes: u64,
+        /// Earliest and latest packet, Unix ns.
+        first: u64,
+        /// See `first`.
+        last: u64,
+    },
     /// A segment was dropped to keep the disk budget.
     Expired {
         /// Its class; `None`, in entries of version 0.1: any.

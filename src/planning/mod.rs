@@ -73,6 +73,31 @@ pub enum PlanningError {
     },
 }
 
+/// What could not be taken into account, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Lines of a log without a time that can be read.
+    pub without_time: u64,
+    /// Lines of a log without counts of packets and bytes.
+    pub without_counts: u64,
+    /// Packets that found the table of connections full.
+    pub untracked: u64,
+}
+
+impl LeftOut {
+    /// For people: `3 without counts`.
+    pub fn reasons(&self) -> String {
+        let all = [
+            (self.without_time, "without a time that can be read"),
+            (self.without_counts, "without counts of packets and bytes"),
+            (self.untracked, "packets for which the table of connections was full"),
+        ];
+        let named: Vec<String> =
+            all.iter().filter(|(n, _)| *n > 0).map(|(n, why)| format!("{} {why}", units::count(*n))).collect();
+        named.join(", ")
+    }
+}
+
 /// What one cutoff keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Point {
@@ -103,6 +128,8 @@ pub struct Curve {
     pub exact: bool,
     /// Connections, lines or packets that could not be taken into account.
     pub left_out: u64,
+    /// The same by reason.
+    pub left_out_because: LeftOut,
     /// Ascending by cutoff.
     pub points: Vec<Point>,
 }

@@ -96,6 +96,7 @@ impl Judge {
         let untracked = matches!(verdict, Verdict::Flood | Verdict::Store { mark: Mark::Untracked, .. });
         if untracked {
             self.curve.left_out += 1;
+            self.curve.left_out_because.untracked += 1;
             return;
         }
         if after.begun != before.begun {

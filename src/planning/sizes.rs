@@ -1,7 +1,7 @@
 //! The curve of connections of which only the sizes are known. An estimate: the packet that crosses a cutoff is taken to lie with
 //! its middle on it, and packets of a connection to be of equal length. Called with the connections of a log or of receipts.
 
-use super::{Curve, Point};
+use super::{Curve, LeftOut, Point};
 use crate::store::format::{PacketOptions, packet_bytes};
 
 /// One connection.
@@ -59,9 +59,12 @@ impl Sizes {
         }
     }
 
-    /// One that can't be taken into account.
-    pub fn leave_out(&mut self) {
+    /// One that can't be taken into account: why, once.
+    pub fn leave_out(&mut self, why: LeftOut) {
+        let of = &mut self.curve.left_out_because;
         self.curve.left_out += 1;
+        of.without_time += why.without_time;
+        of.without_counts += why.without_counts;
     }
 
     /// All are in.

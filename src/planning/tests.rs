@@ -38,6 +38,31 @@ fn both_kinds_of_conn_log_give_the_same_curve() {
     assert!(small.disk_bytes > small.bytes && small.disk_bytes < small.bytes * 11 / 10);
 }
 
+/// Zeek's `JSON::timestamps`: seconds, milliseconds, ISO 8601; what is left out says why.
+#[test]
+fn every_kind_of_time_in_json_is_read() {
+    let counts = r#""duration":10.0,"orig_pkts":10,"orig_ip_bytes":1000,"resp_pkts":10,"resp_ip_bytes":19000"#;
+    let of = |first: &str, second: &str| {
+        let line = |ts: &str| format!("{{\"ts\":{ts},{counts}}}\n");
+        zeek::curve(&[log(&(line(first) + &line(second))).path().to_owned()], &[4096]).unwrap()
+    };
+    let seconds = of("1700000000.25", "1700000100.25");
+    assert_eq!((seconds.connections, seconds.left_out, seconds.span_ns), (2, 0, 110_000_000_000));
+    for (first, second) in [
+        ("1700000000250", "1700000100250"),
+        (r#""2023-11-14T22:13:20.250000Z""#, r#""2023-11-14T22:15:00.250000Z""#),
+        (r#""2023-11-14T23:13:20.250000+01:00""#, r#""2023-11-14T22:15:00.250000Z""#),
+    ] {
+        let c = of(first, second);
+        assert_eq!((c.connections, c.left_out), (2, 0), "{first}");
+        assert!(c.span_ns.abs_diff(seconds.span_ns) < 1000, "{first}: {}", c.span_ns);
+    }
+    let c = of(r#""yesterday""#, "1700000000");
+    assert_eq!((c.connections, c.left_out_because.reasons()), (1, "1 without a time that can be read".into()));
+    let c = zeek::curve(&[log(JSON).path().to_owned()], &[4096]).unwrap();
+    assert_eq!(c.left_out_because.reasons(), "1 without counts of packets and bytes");
+}
+
 #[test]
 fn what_is_no_conn_log_is_named_with_its_line() {
     for (text, what) in [

@@ -1,10 +1,13 @@
 //! Connections of a Zeek conn.log, tab-separated (the `#fields` line names the columns) or JSON lines. Called by `plan --zeek`.
 //!
+//! Times are seconds since 1970, in JSON also milliseconds or ISO 8601, as `JSON::timestamps` has it (`TS_EPOCH`, `TS_MILLIS`, `TS_ISO8601`).
+//!
 //! Fields: <https://docs.zeek.org/en/master/scripts/base/protocols/conn/main.zeek.html> (`Conn::Info`). `*_ip_bytes` are IP lengths as on the
 //! wire; a frame has 14 bytes more.
 
 use super::sizes::{Size, Sizes};
-use super::{Curve, PlanningError};
+use super::{Curve, LeftOut, PlanningError};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -50,7 +53,7 @@ fn read(path: &Path, sizes: &mut Sizes) -> Result<(), PlanningError> {
             continue;
         } else if text.starts_with('{') {
             let object = serde_json::from_str::<Value>(text).map_err(|e| bad(&format!("no JSON: {e}")))?;
-            size(|i| object.get(FIELDS.get(i)?)?.as_f64())
+            size(|i| field_of(object.get(FIELDS.get(i)?)?))
         } else {
             let Some(columns) = &columns else {
                 return Err(bad(
@@ -61,8 +64,8 @@ fn read(path: &Path, sizes: &mut Sizes) -> Result<(), PlanningError> {
             size(|i| cells.get(*columns.get(i)?)?.parse().ok())
         };
         match size {
-            Some(size) => sizes.add(size),
-            None => sizes.leave_out(),
+            Ok(size) => sizes.add(size),
+            Err(why) => sizes.leave_out(why),
         }
     }
 }
@@ -73,15 +76,28 @@ fn columns_of(names: &str) -> Option<Vec<usize>> {
     FIELDS.iter().map(|f| names.iter().position(|n| n == f)).collect()
 }
 
-/// A connection from its fields, by their places in [`FIELDS`]. `None`: it has no time or no counts.
-fn size(field: impl Fn(usize) -> Option<f64>) -> Option<Size> {
+/// A field of a JSON object: a number, or a time as a text, in seconds since 1970.
+fn field_of(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text) => text.parse::<Timestamp>().ok().map(|t| t.as_nanosecond() as f64 / 1e9),
+        value => value.as_f64(),
+    }
+}
+
+/// Seconds since 1970 are below this, up to the year 5138; above it a time is in milliseconds.
+const MILLISECONDS: f64 = 1e11;
+
+/// A connection from its fields, by their places in [`FIELDS`]; or why there is none.
+fn size(field: impl Fn(usize) -> Option<f64>) -> Result<Size, LeftOut> {
     let seconds = |i| field(i).filter(|s| s.is_finite() && *s >= 0.0);
-    let number = |i| field(i).map(|n| n as u64);
-    let (ts, duration) = (seconds(0)?, seconds(1).unwrap_or(0.0));
+    let number = |i| field(i).map(|n| n as u64).ok_or(LeftOut { without_counts: 1, ..LeftOut::default() });
+    let (ts, duration) =
+        (seconds(0).ok_or(LeftOut { without_time: 1, ..LeftOut::default() })?, seconds(1).unwrap_or(0.0));
+    let ts = if ts >= MILLISECONDS { ts / 1e3 } else { ts };
     let packets = number(2)?.saturating_add(number(4)?);
     let bytes = number(3)?.saturating_add(number(5)?);
     let ns = |s: f64| (s * 1e9) as u64;
-    Some(Size {
+    Ok(Size {
         first: ns(ts),
         last: ns(ts + duration),
         packets,

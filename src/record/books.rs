@@ -2,6 +2,7 @@
 //! the second before, and the words for events. Called by the control thread only.
 
 use super::RecordError;
+use super::imports::Imports;
 use super::workers::WorkerTotals;
 use crate::ledger::{Ledger, Pulse, What};
 use crate::limits::ENTRIES_WAITING;
@@ -11,7 +12,7 @@ use crate::source::live::Event;
 use crate::store::event::{Cause, StoreEvent};
 use crate::units;
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What the losses of a second are told from.
@@ -38,6 +39,8 @@ struct GivenUp {
 /// The ledger of a recording.
 pub struct Books {
     ledger: Ledger,
+    dir: PathBuf,
+    imports: Imports,
     before: Counted,
     /// Of each worker, which of the packets that were given up are entered.
     given_up: Vec<GivenUp>,
@@ -62,7 +65,16 @@ impl Books {
         ledger.beat(now)?;
         ledger.pulse().recording(true);
         let before = Counted::default();
-        Ok(Books { ledger, before, given_up: Vec::new(), waiting: VecDeque::new(), dropped: 0, told: false })
+        Ok(Books {
+            ledger,
+            dir: dir.to_owned(),
+            imports: Imports::default(),
+            before,
+            given_up: Vec::new(),
+            waiting: VecDeque::new(),
+            dropped: 0,
+            told: false,
+        })
     }
 
     /// Beats when the ledger is written.
@@ -186,6 +198,13 @@ impl Books {
         if let Some(fault) = file.faults.first() {
             let text = format!("{path}: at byte {}: {}", fault.offset, fault.why);
             self.enter(now, What::Note { text });
+        }
+        if let Some((what, again)) = self.imports.done(&self.dir, now, file) {
+            self.enter(now, what);
+            if let Some(text) = again {
+                tracing::warn!("{text}");
+                self.enter(now, What::Note { text });
+            }
         }
         for line in file.changed.lines() {
             self.enter(now, What::Note { text: format!("{path}: {line}") });

@@ -10,6 +10,7 @@ mod control;
 pub mod detail;
 mod error;
 mod floods;
+mod imports;
 pub mod memory;
 mod names;
 mod reload;

@@ -98,3 +98,32 @@ fn more_than_is_kept() {
         .collect();
     assert!(ledger.contains("lost 128 packets before they were written"), "{ledger}");
 }
+
+/// A trace that is imported a second time, under whatever name, is in every answer twice: that is said.
+#[test]
+fn the_same_trace_twice() {
+    let r = Retrotap::default();
+    let file = |payload: &[u8]| {
+        let mut file = [LITTLE.section(&Vec::new()), eth0()].concat();
+        for n in 0..3 {
+            let data = udp(1, payload);
+            file.extend(LITTLE.packet(0, T + n * S, data.len() as u32, &data, &Vec::new()));
+        }
+        file
+    };
+    let (one, two, other) = (
+        write(&r, "one.pcapng", &file(b"x")),
+        write(&r, "two.pcapng", &file(b"x")),
+        write(&r, "three.pcapng", &file(b"xy")),
+    );
+    let (err, _) = import(&r, &[&one, &other]);
+    assert!(!err.contains("twice"), "{err}");
+    let (err, _) = import(&r, &[&two]);
+    let said = err.contains("two.pcapng: the same trace as ") && err.contains("one.pcapng was imported before, 20");
+    assert!(said, "{err}");
+    // In one run as well.
+    let again = Retrotap::default();
+    let (err, _) = import(&again, &[&one, &one]);
+    assert!(err.contains("one.pcapng: it was imported before, "), "{err}");
+    assert_eq!(answer(&again, &[]).packets.len(), 6);
+}

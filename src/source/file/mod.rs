@@ -227,6 +227,7 @@ impl Source for FileSource {
             }
             open.window.consume(scan.consumed);
             open.report.packets += scan.packets as u64;
+            open.report.bytes += scan.bytes;
             open.report.lost += scan.lost;
             progress.add(Tally { packets: scan.packets as u64, bytes: scan.bytes }, scan.lost, scan.consumed);
             match stop {
@@ -330,6 +331,8 @@ impl Open {
                     }
                     scan.consumed += len;
                     scan.bytes += u64::from(packet.wire_len);
+                    let (first, last) = report.times.unwrap_or((packet.time, packet.time));
+                    report.times = Some((first.min(packet.time), last.max(packet.time)));
                     if let Some(place) = batch.get_mut(scan.packets) {
                         *place = packet;
                         scan.packets += 1;

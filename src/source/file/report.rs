@@ -162,6 +162,12 @@ pub struct FileReport {
     /// Packets read.
     #[serde(with = "Count")]
     pub packets: u64,
+    /// Their lengths on the wire.
+    #[serde(skip)]
+    pub bytes: u64,
+    /// Earliest and latest packet, Unix ns; `None`: there is none.
+    #[serde(skip)]
+    pub times: Option<(u64, u64)>,
     /// Records that could not be read, as far as they can be told apart.
     #[serde(with = "Count")]
     pub lost: u64,
@@ -182,6 +188,8 @@ impl FileReport {
         FileReport {
             path: path.to_owned(),
             packets: 0,
+            bytes: 0,
+            times: None,
             lost: 0,
             faults: Vec::new(),
             more_faults: 0,
