@@ -2,11 +2,12 @@
 //! decoded layers were the packet (`--any-layer`). Called by the builder.
 
 use super::term::Term;
-use super::view::{self, ethertype};
+use super::view;
 use crate::packet::{What, layers};
 
-/// LINKTYPE_ETHERNET.
+/// LINKTYPE_ETHERNET and LINKTYPE_RAW: what a query puts to libpcap of inner layers.
 const ETHERNET: u16 = 1;
+const RAW: u16 = 101;
 
 /// Calls `emit` with every term of a packet, some more than once.
 pub fn terms(link_type: u16, data: &[u8], emit: &mut impl FnMut(Term)) {
@@ -16,8 +17,10 @@ pub fn terms(link_type: u16, data: &[u8], emit: &mut impl FnMut(Term)) {
         What::Ethernet { .. } if layer.offset > 0 => {
             view::walk(ETHERNET, data.get(layer.offset..).unwrap_or_default(), emit);
         }
-        What::Ip4 { .. } => view::walk_from(ethertype::IP, layer.offset, data, emit),
-        What::Ip6 { .. } => view::walk_from(ethertype::IP6, layer.offset, data, emit),
+        // Whatever announced it: libpcap looks at the version that it says itself.
+        What::Ip4 { .. } | What::Ip6 { .. } => {
+            view::walk(RAW, data.get(layer.offset..).unwrap_or_default(), emit);
+        }
         What::Vlan(id) => emit(Term::Vlan(id)),
         What::Mpls(label) => emit(Term::Mpls(label)),
         _ => {}

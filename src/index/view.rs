@@ -75,11 +75,6 @@ pub fn walk(link_type: u16, data: &[u8], emit: &mut impl FnMut(Term)) {
     run(start, data, emit);
 }
 
-/// The same from the payload of a decoded layer: `payload` bytes into `data` lies what `ethertype` says.
-pub fn walk_from(ethertype: u16, payload: usize, data: &[u8], emit: &mut impl FnMut(Term)) {
-    run(Some(At::Ether(ethertype, payload)), data, emit);
-}
-
 /// Every step moves forward in the packet, so this ends.
 fn run(mut at: Option<At>, data: &[u8], emit: &mut impl FnMut(Term)) {
     while let Some(here) = at {

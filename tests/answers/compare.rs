@@ -2,11 +2,12 @@
 
 use crate::history::History;
 use crate::model::{Kept, Known, Presence};
-use crate::oracle::parse::{Name, parse};
+use crate::oracle::parse::parse;
 use crate::questions::Question;
+use crate::reasons;
 use crate::totals;
 use crate::ways::{Got, Reply};
-use retrotap::query::{IncompleteReason as I, Summary};
+use retrotap::query::Summary;
 use std::collections::{BTreeMap, HashSet};
 
 /// What the store must hold, and what of it the judge says is meant.
@@ -59,14 +60,10 @@ impl Truth<'_> {
     /// The packet is of the connection that is asked for; `None`: what is stored of it does not tell.
     fn of_connection(&self, q: &Question, p: &Kept) -> Option<bool> {
         let Some(wanted) = &q.conn else { return Some(true) };
-        let of = |name: &Name| match name {
-            Name::Ip { ends, proto, .. } => named(wanted, *proto, ends),
-            _ => false,
-        };
         let name = &self.connections[p.connection].of.name;
         let stored = parse(p.link, &p.data, self.history.vlans);
         let whole = stored.name == *name || stored.later_fragment_of.is_some();
-        whole.then(|| of(name))
+        whole.then(|| wanted.is(name))
     }
 
     fn bounds(&self, q: &Question) -> Bounds {
@@ -121,7 +118,11 @@ impl Truth<'_> {
             (Ok(reply), Some(_)) => reply,
         };
         let b = self.bounds(q);
-        let s = &reply.summary;
+        let Some(s) = &reply.summary else {
+            let packets = reply.packets.as_deref().unwrap_or_default();
+            let s = summary_of(packets);
+            return self.packets_wrong(q, &b, packets, &s).map(|w| (Kind::Packets, w));
+        };
         let (least, most) = (b.least.values().sum::<usize>(), b.most.values().sum::<usize>());
         if let Some(packets) = &reply.packets {
             if let Some(wrong) = self.packets_wrong(q, &b, packets, s) {
@@ -149,6 +150,14 @@ impl Truth<'_> {
         None
     }
 
+    /// The same of what memory has of the answer: some of it, or all.
+    pub fn wrong_of_memory(&self, q: &Question, reply: &Result<Reply, String>) -> Option<Wrong> {
+        // A class of which it has nothing it does not know.
+        let packets = reply.as_ref().ok().filter(|_| self.matching.is_some())?.packets.as_ref()?;
+        let some = Bounds { least: BTreeMap::new(), ..self.bounds(q) };
+        self.packets_wrong(q, &some, packets, &summary_of(packets)).map(|w| (Kind::Packets, w))
+    }
+
     /// The same of a follower, which gives out late what came late.
     pub fn wrong_of_follower(&self, q: &Question, reply: &Result<Reply, String>) -> Option<Wrong> {
         let refusal = |why| Some((Kind::Refusal, why));
@@ -159,34 +168,27 @@ impl Truth<'_> {
         };
         let mut packets = reply.packets.clone().unwrap_or_default();
         packets.sort_by_key(|p| p.time);
-        let mut summary = reply.summary.clone();
-        (summary.first, summary.last) = (packets.first().map(|p| p.time), packets.last().map(|p| p.time));
-        if !summary.recorder_ended {
-            return Some((Kind::Missing, "the recorder has ended, and it does not say so".into()));
+        if !reply.summary.as_ref().is_some_and(|s| s.recorder_ended && s.packets == packets.len() as u64) {
+            return Some((Kind::Missing, format!("its end and its packets are not told: {:?}", reply.summary)));
         }
-        self.packets_wrong(q, &self.bounds(q), &packets, &summary).map(|w| (Kind::Packets, w))
+        self.packets_wrong(q, &self.bounds(q), &packets, &summary_of(&packets)).map(|w| (Kind::Packets, w))
     }
 
     fn packets_wrong(&self, q: &Question, b: &Bounds, packets: &[Got], s: &Summary) -> Option<String> {
         if !packets.is_sorted_by_key(|p| p.time) {
             return Some("packets out of the order of time".into());
         }
-        let bytes: u64 = packets.iter().map(|p| u64::from(p.wire)).sum();
-        let ends = (packets.first().map(|p| p.time), packets.last().map(|p| p.time));
-        if (s.packets, s.bytes, (s.first, s.last)) != (packets.len() as u64, bytes, ends) {
+        let meant = summary_of(packets);
+        let told = |s: &Summary| (s.packets, s.bytes, s.first, s.last);
+        if told(s) != told(&meant) {
             return Some(format!(
-                "the summary says {} packets, {} bytes, {:?}; there are {}, {bytes}, {ends:?}",
-                s.packets,
-                s.bytes,
-                (s.first, s.last),
-                packets.len()
+                "the summary says {:?} (packets, bytes, first, last); it is {:?}",
+                told(s),
+                told(&meant)
             ));
         }
         let mut counts: BTreeMap<&Got, usize> = BTreeMap::new();
         packets.iter().for_each(|p| *counts.entry(p).or_default() += 1);
-        let few = |p: &Got| {
-            format!("time {}, {} of {} bytes, link type {}: {}", p.time, p.data.len(), p.wire, p.link, hex(&p.data))
-        };
         for (p, n) in &counts {
             let most = b.most.get(*p).copied().unwrap_or(0);
             if *n > most {
@@ -208,60 +210,60 @@ impl Truth<'_> {
                 few(lacking[0])
             )),
             // The earliest of them: whatever is lacking is not older than the last that came.
-            Some(_) if lacking.iter().any(|p| packets.last().is_some_and(|last| p.time < last.time)) => {
-                Some("with a limit, and not the earliest packets".into())
-            }
+            Some(_) if lacking.iter().any(|p| packets.last().is_some_and(|last| p.time < last.time)) => Some(format!(
+                "with a limit {:?}, and not the earliest: lacking {}",
+                packets.iter().map(|p| p.time).collect::<Vec<_>>(),
+                few(lacking[0])
+            )),
             _ => None,
         }
     }
 
     /// Whether the answer says what is missing, and nothing else.
     fn incomplete_wrong(&self, q: &Question, b: &Bounds, s: &Summary) -> Option<String> {
-        let has = |is: &dyn Fn(&I) -> bool| s.incomplete.iter().any(is);
-        if s.complete != (s.incomplete.is_empty() && s.incomplete_more == 0) {
-            return Some(format!("it is complete: {}, and lacks {:?}", s.complete, s.incomplete));
+        let said = match reasons::of(s) {
+            Ok(said) => said,
+            Err(why) => return Some(why),
+        };
+        let says = |why: &[&str]| said.iter().any(|r| why.contains(&r.as_str()));
+        let expired = says(&["expired", "expired_meanwhile"]);
+        if b.expired && !expired && !s.limited {
+            return Some(format!("packets of the answer have expired, and it says of what is missing {said:?}"));
         }
-        let says_expired = has(&|r| matches!(r, I::Expired { .. } | I::ExpiredMeanwhile { .. }));
-        let says_damaged = s.damaged_segments + s.damaged_blocks + s.damaged_packets > 0;
-        if b.expired && !says_expired && !s.limited {
-            return Some("packets of the answer have expired, and it does not say so".into());
+        let (least, most) = (b.least.values().sum::<usize>(), b.most.values().sum::<usize>());
+        let unsure = q.any_layer || q.conn.is_some() || q.limit.is_some();
+        if most > least && !unsure && s.packets < most as u64 && !says(&["damaged"]) {
+            return Some(format!("packets of the answer are damaged, and it says of what is missing {said:?}"));
         }
-        let doubted: usize = b.most.values().sum::<usize>() - b.least.values().sum::<usize>();
-        let lacks = s.packets < b.most.values().sum::<usize>() as u64;
-        let unsure = q.any_layer || q.conn.is_some();
-        if doubted > 0 && !unsure && lacks && q.limit.is_none() && !says_damaged {
-            return Some("packets of the answer are damaged, and it does not say so".into());
-        }
-        let any = |now: Presence| self.kept.iter().any(|p| p.now == now);
-        if says_expired && !any(Presence::Expired) {
-            return Some("it says that something has expired, and nothing has".into());
-        }
-        if says_damaged && !any(Presence::Doubtful) {
-            return Some("it says that something is damaged, and nothing is".into());
-        }
-        if has(&|r| matches!(r, I::Lost { .. } | I::NotRecorded { .. } | I::LinkDown { .. } | I::NotYet { .. })) {
-            return Some(format!("nothing was lost or not recorded, these are captures: {:?}", s.incomplete));
-        }
-        None
+        let any = |now: Presence| self.kept.iter().any(|p| p.now == now && q.has_class(self.history, p.class));
+        let untrue = |why: &&String| match why.as_str() {
+            "expired" | "expired_meanwhile" => !any(Presence::Expired),
+            "damaged" => !any(Presence::Doubtful),
+            "limited" => !s.limited,
+            // What a killed recorder had not read nobody knows.
+            "import_cut_short" => !self.connections.iter().any(|c| c.unsaid),
+            // The workers of a machine that has no time for them.
+            "running_unknown" => false,
+            _ => true,
+        };
+        said.iter().find(untrue).map(|why| format!("it says {why:?}, and that is not so"))
     }
 }
 
-/// Whether `tcp 1.2.3.4:5 6.7.8.9:80` names these ends.
-fn named(wanted: &str, proto: u8, ends: &[(std::net::IpAddr, u16); 2]) -> bool {
-    let words: Vec<&str> = wanted.split(' ').collect();
-    let number = match words[0] {
-        "tcp" => 6,
-        "udp" => 17,
-        "sctp" => 132,
-        "icmp" => 1,
-        _ => 58,
-    };
-    let text = |(addr, port): &(std::net::IpAddr, u16)| match number {
-        1 | 58 => addr.to_string(),
-        _ => std::net::SocketAddr::new(*addr, *port).to_string(),
-    };
-    let [a, b] = [text(&ends[0]), text(&ends[1])];
-    proto == number && (words[1..] == [&a, &b] || words[1..] == [&b, &a])
+/// What a summary must say of these packets themselves.
+fn summary_of(packets: &[Got]) -> Summary {
+    Summary {
+        packets: packets.len() as u64,
+        bytes: packets.iter().map(|p| u64::from(p.wire)).sum(),
+        first: packets.first().map(|p| p.time),
+        last: packets.last().map(|p| p.time),
+        ..Summary::default()
+    }
+}
+
+/// A packet in a few words.
+pub fn few(p: &Got) -> String {
+    format!("time {}, {} of {} bytes, link type {}: {}", p.time, p.data.len(), p.wire, p.link, hex(&p.data))
 }
 
 fn hex(data: &[u8]) -> String {

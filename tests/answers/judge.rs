@@ -1,6 +1,7 @@
 //! libpcap as the judge of expressions: packets go into a capture file and are read back through it, as `tcpdump -r FILE EXPRESSION` does.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// Packets of one link type in a capture file, by number.
 pub struct Judge {
@@ -61,6 +62,27 @@ impl Judge {
         let refuses =
             |path: &Path| pcap::Capture::from_file(path).expect("our own capture").filter(expression, true).is_err();
         self.files.iter().filter(|(_, path, _)| refuses(path)).map(|(link, ..)| *link).collect()
+    }
+
+    /// The same by the program itself; `Err`: it is not installed.
+    pub fn tcpdump(&self, expression: &str) -> std::io::Result<Option<Vec<usize>>> {
+        let mut found = Vec::new();
+        let mut taken = self.files.is_empty();
+        for (_, path, numbers) in &self.files {
+            let out = path.with_extension("tcpdump");
+            let mut command = Command::new("tcpdump");
+            command.args(["--time-stamp-precision=nano", "-r"]).arg(path).arg("-w").arg(&out).arg(expression);
+            if !command.stdin(Stdio::null()).stderr(Stdio::null()).status()?.success() {
+                continue;
+            }
+            taken = true;
+            let mut capture = pcap::Capture::from_file(&out).expect("tcpdump's own capture");
+            while let Ok(p) = capture.next_packet() {
+                found.push(numbers[p.header.ts.tv_sec as usize]);
+            }
+        }
+        found.sort_unstable();
+        Ok(taken.then_some(found))
     }
 
     /// Whether libpcap takes the expression for Ethernet.

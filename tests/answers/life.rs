@@ -1,16 +1,16 @@
 //! A history as it happens: the recorder runs in this process, as `retrotap record` does, and questions are asked at every stage of its
 //! store's life. Owns the directory, what is known of each segment, and the list of what was found wrong.
 
-use crate::compare::{Kind, Truth};
+use crate::compare::{self, Kind, Truth};
 use crate::dice::Dice;
-use crate::history::{End, History, Mishap, Run};
+use crate::history::{self, End, History, Mishap, Run};
 use crate::judge::Judge;
 use crate::model::{Model, Presence};
 use crate::oracle::captures;
 use crate::questions::{self, Question};
 use crate::queue::{QueueSource, Queues};
 use crate::totals::{self, ByName};
-use crate::ways::{self, Way};
+use crate::ways::{self, Files, Way};
 use crate::{PATIENCE, pcapng};
 use retrotap::config::{Config, Settings};
 use retrotap::control::Place;
@@ -29,6 +29,8 @@ pub struct Report {
     pub questions: u64,
     pub packets: u64,
     pub stages: u64,
+    /// What tcpdump itself selects was not compared: it is not there.
+    pub without_tcpdump: bool,
 }
 
 /// A segment that was sealed, and the numbers of the packets in it.
@@ -85,11 +87,14 @@ pub fn live(history: &History, dir: &Path) -> Report {
             break;
         }
         life.look(&format!("run {n}, at its end"));
-        life.ask(&format!("run {n}, at its end"), &[Way::Direct, Way::Scan]);
+        let mut ways = vec![Way::Direct, Way::Scan];
+        if life.programs() {
+            ways.push(Way::Program(None, life.dir.join("answer.pcapng")));
+        }
+        life.ask(&format!("run {n}, at its end"), &ways);
         for mishap in &run.after {
             if life.befall(mishap) {
-                let stage = format!("after run {n} and {mishap:?}");
-                life.ask(&stage, &[Way::Direct, Way::Scan]);
+                life.ask(&format!("after run {n} and {mishap:?}"), &ways);
             }
         }
     }
@@ -145,6 +150,11 @@ impl Life<'_> {
         settings.memory = run.memory;
         settings.api = if run.live { Place::At(self.socket()) } else { Place::Off };
         Ok(settings)
+    }
+
+    /// Programs are asked, too: they take longer than all the rest.
+    fn programs(&self) -> bool {
+        self.history.seed.is_multiple_of(20)
     }
 
     fn socket(&self) -> PathBuf {
@@ -272,8 +282,8 @@ impl Life<'_> {
         let q = Question { since, ..Question::default() };
         for way in [Way::Count(self.socket()), Way::Direct] {
             loop {
-                let packets = match ways::ask(&way, &self.store, &q) {
-                    Ok(reply) => reply.summary.packets,
+                let packets = match ways::ask(&way, &Files::new(&self.store), &q) {
+                    Ok(reply) => reply.summary.map_or(0, |s| s.packets),
                     Err(_) if start.elapsed() < Duration::from_secs(2) => 0,
                     Err(e) => return Err(format!("{way}: {e}")),
                 };
@@ -288,8 +298,18 @@ impl Life<'_> {
         }
         let socket = self.socket();
         let mut ways = vec![Way::Direct, Way::Api(socket.clone()), Way::Count(socket.clone())];
-        if self.dice.chance(25) {
-            ways.push(Way::Hold(socket));
+        match self.dice.below(4) {
+            0 => ways.push(Way::Hold(socket)),
+            1 => ways.push(Way::Memory(socket)),
+            _ => {}
+        }
+        let wanted = questions::connection(&mut self.dice, &self.model.connections);
+        let time = self.model.kept.last().map_or(history::START, |p| p.time);
+        for taken in ways::nonsense(&self.socket(), time, wanted.filter(|w| !w.is_icmp()))? {
+            self.wrong(stage, Kind::Refusal, &format!("makes no sense and is answered: {taken}"));
+        }
+        if self.programs() {
+            ways.push(Way::Program(Some(self.socket()), self.dir.join("answer.pcapng")));
         }
         self.ask(stage, &ways);
         Ok(())
@@ -398,6 +418,7 @@ impl Life<'_> {
                 pick(n).is_some_and(|i| std::fs::remove_file(self.segments[i].path.with_extension("idx")).is_ok())
             }
             Mishap::BadIndex(n, at) => pick(n).is_some_and(|i| flip(&self.segments[i].path.with_extension("idx"), at)),
+            Mishap::ForeignIndex(n) => pick(n).is_some_and(|i| self.foreign_index(i)),
             Mishap::NoFilters => {
                 let files = std::fs::read_dir(&self.store).expect("the store").flatten();
                 let filters = files.filter(|f| f.file_name().to_string_lossy().starts_with("filters"));
@@ -416,6 +437,28 @@ impl Life<'_> {
                 done
             }),
         }
+    }
+
+    /// Puts the index of another store's segment of the same number in the place of one; false: it has none of that number.
+    fn foreign_index(&self, at: usize) -> bool {
+        let place = &self.segments[at].path;
+        let number = |path: &Path| path.file_stem().and_then(|n| n.to_str()?.rsplit('-').next().map(str::to_owned));
+        let other = self.dir.join("other");
+        if !other.exists() {
+            // The same packets, later ones first: what stands where is not what stands there in ours.
+            let mut packets: Vec<_> = self.history.runs[0].chunks.iter().flatten().collect();
+            packets.reverse();
+            let start = history::START;
+            let packets = packets.iter().enumerate().map(|(i, (_, p))| (start + i as u64, p.wire, p.link, &p.data[..]));
+            let input = self.dir.join("other.pcapng");
+            std::fs::write(&input, pcapng::write(&self.history.network.links, packets)).expect("a capture");
+            let run = Run { queues: 1, memory: 0, live: false, chunks: Vec::new(), end: End::Stop, after: Vec::new() };
+            let settings = Settings { store: other.clone(), ..self.settings(&run, &input).expect("settings") };
+            run_files(&settings, &|| Err("there is no other".into()), &mut Quiet).expect("another recording");
+        }
+        let classes = std::fs::read_dir(&other).into_iter().flatten().flatten().map(|e| e.path());
+        let theirs = classes.flat_map(|c| segments(&c)).find(|s| number(s) == number(place));
+        theirs.is_some_and(|s| std::fs::copy(s.with_extension("idx"), place.with_extension("idx")).is_ok())
     }
 
     /// What came to a follower is what a query gives at the end, but for the order of what came late.
@@ -440,12 +483,14 @@ impl Life<'_> {
     /// Some questions, by every way.
     fn ask(&mut self, stage: &str, ways: &[Way]) {
         self.report.stages += 1;
+        let files = Files::new(&self.store);
+        let at_rest = ways.iter().any(|w| matches!(w, Way::Scan));
         let (kept, history) = (&self.model.kept, self.history);
         let judge = Judge::new(&self.dir, "kept", kept.iter().map(|p| (p.link, p.wire, &p.data[..])));
         let named = history.classes.iter().enumerate().filter(|(n, _)| self.model.has(*n));
         let classes: Vec<&'static str> = named.map(|(_, c)| c.name).collect();
         let mut asked = vec![Question::default()];
-        let n = self.dice.from(2, 6);
+        let n = if history.quick { self.dice.from(2, 4) } else { self.dice.from(2, 6) };
         asked.extend((0..n).map(|_| questions::any(&mut self.dice, &classes, kept, &self.model.connections)));
         let mut findings = Vec::new();
         for q in &asked {
@@ -453,11 +498,25 @@ impl Life<'_> {
             let refusing = judge.refusing(&q.filter);
             let mut truth =
                 Truth { history, kept, connections: &self.model.connections, matching, refusing, knows_running: true };
+            if self.programs() && n % 2 == 0 {
+                match judge.tcpdump(&q.filter) {
+                    Ok(by) if by != truth.matching && !(by.is_none() && truth.matching == Some(Vec::new())) => {
+                        findings.push((Kind::Packets, format!("{q}: tcpdump selects other packets than libpcap")));
+                    }
+                    Ok(_) => {}
+                    Err(_) => self.report.without_tcpdump = true,
+                }
+            }
             let mut first: Option<Vec<ways::Got>> = None;
             for way in ways {
                 self.report.questions += 1;
-                truth.knows_running = ways.len() == 2 || !matches!(way, Way::Direct);
-                let reply = ways::ask(way, &self.store, q);
+                truth.knows_running = at_rest || !matches!(way, Way::Direct);
+                let reply = ways::ask(way, &files, q);
+                if matches!(way, Way::Memory(_)) {
+                    let wrong = truth.wrong_of_memory(q, &reply);
+                    findings.extend(wrong.map(|(kind, wrong)| (kind, format!("{way}: {q}: {wrong}"))));
+                    continue;
+                }
                 let mut wrong = truth.wrong(q, &reply);
                 if let (None, Ok(reply)) = (&wrong, &reply)
                     && let Some(packets) = &reply.packets
@@ -466,10 +525,11 @@ impl Life<'_> {
                     sorted.sort();
                     match &first {
                         Some(first) if *first != sorted && q.limit.is_none() => {
-                            wrong = Some((
-                                Kind::Packets,
-                                format!("{} packets, and {} by another way", sorted.len(), first.len()),
-                            ));
+                            let one = sorted.iter().find(|p| !first.contains(p));
+                            let one = one.or_else(|| first.iter().find(|p| !sorted.contains(p)));
+                            let (n, m, one) = (sorted.len(), first.len(), one.map(compare::few));
+                            let text = format!("{n} packets, and {m} by another way; only in one of them: {one:?}");
+                            wrong = Some((Kind::Packets, text));
                         }
                         _ => first = Some(sorted),
                     }
@@ -484,9 +544,9 @@ impl Life<'_> {
             let refused = !judge.takes(&q.filter) || !judge.refusing(&q.filter).is_empty();
             for way in ways {
                 let wrong = match way {
-                    Way::Direct => match ways::connections(&self.store, &q) {
+                    Way::Direct => match files.connections(&q) {
                         // What runs has no receipt yet, and the files know no more than its packets.
-                        Ok(_) if ways.len() > 2 => None,
+                        Ok(_) if !at_rest => None,
                         Ok(found) => totals::list_wrong(history, &q, &by, &self.model.connections, &found.connections),
                         Err(e) => Some(format!("refused: {e}")),
                     },

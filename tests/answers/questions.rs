@@ -3,23 +3,73 @@
 
 use crate::dice::Dice;
 use crate::history::{History, START};
-use crate::model::{Kept, Known};
+use crate::model::{Kept, Known, Presence};
 use crate::oracle::parse::Name;
 use crate::packets::PORTS;
 use retrotap::control::{Ask, Form};
 use retrotap::query::Query;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+
+/// A connection by its ends, whatever tag or tunnel it is in; of ICMP every one between two hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    proto: u8,
+    ends: [(IpAddr, u16); 2],
+    /// Asked by its community ID.
+    by_id: bool,
+}
+
+impl Wanted {
+    /// Whether a name is that of this connection.
+    pub fn is(&self, name: &Name) -> bool {
+        let Name::Ip { ends: [a, b], proto, .. } = name else { return false };
+        let [x, y] = self.ends;
+        let same = |a: &(IpAddr, u16), x: (IpAddr, u16)| a.0 == x.0 && (a.1 == x.1 || matches!(proto, 1 | 58));
+        *proto == self.proto && (same(a, x) && same(b, y) || same(a, y) && same(b, x))
+    }
+
+    pub fn is_icmp(&self) -> bool {
+        matches!(self.proto, 1 | 58)
+    }
+
+    /// Its community ID.
+    pub fn id(&self) -> String {
+        let [(a, p), (b, q)] = self.ends;
+        community_id::calculate_community_id(0, a, b, Some(p), Some(q), self.proto, false).expect("an ID")
+    }
+}
+
+/// As `--conn` takes it.
+impl std::fmt::Display for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (word, ports) = match self.proto {
+            6 => ("tcp", true),
+            17 => ("udp", true),
+            132 => ("sctp", true),
+            1 => ("icmp", false),
+            _ => ("icmp6", false),
+        };
+        f.write_str(word)?;
+        self.ends.iter().try_for_each(|(addr, port)| match ports {
+            true => write!(f, " {}", SocketAddr::new(*addr, *port)),
+            false => write!(f, " {addr}"),
+        })
+    }
+}
 
 /// What is asked of every way in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Question {
     pub filter: String,
     pub any_layer: bool,
-    pub conn: Option<String>,
+    pub conn: Option<Wanted>,
     /// Names; empty: all.
     pub classes: Vec<&'static str>,
     pub since: Option<u64>,
     pub until: Option<u64>,
+    /// Asked so, and `since` is what it means: back from the newest packet.
+    pub last: Option<u64>,
     pub limit: Option<u64>,
 }
 
@@ -30,9 +80,11 @@ impl Question {
             store: store.to_owned(),
             filter: self.filter.clone(),
             any_layer: self.any_layer,
-            conn: self.conn.as_ref().map(|c| c.parse().expect("our own connection")),
+            conn: self.conn.filter(|c| !c.by_id).map(|c| c.to_string().parse().expect("our own connection")),
+            community: self.conn.filter(|c| c.by_id).map(|c| c.id().parse().expect("an ID")),
             classes: self.classes.iter().map(|c| (*c).to_owned()).collect(),
-            since: self.since,
+            since: self.since.filter(|_| self.last.is_none()),
+            last: self.last,
             until: self.until,
             limit: self.limit,
             ..Query::default()
@@ -65,9 +117,13 @@ impl std::fmt::Display for Question {
         if self.any_layer {
             f.write_str(" --any-layer")?;
         }
-        self.conn.iter().try_for_each(|c| write!(f, " --conn '{c}'"))?;
+        self.conn.iter().try_for_each(|c| match c.by_id {
+            true => write!(f, " --community-id {} ({c})", c.id()),
+            false => write!(f, " --conn '{c}'"),
+        })?;
         self.classes.iter().try_for_each(|c| write!(f, " --class {c}"))?;
         let time = |ns: u64| retrotap::units::time(ns);
+        self.last.iter().try_for_each(|t| write!(f, " --last {t}ns"))?;
         self.since.iter().try_for_each(|t| write!(f, " --since {} ({t})", time(*t)))?;
         self.until.iter().try_for_each(|t| write!(f, " --until {} ({t})", time(*t)))?;
         self.limit.iter().try_for_each(|n| write!(f, " --limit {n}"))
@@ -82,9 +138,9 @@ pub fn any(d: &mut Dice, classes: &[&'static str], kept: &[Kept], connections: &
     }
     q.any_layer = d.chance(8);
     if d.chance(10)
-        && let Some(name) = connection(d, connections)
+        && let Some(wanted) = connection(d, connections)
     {
-        q.conn = Some(name);
+        q.conn = Some(wanted);
         q.filter.clear();
         q.any_layer = false;
     }
@@ -93,6 +149,11 @@ pub fn any(d: &mut Dice, classes: &[&'static str], kept: &[Kept], connections: &
         q.classes.dedup();
     }
     (q.since, q.until) = window(d, kept);
+    // What is expired or damaged may have been the newest.
+    if d.chance(5) && kept.iter().all(|p| p.now == Presence::There) {
+        let (newest, last) = (kept.iter().map(|p| p.time).max().unwrap_or(0), d.below(20_000_000_000) + 1);
+        (q.last, q.since, q.until) = (Some(last), Some(newest.saturating_sub(last)), None);
+    }
     if d.chance(12) {
         q.limit = Some(d.one(&[0, 1, 2, 5, 100]));
     }
@@ -122,22 +183,14 @@ fn window(d: &mut Dice, kept: &[Kept]) -> (Option<u64>, Option<u64>) {
     }
 }
 
-/// A connection that there is, or was, as `--conn` takes it.
-fn connection(d: &mut Dice, connections: &[Known]) -> Option<String> {
+/// A connection that there is, or was.
+pub fn connection(d: &mut Dice, connections: &[Known]) -> Option<Wanted> {
     let at = d.below(connections.len().max(1) as u64) as usize;
-    let Name::Ip { ends: [a, b], proto, .. } = &connections.get(at)?.of.name else { return None };
-    let end = |(addr, port): &(std::net::IpAddr, u16), ports: bool| match ports {
-        true => std::net::SocketAddr::new(*addr, *port).to_string(),
-        false => addr.to_string(),
-    };
-    match proto {
-        6 => Some(format!("tcp {} {}", end(a, true), end(b, true))),
-        17 => Some(format!("udp {} {}", end(b, true), end(a, true))),
-        132 => Some(format!("sctp {} {}", end(a, true), end(b, true))),
-        1 => Some(format!("icmp {} {}", end(a, false), end(b, false))),
-        58 => Some(format!("icmp6 {} {}", end(a, false), end(b, false))),
-        _ => None,
-    }
+    let Name::Ip { ends: [a, b], proto, .. } = connections.get(at)?.of.name else { return None };
+    let ends = if d.chance(50) { [a, b] } else { [b, a] };
+    // An ICMP connection has an ID for each of its types: not asked here.
+    let by_id = d.chance(40) && !matches!(proto, 1 | 58);
+    matches!(proto, 1 | 6 | 17 | 58 | 132).then_some(Wanted { proto, ends, by_id })
 }
 
 /// An expression of the grammar, so many levels deep.
@@ -154,7 +207,7 @@ pub fn expression(d: &mut Dice, depth: u64) -> String {
     }
 }
 
-const WORDS: [&str; 36] = [
+const WORDS: [&str; 38] = [
     "ip",
     "ip6",
     "tcp",
@@ -191,6 +244,8 @@ const WORDS: [&str; 36] = [
     "ip[8] = 64",
     "net 10",
     "ip6 net 2001:db8::/32",
+    "net 0.0.0.0/0",
+    "ip6 net ::/0",
 ];
 
 fn leaf(d: &mut Dice) -> String {
@@ -205,7 +260,7 @@ fn leaf(d: &mut Dice) -> String {
             let proto = d.one(&["", "", "tcp ", "udp ", "sctp "]);
             format!("{proto}{side}port {}", if d.chance(80) { d.one(&PORTS) } else { 9 })
         }
-        6 => format!("{side}portrange {}", d.one(&["50-100", "400-1000", "1-65535", "2000-3000"])),
+        6 => format!("{side}portrange {}", d.one(&["50-100", "400-1000", "1-65535", "0-65535", "2000-3000"])),
         _ => d.one(&WORDS).to_owned(),
     }
 }

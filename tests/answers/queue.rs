@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 
 use crate::packets::Given;
 
+/// A worker sleeps so long between two looks while somebody waits for it.
+const HURRY: Duration = Duration::from_micros(200);
+
 /// One queue, shared by the source and who fills it.
 #[derive(Default)]
 pub struct Queue {
@@ -73,8 +76,9 @@ impl Source for QueueSource {
 
     fn wait(&mut self, timeout_ns: u64) -> Result<(), Infallible> {
         let waiting = self.queue.waiting.lock().expect("a queue");
-        if waiting.is_empty() && !self.queue.hurry.load(SeqCst) && !self.queue.closed.load(SeqCst) {
-            let _ = self.queue.more.wait_timeout(waiting, Duration::from_nanos(timeout_ns)).expect("a queue");
+        if waiting.is_empty() && !self.queue.closed.load(SeqCst) {
+            let long = if self.queue.hurry.load(SeqCst) { HURRY } else { Duration::from_nanos(timeout_ns) };
+            let _ = self.queue.more.wait_timeout(waiting, long).expect("a queue");
         }
         Ok(())
     }
@@ -125,7 +129,6 @@ impl Queues {
         for _ in 0..4 {
             let before: Vec<u64> = self.0.iter().map(|q| q.idle.load(SeqCst)).collect();
             for (q, before) in self.0.iter().zip(before) {
-                q.more.notify_all();
                 while good && q.idle.load(SeqCst) < before + 2 {
                     std::thread::sleep(Duration::from_micros(200));
                     good = start.elapsed() < crate::PATIENCE && !ended();

@@ -44,7 +44,11 @@ fn all(of: Vec<Vec<(Term, Term)>>) -> Leaf {
 /// `host` and `net`, with what stands behind `/` or `mask`.
 pub fn address(q: Qual, id: Token, mask: Option<Token>) -> Option<Leaf> {
     let v4 = matches!(q.proto, None | Some("ip" | "arp" | "rarp"));
+    // Of every network libpcap compares nothing, so that it matches what is too short to have an address.
     let range = |value: u32, mask: u32| {
+        if mask == 0 {
+            return Leaf::Unknown;
+        }
         // Of a mask with holes the leading ones.
         let ones = mask.leading_ones();
         let host = u32::MAX.checked_shr(ones).unwrap_or(0);
@@ -70,7 +74,7 @@ pub fn address(q: Qual, id: Token, mask: Option<Token>) -> Option<Leaf> {
         (Kind::V6(a), m) if matches!(q.proto, None | Some("ip6")) => {
             let ones = match m {
                 None => 128,
-                Some((Kind::Num(n), _)) if n <= 128 => n,
+                Some((Kind::Num(n), _)) if (1..=128).contains(&n) => n,
                 Some(_) => return Some(Leaf::Unknown),
             };
             let host = u128::MAX.checked_shr(ones).unwrap_or(0);

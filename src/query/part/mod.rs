@@ -217,7 +217,8 @@ impl Part {
         let last = times().map(|t| t.last).max().unwrap_or(0);
         let packets = times().map(|t| u64::from(t.packets)).sum();
         summary.saw(&reader.header().class, packets, first, last);
-        if !q.overlaps(first, last) {
+        // What can't be read may be of any time: it is looked at, and so it is said.
+        if reader.bad().is_empty() && !q.overlaps(first, last) {
             summary.pruning.by_time += 1;
             return Ok(None);
         }
