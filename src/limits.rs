@@ -401,6 +401,8 @@ pub const RESERVE_PERCENT: u64 = 2;
 pub const RESERVE_BYTES: u64 = 1 << 30;
 /// ... at most this part.
 pub const RESERVE_PERCENT_MAX: u64 = 5;
+/// A segment that has expired waits this long for its entry in the ledger before it is deleted.
+pub const ENTER_NS: u64 = 1_000_000_000;
 /// The end of a recording waits this long for a segment where the filesystem has no room for one.
 pub const FINISH_FULL_NS: u64 = 1_000_000_000;
 /// An import waits this long for room before it gives up.

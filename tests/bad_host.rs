@@ -272,8 +272,8 @@ fn an_import_into_a_full_filesystem_ends() {
     let (code, said) = run(&mut import("waits"));
     let whole = ["not all that was read could be stored", "No space left", "a segment takes", "--segment-size"];
     let ended = (code, whole.map(|w| said.contains(w)));
-    let child = import("asked").stderr(std::process::Stdio::piped()).spawn().expect("the binary runs");
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.as_ref().expect("piped")));
+    let mut child = import("asked").stderr(std::process::Stdio::piped()).spawn().expect("the binary runs");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().expect("piped")));
     let told = lines.by_ref().map_while(Result::ok).any(|l| l.contains("no new segment can be made"));
     // SAFETY: the child has not been waited for, so that its number is still its own.
     unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };

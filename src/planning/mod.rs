@@ -74,7 +74,7 @@ pub enum PlanningError {
 }
 
 /// What could not be taken into account, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
     /// Lines of a log without a time that can be read.
     pub without_time: u64,

@@ -174,6 +174,7 @@ impl Books {
             StoreEvent::NotDirect
             | StoreEvent::NoUring { .. }
             | StoreEvent::SealFailed { .. }
+            | StoreEvent::NotDeleted { .. }
             | StoreEvent::Recovered { .. } => self.enter(now, What::Note { text }),
             StoreEvent::Expired { path, times, class, .. } => {
                 if let Some(first) = times.map(|t| t.0).or_else(|| crate::store::layout::first_time(path)) {
@@ -366,6 +367,13 @@ fn describe(event: &StoreEvent) -> (Level, String) {
                 if *bad_bytes > 0 { format!("; {bad_bytes} bytes in it are no good block") } else { String::new() };
             (Level::Info, what + &bad)
         }
+        StoreEvent::NotDeleted { path, error } => (
+            Level::Warn,
+            format!(
+                "{} has expired and cannot be deleted: {error}; it takes room that no budget counts",
+                path.display()
+            ),
+        ),
         StoreEvent::Expired { path, cause, .. } => {
             let why = match cause {
                 Cause::Age => "it is as old as its class keeps",

@@ -10,6 +10,7 @@ use super::reload::{self, Reader};
 use super::scrape::Board;
 use super::scribe::Scribe;
 use super::signals::Signals;
+use super::store_events::StoreEvents;
 use super::trend::Trend;
 use super::workers::Workers;
 use super::{Observer, Outcome};
@@ -28,8 +29,7 @@ use crate::store::event::StoreEvent;
 use crate::units;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often it looks around.
 const ROUND: Duration = Duration::from_millis(20);
@@ -54,7 +54,7 @@ pub struct Running {
     /// The store.
     pub store: Store,
     /// What happens to it.
-    pub store_events: Receiver<StoreEvent>,
+    pub store_events: StoreEvents,
     /// The ledger.
     pub books: Books,
     /// SIGINT, SIGTERM.
@@ -128,7 +128,7 @@ impl Control {
     pub fn run(mut self, reader: &Reader<'_>, observer: &mut dyn Observer) -> Outcome {
         let mut stopping = false;
         while !self.run.workers.ended() {
-            std::thread::park_timeout(ROUND);
+            self.store_events();
             let now = monotonic();
             let over = self.settings.duration_ns.is_some_and(|d| now.saturating_sub(self.started) >= d);
             if !stopping && (over || self.run.signals.stop()) {
@@ -137,7 +137,6 @@ impl Control {
                 self.run.workers.stop();
             }
             self.brake();
-            self.store_events();
             if !stopping && self.import_is_stuck(now) {
                 stopping = true;
                 self.run.workers.stop();
@@ -228,8 +227,10 @@ impl Control {
         }
     }
 
+    /// What the store tells, for at most one round.
     fn store_events(&mut self) {
-        while let Ok(event) = self.run.store_events.try_recv() {
+        let until = Instant::now() + ROUND;
+        while let Some(event) = self.run.store_events.wait(until) {
             match &event {
                 StoreEvent::NoSpace { error } => self.full = Some(error.clone()),
                 StoreEvent::SpaceAgain => self.full = None,
@@ -309,10 +310,13 @@ impl Control {
         drop(api);
         drop(orders);
         drop(recent);
-        last.holdings = store.close();
-        for event in store_events.try_iter() {
-            books.store_event(units::now(), &event);
-        }
+        last.holdings = std::thread::scope(|s| {
+            let closing = s.spawn(|| store.close());
+            for event in store_events {
+                books.store_event(units::now(), &event);
+            }
+            closing.join().unwrap_or_default()
+        });
         if receipts_lost > 0 {
             let text = format!("{receipts_lost} receipts of connections are lost");
             tracing::warn!("{text}");

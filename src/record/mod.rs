@@ -18,6 +18,7 @@ pub mod scrape;
 mod scribe;
 mod signals;
 pub mod statistics;
+mod store_events;
 mod threads;
 mod trend;
 mod workers;
@@ -38,7 +39,6 @@ use crate::source::file::{FileReport, FileSource, Progress};
 use crate::source::live::{Live, LivePlan, Survey};
 use crate::steer::Totals;
 use crate::store::Store;
-use crate::store::event::StoreEvent;
 use crate::units;
 use books::Books;
 use capture::Capture;
@@ -50,7 +50,7 @@ use scribe::Scribe;
 use signals::Signals;
 use statistics::Sample;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use store_events::StoreEvents;
 use workers::{Common, Workers};
 
 /// Shown how it goes, from the control thread; may take its time, packets do not wait for it.
@@ -147,7 +147,7 @@ struct Start<'a> {
     common: Common<'a>,
     recent: Option<Keeping>,
     store: Store,
-    store_events: Receiver<StoreEvent>,
+    store_events: StoreEvents,
     signals: Signals,
     endpoint: Option<Endpoint>,
 }

@@ -3,6 +3,7 @@
 
 use super::detail::WorkerDetail;
 use super::memory::Sizes;
+use super::store_events::{self, StoreEvents};
 use super::{RecordError, names, threads};
 use crate::class::{Class, ClassSet, Roster};
 use crate::config::{ClassSettings, Settings};
@@ -19,7 +20,6 @@ use crate::packet::Parser;
 use crate::recent::Recent;
 use crate::source::{Interface, Source};
 use crate::steer::Steering;
-use crate::store::event::StoreEvent;
 use crate::store::{Options, Store};
 use crate::worker::dedup::Dedup;
 use crate::worker::filter::Filters;
@@ -30,7 +30,6 @@ use crate::worker::step::Step;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -82,8 +81,8 @@ impl<'a> Common<'a> {
     }
 
     /// Opens the store, or makes it. Its events come out of the receiver.
-    pub fn store(&self, recent: Option<&Arc<Recent>>) -> Result<(Store, Receiver<StoreEvent>), RecordError> {
-        let (tell, events) = channel();
+    pub fn store(&self, recent: Option<&Arc<Recent>>) -> Result<(Store, StoreEvents), RecordError> {
+        let (on_event, entered, events) = store_events::channel();
         let mut indexer = Indexer::new(&self.settings.store);
         if let Some(recent) = recent.cloned() {
             indexer = indexer.with_memory(Box::new(move |segment| recent.of_segment(segment)));
@@ -91,10 +90,8 @@ impl<'a> Common<'a> {
         let indexer = Arc::new(indexer);
         let indexing = indexer.clone();
         let options = Options {
-            on_event: Box::new(move |e| {
-                // Nobody listens any more once the recording has ended.
-                let _ = tell.send(e);
-            }),
+            on_event,
+            entered,
             segment_bytes: self.settings.segment_bytes,
             budget: self.settings.disk,
             classes: self.settings.classes.iter().map(|c| (c.name.clone(), c.keep)).collect(),

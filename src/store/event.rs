@@ -76,9 +76,9 @@ pub enum StoreEvent {
         /// Bytes in its midst that no good block covers.
         bad_bytes: u64,
     },
-    /// A sealed segment was dropped: it was too old, or a budget was used up.
+    /// A sealed segment is dropped now: it is too old, or a budget is used up.
     Expired {
-        /// The file that was.
+        /// The file.
         path: PathBuf,
         /// Times of its first and last packet, Unix ns; `None`: nobody could tell.
         times: Option<(u64, u64)>,
@@ -88,5 +88,12 @@ pub enum StoreEvent {
         cause: Cause,
         /// How long ago it was recorded, ns.
         age: u64,
+    },
+    /// A segment that has expired could not be deleted: it takes room that no budget counts, until the next start.
+    NotDeleted {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: String,
     },
 }

@@ -8,7 +8,7 @@ use super::inbox::Inbox;
 use super::keeper::roll::Roll;
 use super::keeper::shelf::{Holding, Retention};
 use super::keeper::sizes::Sizes;
-use super::keeper::{EventHook, IndexHook, KeeperCounts, Plan, Running, Supply};
+use super::keeper::{EnteredHook, EventHook, IndexHook, KeeperCounts, Plan, Running, Supply};
 use super::layout::{self, Layout};
 use super::live::Live;
 use super::lock::Lock;
@@ -47,6 +47,8 @@ pub struct Options {
     pub index: IndexHook,
     /// Takes events.
     pub on_event: EventHook,
+    /// Asked before a segment is deleted that has expired.
+    pub entered: EnteredHook,
 }
 
 impl Default for Options {
@@ -62,6 +64,7 @@ impl Default for Options {
             inbox: None,
             index: Box::new(|_| {}),
             on_event: Box::new(|_| {}),
+            entered: Box::new(|| {}),
         }
     }
 }
@@ -181,8 +184,8 @@ impl Store {
             sync: options.sync,
             next_number: found.next_number,
         };
-        let running = Running::start(plan, supply.clone(), catalog, found.sealed, options.index, options.on_event)
-            .map_err(at(path))?;
+        let hooks = (options.index, options.on_event, options.entered);
+        let running = Running::start(plan, supply.clone(), catalog, found.sealed, hooks).map_err(at(path))?;
         Ok(Store { layout, supply, workers, running, unsealed: found.unsealed.into(), _lock: lock })
     }
 

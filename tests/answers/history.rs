@@ -165,7 +165,6 @@ fn network(d: &mut Dice, big: bool) -> Network {
             .map(|_| d.one(&[1, 1, 0, 9, 101, 108, 113, 228, 229, 276, 6, 10, 50, 100, 105, 127, 147]))
             .collect(),
     };
-    let mut links = links;
     // libpcap takes a second interface of these for one of another type: it compares the number in the file with its own.
     for renamed in [12, 100, 101] {
         let mut first = true;

@@ -53,6 +53,8 @@ fn nice(to: i32) {
 pub type IndexHook = Box<dyn Fn(&Path) + Send>;
 /// Takes the store's events; runs on the keeper's thread.
 pub type EventHook = Box<dyn Fn(StoreEvent) + Send>;
+/// Returns when the events told so far are in the ledger, or after a moment.
+pub type EnteredHook = Box<dyn Fn() + Send>;
 
 /// What a keeper needs to know.
 pub(super) struct Plan {
@@ -79,6 +81,7 @@ struct Keeper {
     to_index: Sender<PathBuf>,
     indexed: Receiver<PathBuf>,
     on_event: EventHook,
+    entered: EnteredHook,
     told_buffered: bool,
     told_holdings: Option<Instant>,
     /// Arrival of the oldest packets that the next catalog makes queryable.
@@ -107,8 +110,7 @@ impl Running {
         supply: Arc<Supply>,
         catalog: Publisher,
         sealed: Vec<SealedSegment>,
-        index: IndexHook,
-        on_event: EventHook,
+        (index, on_event, entered): (IndexHook, EventHook, EnteredHook),
     ) -> io::Result<Running> {
         let stop = Arc::new(AtomicBool::new(false));
         let (to_index, paths) = channel::<PathBuf>();
@@ -140,6 +142,7 @@ impl Running {
             to_index,
             indexed,
             on_event,
+            entered,
             told_buffered: false,
             told_holdings: None,
             arrived: Vec::new(),
@@ -291,13 +294,14 @@ impl Keeper {
 
     /// Drops the oldest sealed segments, until so many bytes are given back or nothing is left that gives any. Returns the bytes.
     fn drop_oldest(&mut self, bytes: u64) -> u64 {
-        let (mut dropped, now) = (0, unix_now());
+        let (mut dropped, mut all) = (0, Vec::new());
         while dropped < bytes
             && let Some(gone) = self.shelf.oldest_of_all(&self.plan.keep, space::gives_room)
         {
             dropped += gone.bytes;
-            self.remove(gone, Cause::Store, now);
+            all.push((gone, Cause::Store));
         }
+        self.remove(all, unix_now());
         dropped
     }
 
@@ -404,22 +408,37 @@ impl Keeper {
         };
         let open: Vec<Bytes<'_>> =
             self.open.iter().map(one).chain([Bytes { class: None, most: more, taken: more }]).collect();
-        let now = unix_now();
-        while let Some((gone, cause)) = self.shelf.excess(&self.plan.keep, &open, now) {
-            self.remove(gone, cause, now);
+        let (mut all, now) = (Vec::new(), unix_now());
+        while let Some(one) = self.shelf.excess(&self.plan.keep, &open, now) {
+            all.push(one);
         }
+        self.remove(all, now);
     }
 
-    /// Deletes what was taken from the shelf.
-    fn remove(&mut self, gone: Shelved, cause: Cause, now: u64) {
-        self.counts.expired += 1;
-        self.counts.expired_bytes += gone.bytes;
-        let times = gone.times.or_else(|| times_of(&gone.path));
-        let removed = std::fs::remove_file(&gone.path);
-        let _ = std::fs::remove_file(layout::index_of(&gone.path));
-        if removed.is_ok() {
-            let age = now.saturating_sub(gone.ended);
-            (self.on_event)(StoreEvent::Expired { path: gone.path, times, class: gone.class, cause, age });
+    /// Deletes what was taken from the shelf. It is in the ledger first: who finds a file gone finds there that it has expired.
+    fn remove(&mut self, all: Vec<(Shelved, Cause)>, now: u64) {
+        if all.is_empty() {
+            return;
+        }
+        for (gone, cause) in &all {
+            let times = gone.times.or_else(|| times_of(&gone.path));
+            let (path, class, age) = (gone.path.clone(), gone.class.clone(), now.saturating_sub(gone.ended));
+            (self.on_event)(StoreEvent::Expired { path, times, class, cause: *cause, age });
+        }
+        // Before that nobody writes the ledger.
+        if self.supply.is_recording() {
+            (self.entered)();
+        }
+        for (gone, _) in all {
+            self.counts.expired += 1;
+            self.counts.expired_bytes += gone.bytes;
+            match std::fs::remove_file(&gone.path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    (self.on_event)(StoreEvent::NotDeleted { path: gone.path.clone(), error: e.to_string() });
+                }
+                _ => {}
+            }
+            let _ = std::fs::remove_file(layout::index_of(&gone.path));
         }
     }
 
