@@ -49,6 +49,20 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The connections are drawn anew so often.
 const RENEWED: Duration = Duration::from_secs(1);
+/// For the first ones it waits so long.
+const FIRST: Duration = Duration::from_secs(10);
+
+/// The first keys: a load that has just begun may have none that is old enough yet.
+fn first(options: &Options) -> Result<Vec<Request>, Error> {
+    let until = Instant::now() + FIRST;
+    loop {
+        let drawn = keys::draw(&options.socket, options.sample, !options.disk, options.renew)?;
+        if !drawn.is_empty() || Instant::now() >= until {
+            return Ok(drawn);
+        }
+        std::thread::sleep(RENEWED / 10);
+    }
+}
 
 fn main() -> Result<(), Error> {
     let options = Options::parse();
@@ -56,7 +70,7 @@ fn main() -> Result<(), Error> {
         let question = serde_json::json!({ "filter": "host 203.0.113.77", "full_scan": true });
         vec![Request { conn: String::new(), bytes: post("/v1/count", &question), least: 0 }]
     } else {
-        keys::draw(&options.socket, options.sample, !options.disk, options.renew)?
+        first(&options)?
     });
     let drawn = requests.read().map_or(0, |r| r.len());
     if drawn == 0 {

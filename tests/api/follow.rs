@@ -158,7 +158,8 @@ fn an_interrupted_follower_leaves_a_whole_file() {
     let part = r.dir().join("followed.pcapng.part");
     let mut child = r.command(&["query", "--follow", "-w", &file.to_string_lossy()]).spawn().expect("the binary runs");
     daemon.feed((0..500).map(packet));
-    daemon.until("the packets", || (std::fs::metadata(&part).ok()?.len() > 500 * 232).then_some(()));
+    // Beside the place for the header's comment.
+    daemon.until("the packets", || (std::fs::metadata(&part).ok()?.len() > 4000 + 500 * 232).then_some(()));
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
     assert_eq!(child.wait().expect("its end").code(), Some(0));
@@ -182,7 +183,8 @@ fn a_follower_that_outlives_the_recorder_is_told() {
     daemon.feed((0..500).map(packet));
     for (name, ..) in &followers {
         let part = file(&format!("{name}.part"));
-        daemon.until("the packets", || (std::fs::metadata(&part).ok()?.len() > 500 * 232).then_some(()));
+        // Beside the place for the header's comment.
+    daemon.until("the packets", || (std::fs::metadata(&part).ok()?.len() > 4000 + 500 * 232).then_some(()));
     }
     daemon.stop();
     for (name, mut child, code) in followers {

@@ -26,7 +26,7 @@ const ALL: Tool = Tool {
             "record -i tap0 --source xdp --cutoff none --disk 40GiB --json --log-interval 500ms --store {dir}/store"
         ))
     },
-    ready: "{\"kind\"",
+    ready: "\"kind\":\"interval\"",
     settle_ms: 600,
     captured: tool::accounted,
 };

@@ -57,7 +57,7 @@ pub const TOOLS: &[Tool] = &[
         passed: false,
         warms: true,
         arguments: |dir| words(&format!("record -i tap0 --source xdp --json --log-interval 500ms --store {dir}/store")),
-        ready: "{\"kind\"",
+        ready: "\"kind\":\"interval\"",
         settle_ms: 600,
         captured: accounted,
     },
@@ -70,7 +70,7 @@ pub const TOOLS: &[Tool] = &[
         arguments: |dir| {
             words(&format!("record -i tap0 --source packet --json --log-interval 500ms --store {dir}/store"))
         },
-        ready: "{\"kind\"",
+        ready: "\"kind\":\"interval\"",
         settle_ms: 600,
         captured: accounted,
     },
