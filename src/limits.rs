@@ -43,6 +43,8 @@ pub const SEGMENT_OPTIONS_MAX: usize = 96 << 10;
 pub const SECRETS_MAX: usize = 288 << 10;
 /// The same of name resolution.
 pub const NAMES_MAX: usize = 96 << 10;
+/// So many blocks behind the last packet of a file are looked at.
+pub const BEHIND_BLOCKS_MAX: usize = 64;
 /// Secrets that come among the packets take effect so often in a section, each time in new segments.
 pub const SECRETS_RENEWED_MAX: u32 = 64;
 /// Faults of one file that are named; more are only counted.

@@ -184,7 +184,7 @@ fn a_follower_that_outlives_the_recorder_is_told() {
     for (name, ..) in &followers {
         let part = file(&format!("{name}.part"));
         // Beside the place for the header's comment.
-    daemon.until("the packets", || (std::fs::metadata(&part).ok()?.len() > 4000 + 500 * 232).then_some(()));
+        daemon.until("the packets", || (std::fs::metadata(&part).ok()?.len() > 4000 + 500 * 232).then_some(()));
     }
     daemon.stop();
     for (name, mut child, code) in followers {

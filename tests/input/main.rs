@@ -303,6 +303,43 @@ fn names_and_secrets_go_with_their_packets() {
     assert_eq!(verified.code, Some(0), "{}{}", verified.text(), verified.err);
 }
 
+/// Wireshark writes the names that it has looked up behind the packets: they belong to all of them. What comes through a pipe is told.
+#[test]
+fn names_behind_the_last_packet() {
+    let data = udp(1000, b"x");
+    let names = LITTLE.names([10, 0, 0, 1], "client.example");
+    let mut file = [LITTLE.section(&Vec::new()), LITTLE.interface(1, 0, &vec![text(2, "eth0"), resolution()])].concat();
+    file.extend(LITTLE.packet(0, T, data.len() as u32, &data, &Vec::new()));
+    file.extend(&names);
+    let statistics = [&0u32.to_le_bytes()[..], &[0; 8]].concat();
+    file.extend(LITTLE.block(5, &statistics));
+
+    let r = Retrotap::default();
+    let path = write(&r, "in.pcapng", &file);
+    let (err, account) = import(&r, &[&path]);
+    assert!(!err.contains("left out"), "{err}");
+    assert_eq!(account["files"][0]["changed"]["blocks_late"], 0, "{account}");
+    let got = answer(&r, &[]);
+    assert_eq!((got.packets.len(), of(&got, 4)), (1, vec![&names[..]]));
+
+    let r = Retrotap::default();
+    let store = r.store().to_string_lossy().into_owned();
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_retrotap"))
+        .args(["record", "-r", "-", "--json", "--store", &store])
+        .stdin(std::fs::File::open(&path).map(piped).expect("the input"))
+        .output()
+        .expect("the binary runs");
+    let err = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(err.contains("1 block of names or secrets behind the last packet, left out"), "{err}");
+}
+
+/// The file through a pipe.
+fn piped(mut file: std::fs::File) -> std::process::Stdio {
+    let (from, mut to) = std::io::pipe().expect("a pipe");
+    std::thread::spawn(move || std::io::copy(&mut file, &mut to));
+    from.into()
+}
+
 /// Whoever reads segments and answers without us reads comments, names and direction as in the input.
 #[test]
 fn tools_read_what_was_kept() {

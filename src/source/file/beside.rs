@@ -23,8 +23,8 @@ pub struct Beside {
     /// What packets from now on are given out with, and how often that has changed in all sections.
     now: Option<Arc<NamesAndSecrets>>,
     changes: u32,
-    /// Blocks have come since.
-    stale: bool,
+    /// So many blocks have come since.
+    new: u64,
     /// How often it was made anew in this section.
     renewed: u32,
 }
@@ -53,11 +53,16 @@ impl Beside {
 
     /// All blocks so far.
     pub fn now(&mut self) -> Option<Arc<NamesAndSecrets>> {
-        if std::mem::take(&mut self.stale) {
+        if std::mem::take(&mut self.new) > 0 {
             let all = self.blocks.iter().flat_map(|b| b.bytes.iter().copied()).collect();
             self.now = Some(Arc::new(NamesAndSecrets::new(all)));
         }
         self.now.clone()
+    }
+
+    /// Blocks that no packet has been given out with; asked at the end of a section.
+    pub fn late(&mut self) -> u64 {
+        std::mem::take(&mut self.new)
     }
 
     /// A Name Resolution Block: records, then options.
@@ -114,12 +119,13 @@ impl Beside {
             return false;
         }
         // The first change of a run of blocks takes effect with the next packet; each run makes segments of its own.
-        if block.bytes.len() > left || !self.stale && self.renewed >= SECRETS_RENEWED_MAX {
+        if block.bytes.len() > left || self.new == 0 && self.renewed >= SECRETS_RENEWED_MAX {
             changed.too_large(secrets, block.bytes.len() as u64);
             return false;
         }
         self.blocks.push(block);
-        if !std::mem::replace(&mut self.stale, true) {
+        self.new += 1;
+        if self.new == 1 {
             self.changes += 1;
             self.renewed += 1;
         }

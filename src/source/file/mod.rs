@@ -9,6 +9,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod behind;
 mod beside;
 mod clock;
 mod pace;
@@ -79,6 +80,8 @@ struct Open {
     format: Format,
     name: String,
     size: Option<u64>,
+    /// Until the format is known.
+    behind: Vec<behind::Behind>,
     report: FileReport,
 }
 
@@ -164,8 +167,9 @@ impl FileSource {
                         _ => "stdin".to_owned(),
                     };
                     let size = input.metadata().ok().filter(|m| m.is_file()).map(|m| m.len());
+                    let behind = size.map_or_else(Vec::new, |size| behind::read(&input, size));
                     let window = Window::new(input, self.buffer.take().unwrap_or_else(Window::buffer));
-                    self.open = Some(Open { window, format: Format::Unknown, name, size, report });
+                    self.open = Some(Open { window, format: Format::Unknown, name, size, behind, report });
                     return true;
                 }
                 Err(e) => {
@@ -182,7 +186,7 @@ impl FileSource {
     fn close(&mut self, why: Option<String>) {
         let Some(mut open) = self.open.take() else { return };
         if let Format::Pcapng(reader) = &mut open.format {
-            reader.statistics_end();
+            reader.end();
             open.report.changed.add(&reader.changed);
         }
         open.report.changed.stood_in = std::mem::take(&mut self.interfaces.stood_in);
@@ -295,7 +299,7 @@ impl Open {
         mut pace: Option<&mut Pace>,
         due: &mut Option<Instant>,
     ) -> Stop {
-        let Open { window, format, name, report, .. } = self;
+        let Open { window, format, name, behind, report, .. } = self;
         let bytes = window.bytes();
         if window.owed() > 0 {
             return Stop::Need(1);
@@ -312,6 +316,9 @@ impl Open {
                 Format::Unknown => match recognise(rest, name, interfaces) {
                     Ok((f, len)) => {
                         *format = f;
+                        if let Format::Pcapng(reader) = format {
+                            reader.expect(std::mem::take(behind));
+                        }
                         Record::Other { len }
                     }
                     Err(stop) => return stop,

@@ -2,6 +2,7 @@
 //! resolution and offset, enhanced, simple and old packet blocks, with what they say beside the packets. Reads what libpcap reads
 //! (`sf-pcapng.c`) and more: it refuses files whose interfaces or sections differ. Called by the file source.
 
+use super::behind::Behind;
 use super::beside::Beside;
 use super::clock::{Clock, unit};
 use super::pcap::longest_packet;
@@ -16,13 +17,13 @@ use std::sync::Arc;
 /// Type of the section header block; reads alike in both byte orders.
 pub const SECTION: u32 = 0x0a0d_0d0a;
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
-const INTERFACE: u32 = 1;
-const PACKET_OLD: u32 = 2;
-const PACKET_SIMPLE: u32 = 3;
-const NAMES: u32 = 4;
+pub(super) const INTERFACE: u32 = 1;
+pub(super) const PACKET_OLD: u32 = 2;
+pub(super) const PACKET_SIMPLE: u32 = 3;
+pub(super) const NAMES: u32 = 4;
 const STATISTICS: u32 = 5;
-const PACKET_ENHANCED: u32 = 6;
-const SECRETS: u32 = 10;
+pub(super) const PACKET_ENHANCED: u32 = 6;
+pub(super) const SECRETS: u32 = 10;
 /// Our own, in segments that are read as captures: nothing in them but what the recorder needed.
 const OURS: std::ops::RangeInclusive<u32> = 0x8052_5401..=0x8052_5403;
 
@@ -31,7 +32,7 @@ const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
 
 /// Bytes of type, length and the length again at the end.
-const FRAME: usize = 12;
+pub(super) const FRAME: usize = 12;
 /// No block is believed to be longer: more than the longest packet of any link type.
 const BLOCK_MAX: u32 = 130 << 20;
 
@@ -45,6 +46,8 @@ pub struct Reader {
     /// Options of the section's header.
     section: Vec<u8>,
     beside: Beside,
+    /// What the file has behind its last packet, until its first section has it.
+    behind: Vec<Behind>,
     /// What could not be kept as it stood, but for packets.
     pub changed: Changed,
 }
@@ -72,8 +75,14 @@ impl Reader {
             name: name.to_owned(),
             section: Vec::new(),
             beside: Beside::default(),
+            behind: Vec::new(),
             changed: Changed::default(),
         }
+    }
+
+    /// What the file has behind its last packet: its first section has that from the beginning, as Wireshark reads it.
+    pub fn expect(&mut self, behind: Vec<Behind>) {
+        self.behind = behind;
     }
 
     /// The block at the front of `bytes`.
@@ -143,8 +152,16 @@ impl Reader {
         let (section, dropped) = options::kept(Of::Section, list, self.order.is_big(), &[], INTERFACE_OPTIONS_MAX);
         self.changed.of_options(dropped);
         self.section = section;
+        self.end();
         self.beside.begin();
-        self.statistics_end();
+        for Behind { secrets, order, body } in std::mem::take(&mut self.behind) {
+            // What is wrong with it is told where it stands.
+            let told = &mut Changed::default();
+            match secrets {
+                true => self.beside.secrets(&body, order, told),
+                false => self.beside.names(&body, order, told),
+            }
+        }
         self.ifaces.clear();
         Record::Other { len: u64::from(len) }
     }
@@ -180,10 +197,11 @@ impl Reader {
         iface.lost = iface.lost.max(lost);
     }
 
-    /// Adds what the section's interfaces have lost: at its end, and at the file's.
-    pub fn statistics_end(&mut self) {
+    /// Adds what the section's interfaces have lost, and what no packet has brought along: at its end, and at the file's.
+    pub fn end(&mut self) {
         let lost = self.ifaces.iter_mut().map(|i| std::mem::take(&mut i.lost)).fold(0, u64::saturating_add);
         self.changed.lost_before = self.changed.lost_before.saturating_add(lost);
+        self.changed.blocks_late += self.beside.late();
     }
 
     fn interface(&mut self, body: &[u8]) -> Result<(), String> {

@@ -64,6 +64,9 @@ pub struct Changed {
     /// Names and secrets that are no whole blocks.
     #[serde(with = "Count")]
     pub blocks_broken: u64,
+    /// Blocks of names and secrets that no packet of their section follows, in what came through a pipe or in the midst of a file.
+    #[serde(with = "Count")]
+    pub blocks_late: u64,
     /// Blocks of kinds that are passed over.
     #[serde(with = "Count")]
     pub other_blocks: u64,
@@ -107,6 +110,7 @@ impl Changed {
         self.names_dropped += o.names_dropped;
         self.secrets_dropped += o.secrets_dropped;
         self.blocks_broken += o.blocks_broken;
+        self.blocks_late += o.blocks_late;
         self.other_blocks += o.other_blocks;
         self.lost_before = self.lost_before.saturating_add(o.lost_before);
     }
@@ -135,6 +139,10 @@ impl Changed {
             (
                 self.blocks_broken,
                 format!("{} or secrets that break off, left out", several(self.blocks_broken, "block of names")),
+            ),
+            (
+                self.blocks_late,
+                format!("{} or secrets behind the last packet, left out", several(self.blocks_late, "block of names")),
             ),
             (self.other_blocks, format!("{} of kinds that are not kept", several(self.other_blocks, "block"))),
             (
