@@ -84,7 +84,13 @@ fn text(l: &Losses) -> String {
         let mut t = Table::new(&["second", "place", "cause", "class", ">packets"]);
         for s in &l.slices {
             let class = s.class.clone().unwrap_or_else(|| "-".into());
-            t.row([units::local_time(s.t), s.place.clone(), s.cause.clone(), class, units::count(s.packets)]);
+            t.row([
+                s.t.map_or_else(|| "unknown".into(), units::local_time),
+                s.place.clone(),
+                s.cause.clone(),
+                class,
+                units::count(s.packets),
+            ]);
         }
         out += &t.to_string();
     }

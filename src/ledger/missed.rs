@@ -14,10 +14,10 @@ use std::path::Path;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "LossSlice")]
 pub struct Slice {
-    /// When the second begins, or the first of them arrived.
-    #[serde(rename = "time", with = "Time")]
-    pub t: u64,
-    /// When the last of them arrived, if not within a second of `time`; null: it did. From 1970 to 2554: it is not known when they came.
+    /// When the second begins, or the first of them arrived; null: it is not known when they came.
+    #[serde(rename = "time", with = "Maybe::<Time>")]
+    pub t: Option<u64>,
+    /// When the last of them arrived, if not within a second of `time`; null: it did, or it is not known.
     #[serde(with = "Maybe::<Time>")]
     pub last: Option<u64>,
     /// Where: an interface, a worker.
@@ -90,8 +90,12 @@ pub fn missed(dir: &Path, since: Option<u64>, until: u64, classes: &[String]) ->
         if let What::Loss { cause, place, class, packets, span } = e.what
             && wanted(&class)
         {
-            let t = span.map_or(e.t, |(first, _)| first);
-            *slices.entry((t, place, cause, class, span.map(|(_, last)| last))).or_insert(0u64) += packets;
+            let (t, last) = match span {
+                None => (Some(e.t), None),
+                Some((0, u64::MAX)) => (None, None),
+                Some((first, last)) => (Some(first), Some(last)),
+            };
+            *slices.entry((t, place, cause, class, last)).or_insert(0u64) += packets;
         }
     }
     for e in entries(dir, from.saturating_sub(999_999_999), until)? {
@@ -141,15 +145,20 @@ mod tests {
                 .append(t * S, What::Loss { cause: cause.into(), place: place.into(), class, packets, span: None })
                 .unwrap();
         }
+        let (cause, place) = ("not_read".to_owned(), "a.pcap".to_owned());
+        ledger
+            .append(1025 * S, What::Loss { cause, place, class: None, packets: 2, span: Some((0, u64::MAX)) })
+            .unwrap();
         ledger.append(1030 * S, What::Stopped).unwrap();
         ledger.beat(1030 * S).unwrap();
         let all = missed(dir.path(), None, 1100 * S, &[]).unwrap();
-        assert_eq!((all.packets, all.slices.len(), all.causes.get("disk_stall")), (13, 3, Some(&6)));
+        assert_eq!((all.packets, all.slices.len(), all.causes.get("disk_stall")), (15, 4, Some(&6)));
+        assert_eq!(all.slices.first().map(|s| (s.t, s.last, s.packets)), Some((None, None, 2)), "nobody knows when");
         assert_eq!(all.not_recorded, [Gap { from: 1030 * S, to: 1100 * S, cause: GapCause::Stopped }]);
         // A second that the window cuts counts.
         let some = missed(dir.path(), Some(1010 * S + 5), 1015 * S, &[]).unwrap();
-        assert_eq!((some.packets, some.slices.len(), some.not_recorded.len()), (12, 2, 0));
+        assert_eq!((some.packets, some.slices.len(), some.not_recorded.len()), (14, 3, 0));
         let web = missed(dir.path(), None, 1100 * S, &["web".to_owned()]).unwrap();
-        assert_eq!((web.packets, web.slices.len()), (12, 2), "its own, and what was lost before it had a class");
+        assert_eq!((web.packets, web.slices.len()), (14, 3), "its own, and what was lost before it had a class");
     }
 }
