@@ -120,7 +120,7 @@ pub(super) const RETIRING: u16 = 1 << 7;
 pub(super) const CUT: u16 = 1 << 8;
 /// Endpoint 1 began it.
 pub(super) const FROM_ONE: u16 = 1 << 9;
-/// Parity of the hour whose receipt was made last.
+/// Parity of the hour whose receipt was made last; of a connection that has [`ENDED`], which has no more of these: its count was renewed.
 pub(super) const ODD_HOUR: u16 = 1 << 10;
 /// An address of it gave it its class.
 pub(super) const ASSIGNED: u16 = 1 << 11;
@@ -277,7 +277,15 @@ impl<K: TableKey> Entry<K> {
     /// Its present count is not its first.
     #[inline]
     pub(super) fn renewed(&self) -> bool {
-        !self.has(ENDED) && self.mark.get() > 0
+        if self.has(ENDED) { self.has(ODD_HOUR) } else { self.mark.get() > 0 }
+    }
+
+    /// Its last packet has ended it.
+    pub(super) fn set_ended(&mut self) {
+        let renewed = self.renewed();
+        self.set(ENDED, true);
+        self.set(ODD_HOUR, renewed);
+        self.mark = self.last;
     }
 
     /// Bytes and packets seen; what the kernel still counts is not in them.

@@ -5,6 +5,8 @@
 //! drawn from the beginning, less what its count has seen, shunted packets included. If something is left of it the connection is stored
 //! again from the next packet (what was cut between stays cut), else it is past. What is decided beyond that:
 //! - A count that was renewed does not know what it has seen apart from the connection: it begins anew with the recount.
+//! - SYN, FIN and RST that were stored past a limit are data where the one that now holds is not reached: the 16 of them begin anew. So what is
+//!   stored of a count is never more than the limit that holds and 16 packets.
 //! - Counts of a slot that is still retiring are waited for: the connection stays as it was for that second.
 //! - A class that records nothing does so whatever is suspended.
 //! - A connection whose assignment has ended, or whose class has gone, gets its class by its next packet, as if that were its first.
@@ -167,7 +169,7 @@ impl Core {
     fn revisit<K: TableKey>(&mut self, e: &mut Entry<K>, place: Place, now: u64, shunt: &mut impl Shunt) -> bool {
         let order = self.orders.of(&e.key.name(), e.has(FROM_ONE));
         let before = (e.flags, e.class());
-        let renewed_since = e.renewed() && e.mark() >= self.walk.changed_at;
+        let renewed_since = !e.has(ENDED) && e.renewed() && e.mark() >= self.walk.changed_at;
         let mut recount = self.walk.changed_left > 0 && Walk::is(self.walk.changed, e.class()) && !renewed_since;
         match order.class {
             Some(class) => {
@@ -217,29 +219,31 @@ impl Core {
         let renewed = e.renewed();
         let since = if renewed { now.max(e.last()) } else { e.first };
         let mut phase = self.limits(e, since);
-        if let Phase::Storing { bytes, packets } = phase
+        if renewed {
+            if !e.has(ENDED) {
+                e.set_mark(since);
+            }
+        } else if let Phase::Storing { bytes, packets } = phase
             && (bytes, packets) != (NO_BYTE_LIMIT, NO_PACKET_LIMIT)
         {
-            if renewed {
-                e.set_mark(since);
-            } else {
-                if e.has(RETIRING) {
-                    return false;
-                }
-                let kernel = e.shunted().map_or(ShuntCounts::default(), |slot| shunt.counts(slot));
-                let (seen_bytes, seen_packets) = e.seen();
-                let left = |limit: u64, none, seen: u64, more| match limit == none {
-                    true => none,
-                    false => limit.saturating_sub(seen).saturating_sub(more),
-                };
-                let bytes = left(bytes, NO_BYTE_LIMIT, seen_bytes, kernel.bytes);
-                let packets = left(packets, NO_PACKET_LIMIT, seen_packets, kernel.packets);
-                phase = if bytes == 0 || packets == 0 { cutoff::REACHED } else { Phase::Storing { bytes, packets } };
+            if e.has(RETIRING) {
+                return false;
             }
+            let kernel = e.shunted().map_or(ShuntCounts::default(), |slot| shunt.counts(slot));
+            let (seen_bytes, seen_packets) = e.seen();
+            let left = |limit: u64, none, seen: u64, more| match limit == none {
+                true => none,
+                false => limit.saturating_sub(seen).saturating_sub(more),
+            };
+            let bytes = left(bytes, NO_BYTE_LIMIT, seen_bytes, kernel.bytes);
+            let packets = left(packets, NO_PACKET_LIMIT, seen_packets, kernel.packets);
+            phase = if bytes == 0 || packets == 0 { cutoff::REACHED } else { Phase::Storing { bytes, packets } };
         }
         match (phase, e.phase()) {
             // It goes on as it is, be it in the shunt.
-            (Phase::Past { .. }, Phase::Past { .. }) => {
+            (Phase::Past { .. }, Phase::Past { controls, retry, slot }) => {
+                let controls = if renewed { 0 } else { controls };
+                e.set_phase(Phase::Past { controls, retry, slot });
                 if let Some(slot) = e.shunted() {
                     shunt.sample(slot, self.policy(e).sample);
                 }

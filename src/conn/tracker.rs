@@ -403,8 +403,7 @@ impl Core {
             e.set(FIN | FIN << 1, false);
         }
         if reset || (e.has(FIN) && e.has(FIN << 1)) {
-            e.set(ENDED, true);
-            e.set_mark(e.last());
+            e.set_ended();
             self.pass(e, place, shunt);
         }
     }

@@ -71,7 +71,7 @@ pub struct Connection {
     pub stored_bytes: u64,
     /// The time of the packet that ended it, and whether that was an RST.
     pub ended: Option<(u64, bool)>,
-    /// A packet was not stored for its cutoff's sake, or could not have been.
+    /// A packet was not stored for its cutoff's sake, or could not have been; a class that records nothing has none.
     pub cut: bool,
     /// Since when, how much, and how many SYN, FIN and RST past the cutoff the present count holds.
     since: u64,
@@ -170,16 +170,21 @@ impl Oracle {
             self.connections.len() - 1
         });
         let c = &mut self.connections[index];
-        if c.began(new, seen, time) {
+        let (decides, before) = (c.began(new, seen, time), c.class);
+        if decides {
             c.class = class();
         }
         let now = time.max(c.last);
         c.last = now;
+        if c.class != before && c.since != c.first {
+            // Of a count that was renewed nobody says what it would have been by another class's limits.
+            c.count_anew(now);
+        }
 
         let rules = &self.rules[c.class];
         let renew = if is_tcp { rules.renew_tcp } else { rules.renew_other };
         if c.ended.is_none() && renew.is_some_and(|interval| now - c.since >= interval) {
-            (c.since, c.count_bytes, c.count_packets, c.control) = (now, 0, 0, 0);
+            c.count_anew(now);
         }
 
         let below = rules.whole_unknown && c.name.carries_unknown()
@@ -187,10 +192,11 @@ impl Oracle {
                 && rules.cutoff_packets.is_none_or(|limit| c.count_packets < limit);
         let control = seen.tcp.is_some_and(|t| t.syn || t.fin || t.rst);
         let stored = rules.record && (below || (control && c.control < 16));
-        if !below && control {
-            c.control += 1;
+        if rules.record {
+            // What is before the cutoff that holds is not among the 16, whatever another class made of it.
+            c.control = if below { 0 } else { c.control + u32::from(control) };
+            c.cut |= !below;
         }
-        c.cut |= !below;
         c.count_bytes += wire;
         c.count_packets += 1;
         c.seen_bytes += wire;
@@ -236,6 +242,11 @@ impl Connection {
             syn_ack: false,
             by_other: false,
         }
+    }
+
+    /// With the packet of this time another count begins.
+    fn count_anew(&mut self, time: u64) {
+        (self.since, self.count_bytes, self.count_packets, self.control) = (time, 0, 0, 0);
     }
 
     /// Takes what a packet says of the beginning; `c.syn` is still what it was before. True: it decides the class.

@@ -43,13 +43,11 @@ pub fn disorder() -> impl Strategy<Value = Vec<Step>> {
     vec((prop_oneof![4 => gap(), 6 => -1_000_000..1_000_000i64, 1 => -4_000_000_000..0i64], plain_frame()), 1..60)
 }
 
-/// Rules with a class that has a direction: what is sent to the port. Without renewal: a new class begins a renewed count anew.
+/// Rules with a class that has a direction: what is sent to the port.
 pub fn rules_with_class() -> impl Strategy<Value = (Rules, Option<Web>)> {
     let cutoff = prop_oneof![Just(None), prop::sample::select(vec![0, 60, 100, 500, 2000]).prop_map(Some)];
-    (rules(), cutoff, prop::sample::select(vec![80, 1000])).prop_map(|(rules, cutoff_bytes, port)| {
-        let rules = Rules { renew_tcp: None, renew_other: None, ..rules };
-        (rules, Some(Web { port, cutoff_bytes }))
-    })
+    (rules(), cutoff, prop::sample::select(vec![80, 1000]))
+        .prop_map(|(rules, cutoff_bytes, port)| (rules, Some(Web { port, cutoff_bytes })))
 }
 
 /// A trace in time order: the kernel's clock does not run backwards.
