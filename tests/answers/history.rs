@@ -104,6 +104,8 @@ impl History {
         let mut network = network;
         // With several workers a fragment takes another way than the rest of its connection, so that what is past a cutoff is not sure.
         network.fragments &= !(multi && cutoffs);
+        // Nor is the order of an end and of what comes after it.
+        network.tcp_fragments = !multi;
         let mut time = START + d.below(1000) * 1_000_000;
         let mut talks: Vec<Talk> = (0..d.from(2, 14)).map(|_| Talk::any(d, &network)).collect();
         let runs: Vec<Run> = (0..if quick { d.one(&[1, 1, 1, 2]) } else { d.one(&[1, 2, 2, 3]) })
@@ -175,6 +177,7 @@ fn network(d: &mut Dice, big: bool) -> Network {
         tunnels: d.chance(40),
         tags: d.chance(40),
         fragments: d.chance(30),
+        tcp_fragments: true,
         cut_off: d.one(&[0, 0, 5, 20]),
         payload: if big { 59_000 } else { d.one(&[1, 200, 1400]) },
         hosts: d.one(&[2, 4, 12]),

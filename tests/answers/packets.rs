@@ -28,6 +28,8 @@ pub struct Network {
     pub tunnels: bool,
     pub tags: bool,
     pub fragments: bool,
+    /// TCP is in fragments, too.
+    pub tcp_fragments: bool,
     /// Percent of packets of which only the beginning was captured.
     pub cut_off: u64,
     /// Bytes of payload, at most.
@@ -116,6 +118,9 @@ impl Talk {
                     frame.outer_fragment = Some(piece)
                 }
                 _ => frame.fragment = Some(piece),
+            }
+            if !net.tcp_fragments && matches!(frame.proto, Proto::Tcp { .. }) {
+                (frame.fragment, frame.outer_fragment) = (None, None);
             }
         }
         let headers = frame.bytes().expect("no length is set").len();
