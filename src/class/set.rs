@@ -3,7 +3,7 @@
 //! connection; must never be asked again for the same connection.
 
 use super::{ALL, ClassId, Policy};
-use crate::filter::{Filter, FilterError};
+use crate::filter::{Filter, FilterError, link_type_name};
 use crate::limits::CLASSES_MAX;
 use crate::source::Packet;
 use std::cmp::Reverse;
@@ -29,7 +29,7 @@ pub enum ClassError {
     Filter {
         /// The class.
         name: String,
-        /// libpcap's reason, for Ethernet or the link type that it names.
+        /// libpcap's reason, for Ethernet.
         error: FilterError,
     },
     /// None, or too many.
@@ -70,9 +70,7 @@ impl ClassSet {
         }
         let mut order: Vec<ClassId> = (1..classes.len()).filter(|id| there(*id)).map(|id| id as ClassId).collect();
         order.sort_by_key(|id| classes.get(usize::from(*id)).map(|c| (Reverse(c.precedence), c.name.clone())));
-        let mut set = ClassSet { classes, order, programs: Vec::new() };
-        set.prepare(1);
-        Ok(set)
+        Ok(ClassSet { classes, order, programs: Vec::new() })
     }
 
     /// Only `all`, with this policy.
@@ -92,26 +90,28 @@ impl ClassSet {
         self.classes.get(usize::from(id)).or(self.classes.first()).map_or(&Policy::STANDARD, |c| &c.policy)
     }
 
-    /// Whether every filter can match packets of some of these link types. Where it can't the others' packets are in class `all`, and a
-    /// warning says so; without link types there is nothing to say.
-    pub fn suits(&self, link_types: &[u16]) -> Result<(), ClassError> {
+    /// Says which classes get no packet of these link types because libpcap refuses their filter there. That is no error: what no class takes
+    /// is in `all`. Nor is it told that no packet of a link type can match (`ip6` where there is only IPv4): that is an answer.
+    pub fn tell(&self, link_types: &[u16]) {
         for class in self.order.iter().filter_map(|id| self.classes.get(usize::from(*id))) {
-            // That no packet of a link type can match (`ip6` where there is only IPv4) is an answer.
-            let refused = |link_type: &u16| {
-                let error = Filter::compile_unplaced(&class.filter, *link_type).err()?;
-                (!error.rejects_all()).then(|| error.of_link_type(*link_type))
-            };
-            let errors: Vec<FilterError> = link_types.iter().filter_map(refused).collect();
-            let all = errors.len() == link_types.len();
-            match errors.into_iter().next() {
-                Some(error) if all => return Err(ClassError::Filter { name: class.name.clone(), error }),
-                Some(error) => {
-                    tracing::warn!("class {:?} gets nothing of some interfaces: {}", class.name, error.reason());
+            for &link_type in link_types {
+                if let Some(error) = refused(class, link_type) {
+                    let (name, reason) = (&class.name, error.reason());
+                    tracing::warn!(
+                        "class {name:?} gets no packet of link type {}: {reason}",
+                        link_type_name(link_type)
+                    );
                 }
-                None => {}
             }
         }
-        Ok(())
+    }
+
+    /// [`prepare`](ClassSet::prepare) for a link type that has come up while recording: [tells](ClassSet::tell) of it.
+    pub fn meet(&mut self, link_type: u16) {
+        if !self.programs.iter().any(|(known, _)| *known == link_type) {
+            self.tell(&[link_type]);
+            self.prepare(link_type);
+        }
     }
 
     /// Compiles the filters for a link type, so that no packet has to wait for it. Called when an interface appears.
@@ -139,6 +139,11 @@ impl ClassSet {
     }
 }
 
+/// Why libpcap refuses a class's filter for a link type, if it does.
+fn refused(class: &Class, link_type: u16) -> Option<FilterError> {
+    Filter::compile_unplaced(&class.filter, link_type).err().filter(|error| !error.rejects_all())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,17 +167,16 @@ mod tests {
     const PING: [u8; 28] = [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 1, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 8, 0, 0, 0, 0, 1, 0, 1];
 
     #[test]
-    fn a_class_must_be_possible_on_some_interface() {
-        let set =
-            ClassSet::new(vec![class("all", "", 0), class("five", "vlan 5", 1), class("web", "port 80", 2)]).unwrap();
-        for good in [&[][..], &[1], &[1, 101], &[101, 1]] {
-            assert!(set.suits(good).is_ok(), "{good:?}");
+    fn what_libpcap_refuses_for_a_link_type_is_told_and_no_error() {
+        let why = |filter: &str, link_type| refused(&class("x", filter, 1), link_type).map(|e| e.reason());
+        assert!(why("vlan 5", 101).is_some_and(|e| e.contains("VLAN")));
+        assert!(why("port 80", 239).is_some_and(|e| e.contains("not implemented")));
+        for (filter, link_type) in [("vlan 5", 1), ("port 80", 101), ("ip6", 228)] {
+            assert_eq!(why(filter, link_type), None, "{filter} {link_type}: that nothing of IPv4 is IPv6 is an answer");
         }
-        let error = set.suits(&[101, 113]).unwrap_err().to_string();
-        assert!(error.contains("\"five\"") && error.contains("VLAN"), "{error}");
-        assert!(set.suits(&[239]).unwrap_err().to_string().contains("NFLOG"));
-        let six = ClassSet::new(vec![class("all", "", 0), class("six", "ip6", 1)]).unwrap();
-        assert!(six.suits(&[228]).is_ok(), "that nothing of IPv4 is IPv6 is no error");
+        let mut set = ClassSet::new(vec![class("all", "", 0), class("ping", "icmp", 1)]).unwrap();
+        set.meet(239);
+        assert_eq!((set.classify(239, &packet(&PING)), set.classify(101, &packet(&PING))), (ALL, 1));
         let never = ClassSet::new(vec![class("all", "", 0), class("never", "tcp and udp", 1)]).unwrap_err().to_string();
         assert!(never.contains("rejects all packets"), "{never}");
     }

@@ -121,6 +121,11 @@ impl Tracker {
         self.core.classes.prepare(link_type);
     }
 
+    /// The same for one that has come up while recording: says which classes libpcap refuses there.
+    pub fn meet(&mut self, link_type: u16) {
+        self.core.classes.meet(link_type);
+    }
+
     /// Asks for what [`judge`](Tracker::judge) will read of a packet's connection; changes no result. To be called for all packets of a batch
     /// before the first is judged.
     #[inline]

@@ -40,6 +40,7 @@ use crate::source::live::{Live, LivePlan, Survey};
 use crate::steer::Totals;
 use crate::store::Store;
 use crate::units;
+use crate::worker::filter::Filters;
 use books::Books;
 use capture::Capture;
 use control::{Control, Running};
@@ -92,8 +93,8 @@ pub fn run(settings: &Settings, reader: &Reader<'_>, observer: &mut dyn Observer
     match &settings.from {
         From::Files { paths, pace } => {
             let source = FileSource::open(paths, *pace)?;
-            if settings.filter.is_some() || settings.classes.len() > 1 {
-                workers::suits(settings, &source.first_interfaces())?;
+            if settings.filter.is_some() {
+                Filters::new(settings.filter.as_deref(), &source.first_interfaces())?;
             }
             let progress = source.progress();
             let start = Start::new(settings, Sizes::files(settings))?;

@@ -31,10 +31,9 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     let roster = run.roster.with(classes.iter().map(|c| c.name.as_str())).map_err(wrong)?;
     let set = || roster.set(&classes);
     let filters = || Filters::new(settings.filter.as_deref(), run.workers.interfaces());
-    let link_types: Vec<u16> = run.workers.interfaces().iter().map(|i| i.link_type).collect();
     // All that can be wrong, before anything is changed.
-    set().and_then(|classes| classes.suits(&link_types)).map_err(wrong)?;
-    expressible(&set().map_err(wrong)?).map_err(wrong)?;
+    let told = set().map_err(wrong)?;
+    expressible(&told).map_err(wrong)?;
     filters().map_err(wrong)?;
     let made: Result<Vec<Rules>, Refused> = (0..run.workers.count())
         .map(|_| {
@@ -54,6 +53,7 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     let keep: Vec<_> = settings.classes.iter().map(|c| (id(&c.name), c.name.clone(), c.keep)).collect();
     run.store.keep(settings.segment_bytes, settings.disk, &keep).map_err(wrong)?;
     names::save(&settings.store, &run.roster, &roster);
+    told.tell(&workers::link_types(run.workers.interfaces()));
     // All that is left: what a worker does not take now it takes when it answers again.
     changes.waiting_workers = run.steering.rules(made);
     // Not before the workers have the new ones; what was assigned to one that is gone is taken back.

@@ -5,7 +5,7 @@ use super::detail::WorkerDetail;
 use super::memory::Sizes;
 use super::store_events::{self, StoreEvents};
 use super::{RecordError, names, threads};
-use crate::class::{Class, ClassSet, Roster};
+use crate::class::{Class, Roster};
 use crate::config::{ClassSettings, Settings};
 use crate::conn::shunt::Shunt;
 use crate::conn::{Secret, Tracker, TrackerStats};
@@ -48,12 +48,9 @@ pub struct Common<'a> {
     classes: Vec<Class>,
 }
 
-/// An error where the filter, or that of a class, can match no packet of interfaces that are known before the first packet comes.
-pub fn suits(settings: &Settings, interfaces: &[Interface]) -> Result<(), RecordError> {
-    let link_types: Vec<u16> = interfaces.iter().map(|i| i.link_type).collect();
-    ClassSet::new(classes(settings))?.suits(&link_types)?;
-    Filters::new(settings.filter.as_deref(), interfaces)?;
-    Ok(())
+/// Of each interface.
+pub fn link_types(interfaces: &[Interface]) -> Vec<u16> {
+    interfaces.iter().map(|i| i.link_type).collect()
 }
 
 impl<'a> Common<'a> {
@@ -185,7 +182,8 @@ impl Workers {
         let mut made = Vec::with_capacity(sources.len());
         let (mut lines, mut posts) = (Vec::new(), Vec::new());
         let interfaces: Vec<Interface> = sources.iter().flat_map(|(s, _)| s.interfaces().to_vec()).collect();
-        suits(common.settings, &interfaces)?;
+        Filters::new(common.settings.filter.as_deref(), &interfaces)?;
+        common.roster.set(&common.classes)?.tell(&link_types(&interfaces));
         let cpus = threads::cpus(sources.len(), &common.settings.worker_cpus);
         for ((n, (source, shunt)), cpu) in sources.into_iter().enumerate().zip(&cpus) {
             let classes = common.roster.set(&common.classes)?;

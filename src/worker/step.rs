@@ -81,7 +81,7 @@ impl<K: Shunt, S: Sink> Step<K, S> {
     pub fn learn(&mut self, interfaces: &[Interface]) {
         for i in interfaces.get(self.known..).unwrap_or_default() {
             self.filters.meet(i.link_type);
-            self.tracker.prepare(i.link_type);
+            self.tracker.meet(i.link_type);
         }
         self.known = interfaces.len();
     }
