@@ -3,7 +3,8 @@
 //! index version 4; `v5`: index version 5 and segment version 2, with a fragmented datagram; `s3`: segment version 3, what a pcapng file said
 //! beside its packets.
 
-use retrotap::query::{Answer, OutputError, PacketSink, Query, Summary, run};
+use retrotap::query::pace::Freely;
+use retrotap::query::{Answer, Connection, Engine, OutputError, PacketSink, Query, Summary, run};
 use std::path::{Path, PathBuf};
 
 #[derive(Default)]
@@ -21,6 +22,16 @@ fn ask(store: &Path, filter: &str, full_scan: bool) -> (Vec<(u64, Vec<u8>)>, Sum
     let mut got = Collect::default();
     let summary = run(&q, &mut got).expect("an answer");
     (got.0, summary)
+}
+
+/// Of the connections: key, first and last packet, packets.
+fn connections(store: &Path) -> Vec<(String, u64, u64, u64)> {
+    let q = Query { store: store.to_owned(), ..Query::default() };
+    let found = Engine::new(store).connections(&q, &[], &Freely).expect("a list").connections;
+    let told = |c: &Connection| (format!("{:?}", c.key), c.first, c.last, c.stored_packets);
+    let mut all: Vec<_> = found.iter().map(told).collect();
+    all.sort();
+    all
 }
 
 fn stores() -> Vec<PathBuf> {
@@ -51,6 +62,7 @@ fn a_damaged_index_loses_no_packet() {
         let good = std::fs::read(&index).expect("the index");
         let filters = ["host 10.0.1.166", "tcp port 80", "net 198.18.0.0/16 and not udp", "host 192.0.2.1"];
         let whole = filters.map(|f| ask(copy.path(), f, true).0);
+        let connections = connections(copy.path());
         let mut found = 0;
         for at in (0..good.len()).step_by(7) {
             let mut bytes = good.clone();
@@ -61,6 +73,7 @@ fn a_damaged_index_loses_no_packet() {
                 assert_eq!(&got, whole, "{}: byte {at}, {filter:?}", store.display());
                 found += u64::from(s.damaged_indexes + s.pruning.without_index > 0);
             }
+            assert_eq!(self::connections(copy.path()), connections, "{}: byte {at}", store.display());
         }
         for len in (0..good.len()).step_by(100) {
             std::fs::write(&index, &good[..len]).expect("writes");

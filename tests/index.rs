@@ -62,6 +62,38 @@ fn a_damaged_index_is_made_again() {
     assert_eq!((&answer["packets"], &answer["damaged_indexes"]), (&32.into(), &0.into()), "{answer}");
 }
 
+/// An index that is made of a damaged segment lacks what nobody could read: it rules out nothing, and every answer says what is damaged.
+#[test]
+fn an_index_of_a_damaged_segment_rules_out_nothing() {
+    let r = Retrotap::default();
+    let one = capture(r.dir(), "one.pcap", 1);
+    assert_eq!(r.record(&[&one], &[]).0.code, Some(0));
+    let index = indexes(&r.store()).remove(0);
+    let segment = index.with_extension("pcapng");
+    let mut bytes = std::fs::read(&segment).expect("the segment");
+    let half = bytes.len() / 2;
+    bytes[half] ^= 1;
+    std::fs::write(&segment, &bytes).expect("writes");
+    std::fs::remove_file(&index).expect("the index goes");
+    for name in ["filters", "filters-address", "filters-joint"] {
+        std::fs::remove_file(r.store().join(name)).expect("the filters go");
+    }
+    let ask = |host: &str| r.run(&["query", &format!("host {host}"), "--json"]).json();
+    let whole = ask("10.1.0.7");
+    let found = |answer: &serde_json::Value| answer["packets"].as_u64().expect("a number");
+    // The damage takes one of five parts of the block.
+    assert!((24..32).contains(&found(&whole)), "{whole}");
+    retrotap::index::build(&segment).expect("an index");
+    for (host, packets) in [("10.1.0.7", found(&whole)), ("10.9.9.9", 0)] {
+        let answer = ask(host);
+        assert_eq!((found(&answer), &answer["damaged_blocks"]), (packets, &1.into()), "{answer}");
+        assert_eq!((&answer["damaged_indexes"], &answer["complete"]), (&0.into(), &false.into()), "{answer}");
+    }
+    let list = r.run(&["connections", "host 10.1.0.7"]);
+    let list = String::from_utf8_lossy(&list.out).into_owned();
+    assert!(list.contains("10.1.0.7") && list.contains("damaged"), "{list}");
+}
+
 #[test]
 fn the_file_of_filters_is_kept_and_not_needed() {
     let r = Retrotap::default();

@@ -17,7 +17,7 @@ use crate::conn::verdict::Mark;
 use crate::limits::PIECE_BYTES;
 use crate::packet::Parser;
 use crate::packet::key::{Key, Kind};
-use crate::store::reader::{BlockTable, SegmentReader};
+use crate::store::reader::{BlockTable, FoundPacket, SegmentReader};
 use crate::store::scan::BlockRef;
 
 /// A connection as it is gathered.
@@ -59,8 +59,8 @@ impl Matter {
     }
 }
 
-/// Reads the blocks of a segment that are wanted and makes the bytes of their index. Blocks that are damaged are left out: a query scans past
-/// them too.
+/// Reads the blocks of a segment that are wanted and makes the bytes of their index. That blocks are damaged it says: a query does without it then. One
+/// that is made for a question has what can be had of them, as a scan does.
 pub fn bytes_of(
     segment: &SegmentReader,
     scope: Scope,
@@ -73,53 +73,51 @@ pub fn bytes_of(
     let (mut conns, mut keys): (Vec<Gathered>, Keys) = (Vec::new(), Keys::new());
     let (mut first, mut last, mut packets) = (u64::MAX, 0, 0u64);
     let (mut table, mut damaged) = (BlockTable::new(PIECE_BYTES), 0);
-    for at in segment.blocks().iter().filter(|b| wanted(b)) {
-        let Ok(block) = segment.block(at) else {
-            damaged += 1;
-            continue;
-        };
-        let mut sums = block.sums().into_iter();
-        let _ = table.push(*at, || sums.next());
-        for p in block.packets() {
-            let Ok(p) = p else { break };
-            let parsed = parser.parse(link_type, p.data);
-            let key = p.key.unwrap_or(parsed.key);
-            let id = keys.number(&key) as usize;
-            if id == conns.len() {
-                let conn = Conn {
-                    key,
-                    first: p.time,
-                    last: p.time,
-                    bytes: 0,
-                    cut: false,
-                    offsets: Vec::new(),
-                    icmp: Vec::new(),
-                };
-                conns.push(Gathered { conn, terms: Vec::new() });
-            }
-            let Some(Gathered { conn, terms: known }) = conns.get_mut(id) else { continue };
-            conn.first = conn.first.min(p.time);
-            conn.last = conn.last.max(p.time);
-            conn.bytes += u64::from(p.wire_len);
-            conn.cut |= p.mark == Mark::CutHere;
-            conn.offsets.push(p.offset);
-            if let Some(kind) = community::icmp(&parsed, p.data).filter(|k| !conn.icmp.contains(k)) {
-                conn.icmp.push(kind);
-            }
-            if let Some(key) = &p.key {
-                key_terms(key, &mut |t| {
-                    if !known.contains(&t) {
-                        known.push(t);
-                    }
-                });
-            }
-            // A handful for each connection: a list is faster than a set.
-            terms(link_type, p.data, &mut |t| {
+    let mut take = |p: FoundPacket<'_>| {
+        let parsed = parser.parse(link_type, &p.data);
+        let key = p.key.unwrap_or(parsed.key);
+        let id = keys.number(&key) as usize;
+        if id == conns.len() {
+            let (offsets, icmp) = (Vec::new(), Vec::new());
+            let conn = Conn { key, first: p.time, last: p.time, bytes: 0, cut: false, offsets, icmp };
+            conns.push(Gathered { conn, terms: Vec::new() });
+        }
+        let Some(Gathered { conn, terms: known }) = conns.get_mut(id) else { return };
+        conn.first = conn.first.min(p.time);
+        conn.last = conn.last.max(p.time);
+        conn.bytes += u64::from(p.wire_len);
+        conn.cut |= p.mark == Mark::CutHere;
+        conn.offsets.push(p.offset);
+        if let Some(kind) = community::icmp(&parsed, &p.data).filter(|k| !conn.icmp.contains(k)) {
+            conn.icmp.push(kind);
+        }
+        if let Some(key) = &p.key {
+            key_terms(key, &mut |t| {
                 if !known.contains(&t) {
                     known.push(t);
                 }
             });
-            (first, last, packets) = (first.min(p.time), last.max(p.time), packets + 1);
+        }
+        // A handful for each connection: a list is faster than a set.
+        terms(link_type, &p.data, &mut |t| {
+            if !known.contains(&t) {
+                known.push(t);
+            }
+        });
+        (first, last, packets) = (first.min(p.time), last.max(p.time), packets + 1);
+    };
+    for at in segment.blocks().iter().filter(|b| wanted(b)) {
+        match (segment.block(at), scope) {
+            (Ok(block), _) => {
+                let mut sums = block.sums().into_iter();
+                let _ = table.push(*at, || sums.next());
+                block.found().map_while(Result::ok).for_each(&mut take);
+            }
+            (Err(_), Scope::Segment) => damaged += 1,
+            (Err(_), Scope::Passing) => {
+                damaged += 1;
+                segment.salvage(at).into_iter().for_each(&mut take);
+            }
         }
     }
     if packets == 0 {

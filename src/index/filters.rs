@@ -29,9 +29,13 @@ fn heaps(path: &Path) -> [PathBuf; 2] {
     ["filters-address", "filters-joint"].map(|name| path.with_file_name(name))
 }
 
-/// An entry for filters that are to stand at these places of their files, and the filters.
+/// An entry for filters that are to stand at these places of their files, and the filters. `None`: they are damaged, or those of a segment in
+/// which something is damaged: nobody knows whom they leave out.
 fn encode(skip: &Skip, [address_at, joint_at]: [u64; 2]) -> Option<(Vec<u8>, [&[u8]; 2])> {
     let (a, address, joint) = (skip.about(), skip.filter()?, skip.joint().unwrap_or_default());
+    if a.bad > 0 {
+        return None;
+    }
     let mut out = Vec::with_capacity(ENTRY_BYTES);
     out.extend(ENTRY_MAGIC);
     out.extend((ENTRY_BYTES as u32).to_le_bytes());

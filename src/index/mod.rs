@@ -75,6 +75,9 @@ pub enum IndexError {
     /// Of another segment, or of another state of this one.
     #[error("the index is not that of its segment; delete it, and the next recording makes it again")]
     Stale,
+    /// It was made of a segment in which something is damaged: what it lacks may be there.
+    #[error("the index was made of a segment in which something is damaged")]
+    Partial,
     /// Its segment can't be read.
     #[error(transparent)]
     Segment(#[from] ReadError),

@@ -163,11 +163,14 @@ impl Engine {
         let may = |e: &Extent<'_>| e.sealed().is_none_or(|s| s.may_overlap(&q) && s.may_have(plans));
         let extents: Vec<Extent<'_>> = view.extents(&held, true).filter(may).collect();
         let extents = joined(extents, plans, |e| e.sealed());
+        let mut met = Summary::default();
         for (n, extent) in extents.iter().enumerate().take_while(|_| view.pace.go_on()) {
-            all.extent(n, extent, view, &mut found.summary)?;
+            all.extent(n, extent, view, &mut met)?;
         }
         self.receipts(&mut all)?;
-        all.settle(&extents, view, &mut found.summary)?;
+        all.settle(&extents, view, &mut met)?;
+        // Where packets were looked at, they have told most of it.
+        found.summary.again(met);
         if let Some(why) = view.pace.stopped() {
             return Err(QueryError::Stopped(why));
         }

@@ -7,7 +7,7 @@ use super::part::open_segment;
 use super::sealed::Sealed;
 use super::summary::Summary;
 use super::view::{View, gaps};
-use crate::index::{Index, Run};
+use crate::index::{Index, IndexError, Run};
 use crate::store::list::SegmentRef;
 use crate::store::live::Unsealed;
 use crate::store::reader::{ReadError, SegmentReader};
@@ -50,6 +50,7 @@ impl<'a> View<'a> {
 pub struct Indexed<'a> {
     index: Either<'a, Index>,
     reader: Option<Either<'a, SegmentReader>>,
+    /// Where the index is a file's.
     segment: Option<&'a SegmentRef>,
     /// Name of the class.
     pub class: String,
@@ -112,8 +113,31 @@ impl<'a> Extent<'a> {
         gaps(unsealed.start()..unsealed.segment.durable.unwrap_or(0), held)
     }
 
+    /// Works on each of its indexes. One that turns out to be damaged is made anew of its segment, and so it is said.
+    pub fn each_index<T>(
+        &self,
+        view: &View<'a>,
+        summary: &mut Summary,
+        work: &mut dyn FnMut(&Indexed<'_>, &mut Summary) -> Result<T, IndexError>,
+    ) -> Result<Vec<T>, QueryError> {
+        let (mut all, unusable) = (Vec::new(), |e: IndexError| QueryError::Index(e.to_string()));
+        for indexed in self.indexes(view, summary)? {
+            match (work(&indexed, summary), indexed.segment) {
+                (Ok(done), _) => all.push(done),
+                (Err(_), Some(segment)) => {
+                    summary.damaged_indexes += u64::from(segment.path.exists());
+                    for made in of_file(segment, &|_| true, summary)? {
+                        all.push(work(&made, summary).map_err(unusable)?);
+                    }
+                }
+                (Err(e), None) => return Err(unusable(e)),
+            }
+        }
+        Ok(all)
+    }
+
     /// Its indexes, made where there are none: of its packets each is in exactly one.
-    pub fn indexes(&self, view: &View<'a>, summary: &mut Summary) -> Result<Vec<Indexed<'a>>, QueryError> {
+    fn indexes(&self, view: &View<'a>, summary: &mut Summary) -> Result<Vec<Indexed<'a>>, QueryError> {
         match *self {
             Extent::Memory(run) => Ok(of_run(run).into_iter().collect()),
             Extent::Unsealed(u, held) if u.header.is_none() => of_file(&u.segment, &|b| outside(held, b), summary),
@@ -136,6 +160,7 @@ impl<'a> Extent<'a> {
                                 class,
                             }]);
                         }
+                        Err(IndexError::Partial) => {}
                         Err(_) => summary.damaged_indexes += u64::from(s.segment.path.exists()),
                     }
                 }
@@ -171,13 +196,13 @@ fn of_file<'a>(
     summary: &mut Summary,
 ) -> Result<Vec<Indexed<'a>>, QueryError> {
     let reader = open_segment(segment, None, summary)?;
-    Ok(reader.and_then(|r| of_reader(r, segment.class.clone(), wanted)).into_iter().collect())
+    Ok(reader.and_then(|r| of_reader(r, segment.class.clone(), wanted, summary)).into_iter().collect())
 }
 
 fn of_gap<'a>(unsealed: &Unsealed, gap: Range<u64>, summary: &mut Summary) -> Result<Vec<Indexed<'a>>, QueryError> {
     let Some(header) = &unsealed.header else { return Ok(Vec::new()) };
     match SegmentReader::open_part(&unsealed.segment.path, header.clone(), gap.clone()) {
-        Ok(reader) => Ok(of_reader(reader, None, &|_| true).into_iter().collect()),
+        Ok(reader) => Ok(of_reader(reader, None, &|_| true, summary).into_iter().collect()),
         // It has been sealed meanwhile: what it had stays where it was in it.
         Err(ReadError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
             of_file(&unsealed.segment, &|b| gap.contains(&b.offset), summary)
@@ -190,8 +215,12 @@ fn of_reader<'a>(
     reader: SegmentReader,
     class: Option<String>,
     wanted: &dyn Fn(&BlockRef) -> bool,
+    summary: &mut Summary,
 ) -> Option<Indexed<'a>> {
-    let index = Either::Own(Index::make_of(&reader, wanted).ok()?);
+    let index = Index::make_of(&reader, wanted).ok()?;
+    summary.damaged_blocks += u64::from(index.about().bad);
+    reader.bad().iter().for_each(|bad| summary.damaged_at(reader.path(), bad.offset));
+    let index = Either::Own(index);
     let class = class.unwrap_or_else(|| reader.header().class.clone());
     Some(Indexed { index, reader: Some(Either::Own(reader)), segment: None, class })
 }

@@ -93,25 +93,27 @@ impl<'a> Gathered<'a> {
         view: &View<'_>,
         summary: &mut Summary,
     ) -> Result<(), QueryError> {
+        let (q, asked) = (self.q, self.asked);
         // Gathered first: an index that turns out to be damaged adds nothing.
-        for indexed in extent.indexes(view, summary)? {
-            let (mut found, class) = (Vec::new(), self.class(&indexed.class));
-            let told = indexed.index().about().keys_told;
-            self.untagged |= !indexed.index().about().vlan_in_key;
-            let q = self.q;
-            select::connections(q.plans.of(indexed.index().about()), indexed.index(), &mut |c| {
-                if q.overlaps(c.first, c.last) && self.asked.wants(&c.key, true) {
+        let found = extent.each_index(view, summary, &mut |indexed, _| {
+            let (mut found, about) = (Vec::new(), indexed.index().about());
+            select::connections(q.plans.of(about), indexed.index(), &mut |c| {
+                if q.overlaps(c.first, c.last) && asked.wants(&c.key, true) {
                     let icmp = c.icmp.first().copied();
                     let times = Span { first: c.first, last: c.last };
-                    let (packets, extent) = (c.offsets.len() as u64, number as u32);
-                    found
-                        .push((c.key, Piece { times, packets, bytes: c.bytes, cut: c.cut, icmp, class, extent, told }));
+                    let (packets, extent, told) = (c.offsets.len() as u64, number as u32, about.keys_told);
+                    let piece = Piece { times, packets, bytes: c.bytes, cut: c.cut, icmp, class: 0, extent, told };
+                    found.push((c.key, piece));
                 }
-            })
-            .map_err(|e| QueryError::Index(e.to_string()))?;
+            })?;
+            Ok((found, indexed.class.clone(), about.vlan_in_key))
+        })?;
+        for (found, class, tagged) in found {
+            let class = self.class(&class);
+            self.untagged |= !tagged;
             for (key, piece) in found {
                 self.reach = self.reach.and(piece.times);
-                self.pieces.entry(key).or_default().push(piece);
+                self.pieces.entry(key).or_default().push(Piece { class, ..piece });
             }
             self.bounded(self.pieces.len())?;
         }
@@ -212,27 +214,30 @@ impl<'a> Gathered<'a> {
         view: &View<'_>,
         summary: &mut Summary,
     ) -> Result<Vec<(Key, Piece)>, QueryError> {
-        let mut found = Vec::new();
+        let (mut found, mut again) = (Vec::new(), Summary::default());
         for (&number, keys) in torn {
             let Some(extent) = extents.get(number as usize).filter(|_| view.pace.go_on()) else { continue };
-            for indexed in extent.indexes(view, summary)? {
-                let mut conns = Vec::new();
-                let read = select::connections(self.q.plans.of(indexed.index().about()), indexed.index(), &mut |c| {
+            let all = extent.each_index(view, &mut again, &mut |indexed, summary| {
+                let (mut conns, mut found, about) = (Vec::new(), Vec::new(), indexed.index().about());
+                select::connections(self.q.plans.of(about), indexed.index(), &mut |c| {
                     if keys.contains(&c.key) {
                         conns.push(c);
                     }
-                });
-                read.map_err(|e| QueryError::Index(e.to_string()))?;
+                })?;
                 let class = self.classes.iter().position(|c| **c == *indexed.class).unwrap_or(0) as u16;
-                let told = indexed.index().about().keys_told;
-                indexed.with_reader(summary, |reader, summary| {
+                let read = indexed.with_reader(summary, |reader, summary| {
                     for c in conns {
-                        let rest = self.rest(&c, reader, (number, class, told), view, summary);
+                        let rest = self.rest(&c, reader, (number, class, about.keys_told), view, summary);
                         found.extend(rest.into_iter().map(|p| (c.key, p)));
                     }
-                })?;
+                });
+                Ok(read.map(|()| found))
+            })?;
+            for of_one in all {
+                found.extend(of_one?);
             }
         }
+        summary.again(again);
         Ok(found)
     }
 

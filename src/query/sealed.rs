@@ -33,7 +33,7 @@ impl Sealed {
             return Sealed { segment, skip: filed, own: true, proven: OnceLock::new() };
         }
         let skip = Index::open(&segment.index()).and_then(|i| Skip::of(&i)).ok();
-        let skip = skip.filter(|s| s.about().may_be_of(&segment));
+        let skip = skip.filter(|s| s.about().may_be_of(&segment) && s.about().bad == 0);
         if skip.as_ref().is_some_and(|s| alone && s.about().store == *store && s.about().tells_link_type()) {
             return Sealed { segment, skip, own: true, proven: OnceLock::new() };
         }
@@ -56,9 +56,12 @@ impl Sealed {
         if self.own { self.segment.number } else { FOREIGN | u64::from(crc32c::crc32c(name)) }
     }
 
-    /// Opens its index.
+    /// Opens its index. One that was made of a segment in which something is damaged is none: what it lacks may be there.
     pub(super) fn index(&self) -> Result<Index, IndexError> {
         let index = Index::open(&self.segment.index())?;
+        if index.about().bad > 0 {
+            return Err(IndexError::Partial);
+        }
         let same = self.skip.as_ref().is_some_and(|s| s.about().same_segment(index.about()));
         if same && self.is_proven() { Ok(index) } else { Err(IndexError::Stale) }
     }

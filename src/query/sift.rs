@@ -125,7 +125,7 @@ impl<'a> Sifting<'a> {
             }
             // One by one: what is not in the damaged stripe is found.
             (Err(_), Some(at)) => return self.picked(at),
-            (Err(_), None) => self.out.damaged_block = true,
+            (Err(_), None) => self.salvaged(),
         }
         self.out
     }
@@ -161,9 +161,15 @@ impl<'a> Sifting<'a> {
         self.out.bytes_read += self.block.len as u64;
         match self.reader.block(self.block) {
             Ok(whole) => self.all(whole.found()),
-            Err(_) => self.out.damaged_block = true,
+            Err(_) => self.salvaged(),
         }
         self.out
+    }
+
+    /// The block is damaged: what of it can be had.
+    fn salvaged(&mut self) {
+        self.out.damaged_block = true;
+        self.reader.salvage(self.block).into_iter().for_each(|p| self.put(p));
     }
 
     fn all<'p>(&mut self, packets: impl Iterator<Item = Result<FoundPacket<'p>, ReadError>>) {

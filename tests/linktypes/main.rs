@@ -272,6 +272,12 @@ fn a_refused_filter_records_nothing_silently() {
         let q = Query { store: rig.store(), filter: filter.into(), ..Query::default() };
         run(&q, &mut ByLinkType::default()).map_err(|e| e.to_string())
     };
+    let at = |filter: &str, until: u64| {
+        let q = Query { store: rig.store(), filter: filter.into(), until: Some(until), ..Query::default() };
+        run(&q, &mut ByLinkType::default()).map_err(|e| e.to_string())
+    };
+    let (inside, before) = (1_700_000_000_900_000_000, 1_600_000_000_000_000_000);
+    at("not port 22", before).expect_err("also where there is nothing: nobody's packets can be asked that");
     let error = ask("not port 22").expect_err("refused");
     assert!(error.contains("NFLOG (239)") && error.contains("not implemented"), "{error}");
     let ran = rig.run(&["query", "not port 22", "--count"]);
@@ -287,22 +293,23 @@ fn a_refused_filter_records_nothing_silently() {
     assert!(retrotap::query::text(&s).contains("refused:"), "{}", retrotap::query::text(&s));
     assert!(ask("host 10.1.2.3 and port 53").expect("an answer").refused.len() == 1, "whatever the index rules out");
     // A window that has nothing else: what is asked of it is missing, and the answer says so.
-    let q = Query {
-        store: rig.store(),
-        filter: "not port 22".into(),
-        until: Some(1_700_000_000_900_000_000),
-        ..Query::default()
-    };
-    let s = run(&q, &mut ByLinkType::default()).expect("an answer");
+    let s = at("not port 22", inside).expect("an answer");
     assert!(s.packets == 0 && s.refused.len() == 1 && !s.complete, "{s:?}");
-    let before = Query {
-        store: rig.store(),
-        filter: "not port 22".into(),
-        until: Some(1_600_000_000_000_000_000),
-        ..Query::default()
-    };
-    let s = run(&before, &mut ByLinkType::default()).expect("an answer: nobody's packets are asked");
+    let s = at("not port 22", before).expect("an answer: nobody's packets are asked");
     assert!(s.packets == 0 && s.refused.is_empty());
+    // The same of segments without an index, which only tell their times if they are opened.
+    for entry in std::fs::read_dir(rig.store().join("all")).expect("segments").map(|e| e.expect("an entry").path()) {
+        if entry.extension().is_some_and(|e| e == "idx") {
+            std::fs::remove_file(entry).expect("an index goes");
+        }
+    }
+    for name in ["filters", "filters-address", "filters-joint"] {
+        std::fs::remove_file(rig.store().join(name)).expect("the filters go");
+    }
+    let s = at("not port 22", inside).expect("an answer");
+    let told: Vec<u64> = s.refused.iter().map(|r| r.packets).collect();
+    assert_eq!((s.packets, told, s.complete), (0, vec![frames::packets(239).len() as u64], false), "{s:?}");
+    assert!(at("not port 22", before).expect("an answer").refused.is_empty());
 }
 
 /// libpcap's `port` does not look behind IPv6 extension headers; an empty answer says that there is something.

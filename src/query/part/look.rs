@@ -2,7 +2,7 @@
 //! because one part's look is a chain of reads that wait for each other. Called by the merge; asks no filter.
 
 use super::{Part, Place, Question};
-use crate::index::Index;
+use crate::index::{Index, IndexError};
 use crate::limits::LOOKS;
 use crate::query::QueryError;
 use crate::query::plans::Plans;
@@ -60,9 +60,10 @@ impl Part {
         if let Place::File(f) = &mut self.place
             && let Some(sealed) = &f.sealed
         {
-            f.index = sealed.index().ok();
-            if f.index.is_none() && f.segment.path.exists() {
-                summary.damaged_indexes += 1;
+            match sealed.index() {
+                Ok(index) => f.index = Some(index),
+                Err(IndexError::Partial) => {}
+                Err(_) => summary.damaged_indexes += u64::from(f.segment.path.exists()),
             }
         }
         // In memory the receipts of what is there mostly are as well.
@@ -89,9 +90,7 @@ impl Part {
         // An index of another state of the segment proves nothing.
         let stale = self.place.index().is_some_and(|i| !i.belongs_to(reader.header(), reader.end()));
         summary.damaged_indexes += u64::from(stale);
-        // By its index it is opened without a look at each block: what was bad when the index was made is known there.
-        let known = self.place.index().filter(|_| !stale).map_or(0, |i| u64::from(i.about().bad));
-        summary.damaged_blocks += known.max(reader.bad().len() as u64);
+        summary.damaged_blocks += reader.bad().len() as u64;
         reader.bad().iter().for_each(|bad| summary.damaged_at(reader.path(), bad.offset));
         let few = self.place.index().map_or(0, |i| i.about().packets / 2);
         self.at = match wanted {

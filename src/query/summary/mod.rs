@@ -215,6 +215,18 @@ impl Summary {
         }
     }
 
+    /// Takes in what was found when the same was looked at once more: damage that was met both times is one.
+    pub(in crate::query) fn again(&mut self, other: Summary) {
+        self.expired_segments = self.expired_segments.max(other.expired_segments);
+        self.damaged_segments = self.damaged_segments.max(other.damaged_segments);
+        self.damaged_blocks = self.damaged_blocks.max(other.damaged_blocks);
+        self.damaged_packets = self.damaged_packets.max(other.damaged_packets);
+        self.damaged_indexes = self.damaged_indexes.max(other.damaged_indexes);
+        let room = DAMAGE_NAMED.saturating_sub(self.damage.len());
+        let new: Vec<Place> = other.damage.into_iter().filter(|p| !self.damage.contains(p)).take(room).collect();
+        self.damage.extend(new);
+    }
+
     /// Takes in what was found beside this one: pruning and damage.
     pub(in crate::query) fn absorb(&mut self, other: Summary) {
         self.expired_segments += other.expired_segments;

@@ -8,6 +8,7 @@ mod digest;
 mod fetch;
 mod memory;
 mod packet;
+mod salvage;
 mod table;
 
 pub use digest::SegmentDigest;

@@ -210,3 +210,56 @@ fn only_packets_in_a_damaged_piece_are_lost() {
     }
     assert!(lost > 0, "the damage is found");
 }
+
+/// Without an index, too: what lies before the damage and behind it is found by the lengths of packet blocks, and nothing else is.
+#[test]
+fn a_scan_loses_only_packets_in_a_damaged_stripe() {
+    use crate::limits::STRIPE_BYTES;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut w = store.writer(0, 32).unwrap();
+    let ifaces = ethernet(&["eth0"]);
+    for n in 0..300u64 {
+        let data = vec![n as u8; 700 + n as usize];
+        put(
+            &mut w,
+            0,
+            &Kept { time: n, wire_len: 1000, iface: "eth0".into(), link_type: 1, data, mark: Mark::None },
+            &ifaces,
+        );
+    }
+    w.finish();
+    store.close();
+    let path = segments(dir.path()).unwrap().remove(0).path;
+    let good = fs::read(&path).unwrap();
+    let whole = SegmentReader::open(&path).unwrap();
+    let block = whole.blocks()[0];
+    assert!(block.trailer_at > 3 * STRIPE_BYTES && block.totals.packets == 300);
+    // As salvage sees it: offset, end, time, bytes.
+    let all: Vec<(u64, u64, u64, Vec<u8>)> = whole
+        .block(&block)
+        .unwrap()
+        .found()
+        .map(Result::unwrap)
+        .map(|p| (p.offset, p.offset + 32 + (p.data.len() as u64).next_multiple_of(4), p.time, p.data.to_vec()))
+        .collect();
+    assert_eq!(whole.salvage(&block).len(), 300, "nothing is damaged");
+    let salvaged = |stripes: &[usize]| {
+        let mut bytes = good.clone();
+        stripes.iter().for_each(|s| bytes[block.offset as usize + s * STRIPE_BYTES + 700] ^= 1);
+        fs::write(&path, bytes).unwrap();
+        let reader = SegmentReader::open(&path).unwrap();
+        let found = reader.salvage(&reader.blocks()[0]);
+        assert!(reader.block(&block).is_err());
+        found.iter().map(|p| (p.offset, p.time, p.data.to_vec())).collect::<Vec<_>>()
+    };
+    let last = block.trailer_at.div_ceil(STRIPE_BYTES) - 1;
+    for (stripes, hidden) in [(&[1][..], 1..2), (&[0], 0..1), (&[last], last..last + 1), (&[0, 2], 0..3)] {
+        let hidden =
+            block.offset + (hidden.start * STRIPE_BYTES) as u64..block.offset + (hidden.end * STRIPE_BYTES) as u64;
+        let left = all.iter().filter(|(from, end, ..)| *end <= hidden.start || *from >= hidden.end);
+        let left: Vec<_> = left.map(|(from, _, time, data)| (*from, *time, data.clone())).collect();
+        assert!(!left.is_empty() && left.len() < 300);
+        assert!(salvaged(stripes) == left, "stripes {stripes:?}: others than those {} are found", left.len());
+    }
+}
