@@ -1,9 +1,10 @@
 //! An answer against what the history says it must be: equal, or incomplete with the true reason.
 
 use crate::history::History;
+use crate::judge::Refusing;
 use crate::model::{Kept, Known, Presence};
-use crate::oracle::parse::parse;
-use crate::questions::Question;
+use crate::oracle::parse::{FragmentId, Name, parse};
+use crate::questions::{Question, Wanted};
 use crate::reasons;
 use crate::totals;
 use crate::ways::{Got, Reply};
@@ -18,7 +19,7 @@ pub struct Truth<'a> {
     /// Numbers of the packets that match the expression; `None`: it is refused.
     pub matching: Option<Vec<usize>>,
     /// Link types of the history for which libpcap refuses it.
-    pub refusing: Vec<u16>,
+    pub refusing: Vec<Refusing>,
     /// Who is asked knows what was cut of connections that run.
     pub knows_running: bool,
 }
@@ -62,8 +63,25 @@ impl Truth<'_> {
         let Some(wanted) = &q.conn else { return Some(true) };
         let name = &self.connections[p.connection].of.name;
         let stored = parse(p.link, &p.data, self.history.vlans);
+        if let (Name::Portless { .. }, Some(datagram)) = (name, &stored.later_fragment_of) {
+            return self.of_datagram(wanted, p.time, datagram);
+        }
         let whole = stored.name == *name || stored.later_fragment_of.is_some();
         whole.then(|| wanted.is(name))
+    }
+
+    /// A later fragment that the recorder counts to no connection but its pair's, since it came before its first: it is given out with
+    /// the connection of that, if it is of the same half minute. Of several nobody knows which it belongs to.
+    fn of_datagram(&self, wanted: &Wanted, time: u64, datagram: &FragmentId) -> Option<bool> {
+        let near = self.kept.iter().filter(|f| f.time.abs_diff(time) <= 30_000_000_000);
+        let first = |f: &&Kept| parse(f.link, &f.data, self.history.vlans).first_fragment_of.as_ref() == Some(datagram);
+        let firsts: Vec<&Kept> = near.filter(first).collect();
+        let of = |f: &&&Kept| wanted.is(&self.connections[f.connection].of.name);
+        match firsts.iter().filter(of).count() {
+            0 => Some(false),
+            n if n == firsts.len() && firsts.iter().all(|f| f.now == Presence::There) => Some(true),
+            _ => None,
+        }
     }
 
     fn bounds(&self, q: &Question) -> Bounds {
@@ -96,12 +114,41 @@ impl Truth<'_> {
 
     /// No packet that is surely there is of a link type that takes the expression.
     fn may_refuse(&self) -> bool {
-        !self.refusing.is_empty() && self.is_there().all(|p| self.refusing.contains(&p.link))
+        !self.refusing.is_empty() && self.is_there().all(|p| self.refuses(p.link))
     }
 
     /// Packets are there, and no link type that there ever was takes it. Inner layers are asked as link types of their own.
     fn must_refuse(&self) -> bool {
-        self.is_there().next().is_some() && self.kept.iter().all(|p| self.refusing.contains(&p.link))
+        self.is_there().next().is_some() && self.kept.iter().all(|p| self.refuses(p.link))
+    }
+
+    fn refuses(&self, link: u16) -> bool {
+        self.refusing.iter().any(|r| r.link == link)
+    }
+
+    /// Packets could not be asked, and some of them might have matched.
+    fn unasked(&self, link: u16) -> bool {
+        self.refusing.iter().any(|r| r.link == link && !r.never)
+    }
+
+    /// A packet of the window and the classes is surely there that could not be asked.
+    fn lacks_unasked(&self, q: &Question) -> bool {
+        self.is_there().any(|p| self.unasked(p.link) && q.admits(self.history, p))
+    }
+
+    /// A segment of the window and the classes may be there whose packets could not be asked: from its first packet to its last it is taken for
+    /// one of the window, and one in which something is damaged is of any.
+    fn may_lack_unasked(&self, q: &Question) -> bool {
+        self.refusing.iter().filter(|r| !r.never).any(|r| {
+            let left = |p: &&Kept| p.link == r.link && p.now != Presence::Expired;
+            let of = |class: usize| self.kept.iter().filter(left).filter(move |p| p.class == class);
+            let asked = (0..self.history.classes.len()).filter(|c| q.has_class(self.history, *c));
+            asked.map(of).any(|all| {
+                let (first, last) = all.clone().fold((u64::MAX, 0), |(f, l), p| (p.time.min(f), p.time.max(l)));
+                let window = q.until.is_none_or(|t| first < t) && q.since.is_none_or(|t| last >= t);
+                all.clone().next().is_some() && window || all.clone().any(|p| p.now == Presence::Doubtful)
+            })
+        })
     }
 
     /// What is wrong with a reply to `q`, if anything.
@@ -235,11 +282,15 @@ impl Truth<'_> {
         if most > least && !unsure && s.packets < most as u64 && !says(&["damaged"]) {
             return Some(format!("packets of the answer are damaged, and it says of what is missing {said:?}"));
         }
+        if self.lacks_unasked(q) && !says(&["refused"]) {
+            return Some(format!("packets could not be asked, and it says of what is missing {said:?}"));
+        }
         let any = |now: Presence| self.kept.iter().any(|p| p.now == now && q.has_class(self.history, p.class));
         let untrue = |why: &&String| match why.as_str() {
             "expired" | "expired_meanwhile" => !any(Presence::Expired),
             "damaged" => !any(Presence::Doubtful),
             "limited" => !s.limited,
+            "refused" => !self.may_lack_unasked(q),
             // What a killed recorder had not read nobody knows.
             "import_cut_short" => !self.connections.iter().any(|c| c.unsaid),
             // The workers of a machine that has no time for them.
@@ -248,6 +299,28 @@ impl Truth<'_> {
         };
         said.iter().find(untrue).map(|why| format!("it says {why:?}, and that is not so"))
     }
+}
+
+/// It says that something is damaged.
+pub fn says_damaged(s: &Summary) -> bool {
+    s.damaged_segments + s.damaged_blocks + s.damaged_packets > 0
+}
+
+/// How two ways' sorted answers to one question differ, where they may not: one may lack what is damaged, if it says so. An index names packets behind
+/// damage that a scan can't find.
+pub fn difference(a: &[Got], a_damaged: bool, b: &[Got], b_damaged: bool) -> Option<String> {
+    let lacking = |of: &[Got], all: &[Got]| all.iter().find(|p| of.binary_search(p).is_err()).cloned();
+    let (of_a, of_b) = (lacking(a, b), lacking(b, a));
+    let told = match (&of_a, &of_b) {
+        // The same packets, another number of them.
+        (None, None) => a_damaged || b_damaged,
+        _ => (of_a.is_none() || a_damaged) && (of_b.is_none() || b_damaged),
+    };
+    let one = of_a.or(of_b);
+    (!told).then(|| {
+        let (n, m, one) = (b.len(), a.len(), one.as_ref().map(few));
+        format!("{n} packets, and {m} by another way; only in one of them: {one:?}")
+    })
 }
 
 /// What a summary must say of these packets themselves.

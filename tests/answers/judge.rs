@@ -3,6 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// A link type for which libpcap refuses an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusing {
+    pub link: u16,
+    /// Because none of its packets can match: none is missing.
+    pub never: bool,
+}
+
 /// Packets of one link type in a capture file, by number.
 pub struct Judge {
     dir: PathBuf,
@@ -57,11 +65,21 @@ impl Judge {
         taken.then_some(found)
     }
 
-    /// Link types for which libpcap refuses the expression.
-    pub fn refusing(&self, expression: &str) -> Vec<u16> {
-        let refuses =
-            |path: &Path| pcap::Capture::from_file(path).expect("our own capture").filter(expression, true).is_err();
-        self.files.iter().filter(|(_, path, _)| refuses(path)).map(|(link, ..)| *link).collect()
+    /// Link types for which libpcap refuses the expression, and why.
+    pub fn refusing(&self, expression: &str) -> Vec<Refusing> {
+        let links = self.files.iter().map(|(link, ..)| *link);
+        links.filter_map(|link| self.refusal(expression, link).map(|only| Refusing { link, never: only })).collect()
+    }
+
+    /// Libpcap refuses the expression for a link type: true if it is because none of its packets can match.
+    fn refusal(&self, expression: &str, link: u16) -> Option<bool> {
+        let path = self.dir.join(format!("empty-{link}.pcap"));
+        if !path.exists() {
+            std::fs::write(&path, header(link)).expect("a capture file");
+        }
+        let mut capture = pcap::Capture::from_file(&path).expect("our own capture");
+        let error = capture.filter(expression, true).err()?;
+        Some(error.to_string().contains("rejects all packets"))
     }
 
     /// The same by the program itself; `Err`: it is not installed.
@@ -87,11 +105,12 @@ impl Judge {
 
     /// Whether libpcap takes the expression for Ethernet.
     pub fn takes(&self, expression: &str) -> bool {
-        let path = self.dir.join("empty-1.pcap");
-        if !path.exists() {
-            std::fs::write(&path, header(1)).expect("a capture file");
-        }
-        pcap::Capture::from_file(&path).expect("our own capture").filter(expression, true).is_ok()
+        self.refusal(expression, 1).is_none()
+    }
+
+    /// The same for what tunnels have in them.
+    pub fn takes_inside(&self, expression: &str) -> bool {
+        self.takes(expression) || self.refusal(expression, 101).is_none()
     }
 }
 

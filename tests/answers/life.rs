@@ -496,6 +496,7 @@ impl Life<'_> {
         for q in &asked {
             let matching = judge.matching(&q.filter).or_else(|| judge.takes(&q.filter).then(Vec::new));
             let refusing = judge.refusing(&q.filter);
+            let refusing = if q.any_layer && judge.takes_inside(&q.filter) { Vec::new() } else { refusing };
             let mut truth =
                 Truth { history, kept, connections: &self.model.connections, matching, refusing, knows_running: true };
             if self.programs() && n % 2 == 0 {
@@ -507,7 +508,7 @@ impl Life<'_> {
                     Err(_) => self.report.without_tcpdump = true,
                 }
             }
-            let mut first: Option<Vec<ways::Got>> = None;
+            let mut first: Option<(Vec<ways::Got>, bool)> = None;
             for way in ways {
                 self.report.questions += 1;
                 truth.knows_running = at_rest || !matches!(way, Way::Direct);
@@ -523,15 +524,14 @@ impl Life<'_> {
                 {
                     let mut sorted = packets.clone();
                     sorted.sort();
+                    // The program says it in words.
+                    let damaged = reply.summary.as_ref().is_none_or(compare::says_damaged);
                     match &first {
-                        Some(first) if *first != sorted && q.limit.is_none() => {
-                            let one = sorted.iter().find(|p| !first.contains(p));
-                            let one = one.or_else(|| first.iter().find(|p| !sorted.contains(p)));
-                            let (n, m, one) = (sorted.len(), first.len(), one.map(compare::few));
-                            let text = format!("{n} packets, and {m} by another way; only in one of them: {one:?}");
-                            wrong = Some((Kind::Packets, text));
+                        Some((first, of_first)) if *first != sorted && q.limit.is_none() => {
+                            let other = compare::difference(first, *of_first, &sorted, damaged);
+                            wrong = other.map(|text| (Kind::Packets, text));
                         }
-                        _ => first = Some(sorted),
+                        _ => first = Some((sorted, damaged)),
                     }
                 }
                 findings.extend(wrong.map(|(kind, wrong)| (kind, format!("{way}: {q}: {wrong}"))));
