@@ -116,6 +116,20 @@ pub const LINGER_NS: u64 = 30_000_000_000;
 pub const SYN_SILENCE_NS: u64 = 60_000_000_000;
 /// Longest filter expression that is compiled.
 pub const FILTER_BYTES_MAX: usize = 64 << 10;
+/// A filter is compiled within this processor time, in a process of its own, ...
+pub const FILTER_CPU_SECONDS: u64 = 2;
+/// ... this memory, ...
+pub const FILTER_MEMORY_BYTES: u64 = 256 << 20;
+/// ... of which this is stack, ...
+pub const FILTER_STACK_BYTES: usize = 64 << 20;
+/// ... and in any case within this time.
+pub const FILTER_WAIT: std::time::Duration = std::time::Duration::from_secs(30);
+/// So many filters are compiled at the same time.
+pub const FILTER_COMPILERS: usize = 4;
+/// No compiled filter is longer: libpcap makes some instructions of 8 bytes for each term.
+pub const FILTER_REPLY_MAX: usize = 4 << 20;
+/// What is no longer than this can't take long, and commands compile it themselves.
+pub const FILTER_SHORT_BYTES: usize = 256;
 /// A filter with an error in it is searched for the place only up to this many words.
 pub const FILTER_WORDS_LOCATED_MAX: usize = 128;
 /// Share of the places of a connection table that are filled, in percent, when it holds as many as it was made for.

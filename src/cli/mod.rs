@@ -35,6 +35,7 @@ mod verify;
 
 pub use exit::{Exit, Failure};
 
+use crate::filter::apart;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -140,6 +141,9 @@ enum Command {
 
 /// Parses the arguments and does what they say.
 pub fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|word| word == apart::WORD) {
+        return apart::serve();
+    }
     // Also where the arguments make no sense.
     let json = std::env::args_os().take_while(|a| a != "--").any(|a| a == "--json");
     let done = match Cli::try_parse() {
@@ -169,6 +173,10 @@ pub fn main() -> ExitCode {
 
 /// Does what a command says.
 fn dispatch(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Record(_) => apart::always(),
+        _ => apart::where_long(),
+    }
     match command {
         Command::Record(args) => record::run(*args),
         Command::Query(args) => query::run(args),

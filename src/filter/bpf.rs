@@ -25,6 +25,8 @@ const _: () = assert!(size_of::<Instruction>() == 8 && align_of::<Instruction>()
 const _: () = assert!(size_of::<pcap::BpfInstruction>() == 8 && align_of::<pcap::BpfInstruction>() == 4);
 
 unsafe extern "C" {
+    /// `int bpf_validate(const struct bpf_insn *, int len)`: whether a program ends in a return on every path, with jumps inside.
+    fn bpf_validate(program: *const Instruction, len: i32) -> i32;
     /// `u_int bpf_filter(const struct bpf_insn *, const u_char *, u_int wirelen, u_int buflen)`, of the libpcap that the
     /// `pcap` crate links.
     fn bpf_filter(program: *const Instruction, packet: *const u8, wire_len: u32, captured: u32) -> u32;
@@ -33,8 +35,8 @@ unsafe extern "C" {
 /// `BPF_RET | BPF_K`.
 const RETURN_CONSTANT: u16 = 0x06;
 
-/// Instructions as `pcap_compile` made them: validated, ending in a return on every path. Read-only from then on.
-#[derive(Clone, Debug)]
+/// Instructions as `pcap_compile` made them, here or in another process: validated, ending in a return on every path. Read-only from then on.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Program(Box<[Instruction]>);
 
 /// A pcap file header of version 2.4 in this machine's byte order, without packets
@@ -91,10 +93,36 @@ pub(super) fn compile(expression: &str, link_type: u16) -> Result<Result<Program
 }
 
 impl Program {
+    /// As it goes from one process of this program to another.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let one = |i: &Instruction| {
+            let [a, b] = i.code.to_ne_bytes();
+            let [k0, k1, k2, k3] = i.k.to_ne_bytes();
+            [a, b, i.jump_true, i.jump_false, k0, k1, k2, k3]
+        };
+        self.0.iter().flat_map(one).collect()
+    }
+
+    /// The other way; `None`: that is no program.
+    pub(super) fn checked(bytes: &[u8]) -> Option<Program> {
+        let (all, rest) = bytes.as_chunks::<8>();
+        let one = |&[a, b, jump_true, jump_false, k0, k1, k2, k3]: &[u8; 8]| Instruction {
+            code: u16::from_ne_bytes([a, b]),
+            jump_true,
+            jump_false,
+            k: u32::from_ne_bytes([k0, k1, k2, k3]),
+        };
+        let program: Box<[Instruction]> = all.iter().map(one).collect();
+        let len = i32::try_from(program.len()).ok().filter(|n| *n > 0 && rest.is_empty())?;
+        // SAFETY: the instructions are readable, `len` of them.
+        let valid = unsafe { bpf_validate(program.as_ptr(), len) } != 0;
+        valid.then_some(Program(program))
+    }
+
     #[inline]
     pub(super) fn run(&self, data: &[u8], wire_len: u32) -> bool {
         let captured = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        // SAFETY: the instructions come from `pcap_compile`, which makes programs that end in a return on every path
+        // SAFETY: the instructions come from `pcap_compile`, or were checked by `bpf_validate`: every path ends in a return,
         // with jumps inside; they are not changed. `data` is readable for `captured` bytes, and the interpreter checks
         // every load against that.
         unsafe { bpf_filter(self.0.as_ptr(), data.as_ptr(), wire_len, captured) != 0 }

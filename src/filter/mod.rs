@@ -4,11 +4,12 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+pub mod apart;
 mod bpf;
 mod names;
 mod position;
 
-use crate::limits::FILTER_BYTES_MAX;
+use crate::limits::{FILTER_BYTES_MAX, FILTER_CPU_SECONDS, FILTER_MEMORY_BYTES};
 
 /// What libpcap says where no packet can match.
 const REJECTS_ALL: &str = "expression rejects all packets";
@@ -46,6 +47,14 @@ pub enum FilterError {
         /// Why.
         error: Box<FilterError>,
     },
+    /// Its compilation was given up.
+    #[error(
+        "filter: to compile it takes more than {FILTER_CPU_SECONDS} s of processor time: ask with fewer terms at once, or for networks instead of hosts"
+    )]
+    TooSlow,
+    /// The same.
+    #[error("filter: to compile it takes more than {} MiB of memory: ask with fewer terms at once, or for networks instead of hosts", FILTER_MEMORY_BYTES >> 20)]
+    TooLarge,
     /// libpcap could not be set up to compile anything.
     #[error("filter: libpcap could not be set up: {0}")]
     Setup(String),
@@ -142,7 +151,7 @@ impl Filter {
     pub fn compile(expression: &str, link_type: u16) -> Result<Filter, FilterError> {
         Filter::compile_unplaced(expression, link_type).map_err(|error| match error {
             FilterError::Refused { message, .. } => {
-                FilterError::Refused { message, near: position::of_error(expression, link_type) }
+                FilterError::Refused { message, near: apart::place(expression, link_type) }
             }
             other => other,
         })
@@ -154,7 +163,7 @@ impl Filter {
             return Err(FilterError::TooLong { bytes: expression.len() });
         }
         names::refuse(expression)?;
-        match bpf::compile(expression, link_type)? {
+        match apart::compile(expression, link_type)? {
             Ok(program) => Ok(Filter { program }),
             Err(message) => Err(FilterError::Refused { message, near: None }),
         }

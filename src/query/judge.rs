@@ -31,6 +31,10 @@ impl Compiled {
             return filter;
         }
         let made = Filter::compile_unplaced(text, link_type).map(Arc::new);
+        if matches!(made, Err(FilterError::Setup(_))) {
+            // That may be better the next time.
+            return made;
+        }
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= COMPILED_MAX {
             // Rare, and cheaper than to keep account of who was asked for last.

@@ -6,6 +6,7 @@ mod audit;
 #[path = "../common/mod.rs"]
 mod common;
 mod counting;
+mod filters;
 mod follow;
 mod gap;
 mod holds;
