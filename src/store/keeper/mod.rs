@@ -18,7 +18,7 @@ use super::reader::SegmentReader;
 use super::scan::Depth;
 use super::seal::{self, SealedSegment, Unsealed};
 use super::segment::{OpenSegment, Stage};
-use crate::index::Index;
+use crate::index::{About, Index};
 use crate::units;
 use shelf::{Cause, Retention, Shelf, Shelved, Unsealed as Bytes};
 use std::collections::HashMap;
@@ -460,11 +460,14 @@ impl Keeper {
     }
 }
 
-/// Times of a sealed segment's first and last packet, by its index, or else by its blocks.
+/// Times of a sealed segment's first and last packet, by its index, or else by its blocks. An index that was put there for another segment, or
+/// that was made of a damaged one, would have the wrong times in the ledger for ever.
 fn times_of(segment: &Path) -> Option<(u64, u64)> {
-    let (_, number) = layout::sealed_number(segment)?;
     let index = Index::open(&layout::index_of(segment)).ok().map(|i| *i.about());
-    if let Some(about) = index.filter(|a| a.number == number && a.packets > 0) {
+    let len = std::fs::metadata(segment).ok()?.len();
+    let header = || SegmentReader::header_of(segment).ok();
+    let its_own = |a: &About| a.packets > 0 && a.bad == 0 && a.end == len && header().is_some_and(|h| a.is_of(&h));
+    if let Some(about) = index.filter(its_own) {
         return Some((about.first, about.last));
     }
     let reader = SegmentReader::open(segment).ok()?;
