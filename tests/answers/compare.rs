@@ -22,6 +22,8 @@ pub struct Truth<'a> {
     pub refusing: Vec<Refusing>,
     /// Who is asked knows what was cut of connections that run.
     pub knows_running: bool,
+    /// libpcap takes it for Ethernet.
+    pub common: bool,
 }
 
 /// What is wrong: of which kind, and in words.
@@ -112,9 +114,9 @@ impl Truth<'_> {
         self.kept.iter().filter(|p| p.now == Presence::There)
     }
 
-    /// No packet that is surely there is of a link type that takes the expression.
+    /// No packet that is surely there is of a link type that takes the expression. Of a store that has nothing any more nobody knows which there were.
     fn may_refuse(&self) -> bool {
-        !self.refusing.is_empty() && self.is_there().all(|p| self.refuses(p.link))
+        !(self.refusing.is_empty() && self.common) && self.is_there().all(|p| self.refuses(p.link))
     }
 
     /// Packets are there, and no link type that there ever was takes it. Inner layers are asked as link types of their own.

@@ -463,6 +463,9 @@ impl Life<'_> {
 
     /// What came to a follower is what a query gives at the end, but for the order of what came late.
     fn followed(&mut self, stage: &str, q: &Question, reply: &Result<ways::Reply, String>) {
+        if self.history.is_chance(&q.filter) {
+            return;
+        }
         self.report.questions += 1;
         let kept = &self.model.kept;
         let judge = Judge::new(&self.dir, "followed", kept.iter().map(|p| (p.link, p.wire, &p.data[..])));
@@ -474,6 +477,7 @@ impl Life<'_> {
             matching,
             refusing: judge.refusing(&q.filter),
             knows_running: true,
+            common: judge.takes(&q.filter),
         };
         if let Some(wrong) = truth.wrong_of_follower(q, reply) {
             self.wrong(stage, wrong.0, &format!("follower: {q}: {}", wrong.1));
@@ -493,12 +497,19 @@ impl Life<'_> {
         let n = if history.quick { self.dice.from(2, 4) } else { self.dice.from(2, 6) };
         asked.extend((0..n).map(|_| questions::any(&mut self.dice, &classes, kept, &self.model.connections)));
         let mut findings = Vec::new();
-        for q in &asked {
+        for q in asked.iter().filter(|q| !history.is_chance(&q.filter)) {
             let matching = judge.matching(&q.filter).or_else(|| judge.takes(&q.filter).then(Vec::new));
             let refusing = judge.refusing(&q.filter);
             let refusing = if q.any_layer && judge.takes_inside(&q.filter) { Vec::new() } else { refusing };
-            let mut truth =
-                Truth { history, kept, connections: &self.model.connections, matching, refusing, knows_running: true };
+            let mut truth = Truth {
+                history,
+                kept,
+                connections: &self.model.connections,
+                matching,
+                refusing,
+                knows_running: true,
+                common: judge.takes(&q.filter),
+            };
             if self.programs() && n % 2 == 0 {
                 match judge.tcpdump(&q.filter) {
                     Ok(by) if by != truth.matching && !(by.is_none() && truth.matching == Some(Vec::new())) => {
