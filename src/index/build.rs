@@ -77,7 +77,8 @@ pub fn bytes_of(
         let parsed = parser.parse(link_type, &p.data);
         let key = p.key.unwrap_or(parsed.key);
         let id = keys.number(&key) as usize;
-        if id == conns.len() {
+        let fresh = id == conns.len();
+        if fresh {
             let (offsets, icmp) = (Vec::new(), Vec::new());
             let conn = Conn { key, first: p.time, last: p.time, bytes: 0, cut: false, offsets, icmp };
             conns.push(Gathered { conn, terms: Vec::new() });
@@ -91,8 +92,8 @@ pub fn bytes_of(
         if let Some(kind) = community::icmp(&parsed, &p.data).filter(|k| !conn.icmp.contains(k)) {
             conn.icmp.push(kind);
         }
-        if let Some(key) = &p.key {
-            key_terms(key, &mut |t| {
+        if fresh {
+            key_terms(&key, &mut |t| {
                 if !known.contains(&t) {
                     known.push(t);
                 }
@@ -146,7 +147,8 @@ pub fn bytes_of(
     Matter { about, conns: conns.into_iter().map(|g| g.conn).collect(), postings, communities, table, scope }.bytes()
 }
 
-/// What a key asks for that the packet's bytes do not show.
+/// What a key asks for that the packet's bytes do not show: ports of a later fragment, or behind an IPv6 extension header, where libpcap does not
+/// look.
 fn key_terms(key: &Key, emit: &mut impl FnMut(Term)) {
     let tail = key.tail();
     key.addrs().into_iter().flatten().for_each(|a| emit(Term::addr(a)));

@@ -23,7 +23,8 @@ use crate::index::community::IcmpKind;
 use crate::index::term::Term;
 use crate::ledger::search::{Wanted, search_while};
 use crate::ledger::{What, latest};
-use crate::packet::key::Key;
+use crate::packet::key::{Key, Kind};
+use crate::packet::understood;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -73,6 +74,11 @@ pub struct Found {
 pub(super) enum Asked<'a> {
     All,
     Expression(&'a Expr),
+    /// The same, but of link types that are not parsed, whose keys say nothing, those of an answer's packets.
+    Partly {
+        of: &'a Expr,
+        met: &'a Met,
+    },
     /// Those of an answer's packets.
     Met {
         met: &'a Met,
@@ -85,7 +91,8 @@ impl Asked<'_> {
     pub(super) fn wants(&self, key: &Key, tagged: bool) -> bool {
         match self {
             Asked::All => true,
-            Asked::Expression(e) => holds(e, &terms_of(key)),
+            Asked::Partly { met, .. } if unparsed(key) => met.has_name(key),
+            Asked::Expression(e) | Asked::Partly { of: e, .. } => holds(e, &terms_of(key)),
             Asked::Met { met, untagged } => met.has_name(key) || !tagged && untagged.contains(key),
         }
     }
@@ -94,6 +101,7 @@ impl Asked<'_> {
     pub(super) fn wants_at(&self, key: &Key, times: Span) -> bool {
         match self {
             Asked::Met { met, .. } if met.has_name(key) => met.has(key, times),
+            Asked::Partly { met, .. } if unparsed(key) => met.has(key, times),
             _ => true,
         }
     }
@@ -105,6 +113,11 @@ impl Asked<'_> {
             _ => None,
         }
     }
+}
+
+/// It stands for all packets of a link type that is not parsed.
+fn unparsed(key: &Key) -> bool {
+    key.tail().kind() == Kind::Opaque && key.tail().port.first().is_some_and(|link_type| !understood(*link_type))
 }
 
 /// So many names are looked for in the indexes; of more all connections are gone through.
@@ -125,19 +138,26 @@ impl Engine {
         if simple && text.is_empty() {
             return Ok(self.list(query, view, &Asked::All, &EVERYTHING, Found::default())?.0);
         }
-        // Where no key has an address only the packets know.
-        let keyed = || super::run::link_types(view).into_iter().all(crate::packet::understood);
-        if let Some(e) = expression.filter(|e| simple && tellable(e) && keyed()) {
+        let through_packets = || -> Result<(Found, Met), QueryError> {
+            let (summary, met) = super::run::answer(query, self.means(), view, &mut super::output::Nothing)?;
+            Ok((Found { summary, through_packets: true, ..Found::default() }, met))
+        };
+        if let Some(e) = expression.filter(|e| simple && tellable(e)) {
             super::run::compiles(text)?;
             let plans = Plans::new(Plan::of(text), Plan::All);
-            let (found, untagged) = self.list(query, view, &Asked::Expression(&e), &plans, Found::default())?;
+            let (found, untagged) = if super::run::link_types(view).into_iter().all(understood) {
+                self.list(query, view, &Asked::Expression(&e), &plans, Found::default())?
+            } else {
+                // Where a key says nothing only the packets know; of all others the keys do, also of those that have no packet.
+                let (found, met) = through_packets()?;
+                self.list(query, view, &Asked::Partly { of: &e, met: &met }, &plans, found)?
+            };
             // Names without VLAN ids don't answer what is asked of these.
             if !(untagged && asks_vlan(&e)) {
                 return Ok(found);
             }
         }
-        let (summary, met) = super::run::answer(query, self.means(), view, &mut super::output::Nothing)?;
-        let found = Found { summary, through_packets: true, ..Found::default() };
+        let (found, met) = through_packets()?;
         let untagged = met.keys().map(|k| k.untagged()).collect();
         let asked = Asked::Met { met: &met, untagged };
         let plans = Plans::new(Plan::All, asked.few().map_or(Plan::All, plan_of));
@@ -196,7 +216,7 @@ impl Engine {
         let names = asked.few();
         let wanted = match (&names, asked) {
             (Some(names), _) => Wanted::Keys(names),
-            (None, Asked::Met { .. }) => Wanted::All,
+            (None, Asked::Met { .. } | Asked::Partly { .. }) => Wanted::All,
             (None, _) => Wanted::Files(&may),
         };
         let window = (reach.first, reach.last.saturating_add(1));

@@ -201,7 +201,7 @@ impl Given {
         s.limited = self.limit.is_some_and(|l| s.packets >= l);
         if self.met.len() < MET_MAX {
             let (cut, begins) = (p.mark == Mark::CutHere, named.begins);
-            self.met.note(MetPacket { key: named.key, time: p.time, begins, cut });
+            self.met.note(MetPacket { key: named.key, time: p.time, begins, cut, moved: false });
         }
         Ok(())
     }

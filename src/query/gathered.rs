@@ -149,9 +149,9 @@ impl<'a> Gathered<'a> {
             return Err(QueryError::TooMany(CONNECTIONS_LISTED_MAX));
         }
         self.receipts.sort();
-        let mut by_receipt: HashMap<(Key, u64, bool), usize> = HashMap::new();
-        for (r, tagged) in self.receipts.all() {
-            by_receipt.insert((r.key, r.first, tagged), self.rows.len());
+        let mut by_receipt: HashMap<*const Receipt, usize> = HashMap::new();
+        for (r, _) in self.receipts.all() {
+            by_receipt.insert(r, self.rows.len());
             let class = self.receipt_classes.get(usize::from(r.class)).cloned().unwrap_or_else(|| "?".into());
             self.rows.push(Row { wanted: self.q.wants_class(&class), it: of_receipt(r, class) });
         }
@@ -179,17 +179,21 @@ impl<'a> Gathered<'a> {
     }
 
     /// Whose the packets of a piece are.
-    fn claim(&mut self, key: &Key, piece: &Piece, by_receipt: &HashMap<(Key, u64, bool), usize>) -> Claim {
+    fn claim(&mut self, key: &Key, piece: &Piece, by_receipt: &HashMap<*const Receipt, usize>) -> Claim {
         let mut all: Option<Span> = None;
-        let wanted = self.q.wants_class(&self.class_name(piece.class));
+        let class = self.class_name(piece.class);
         let mut ids: Vec<usize> = Vec::new();
-        for (r, tagged) in self.receipts.at(key, piece.times) {
+        for (r, _) in self.receipts.at(key, piece.times) {
             // One that lasts goes on after its hourly receipt.
             let last = if r.end == End::Lasting { u64::MAX } else { r.last };
             let times = Span { first: r.first, last };
             all = Some(all.map_or(times, |a| a.and(times)));
-            ids.extend(by_receipt.get(&(r.key, r.first, tagged)).copied());
+            ids.extend(by_receipt.get(&std::ptr::from_ref(r)).copied());
         }
+        // Its times may enclose others of the name, of other classes: it is of those of its own class, and only where there are none of some whose
+        // class has changed.
+        let own = ids.iter().any(|&row| self.rows.get(row).is_some_and(|r| r.it.class == class));
+        let wanted = !own && self.q.wants_class(&class);
         for row in ids {
             if let Some(row) = self.rows.get_mut(row) {
                 row.wanted |= wanted;

@@ -28,6 +28,17 @@ impl Span {
         self.first <= other.first && other.last <= self.last
     }
 
+    /// What of it lies before the other.
+    pub fn before(self, other: Span) -> Option<Span> {
+        (self.first < other.first).then(|| Span { last: self.last.min(other.first - 1), ..self })
+    }
+
+    /// What of it lies before the other and after it.
+    pub fn outside(self, other: Span) -> Vec<Span> {
+        let after = (self.last > other.last).then(|| Span { first: self.first.max(other.last + 1), ..self });
+        self.before(other).into_iter().chain(after).collect()
+    }
+
     /// Both, and what is between them.
     pub fn and(self, other: Span) -> Span {
         Span { first: self.first.min(other.first), last: self.last.max(other.last) }
@@ -98,8 +109,9 @@ impl Lives {
         self.receipts.sort_unstable_by_key(|r| (r.first, std::cmp::Reverse(r.last), lasts(r)));
         let (mut ended, mut latest) = (0, None);
         self.receipts.retain(|r| {
-            // Those of a connection that lasts repeat what is told at its end; and its first packet may have come late.
-            let again = latest == Some(r.first) || lasts(r) && r.last <= ended;
+            // Those of a connection that lasts repeat what is told at its end; and its first packet may have come late. Two that have ended are two,
+            // also where both began within one tick of a clock.
+            let again = lasts(r) && (latest == Some(r.first) || r.last <= ended);
             latest = Some(r.first);
             if !lasts(r) {
                 ended = ended.max(r.last);
@@ -162,6 +174,9 @@ mod tests {
         let hourly =
             [(100, 200, Lasting), (100, 300, Lasting), (90, 400, Closed), (500, 600, Lasting), (500, 700, Lasting)];
         assert_eq!(told(&hourly, 0, 900), [(90, 400), (500, 700)]);
+        // A reset and a SYN after it at one time, and an hour later.
+        let at_once = [(100, 100, Reset), (100, 900, Closed), (100, 500, Lasting)];
+        assert_eq!(told(&at_once, 0, 900), [(100, 900), (100, 100)]);
         // One that encloses the next.
         let within = [(10, 900, Closed), (100, 200, Closed), (300, 400, Closed)];
         assert_eq!(told(&within, 250, 260), [(10, 900)]);

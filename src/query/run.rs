@@ -174,6 +174,7 @@ fn found(
                 return Ok(None);
             }
             let mut named = whose.of(reader.header(), p);
+            let key = named.key;
             if judge.asks_connection() {
                 named = whose.ask_first(named, p.time, (&plans, means, view))?;
                 if !judge.belongs(&named) {
@@ -186,8 +187,9 @@ fn found(
             let segment = reader.header();
             let (data, options) = (&*p.data, &*p.options);
             out.packet(&Answer { time: p.time, wire_len: p.wire_len, data, options, interface, segment })?;
-            let (cut, begins) = (p.mark == Mark::CutHere, named.begins);
-            Ok::<_, QueryError>(Some(Some((p.wire_len, MetPacket { key: named.key, time: p.time, begins, cut }))))
+            let (cut, begins, moved) = (p.mark == Mark::CutHere, named.begins, named.key != key);
+            let met = MetPacket { key: named.key, time: p.time, begins, cut, moved };
+            Ok::<_, QueryError>(Some(Some((p.wire_len, met))))
         })?;
         match next.transpose()? {
             None => break,

@@ -12,14 +12,25 @@ const DAY: u64 = 1_700_000_000;
 
 /// A capture of packets as `tests/vectors.md` writes them.
 fn capture(dir: &Path, name: &str, packets: &[&str]) -> PathBuf {
+    capture_of(dir, name, packets, 1, |frame| frame)
+}
+
+/// The same of another link type, whose frames `on_link` makes of those of Ethernet.
+fn capture_of(
+    dir: &Path,
+    name: &str,
+    packets: &[&str],
+    link_type: u32,
+    on_link: impl Fn(Vec<u8>) -> Vec<u8>,
+) -> PathBuf {
     let lines: String = packets.iter().map(|p| format!("{p} -> store #1\n")).collect();
     let page = vectors(&format!("### V0 here\n```vector\n{lines}```\n"));
     let mut pcap = Vec::new();
-    for v in [0xa1b2_3c4du32, 0x0004_0002, 0, 0, 65535, 1] {
+    for v in [0xa1b2_3c4du32, 0x0004_0002, 0, 0, 65535, link_type] {
         pcap.extend(v.to_le_bytes());
     }
     for line in page.iter().flat_map(|v| &v.packets) {
-        let data = line.frame.bytes().expect("a frame");
+        let data = on_link(line.frame.bytes().expect("a frame"));
         let seconds = DAY + line.time / 1_000_000_000;
         for v in [seconds as u32, (line.time % 1_000_000_000) as u32, data.len() as u32, data.len() as u32] {
             pcap.extend(v.to_le_bytes());
@@ -189,4 +200,70 @@ fn files_that_are_not_in_order() {
     assert_eq!((rows.len(), &rows[0]["seen_packets"]), (1, &3.into()), "{rows:?}");
     let [first, last] = ["first", "last"].map(|f| rows[0][f].as_str().expect("a time"));
     assert!(first.starts_with("2023-11-14T22:13:21.0") && last.starts_with("2023-11-14T22:13:29.5"), "{rows:?}");
+}
+
+/// A reset and the SYN that takes its name may have one time: two have ended, and both are told of.
+#[test]
+fn connections_that_begin_within_one_tick() {
+    let packets = [
+        "0.000 tcp A:1000>B:80 S seq=1 len=60",
+        "0.000 tcp B:80>A:1000 R len=60",
+        "0.000 tcp A:1000>B:80 S seq=2 len=60",
+        "0.010 tcp A:1000>B:80 A len=60",
+    ];
+    let (r, begun) = recorded(&packets, &[]);
+    assert_eq!((begun, list(&r, &[]).len(), found(&r, &[])), (2, 2, [4, 2]));
+    let path = capture(r.dir(), "again.pcap", &packets);
+    assert_eq!(counted(&[&path], &[]), ([2; 5], 0));
+}
+
+/// Connections of one name that are of different classes: each is listed with its own, also one that lies between two of another.
+#[test]
+fn a_class_has_its_own_connections() {
+    let packets =
+        ["0.000 udp A:1000>B:53 len=600", "200.000 udp A:1000>B:53 len=100", "400.000 udp A:1000>B:53 len=600"];
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = dir.path().join("retrotap.toml");
+    std::fs::write(&config, "[class.long]\nfilter = \"len > 500\"\nprecedence = 1\n").expect("a file");
+    let (r, begun) = recorded(&packets, &["--config", config.to_str().expect("a name")]);
+    let of = |class: &str| list(&r, &["--class", class]).iter().map(|c| c["class"].to_string()).collect::<Vec<_>>();
+    assert_eq!(
+        (begun, of("long"), of("all")),
+        (3, vec!["\"long\""; 2].into_iter().map(str::to_owned).collect(), vec!["\"all\"".to_owned()])
+    );
+}
+
+/// A link type that is not parsed takes nothing from the others: what has a name is found by it, whether or not a packet of it is stored.
+#[test]
+fn beside_a_link_type_that_is_not_parsed() {
+    let r = Retrotap::default();
+    let config = r.dir().join("retrotap.toml");
+    std::fs::write(&config, "[class.quiet]\nfilter = \"udp\"\nprecedence = 1\nrecord = \"none\"\n").expect("a file");
+    let packets =
+        ["0.000 udp A:1000>B:53 len=100", "0.001 udp A:1001>B:53 len=100", "0.002 tcp A:1000>B:53 S seq=1 len=60"];
+    let ethernet = capture(r.dir(), "ethernet.pcap", &packets);
+    // 802.11: a data frame with LLC and SNAP.
+    let data = |frame: Vec<u8>| {
+        let llc = [0xaa, 0xaa, 3, 0, 0, 0];
+        [&[8, 0, 0, 0][..], &frame[..12], &[2, 0, 0, 0, 0, 9, 0, 0], &llc, &frame[12..]].concat()
+    };
+    let packets = ["0.003 tcp A:1000>B:443 S seq=1 len=60"];
+    let wireless = capture_of(r.dir(), "wireless.pcap", &packets, 105, data);
+    let (ran, _) = r.record(&[&ethernet, &wireless], &["--config", config.to_str().expect("a name")]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let count = |filter: &str| list(&r, &[filter]).len();
+    assert_eq!((count("udp"), count("port 53"), count("not port 53")), (2, 3, 1));
+    // What is not parsed is there where its packets are.
+    assert_eq!((count("tcp"), count("port 443"), count("port 80")), (2, 1, 0));
+}
+
+/// libpcap does not look behind an IPv6 extension header. The name of a connection does, also before there is a receipt.
+#[test]
+fn ports_behind_an_extension_header() {
+    let packets = ["0.000 udp a:1000>b:53 frag=5@0 len=120", "0.001 udp a:1000>b:54 len=120"];
+    let (r, begun) = recorded(&packets, &[]);
+    std::fs::remove_dir_all(r.store().join("receipts")).expect("receipts");
+    let of = |filter: &str| list(&r, &[filter]).len();
+    assert_eq!((begun, of(""), of("port 53"), of("udp"), of("port 54")), (2, 2, 1, 2, 1));
+    assert_eq!(found(&r, &["port 53"]), [0, 0], "as tcpdump has it");
 }
