@@ -129,7 +129,7 @@ fn time_in(word: &str, now: u64, zone: &TimeZone) -> Result<u64, UnitError> {
         AmbiguousOffset::Fold { .. } => "one time: clocks are put back then, and it is",
         AmbiguousOffset::Gap { .. } => "a time: clocks are put forward over it, and it would be",
     };
-    match (moment.clone().earlier(), moment.later()) {
+    match (moment.earlier(), moment.later()) {
         (Ok(a), Ok(b)) => Err(error(word, format!("{why} {a} or {b}: write the one that is meant, as it stands here"))),
         _ => Err(fail()),
     }

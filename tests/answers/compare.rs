@@ -24,6 +24,8 @@ pub struct Truth<'a> {
     pub knows_running: bool,
     /// libpcap takes it for Ethernet.
     pub common: bool,
+    /// Numbers of connections that may run while it is asked.
+    pub may_run: HashSet<usize>,
 }
 
 /// What is wrong: of which kind, and in words.
@@ -193,7 +195,8 @@ impl Truth<'_> {
                 p.now == Presence::There && q.admits(self.history, p) && self.of_connection(q, p) == Some(true)
             };
             let packets: Vec<&Kept> = matching.filter(ours).collect();
-            let wrong = totals::summary_wrong(self.history, &packets, self.connections, s, self.knows_running);
+            let wrong =
+                totals::summary_wrong(self.history, &packets, self.connections, s, self.knows_running, &self.may_run);
             return wrong.map(|w| (Kind::Totals, w));
         }
         None

@@ -102,8 +102,9 @@ impl History {
         let multi = d.chance(if quick { 25 } else { 50 });
         let cutoffs = classes.iter().any(|c| c.rules.cutoff_bytes.is_some() || c.rules.cutoff_packets.is_some());
         let mut network = network;
-        // With several workers a fragment takes another way than the rest of its connection, so that what is past a cutoff is not sure.
-        network.fragments &= !(multi && cutoffs);
+        // With several workers a fragment takes another way than the rest of its connection, so that what is past a cutoff is not sure; and of a
+        // tunnel's fragments the first, which names another pair, comes by another queue than the rest.
+        network.fragments &= !(multi && (cutoffs || network.tunnels));
         // Nor is the order of an end and of what comes after it.
         network.tcp_fragments = !multi;
         let mut time = START + d.below(1000) * 1_000_000;
@@ -292,9 +293,12 @@ fn chunk(
         .collect::<Vec<_>>();
     // Two talks may have one name: all of a pair go one way, whatever their ports.
     let queue = |p: &Given| {
-        let seen = crate::oracle::parse::parse(network.links[p.link], &p.data, false).name;
+        let name = crate::oracle::parse::parse(network.links[p.link], &p.data, false).name;
         let mut h = std::hash::DefaultHasher::new();
-        std::hash::Hash::hash(&seen, &mut h);
+        match name.ends() {
+            Some(ends) => std::hash::Hash::hash(&ends.map(|(addr, _)| addr), &mut h),
+            None => std::hash::Hash::hash(&name, &mut h),
+        }
         (std::hash::Hasher::finish(&h).wrapping_add(spread) % queues as u64) as usize
     };
     made.into_iter().map(|(_, p)| (queue(&p), p)).collect()

@@ -13,10 +13,13 @@ use crate::totals::{self, ByName};
 use crate::ways::{self, Files, Way};
 use crate::{PATIENCE, pcapng};
 use retrotap::config::{Config, Settings};
+use retrotap::conn::receipt::End as Ended;
 use retrotap::control::Place;
+use retrotap::ledger;
 use retrotap::record::statistics::Sample;
 use retrotap::record::{Observer, Outcome, RecordError, run as run_files, run_sources};
 use retrotap::source::file::Progress;
+use retrotap::store::layout::Layout;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -296,6 +299,7 @@ impl Life<'_> {
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
+        self.receipts()?;
         let socket = self.socket();
         let mut ways = vec![Way::Direct, Way::Api(socket.clone()), Way::Count(socket.clone())];
         match self.dice.below(4) {
@@ -313,6 +317,25 @@ impl Life<'_> {
         }
         self.ask(stage, &ways);
         Ok(())
+    }
+
+    /// Waits for the receipts of those that others of their names have followed, which the workers send once a second: until then nobody
+    /// tells of them. Not for ever: what is asked then shows what is lacking.
+    fn receipts(&self) -> Result<(), String> {
+        let (run, first) = self.model.followed();
+        let start = Instant::now();
+        loop {
+            let mut there = 0;
+            let receipts = Layout::new(&self.store).receipts();
+            ledger::each_connection(&receipts, (first, u64::MAX), || true, &mut |r| {
+                there += u64::from(r.end != Ended::Lasting)
+            })
+            .map_err(|e| e.to_string())?;
+            if there >= run || start.elapsed() > PATIENCE / 4 {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Reads the sealed segments that are new, with libpcap: each has packets that were stored, once.
@@ -478,6 +501,7 @@ impl Life<'_> {
             refusing: judge.refusing(&q.filter),
             knows_running: true,
             common: judge.takes(&q.filter),
+            may_run: Default::default(),
         };
         if let Some(wrong) = truth.wrong_of_follower(q, reply) {
             self.wrong(stage, wrong.0, &format!("follower: {q}: {}", wrong.1));
@@ -496,6 +520,7 @@ impl Life<'_> {
         let mut asked = vec![Question::default()];
         let n = if history.quick { self.dice.from(2, 4) } else { self.dice.from(2, 6) };
         asked.extend((0..n).map(|_| questions::any(&mut self.dice, &classes, kept, &self.model.connections)));
+        let may_run = if at_rest { Default::default() } else { self.model.may_run() };
         let mut findings = Vec::new();
         for q in asked.iter().filter(|q| !history.is_chance(&q.filter)) {
             let matching = judge.matching(&q.filter).or_else(|| judge.takes(&q.filter).then(Vec::new));
@@ -509,6 +534,7 @@ impl Life<'_> {
                 refusing,
                 knows_running: true,
                 common: judge.takes(&q.filter),
+                may_run: may_run.clone(),
             };
             if self.programs() && n % 2 == 0 {
                 match judge.tcpdump(&q.filter) {
@@ -553,21 +579,25 @@ impl Life<'_> {
             let mut q = questions::any(&mut self.dice, &classes, kept, &self.model.connections);
             q = Question { filter: by.text(), conn: None, any_layer: false, limit: None, ..q };
             let refused = !judge.takes(&q.filter) || !judge.refusing(&q.filter).is_empty();
+            let matching = judge.matching(&q.filter).unwrap_or_default();
+            let connections = &self.model.connections;
+            let asked =
+                totals::Asked { history, q: &q, by: &by, kept, connections, matching: &matching, may_run: &may_run };
             for way in ways {
                 let wrong = match way {
                     Way::Direct => match files.connections(&q) {
                         // What runs has no receipt yet, and the files know no more than its packets.
                         Ok(_) if !at_rest => None,
-                        Ok(found) => totals::list_wrong(history, &q, &by, &self.model.connections, &found.connections),
+                        Ok(found) => asked.list_wrong(&found.connections),
                         Err(e) => Some(format!("refused: {e}")),
                     },
                     Way::Api(socket) => match ways::listed(socket, &q) {
                         Ok((lines, summary)) => {
-                            let told = (lines.len() as u64, summary.connections);
-                            let meant = totals::count(history, &q, &by, &self.model.connections);
-                            meant
-                                .filter(|n| told != (*n, *n))
-                                .map(|n| format!("{} connections, {} in the summary, {n} expected", told.0, told.1))
+                            let (lines, n) = (lines.len() as u64, summary.connections);
+                            let (least, most) = asked.count().unwrap_or((0, u64::MAX));
+                            let wrong = lines != n || !(least..=most).contains(&n);
+                            wrong
+                                .then(|| format!("{lines} connections, {n} in the summary, {least} to {most} expected"))
                         }
                         Err(e) => Some(format!("refused: {e}")),
                     },

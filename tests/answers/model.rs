@@ -4,6 +4,8 @@
 use crate::history::{Class, History, Run};
 use crate::judge::Filters;
 use crate::oracle::model::{Connection, Oracle};
+use crate::oracle::parse::Name;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// A packet that was stored.
@@ -131,5 +133,18 @@ impl<'a> Model<'a> {
     /// Connections of this run.
     pub fn begun(&self) -> u64 {
         (self.connections.len() - self.base) as u64
+    }
+
+    /// Connections of this run that none of their name has followed, by number: they may go on.
+    pub fn may_run(&self) -> HashSet<usize> {
+        let run = self.connections.iter().enumerate().skip(self.base);
+        run.map(|(n, c)| (&c.of.name, n)).collect::<HashMap<&Name, usize>>().into_values().collect()
+    }
+
+    /// How many connections of this run others of their names have followed, and when the first of all began.
+    pub fn followed(&self) -> (u64, u64) {
+        let run = &self.connections[self.base..];
+        let names: HashSet<&Name> = run.iter().map(|c| &c.of.name).collect();
+        ((run.len() - names.len()) as u64, run.iter().map(|c| c.of.first).min().unwrap_or(0))
     }
 }

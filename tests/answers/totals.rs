@@ -3,13 +3,14 @@
 
 use crate::dice::Dice;
 use crate::history::History;
-use crate::model::{Kept, Known};
+use crate::model::{Kept, Known, Presence};
+use crate::oracle::model::S;
 use crate::oracle::parse::{Name, parse};
 use crate::product::key;
 use crate::questions::Question;
 use retrotap::packet::key::Key;
 use retrotap::query::{Connection, Summary};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
 
 /// What can be asked of a connection's name.
@@ -90,51 +91,91 @@ fn told(c: &Connection) -> Line {
     (c.key, c.first, c.last, totals, c.cut, c.class.to_string())
 }
 
-/// Connections that answer a question, by number.
-fn wanted<'a>(
-    history: &'a History,
-    q: &'a Question,
-    by: &'a ByName,
-    connections: &'a [Known],
-) -> impl Iterator<Item = &'a Known> + 'a {
-    connections.iter().filter(move |c| {
-        let overlaps = q.since.is_none_or(|t| c.of.last >= t) && q.until.is_none_or(|t| c.of.first < t);
-        overlaps && q.has_class(history, c.of.class) && by.holds(&c.of.name)
-    })
+/// A question for connections, and what it is asked of.
+pub struct Asked<'a> {
+    pub history: &'a History,
+    pub q: &'a Question,
+    pub by: &'a ByName,
+    pub kept: &'a [Kept],
+    pub connections: &'a [Known],
+    /// Numbers of the packets that match the expression.
+    pub matching: &'a [usize],
+    /// Numbers of connections that may run while the recorder is asked.
+    pub may_run: &'a HashSet<usize>,
 }
 
-/// How many connections answer; `None`: nobody can know it.
-pub fn count(history: &History, q: &Question, by: &ByName, connections: &[Known]) -> Option<u64> {
-    (!connections.iter().any(|c| c.unsaid)).then(|| wanted(history, q, by, connections).count() as u64)
-}
-
-/// What is wrong with a list of connections, if anything.
-pub fn list_wrong(
-    history: &History,
-    q: &Question,
-    by: &ByName,
-    connections: &[Known],
-    got: &[Connection],
-) -> Option<String> {
-    let want: Vec<&Known> = wanted(history, q, by, connections).collect();
-    if connections.iter().any(|c| c.unsaid) {
-        let names = |of: &mut dyn Iterator<Item = Key>| of.collect::<BTreeSet<Key>>();
-        let said = names(&mut want.iter().filter(|c| !c.unsaid).map(|c| key(&c.of.name)));
-        let there = names(&mut got.iter().map(|c| c.key));
-        let lacking: Vec<_> = said.difference(&there).collect();
-        return (!lacking.is_empty()).then(|| format!("{} connections; lacking: {lacking:?}", got.len()));
+impl Asked<'_> {
+    /// Connections that must be listed, and with `true` those that may be.
+    fn wanted(&self) -> Vec<(bool, &Known)> {
+        let admits = |p: &Kept| p.now != Presence::Expired && self.q.admits(self.history, p);
+        let with =
+            |sure: bool, i: &usize| Some(&self.kept[*i]).filter(|p| admits(p) && (!sure || p.now == Presence::There));
+        // Packets of a link type that is not parsed are of one connection: which expressions it answers they say.
+        let met = |sure| {
+            self.matching.iter().filter_map(move |i| with(sure, i)).map(|p| p.connection).collect::<HashSet<_>>()
+        };
+        // One that runs has no receipt: it is known by its packets alone.
+        let stored: HashSet<usize> =
+            (0..self.kept.len()).filter_map(|i| with(true, &i)).map(|p| p.connection).collect();
+        let (surely_met, maybe_met) = (met(true), met(false));
+        let one = |(n, c): (usize, &'_ Known)| {
+            let by_name = self.by.holds(&c.of.name);
+            match c.of.name {
+                Name::Opaque { link_type } if !is_parsed(link_type) => {
+                    (!surely_met.contains(&n), by_name || maybe_met.contains(&n))
+                }
+                _ => (self.may_run.contains(&n) && !stored.contains(&n), by_name),
+            }
+        };
+        let overlaps =
+            |c: &Known| self.q.since.is_none_or(|t| c.of.last >= t) && self.q.until.is_none_or(|t| c.of.first < t);
+        let all = self.connections.iter().enumerate();
+        let all = all.filter(|(_, c)| overlaps(c) && self.q.has_class(self.history, c.of.class));
+        all.map(|(n, c)| (one((n, c)), c)).filter(|((_, holds), _)| *holds).map(|((may, _), c)| (may, c)).collect()
     }
-    let mut lines: BTreeMap<Line, (usize, usize)> = BTreeMap::new();
-    want.iter().for_each(|c| lines.entry(meant(history, c)).or_default().0 += 1);
-    got.iter().for_each(|c| lines.entry(told(c)).or_default().1 += 1);
-    lines.retain(|_, (want, got)| want != got);
-    let (line, (n, m)) = lines.iter().next()?;
-    Some(format!(
-        "{} connections, {} expected; {m} times, not {n}: (key, first, last, [seen, bytes, stored, bytes], cut, class) {line:?}; differing {}",
-        got.len(),
-        want.len(),
-        lines.len()
-    ))
+
+    fn unsaid(&self) -> bool {
+        self.connections.iter().any(|c| c.unsaid)
+    }
+
+    /// How many connections answer, at least and at most; `None`: nobody can know it.
+    pub fn count(&self) -> Option<(u64, u64)> {
+        let all = self.wanted();
+        (!self.unsaid()).then(|| (all.iter().filter(|(may, _)| !may).count() as u64, all.len() as u64))
+    }
+
+    /// What is wrong with a list of connections, if anything.
+    pub fn list_wrong(&self, got: &[Connection]) -> Option<String> {
+        let want = self.wanted();
+        if self.unsaid() {
+            let names = |of: &mut dyn Iterator<Item = Key>| of.collect::<BTreeSet<Key>>();
+            let said = want.iter().filter(|(may, c)| !may && !c.unsaid);
+            let said = names(&mut said.map(|(_, c)| key(&c.of.name)));
+            let there = names(&mut got.iter().map(|c| c.key));
+            let lacking: Vec<_> = said.difference(&there).collect();
+            return (!lacking.is_empty()).then(|| format!("{} connections; lacking: {lacking:?}", got.len()));
+        }
+        let mut lines: BTreeMap<Line, (usize, usize, usize)> = BTreeMap::new();
+        for (may, c) in &want {
+            let line = lines.entry(meant(self.history, c)).or_default();
+            (line.0, line.1) = (line.0 + usize::from(!may), line.1 + 1);
+        }
+        got.iter().for_each(|c| lines.entry(told(c)).or_default().2 += 1);
+        lines.retain(|_, (least, most, got)| !(*least..=*most).contains(got));
+        let (line, (least, most, got_of_it)) = lines.iter().next()?;
+        Some(format!(
+            "{} connections, {} expected; {got_of_it} times, not {least} to {most}: (key, first, last, [seen, bytes, stored, bytes], cut, class) \
+             {line:?}; differing {}",
+            got.len(),
+            want.len(),
+            lines.len()
+        ))
+    }
+}
+
+/// Link types whose packets are parsed: those of all others are of one connection.
+fn is_parsed(link_type: u16) -> bool {
+    matches!(link_type, 0 | 1 | 9 | 12 | 14 | 101 | 108 | 113 | 228 | 229 | 276)
 }
 
 /// What is wrong with what a summary says of the connections of these packets, if anything.
@@ -144,6 +185,7 @@ pub fn summary_wrong(
     connections: &[Known],
     s: &Summary,
     knows_running: bool,
+    may_run: &HashSet<usize>,
 ) -> Option<String> {
     let of: BTreeSet<usize> = packets.iter().map(|p| p.connection).collect();
     // What is stored of a packet may lack the headers that its name is made of.
@@ -159,8 +201,40 @@ pub fn summary_wrong(
         cut.iter().map(|c| c.seen_bytes - c.stored_bytes).sum::<u64>(),
     );
     let told = (s.connections, s.cut_connections, s.cut_packets, s.cut_bytes);
-    // What neither a receipt nor a worker tells is said to be unknown.
-    let unsure = !knows_running || s.open_connections > 0;
-    let wrong = told.0 != meant.0 || if unsure { told > meant } else { told != meant };
-    wrong.then(|| format!("connections, those cut, packets and bytes cut of them: {told:?}, not {meant:?}"))
+    // Of what neither a receipt nor a worker tells it is said how many they seem to be: nothing is known of them but their packets. Those of
+    // one name are then one, unless a long silence parts them, which a cutoff makes too.
+    let names: BTreeSet<_> = of.iter().map(|c| &connections[*c].of.name).collect();
+    // One that runs and began within the tick in which its name's last one ended: what is told of that one tells all.
+    let same = |a: &Known, b: &Known| a.of.name == b.of.name && a.of.first < b.of.first && a.of.last >= b.of.last;
+    let hidden = |b: &&usize| may_run.contains(b) && of.iter().any(|a| same(&connections[*a], &connections[**b]));
+    let hidden = of.iter().filter(hidden).count() as u64;
+    // Packets of one name within a second are taken for one connection's, or for those that receipts tell of in that time: one of which the
+    // answer has no packet may lie between two that it has packets of.
+    let between = |(n, c): &(usize, &Known)| {
+        let named = packets.iter().filter(|p| !of.contains(n) && connections[p.connection].of.name == c.of.name);
+        let mut times: Vec<u64> = named.map(|p| p.time).collect();
+        times.sort_unstable();
+        times.windows(2).any(|t| t[1] - t[0] <= S && c.of.first <= t[1] && c.of.last >= t[0])
+    };
+    let between: Vec<&Known> = connections.iter().enumerate().filter(between).map(|(_, c)| c).collect();
+    let cut_between = between.iter().filter(|c| c.of.cut);
+    let most = (
+        meant.0 + between.len() as u64,
+        meant.1 + cut_between.clone().count() as u64,
+        meant.2 + cut_between.clone().map(|c| c.of.seen_packets - c.of.stored_packets).sum::<u64>(),
+        meant.3 + cut_between.map(|c| c.of.seen_bytes - c.of.stored_bytes).sum::<u64>(),
+    );
+    let open = s.open_connections > 0 || s.running_unknown > 0;
+    let within = told.0 <= most.0 && told.1 <= most.1 && told.2 <= most.2 && told.3 <= most.3;
+    let wrong = match (open || hidden > 0, knows_running) {
+        (false, _) => !within || told.0 < meant.0 || told.1 < meant.1 || told.2 < meant.2 || told.3 < meant.3,
+        (true, true) => !within || told.0 < meant.0 - hidden,
+        (true, false) => told.0 - s.open_connections > most.0 || told.0 < names.len() as u64 || told.1 > most.1,
+    };
+    wrong.then(|| {
+        format!(
+            "connections, those cut, packets and bytes cut of them: {told:?}, not {meant:?}; open {}",
+            s.open_connections
+        )
+    })
 }
