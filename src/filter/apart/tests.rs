@@ -1,3 +1,5 @@
+//! The wire between recorder and compiler: what goes in comes out, and whatever a broken compiler sends is an error.
+
 use super::wire::{Reply, What, ask, asked, replied, reply};
 use super::*;
 use proptest::prelude::*;
