@@ -132,13 +132,15 @@ fn same_bytes(steps: &[Step], how: &[(bool, bool, u8)]) {
         writers.iter_mut().for_each(|w| w.tick(mono));
         writers.iter().all(|w| w.counts().pending == 0)
     });
+    let dns = steps.iter().any(|s| matches!(s, Step::Packet { class: 1, .. }));
     let query = |filter: &str| Query { store: dir.path().to_owned(), filter: filter.into(), ..Query::default() };
     let asked = [
         query(""),
         query("host 10.0.0.3"),
         Query { limit: Some(packets as u64 / 2), ..query("") },
         Query { since: Some(1_700_000_000_000_000_003), ..query("port 53") },
-        Query { classes: vec!["dns".into()], ..query("") },
+        // A class that no packet is of is not known here.
+        Query { classes: if dns { vec!["dns".into()] } else { Vec::new() }, ..query("") },
     ];
     until("all to be found", || answer(&asked[0], &[]).0 == packets as u64);
     let want: Vec<_> = asked.iter().map(|q| answer(q, &[])).collect();

@@ -63,7 +63,10 @@ impl Indexer {
             Some(index) => file::write(&layout::index_of(segment), index.all()),
             None => build(segment),
         };
-        if let Err(e) = made.and_then(|()| self.enter(segment)) {
+        // One that has expired meanwhile needs none.
+        if let Err(e) = made.and_then(|()| self.enter(segment))
+            && segment.exists()
+        {
             tracing::warn!("{}: no index: {e}", segment.display());
         }
     }

@@ -194,12 +194,18 @@ impl Truth<'_> {
             let ours = |p: &&Kept| {
                 p.now == Presence::There && q.admits(self.history, p) && self.of_connection(q, p) == Some(true)
             };
-            // An early fragment comes with the connection of its first, and is not counted for it.
             let own =
                 |p: &&Kept| q.conn.as_ref().is_none_or(|wanted| wanted.is(&self.connections[p.connection].of.name));
-            let packets: Vec<&Kept> = matching.filter(ours).filter(own).collect();
-            let wrong =
-                totals::summary_wrong(self.history, &packets, self.connections, s, self.knows_running, &self.may_run);
+            let (packets, early): (Vec<&Kept>, Vec<&Kept>) = matching.filter(ours).partition(own);
+            let wrong = totals::summary_wrong(
+                self.history,
+                &packets,
+                self.connections,
+                s,
+                self.knows_running,
+                &self.may_run,
+                early.len() as u64,
+            );
             return wrong.map(|w| (Kind::Totals, w));
         }
         None

@@ -178,7 +178,8 @@ fn is_parsed(link_type: u16) -> bool {
     matches!(link_type, 0 | 1 | 9 | 12 | 14 | 101 | 108 | 113 | 228 | 229 | 276)
 }
 
-/// What is wrong with what a summary says of the connections of these packets, if anything.
+/// What is wrong with what a summary says of the connections of these packets, if anything. `early`: fragments that came before their firsts,
+/// which are in the answer with the connections of those.
 pub fn summary_wrong(
     history: &History,
     packets: &[&Kept],
@@ -186,6 +187,7 @@ pub fn summary_wrong(
     s: &Summary,
     knows_running: bool,
     may_run: &HashSet<usize>,
+    early: u64,
 ) -> Option<String> {
     let of: BTreeSet<usize> = packets.iter().map(|p| p.connection).collect();
     // What is stored of a packet may lack the headers that its name is made of.
@@ -224,6 +226,11 @@ pub fn summary_wrong(
         meant.2 + cut_between.clone().map(|c| c.of.seen_packets - c.of.stored_packets).sum::<u64>(),
         meant.3 + cut_between.map(|c| c.of.seen_bytes - c.of.stored_bytes).sum::<u64>(),
     );
+    if early > 0 {
+        // They are counted for the connections of their firsts, of which the answer may have no other packet.
+        let wrong = told.0 < meant.0 || told.0 > most.0 + early;
+        return wrong.then(|| format!("{} connections, not {} and up to {early}", told.0, meant.0));
+    }
     let open = s.open_connections > 0 || s.running_unknown > 0;
     let within = told.0 <= most.0 && told.1 <= most.1 && told.2 <= most.2 && told.3 <= most.3;
     let wrong = match (open || hidden > 0, knows_running) {

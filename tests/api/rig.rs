@@ -166,7 +166,13 @@ pub struct Reply {
 impl Reply {
     pub fn of(all: &[u8]) -> Reply {
         let at = all.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
-        let head = String::from_utf8(all[..at].to_vec()).expect("text").to_lowercase();
+        let head = String::from_utf8(all[..at].to_vec()).expect("text");
+        // Names of headers, not what they say.
+        let named = |line: &str| match line.split_once(':') {
+            Some((name, value)) => format!("{}:{value}", name.to_lowercase()),
+            None => line.to_owned(),
+        };
+        let head = head.split("\r\n").map(named).collect::<Vec<_>>().join("\r\n");
         let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status");
         let mut rest = &all[at + 4..];
         if !head.contains("transfer-encoding: chunked") {

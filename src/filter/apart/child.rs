@@ -29,7 +29,7 @@ fn confine() {
     let limit = |resource, most| {
         let _ = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
     };
-    limit(Resource::As, FILTER_MEMORY_BYTES);
+    limit(Resource::As, mapped() + FILTER_STACK_BYTES as u64 + FILTER_MEMORY_BYTES);
     limit(Resource::Core, 0);
     limit(Resource::Fsize, 0);
     // Standard input, output and error, the socket, and the pipe of the empty savefile that libpcap reads.
@@ -37,6 +37,13 @@ fn confine() {
     let none = CapabilitySet::empty();
     let _ = set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none });
     let _ = set_no_new_privs(true);
+}
+
+/// Addresses that this program takes before it does anything.
+fn mapped() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = pages.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    pages * rustix::param::page_size() as u64
 }
 
 fn answer(mut socket: UnixStream) -> std::io::Result<()> {

@@ -41,6 +41,8 @@ impl Pool {
                 Some(program) => Ok(Ok(program)),
                 None => Err(FilterError::Setup("the compiler gave a program that is none".into())),
             },
+            // libpcap's word for that it got no memory.
+            Reply::Refused(message) if message.starts_with("malloc") => Err(FilterError::TooLarge),
             Reply::Refused(message) => Ok(Err(message)),
             Reply::Setup(message) => Err(FilterError::Setup(message)),
             Reply::Place(..) | Reply::Nowhere => Err(FilterError::Setup("the compiler answered something else".into())),
