@@ -128,7 +128,12 @@ impl Index {
             _ if which == Section::Sums => self.sums_to(which, whole, place.crc),
             _ => self.pages_hold(place.start + range.start, place.start + range.end)?,
         };
-        if sound { Ok(part) } else { Err(broken()) }
+        // Pages that were summed may have left memory, and be unreadable now.
+        if sound && !self.has_faulted() { Ok(part) } else { Err(broken()) }
+    }
+
+    fn has_faulted(&self) -> bool {
+        matches!(&self.bytes, Bytes::Mapped(map) if map.has_faulted())
     }
 
     fn sums_to(&self, which: Section, bytes: &[u8], crc: u32) -> bool {

@@ -58,7 +58,8 @@ impl Bytes {
             Bytes::Own(bytes) => Some(bytes),
             Bytes::File(Mine { file, range, crc, sound }) => {
                 let bytes = file.get(range.clone())?;
-                sound.get_or_init(|| crc32c::crc32c(bytes) == *crc).then_some(bytes)
+                let sound = *sound.get_or_init(|| crc32c::crc32c(bytes) == *crc);
+                (sound && !file.has_faulted()).then_some(bytes)
             }
         }
     }

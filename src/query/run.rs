@@ -21,6 +21,7 @@ use super::{Answer, PacketSink, Query, QueryError};
 use crate::conn::verdict::Mark;
 use crate::filter::Filter;
 use crate::index::Run;
+use crate::store::disk::fault;
 use crate::store::list::{self, SegmentRef};
 use crate::store::live::Unsealed;
 use crate::units;
@@ -103,7 +104,13 @@ pub(super) fn answer(
     view: &View<'_>,
     out: &mut dyn PacketSink,
 ) -> Result<(Summary, Met), QueryError> {
+    let faults = fault::count();
     let (mut summary, met) = found(query, means, view, out)?;
+    let s = &mut summary;
+    if fault::count() > faults && s.damaged_segments + s.damaged_blocks + s.damaged_packets + s.damaged_indexes == 0 {
+        // Somewhere bytes left memory after they were summed, and can't be read any more.
+        s.damaged_blocks += 1;
+    }
     if summary.packets == 0 && query.limit != Some(0) {
         let window = (summary.since.unwrap_or(0), summary.until.unwrap_or(u64::MAX));
         summary.nothing = Some(NothingFound::of(query, view, window, units::now(), &summary));

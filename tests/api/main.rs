@@ -19,6 +19,7 @@ mod refusals;
 mod rig;
 mod said;
 mod screens;
+mod unreadable;
 
 use common::{Retrotap, libpcap};
 use rig::{Daemon, packet, request, sized, timed};

@@ -2,6 +2,7 @@
 //! catalog, a page of words that one process writes and others read.
 #![allow(unsafe_code)]
 
+use super::fault::Guard;
 use memmap2::{Mmap, MmapRaw};
 use std::fs::File;
 use std::io;
@@ -10,29 +11,43 @@ use std::sync::atomic::AtomicU64;
 
 /// A file whose bytes never change: a sealed segment, or receipts, which are only appended to. It may be unlinked, which leaves
 /// a mapping as it is.
+///
+/// A page that can't be had (an unreadable sector, a file that was cut short by hand) reads as zeros, and [`has_faulted`](Mapped::has_faulted)
+/// says so from then on.
 #[derive(Debug)]
-pub struct Mapped(Mmap);
+pub struct Mapped {
+    // Dropped in this order.
+    guard: Guard,
+    map: Mmap,
+}
 
 impl Mapped {
     /// Maps the file as long as it is now; fails if it is empty.
     pub fn map(file: &File) -> io::Result<Mapped> {
         // SAFETY: the bytes of these files are immutable by the store's rules: segments are mapped once they are sealed, receipts
         // are appended to behind what is mapped, and expiry unlinks without truncating. Whoever changes one by hand while it is mapped breaks this, as for every mapped file.
-        Ok(Mapped(unsafe { Mmap::map(file) }?))
+        let map = unsafe { Mmap::map(file) }?;
+        Ok(Mapped { guard: Guard::new(map.as_ptr(), map.len()), map })
     }
 
     /// The same for a file of which little is needed, here and there: no page is read but those that are touched.
     pub fn scattered(file: &File) -> io::Result<Mapped> {
         let mapped = Mapped::map(file)?;
         // Advice only: what comes of it is the kernel's.
-        let _ = mapped.0.advise(memmap2::Advice::Random);
+        let _ = mapped.map.advise(memmap2::Advice::Random);
         Ok(mapped)
+    }
+
+    /// Whether bytes of it could not be had: what was read of it since it was mapped may be zeros.
+    #[inline]
+    pub fn has_faulted(&self) -> bool {
+        self.guard.has_faulted()
     }
 
     /// Has a part of it read, if it is not in memory.
     pub fn will_need(&self, part: std::ops::Range<usize>) {
-        if part.end <= self.0.len() && part.start < part.end {
-            let _ = self.0.advise_range(memmap2::Advice::WillNeed, part.start, part.len());
+        if part.end <= self.map.len() && part.start < part.end {
+            let _ = self.map.advise_range(memmap2::Advice::WillNeed, part.start, part.len());
         }
     }
 }
@@ -40,7 +55,7 @@ impl Mapped {
 impl Deref for Mapped {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &self.0
+        &self.map
     }
 }
 
@@ -61,5 +76,51 @@ impl Words {
         // SAFETY: the mapping is page-aligned, hence aligned for u64, and `len / 8` words lie in it. AtomicU64 has the layout
         // of u64 and every bit pattern is valid; other processes access the words by atomic stores of the same size only.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast::<AtomicU64>(), self.0.len() / 8) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that is cut short while it is mapped: what was there is read as it was, the rest as zeros, and the process lives.
+    #[test]
+    fn what_cannot_be_had_is_zeros_and_is_told() {
+        let page = rustix::param::page_size();
+        for pages in [4usize, 400] {
+            let file = tempfile::tempfile().unwrap();
+            std::os::unix::fs::FileExt::write_all_at(&file, &vec![7; pages * page], 0).unwrap();
+            let (map, other) = (Mapped::map(&file).unwrap(), Mapped::scattered(&file).unwrap());
+            assert_eq!((map[0], map[pages * page - 1]), (7, 7));
+            file.set_len(page as u64).unwrap();
+            assert!(!map.has_faulted());
+            let before = super::super::fault::count();
+            let read: Vec<u8> = (0..pages).map(|n| map[n * page]).collect();
+            assert_eq!((read[0], read[1..].iter().all(|b| *b == 0)), (7, true));
+            assert!(map.has_faulted() && super::super::fault::count() > before);
+            assert!(!other.has_faulted(), "nobody has read there");
+            drop(map);
+            assert_eq!(other[0], 7);
+        }
+    }
+
+    /// In threads, at once, again and again: places in the list are used again.
+    #[test]
+    fn many_at_once() {
+        let page = rustix::param::page_size();
+        std::thread::scope(|s| {
+            for _ in 0..4 {
+                s.spawn(|| {
+                    for _ in 0..50 {
+                        let file = tempfile::tempfile().unwrap();
+                        file.set_len(3 * page as u64).unwrap();
+                        let map = Mapped::map(&file).unwrap();
+                        file.set_len(0).unwrap();
+                        assert_eq!(map.iter().map(|b| u64::from(*b)).sum::<u64>(), 0);
+                        assert!(map.has_faulted());
+                    }
+                });
+            }
+        });
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod arena;
 pub mod buffers;
+pub mod fault;
 pub mod files;
 pub mod mmap;
 pub mod psync;
