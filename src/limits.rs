@@ -368,6 +368,16 @@ pub const QUERY_NS: u64 = 600_000_000_000;
 pub const ANSWER_BYTES: u64 = 100 << 30;
 /// Reloads that wait for the control thread.
 pub const RELOADS_WAITING: usize = 16;
+/// Longest path, and longest error, that the audit log has whole.
+pub const AUDIT_TEXT_BYTES: usize = 512;
+/// A file of the audit log holds so much; then the day has another.
+pub const AUDIT_FILE_BYTES: u64 = 32 << 20;
+/// All files of the audit log together.
+pub const AUDIT_BYTES: u64 = 512 << 20;
+/// Of each address, or user, that may nothing so many requests of a minute have a line of their own.
+pub const AUDIT_REFUSED_LINES: u64 = 10;
+/// So many of them are told apart.
+pub const AUDIT_REFUSED_WHO: usize = 1024;
 /// Requests that wait for the audit log's disk.
 pub const AUDIT_WAITING: usize = 4096;
 

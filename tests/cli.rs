@@ -360,3 +360,26 @@ fn an_imported_configuration_is_good() {
     std::fs::write(&theirs, "main {").unwrap();
     assert_eq!(import().status.code(), Some(2));
 }
+
+/// Who is watched, and which addresses a store has, is for the owner and his group alone, whatever the umask lets others read.
+#[test]
+fn nothing_of_a_store_is_everybodys() {
+    use std::os::unix::fs::PermissionsExt;
+    let r = Retrotap::default();
+    capture_of(1000, &r.dir().join("in.pcap"));
+    let input = r.dir().join("in.pcap");
+    let (ran, _) = r.record(&[&input], &["--cutoff", "none"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(r.run(&["hold", "udp or tcp or ip", "--name", "case", "--reason", "why"]).code, Some(0));
+    assert_eq!(r.run(&["token", "new", "--role", "packets", "--name", "me"]).code, Some(0));
+    let (mut todo, mut seen) = (vec![r.store()], 0);
+    while let Some(path) = todo.pop() {
+        let meta = std::fs::symlink_metadata(&path).expect("a file of the store");
+        assert_eq!(meta.permissions().mode() & 0o027, 0, "{}: {:o}", path.display(), meta.permissions().mode());
+        if meta.is_dir() {
+            todo.extend(std::fs::read_dir(&path).expect("a directory").map(|e| e.expect("an entry").path()));
+        }
+        seen += 1;
+    }
+    assert!(seen > 12, "{seen} files");
+}

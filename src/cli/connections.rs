@@ -1,6 +1,7 @@
 //! `retrotap connections`: the connections themselves, as a table, JSON lines or CSV.
 
 use super::api::{At, refused};
+use super::plain::plain;
 use super::table::Table;
 use super::{Exit, Failure, say, show};
 use crate::control::{Ask, Form};
@@ -134,7 +135,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         match table {
             true => drop(writeln!(say::out(), "{line}")),
             // Beside the lines, which programs read.
-            false => eprintln!("{line}"),
+            false => eprintln!("{}", plain(&line)),
         }
     }
     Ok(Exit::of(&summary, args.strict))

@@ -1,6 +1,7 @@
 //! What goes to standard error: events through `tracing`, coloured only on a terminal and only without NO_COLOR.
 
 use super::Failure;
+use super::plain::plain;
 use crate::shape;
 use std::fmt::Display;
 use std::io::IsTerminal;
@@ -50,6 +51,7 @@ pub fn failed(failure: &Failure, json: bool) {
 
 /// What is wrong, in words.
 pub fn error(what: &impl Display) {
+    let what = plain(&what.to_string());
     match colour() {
         true => eprintln!("\x1b[1;31merror:\x1b[0m {what}"),
         false => eprintln!("error: {what}"),

@@ -1,6 +1,7 @@
 //! `retrotap losses`: what was lost when, where and why, and when nothing was recorded: the ledger, as people and programs read it.
 
 use super::api::{At, refused};
+use super::plain::plain;
 use super::table::Table;
 use super::{Exit, Failure, say, show};
 use crate::control::{Ask, When};
@@ -68,7 +69,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if args.json {
         show::json_line(&losses);
     } else {
-        let _ = say::out().write_all(text(&losses).as_bytes());
+        let _ = say::out().write_all(plain(&text(&losses)).as_bytes());
     }
     let missing = lacks(&losses);
     Ok(if args.strict && missing { Exit::Incomplete } else { Exit::Done })

@@ -1,6 +1,7 @@
 //! A manifest as a command writes it, beside the packets; and its check, as `verify` shows it.
 
 use super::file::NewFile;
+use super::plain::plain;
 use super::{Exit, Failure, say, show};
 use crate::evidence::{Checked, EvidenceError, Manifest, check};
 use crate::units;
@@ -42,7 +43,7 @@ pub fn verify(path: &Path, packets: Option<&Path>, store: Option<&Path>, json: b
     if json {
         show::json_line(&c);
     } else {
-        let _ = say::out().write_all(text(&manifest, &c).as_bytes());
+        let _ = say::out().write_all(plain(&text(&manifest, &c)).as_bytes());
     }
     Ok(if c.problems.is_empty() { Exit::Done } else { Exit::Incomplete })
 }

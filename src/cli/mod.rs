@@ -19,6 +19,7 @@ mod losses;
 mod manifest;
 mod nids;
 mod objects;
+mod plain;
 mod plan;
 mod query;
 mod record;
@@ -37,6 +38,8 @@ pub use exit::{Exit, Failure};
 
 use crate::filter::apart;
 use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
+use rustix::process::umask;
 use std::process::ExitCode;
 
 /// The end of every `--help`.
@@ -171,11 +174,30 @@ pub fn main() -> ExitCode {
     }
 }
 
+impl Command {
+    fn writes_to_a_store(&self) -> bool {
+        matches!(
+            self,
+            Command::Record(_)
+                | Command::Hold(_)
+                | Command::Holds(_)
+                | Command::Release(_)
+                | Command::Token(_)
+                | Command::Nids(_)
+        )
+    }
+}
+
 /// Does what a command says.
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Record(_) => apart::always(),
         _ => apart::where_long(),
+    }
+    if command.writes_to_a_store() {
+        // Whatever is made there: the owner's, and his group's to read. Who is watched, and who spoke with whom, is nobody else's.
+        let others = Mode::WGRP | Mode::RWXO;
+        umask(umask(others) | others);
     }
     match command {
         Command::Record(args) => record::run(*args),

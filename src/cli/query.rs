@@ -2,6 +2,7 @@
 
 use super::answer::{self, Target};
 use super::api::{At, PIPE_CLOSED, refused};
+use super::plain::plain;
 use super::{Exit, Failure, say, show};
 use crate::control::{Ask, Form, Long};
 use crate::query::output::Nothing;
@@ -180,7 +181,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     if args.explain && !args.json {
         // Beside the answer, which may be on standard output.
-        eprint!("{}", query::explained(&summary));
+        eprint!("{}", plain(&query::explained(&summary)));
     }
     match (args.json, args.count, to_stdout) {
         (true, _, false) => show::json_line(&summary),
@@ -189,10 +190,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
             println(&summary.packets.to_string());
             // Beside the number, which scripts read.
             if !summary.complete {
-                query::missing(&summary).iter().for_each(|line| eprintln!("{line}"));
+                query::missing(&summary).iter().for_each(|line| eprintln!("{}", plain(line)));
             }
         }
-        (_, _, true) => eprint!("{}", query::text(&summary)),
+        (_, _, true) => eprint!("{}", plain(&query::text(&summary))),
         _ => println(query::text(&summary).trim_end()),
     }
     // Less than the time that was asked for.

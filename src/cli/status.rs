@@ -2,6 +2,7 @@
 //! too.
 
 use super::api::{At, refused};
+use super::plain::plain;
 use super::table::Table;
 use super::{Exit, Failure, say, show};
 use crate::control::Status;
@@ -41,7 +42,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     match args.json {
         true => show::json_line(&status),
         false => {
-            let _ = say::out().write_all(screen(&status).as_bytes());
+            let _ = say::out().write_all(plain(&screen(&status)).as_bytes());
         }
     }
     Ok(Exit::Done)

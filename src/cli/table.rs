@@ -1,5 +1,7 @@
 //! Aligned columns for people: text to the left, numbers to the right.
 
+use super::plain::cell;
+
 /// Rows of cells; every row has as many as the heading.
 #[derive(Debug, Default)]
 pub struct Table {
@@ -20,7 +22,7 @@ impl Table {
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(|text| cell(&text)).collect());
     }
 }
 

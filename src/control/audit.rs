@@ -1,17 +1,19 @@
 //! The audit log: one line of JSON for each request, refused ones too: who, what, what came of it, how much went out. Appended to
-//! `STORE/audit/<day>.jsonl` by a thread of its own, so that no request waits for the disk; a day's file is only ever opened to append, and
-//! nothing here takes one away. What the disk refuses waits and is tried again; meanwhile nothing is answered but statistics.
+//! `STORE/audit/<day>.jsonl` by a thread of its own, so that no request waits for the disk; a file is only ever opened to append. Of those who
+//! may nothing only the first requests of a minute have lines of their own, the others are counted; all files together have a budget, and the
+//! oldest goes. What the disk refuses waits and is tried again; meanwhile nothing is answered but statistics.
 
+use super::audit_files::Files;
+use super::audit_refused::RefusedRequests;
 use super::caller::Caller;
-use crate::limits::{AUDIT_ASK_BYTES, AUDIT_BYTES_WAITING, AUDIT_WAITING};
+use crate::limits::{AUDIT_ASK_BYTES, AUDIT_BYTES_WAITING, AUDIT_TEXT_BYTES, AUDIT_WAITING};
 use crate::shape::{self, Count, Seconds, Time};
 use crate::store::layout::make_private;
 use axum::body::Bytes;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -65,9 +67,19 @@ impl Line {
     /// Of a request that comes now.
     pub fn new(caller: &Caller, request: String) -> Line {
         let (time, caller, ask) = (crate::units::now(), caller.clone(), Bytes::new());
+        let request = cut(request);
         let (status, packets, bytes, took_ns, error) = (0, 0, 0, 0, None);
         Line { time, caller, request, ask, status, packets, bytes, took_ns, error }
     }
+}
+
+/// No text of a stranger's takes more.
+fn cut(mut text: String) -> String {
+    if text.len() > AUDIT_TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(AUDIT_TEXT_BYTES));
+        text.push_str("...");
+    }
+    text
 }
 
 /// The log's side that everybody writes to.
@@ -79,7 +91,8 @@ pub struct Audit {
 
 impl Audit {
     /// Enters a request. Where more wait than the disk takes, whoever asks waits too: nothing is answered unseen.
-    pub fn enter(&self, line: Line) {
+    pub fn enter(&self, mut line: Line) {
+        line.error = line.error.map(cut);
         let _ = self.to.send(line);
     }
 
@@ -94,21 +107,26 @@ pub fn start(dir: &Path) -> std::io::Result<(Audit, JoinHandle<()>)> {
     make_private(dir)?;
     let (to, lines) = sync_channel(AUDIT_WAITING);
     let failing = Arc::default();
-    let mut log =
-        Log { dir: dir.to_owned(), file: None, waiting: Vec::new(), left_out: 0, failing: Arc::clone(&failing) };
+    let mut log = Log {
+        files: Files::new(dir),
+        waiting: Vec::new(),
+        left_out: 0,
+        refused: RefusedRequests::default(),
+        failing: Arc::clone(&failing),
+    };
     // The first file now: a log that cannot be written must show at the start.
-    log.file_of(&day())?;
+    log.files.of(&day())?;
     let thread = std::thread::Builder::new().name("audit".into()).spawn(move || log.run(&lines))?;
     Ok((Audit { to, failing }, thread))
 }
 
 struct Log {
-    dir: PathBuf,
-    file: Option<(String, File)>,
+    files: Files,
     /// Lines that are not on the disk yet.
     waiting: Vec<u8>,
     /// Lines for which there was no room while the disk refused.
     left_out: u64,
+    refused: RefusedRequests,
     failing: Arc<Mutex<Option<String>>>,
 }
 
@@ -127,8 +145,12 @@ impl Log {
                     std::iter::once(line).chain(lines.try_iter().take(AUDIT_WAITING)).for_each(|l| self.take(&l))
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.write(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.count(u64::MAX);
+                    return self.write();
+                }
             }
+            self.count(crate::units::now());
             if !self.waiting.is_empty() {
                 self.write();
             }
@@ -138,10 +160,20 @@ impl Log {
     }
 
     fn take(&mut self, line: &Line) {
+        if !self.refused.takes(line) {
+            return;
+        }
         if self.waiting.len() >= AUDIT_BYTES_WAITING {
             self.left_out += 1;
         } else if shape::Line::new(line).write(&mut self.waiting).is_ok() {
             self.waiting.push(b'\n');
+        }
+    }
+
+    /// Enters the numbers of those that have no line of their own.
+    fn count(&mut self, now: u64) {
+        for more in self.refused.past(now) {
+            self.waiting.extend(format!("{}\n", shape::text(&more)).as_bytes());
         }
     }
 
@@ -156,10 +188,11 @@ impl Log {
         let mut waiting = std::mem::take(&mut self.waiting);
         let mut result = Ok(());
         while !waiting.is_empty() && result.is_ok() {
-            result = match self.file_of(&day()).and_then(|f| f.write(&waiting)) {
+            result = match self.files.of(&day()).and_then(|f| f.write(&waiting)) {
                 Ok(0) => Err(ErrorKind::WriteZero.into()),
                 Ok(n) => {
                     waiting.drain(..n);
+                    self.files.wrote(n as u64);
                     Ok(())
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => Ok(()),
@@ -180,20 +213,8 @@ impl Log {
                 }
                 *failing = Some(e.to_string());
                 // Perhaps another file can.
-                self.file = None;
+                self.files.close();
             }
         }
-    }
-
-    fn file_of(&mut self, day: &str) -> std::io::Result<&mut File> {
-        let fresh = match self.file.take() {
-            Some((of, file)) if of == day => (of, file),
-            _ => {
-                use std::os::unix::fs::OpenOptionsExt;
-                let path = self.dir.join(format!("{day}.jsonl"));
-                (day.to_owned(), OpenOptions::new().create(true).append(true).mode(0o640).open(path)?)
-            }
-        };
-        Ok(&mut self.file.insert(fresh).1)
     }
 }

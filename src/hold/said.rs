@@ -100,6 +100,13 @@ impl HoldLine {
         HoldLine { name, damaged: None, record: Some(HoldRecord::from(hold)) }
     }
 
+    /// The same for somebody who may not see packets: what it is about may be an alert, and that has packets in it.
+    pub fn hide_alert(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.about = None;
+        }
+    }
+
     /// Of one that can't be read.
     pub fn unreadable(why: &HoldError) -> HoldLine {
         let folder = |path: &Path| Some(path.parent()?.file_name()?.to_string_lossy().into_owned());

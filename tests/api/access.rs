@@ -110,6 +110,47 @@ fn a_token_opens_over_tls_what_its_role_may() {
     daemon.stop();
 }
 
+/// The role connections hears what a connection's key can tell, and not what was said in it: neither by counting, nor by lists, nor by alerts.
+#[test]
+fn connections_are_not_what_was_said_in_them() {
+    let r = Retrotap::default();
+    let port = port();
+    let (config, cert) = certified(&r, port, "");
+    let mut daemon = Daemon::start(&r, &["-c", &text(&config)]);
+    let token = |name: &str, role: &str| {
+        let ran = r.run(&["token", "new", "--role", role, "--name", name]);
+        let file = r.dir().join(name);
+        std::fs::write(&file, ran.out).expect("writes");
+        text(&file)
+    };
+    let (watcher, analyst) = (token("watcher", "connections"), token("analyst", "packets"));
+    daemon.feed((0..500).map(packet));
+    daemon.until_count(500);
+    let url = format!("https://127.0.0.1:{port}");
+    let ask = |token: &str, args: &[&str]| {
+        r.run(&[args, &["--api", &url, "--token-file", token, "--ca", &text(&cert)]].concat())
+    };
+    for filter in ["", "host 10.0.0.7", "not port 53 or net 10.0.0.0/8", "udp"] {
+        let by_key = ask(&watcher, &["query", filter, "--count"]);
+        assert_eq!(by_key.code, Some(0), "{filter}: {}", by_key.err);
+        assert_eq!(by_key.text(), ask(&analyst, &["query", filter, "--count"]).text(), "{filter}");
+        assert_eq!(ask(&watcher, &["connections", filter]).code, Some(0), "{filter}");
+    }
+    for filter in ["udp[8] <= 7", "host 10.0.0.7 and udp[8:4] = 7", "less 100", "tcp[tcpflags] & tcp-syn != 0"] {
+        for command in [&["query", filter, "--count"][..], &["connections", filter]] {
+            let ran = ask(&watcher, command);
+            assert!(ran.code == Some(3) && ran.err.contains("takes the role packets"), "{command:?}: {}", ran.err);
+            assert_eq!(ask(&analyst, command).code, Some(0), "{command:?}");
+        }
+    }
+    let hold = r#"{"name": "case", "reason": "why", "filter": "udp", "about": {"payload": "secret"}}"#;
+    assert_eq!(daemon.ask("/v1/holds", hold).0, 200);
+    let (few, all) = (ask(&watcher, &["holds", "--json"]), ask(&analyst, &["holds", "--json"]));
+    assert!(few.text().contains("case") && !few.text().contains("secret"), "{}", few.text());
+    assert!(all.text().contains("secret"), "{}", all.text());
+    daemon.stop();
+}
+
 /// As openssl makes one where nothing else is said.
 #[test]
 fn an_authoritys_certificate_is_refused_with_a_way_out() {

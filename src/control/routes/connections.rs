@@ -1,6 +1,7 @@
 //! The connections themselves: JSON lines, sorted and limited, made by the query threads.
 
 use crate::control::ask::Ask;
+use crate::control::by_key::may_ask;
 use crate::control::call::Call;
 use crate::control::job::Listing;
 use crate::control::reply::LINES;
@@ -12,6 +13,7 @@ pub async fn connections(mut call: Call) -> Response<Body> {
     let asked = call.json::<Ask>().and_then(|ask| {
         let query = ask.query(call.shared.engine.store()).map_err(|why| (400, why))?;
         ask.lists().map_err(|why| (400, why))?;
+        may_ask(&call.caller, &query.filter)?;
         Ok((ask, query))
     });
     let (ask, query) = match asked {

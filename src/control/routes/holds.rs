@@ -7,6 +7,7 @@ use crate::control::caller::Caller;
 use crate::control::engine::Engine;
 use crate::control::holding::settled;
 use crate::control::job::{Cancel, Measure, refusal};
+use crate::control::role::Role;
 use crate::control::stream::Refusal;
 use crate::evidence::Manifest;
 use crate::hold::{Held, HoldError, HoldLine, Who, Why};
@@ -17,7 +18,16 @@ use serde::Deserialize;
 
 /// `GET /v1/holds`.
 pub async fn list(call: Call) -> Response<Body> {
-    call.work_lines(|engine| Held::open(engine.store()).and_then(|held| held.lines()).map_err(refused)).await
+    // What a hold is about may be an alert, and that has packets in it.
+    let whole = call.caller.may("", Role::Packets).is_ok();
+    call.work_lines(move |engine| {
+        let mut lines = Held::open(engine.store()).and_then(|held| held.lines()).map_err(refused)?;
+        if !whole {
+            lines.iter_mut().for_each(HoldLine::hide_alert);
+        }
+        Ok(lines)
+    })
+    .await
 }
 
 /// `POST /v1/holds`.
@@ -71,11 +81,15 @@ pub async fn limit(mut call: Call) -> Response<Body> {
 
 /// `POST /v1/holds/{name}/check`.
 pub async fn check(call: Call) -> Response<Body> {
-    let name = call.param("name").to_owned();
+    let (name, whole) = (call.param("name").to_owned(), call.caller.may("", Role::Packets).is_ok());
     call.work(move |engine| {
         let held = Held::open(engine.store()).map_err(refused)?;
         let (hold, _) = held.packets(&name).map_err(refused)?;
-        held.checked(hold).map_err(refused)
+        let mut line = held.checked(hold).map_err(refused)?;
+        if !whole {
+            line.hide_alert();
+        }
+        Ok(line)
     })
     .await
 }

@@ -2,6 +2,7 @@
 
 use crate::control::Form;
 use crate::control::ask::Ask;
+use crate::control::by_key::may_ask;
 use crate::control::call::Call;
 use crate::control::frames::FRAMES;
 use crate::control::job::{self, Cancel, Following, Job, Measure};
@@ -32,6 +33,7 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
         let query = ask.query(call.shared.engine.store()).map_err(|why| (400, why))?;
         let lasting = ask.lasting().map_err(|why| (400, why))?;
         ask.gives_packets().map_err(|why| (400, why))?;
+        may_ask(&call.caller, &query.filter)?;
         Ok((ask, query, lasting))
     });
     let (ask, query, lasting) = match asked {
