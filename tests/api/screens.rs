@@ -158,7 +158,7 @@ fn the_console_does_what_the_commands_do() {
     terminal.press("\r");
     terminal.until("recording since");
     // The next line's prompt asks where the cursor is.
-    terminal.until("〉");
+    terminal.until("retrotap");
     terminal.press("exit\r");
     assert_eq!(terminal.end(), Some(0));
     let history = std::fs::read_to_string(r.dir().join("retrotap/history")).expect("the history");
