@@ -48,12 +48,13 @@ impl Files {
         self.open = None;
     }
 
-    /// The first file of the day that has room; the oldest of all go where they are too many.
+    /// The last file of the day if it has room, or one more; the oldest of all go where they are too many.
     fn next(&self, day: &str) -> io::Result<Open> {
-        self.make_room()?;
+        // Numbers only rise, also where the day's first files have gone.
+        let last = self.make_room()?.into_iter().filter(|(d, _)| d == day).map(|(_, n)| n).max().unwrap_or(0);
         let mut options = OpenOptions::new();
         options.create(true).append(true).mode(0o640);
-        for n in 0.. {
+        for n in last.. {
             let name = if n == 0 { format!("{day}.jsonl") } else { format!("{day}.{n}.jsonl") };
             let file = options.open(self.dir.join(name))?;
             let bytes = file.metadata()?.len();
@@ -64,7 +65,8 @@ impl Files {
         Err(io::ErrorKind::StorageFull.into())
     }
 
-    fn make_room(&self) -> io::Result<()> {
+    /// Deletes the oldest files until one more fits; all that there were.
+    fn make_room(&self) -> io::Result<Vec<(String, u64)>> {
         let mut all = Vec::new();
         for entry in std::fs::read_dir(&self.dir)? {
             let entry = entry?;
@@ -73,6 +75,7 @@ impl Files {
             }
         }
         all.sort_unstable();
+        let places = all.iter().map(|(place, ..)| place.clone()).collect();
         let mut bytes: u64 = all.iter().map(|(_, len, _)| len).sum();
         for (_, len, path) in all {
             if bytes.saturating_add(self.limits.0) <= self.limits.1 {
@@ -82,7 +85,7 @@ impl Files {
             tracing::warn!("the audit log has used up its budget: {} is deleted", path.display());
             bytes = bytes.saturating_sub(len);
         }
-        Ok(())
+        Ok(places)
     }
 }
 

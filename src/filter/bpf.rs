@@ -32,6 +32,18 @@ unsafe extern "C" {
     fn bpf_filter(program: *const Instruction, packet: *const u8, wire_len: u32, captured: u32) -> u32;
 }
 
+/// What the interpreter knows: at any other code it ends the process, and `bpf_validate` lets some through.
+const KNOWN: &[u16] = &[
+    // Returns.
+    0x06, 0x16, // Loads from the packet, of its length, of constants and memory, into A and X.
+    0x20, 0x28, 0x30, 0x40, 0x48, 0x50, 0x80, 0x81, 0x00, 0x01, 0x60, 0x61, 0xb1, // Stores.
+    0x02, 0x03, // Jumps.
+    0x05, 0x15, 0x1d, 0x25, 0x2d, 0x35, 0x3d, 0x45, 0x4d, // Arithmetic, with a constant and with X.
+    0x04, 0x0c, 0x14, 0x1c, 0x24, 0x2c, 0x34, 0x3c, 0x44, 0x4c, 0x54, 0x5c, 0x64, 0x6c, 0x74, 0x7c, 0x94, 0x9c, 0xa4,
+    0xac, 0x84, // From A to X, and back.
+    0x07, 0x87,
+];
+
 /// `BPF_RET | BPF_K`.
 const RETURN_CONSTANT: u16 = 0x06;
 
@@ -114,6 +126,9 @@ impl Program {
         };
         let program: Box<[Instruction]> = all.iter().map(one).collect();
         let len = i32::try_from(program.len()).ok().filter(|n| *n > 0 && rest.is_empty())?;
+        if !program.iter().all(|i| KNOWN.contains(&i.code)) {
+            return None;
+        }
         // SAFETY: the instructions are readable, `len` of them.
         let valid = unsafe { bpf_validate(program.as_ptr(), len) } != 0;
         valid.then_some(Program(program))

@@ -60,12 +60,12 @@ fn measure(options: &Options, results: &Results, part: &str, how: &str) -> Resul
             let truth = end(load)?;
             let used = watch.used(0).0;
             drop(watch);
-            let checked = match asking && part == "beside" {
-                true => check(options, &mix, truth.number("attempted.packets")?)?,
-                false => Value::Word("null".into()),
-            };
             let account = recorder.stop()?;
             let lost = account.number("lost_packets")?;
+            let checked = match asking && part == "beside" {
+                true => check(options, &mix, truth.number("attempted.packets")?, lost)?,
+                false => Value::Word("null".into()),
+            };
             let offered = truth.number("offered.packets")?;
             results.add(object([
                 ("bench", "query".into()),

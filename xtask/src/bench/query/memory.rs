@@ -32,7 +32,7 @@ pub fn measure(options: &Options, results: &Results) -> Result<(), String> {
                 ("bench", "query".into()),
                 ("part", "memory".into()),
                 ("round", u64::from(round).into()),
-                ("checked", check(options, "--mix lab", sent)?),
+                ("checked", check(options, "--mix lab", sent, 0)?),
             ];
             let Value::Object(said) = said else { return Err("ask said nothing".into()) };
             let Value::Object(line) = object(line) else { return Err("no line".into()) };
