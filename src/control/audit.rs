@@ -76,7 +76,8 @@ impl Line {
 /// No text of a stranger's takes more.
 fn cut(mut text: String) -> String {
     if text.len() > AUDIT_TEXT_BYTES {
-        text.truncate(text.floor_char_boundary(AUDIT_TEXT_BYTES));
+        let end = (0..=AUDIT_TEXT_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
         text.push_str("...");
     }
     text

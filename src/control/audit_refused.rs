@@ -52,13 +52,13 @@ impl RefusedRequests {
         let since = shape::rfc3339(self.began);
         let more = |(who, n): (Who, u64)| {
             let more = n.checked_sub(AUDIT_REFUSED_LINES).filter(|m| *m > 0)?;
-            let mut line = serde_json::json!({ "time": since, "more_refused": more });
-            match who {
-                Who::Address(a) => line["from"] = serde_json::json!({ "address": a, "port": null }),
-                Who::User(uid) => line["uid"] = uid.into(),
-                Who::Others => {}
-            }
-            Some(line)
+            Some(match who {
+                Who::Address(a) => {
+                    serde_json::json!({ "time": since, "more_refused": more, "from": { "address": a, "port": null } })
+                }
+                Who::User(uid) => serde_json::json!({ "time": since, "more_refused": more, "uid": uid }),
+                Who::Others => serde_json::json!({ "time": since, "more_refused": more }),
+            })
         };
         self.by.drain().filter_map(more).collect()
     }
