@@ -1,5 +1,6 @@
 //! What an answer had, so that it can be compared with what was sent: how many packets, and a sum of their bytes. The file has a line for each
-//! answer: connection, packets, sum, how many packets there must be at least; between them tabulators. `load --check` reads it.
+//! answer: connection, packets, sum, how many packets there must be at least, and whether it calls itself complete; between them tabulators.
+//! `load --check` reads it.
 
 use super::Error;
 use std::fs::File;
@@ -17,6 +18,8 @@ pub struct Answered {
     pub sum: u64,
     /// So many had been seen when it was drawn.
     pub least: u64,
+    /// It says that nothing is missing.
+    pub complete: bool,
 }
 
 impl Answered {
@@ -24,7 +27,8 @@ impl Answered {
     pub fn write(all: &[Answered], path: &Path) -> Result<(), Error> {
         let mut out = BufWriter::new(File::create(path)?);
         for a in all {
-            writeln!(out, "{}\t{}\t{:016x}\t{}", a.conn, a.packets, a.sum, a.least)?;
+            let complete = if a.complete { "complete" } else { "incomplete" };
+            writeln!(out, "{}\t{}\t{:016x}\t{}\t{complete}", a.conn, a.packets, a.sum, a.least)?;
         }
         Ok(out.flush()?)
     }

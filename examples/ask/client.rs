@@ -76,7 +76,7 @@ pub fn run(options: &Options, requests: &RwLock<Vec<Request>>, first: usize, unt
         to.write_all(&request.bytes)?;
         from.fill_buf()?;
         got.firsts.record(u64::try_from(start.elapsed().as_nanos())?)?;
-        read(&mut from, &mut body)?;
+        let complete = read(&mut from, &mut body)?;
         got.times.record(u64::try_from(start.elapsed().as_nanos())?)?;
         got.bytes += body.len() as u64;
         if body.first() == Some(&b'{') {
@@ -90,15 +90,18 @@ pub fn run(options: &Options, requests: &RwLock<Vec<Request>>, first: usize, unt
         got.packets += packets;
         got.empty += u64::from(packets == 0);
         if options.answers.is_some() {
-            got.answered.push(Answered { conn: request.conn.into(), packets, sum, least: request.least });
+            got.answered.push(Answered { conn: request.conn.into(), packets, sum, least: request.least, complete });
         }
     }
     Ok(got)
 }
 
-/// Reads one response into `body`.
-fn read(from: &mut impl BufRead, body: &mut Vec<u8>) -> Result<(), Error> {
-    let (mut line, mut length, mut chunked) = (String::new(), 0, false);
+/// As a summary has it, in a header or a trailer.
+const INCOMPLETE: &str = r#""complete":false"#;
+
+/// Reads one response into `body`; false: its summary says that it is not complete.
+fn read(from: &mut impl BufRead, body: &mut Vec<u8>) -> Result<bool, Error> {
+    let (mut line, mut length, mut chunked, mut complete) = (String::new(), 0, false, true);
     from.read_line(&mut line)?;
     if !line.starts_with("HTTP/1.1 200") {
         return Err(format!("the recorder says {line:?}").into());
@@ -114,12 +117,13 @@ fn read(from: &mut impl BufRead, body: &mut Vec<u8>) -> Result<(), Error> {
             length = n.parse()?;
         }
         chunked |= text == "transfer-encoding: chunked";
+        complete &= !text.contains(INCOMPLETE);
     }
     body.clear();
     if !chunked {
         body.resize(length, 0);
         from.read_exact(body)?;
-        return Ok(());
+        return Ok(complete);
     }
     loop {
         line.clear();
@@ -138,8 +142,9 @@ fn read(from: &mut impl BufRead, body: &mut Vec<u8>) -> Result<(), Error> {
         line.clear();
         from.read_line(&mut line)?;
         if line.trim_end().is_empty() {
-            return Ok(());
+            return Ok(complete);
         }
+        complete &= !line.contains(INCOMPLETE);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether answers about single connections had what was sent: makes the load anew in user space and looks for each answer in it. An answer is right
 //! if its packets are a stretch of those that the cutoff keeps of its connection, without a gap, and no fewer than were known when it was
-//! asked for. Called at the end of `bench query`, when nothing is measured any more.
+//! asked for. One that is not, and says that it is not complete, is not wrong. Called at the end of `bench query`, when nothing is measured any more.
 
 use super::Options;
 use super::mix::Start;
@@ -17,16 +17,21 @@ pub struct Verdict {
     pub answers: u64,
     /// Those that are a stretch of what was sent.
     pub right: u64,
-    /// Those that are not, or lack what was there.
+    /// Those that are not, or lack what was there, and call themselves complete.
     pub wrong: u64,
+    /// Those that are not, and say so.
+    pub incomplete: u64,
     /// Those of connections that were under way when the load began: of them a recorder has some part, as it comes.
     pub under_way: u64,
 }
 
+/// So many wrong answers are named.
+const NAMED: u64 = 5;
+
 type Ends = (u8, SocketAddr, SocketAddr);
 
-/// An answer: packets, their sum, packets that it must have at least.
-type Answer = (usize, u64, usize);
+/// An answer: packets, their sum, packets that it must have at least, and whether it calls itself complete.
+type Answer = (usize, u64, usize, bool);
 
 /// Compares the answers of this file with the load.
 pub fn check(options: &Options, answers: &Path) -> Result<Verdict, Box<dyn std::error::Error>> {
@@ -46,7 +51,20 @@ pub fn check(options: &Options, answers: &Path) -> Result<Verdict, Box<dyn std::
             continue;
         };
         for answer in answers {
-            *(if is_in(answer, &sums) { &mut verdict.right } else { &mut verdict.wrong }) += 1;
+            if is_in(answer, &sums) {
+                verdict.right += 1;
+                continue;
+            }
+            if !answer.3 {
+                verdict.incomplete += 1;
+                continue;
+            }
+            verdict.wrong += 1;
+            if verdict.wrong <= NAMED {
+                let (packets, _, least, _) = answer;
+                let kept = sums.len() - 1;
+                eprintln!("{ends:?}: {packets} packets, at least {least} expected, {kept} kept; no stretch of those");
+            }
         }
     }
     Ok(verdict)
@@ -73,7 +91,7 @@ fn sent(start: Start, packets: u64, cutoff: u64, wanted: impl Fn(&Ends) -> bool)
     kept
 }
 
-fn is_in((packets, sum, least): Answer, sums: &[u64]) -> bool {
+fn is_in((packets, sum, least, _): Answer, sums: &[u64]) -> bool {
     packets >= least.max(1)
         && packets < sums.len()
         && sums.windows(packets + 1).any(|w| w[packets].wrapping_sub(w[0]) == sum)
@@ -116,7 +134,8 @@ fn read(line: &str) -> Option<(Ends, Answer)> {
     let ends = in_order(proto, conn.next()?.parse().ok()?, conn.next()?.parse().ok()?);
     let packets = columns.next()?.parse().ok()?;
     let sum = u64::from_str_radix(columns.next()?, 16).ok()?;
-    Some((ends, (packets, sum, columns.next()?.parse().ok()?)))
+    let least = columns.next()?.parse().ok()?;
+    Some((ends, (packets, sum, least, columns.next()? == "complete")))
 }
 
 #[cfg(test)]
@@ -131,12 +150,12 @@ mod tests {
         let kept = sent(start(), 20_000, 15 << 10, |_| true);
         let (_, sums) = kept.iter().find(|(_, sums)| sums.len() > 8).unwrap();
         let of = |from: usize, to: usize| sums[to].wrapping_sub(sums[from]);
-        assert!(is_in((sums.len() - 1, of(0, sums.len() - 1), 3), sums), "the whole");
-        assert!(is_in((4, of(2, 6), 0), sums), "a part");
-        assert!(!is_in((4, of(2, 6), 5), sums), "more had been there");
-        assert!(!is_in((0, 0, 0), sums), "nothing");
-        assert!(!is_in((3, of(1, 3).wrapping_add(of(4, 5)), 0), sums), "a gap");
-        assert!(!is_in((4, of(2, 6) + 1, 0), sums), "other bytes");
+        assert!(is_in((sums.len() - 1, of(0, sums.len() - 1), 3, true), sums), "the whole");
+        assert!(is_in((4, of(2, 6), 0, true), sums), "a part");
+        assert!(!is_in((4, of(2, 6), 5, true), sums), "more had been there");
+        assert!(!is_in((0, 0, 0, true), sums), "nothing");
+        assert!(!is_in((3, of(1, 3).wrapping_add(of(4, 5)), 0, true), sums), "a gap");
+        assert!(!is_in((4, of(2, 6) + 1, 0, true), sums), "other bytes");
     }
 
     #[test]

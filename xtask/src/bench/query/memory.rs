@@ -12,7 +12,7 @@ pub fn measure(options: &Options, results: &Results) -> Result<(), String> {
     // The recorder's input stays open: its memory is there as long as it is.
     let mut env = Command::new("env");
     env.stdin(Stdio::piped());
-    let mut recorder = Recorder::start(env, options, "-r - --memory 512MiB")?;
+    let mut recorder = Recorder::start(env, options, "-r - --memory 1GiB")?;
     // 5 Gbit/s for 0.2 or 2 s.
     let sent = if options.smoke { 125_000 } else { 1_250_000u64 };
     let mut load = Command::new(options.programs().join("examples/load"));
