@@ -60,12 +60,19 @@ fn measure(options: &Options, results: &Results, part: &str, how: &str) -> Resul
             let truth = end(load)?;
             let used = watch.used(0).0;
             drop(watch);
+            // With the recorder go its files, and with them the answers: whether it has lost anything is known after that.
+            let checked = match asking && part == "beside" {
+                true => Some(check(options, &mix, truth.number("attempted.packets")?, u64::MAX)?),
+                false => None,
+            };
             let account = recorder.stop()?;
             let lost = account.number("lost_packets")?;
-            let checked = match asking && part == "beside" {
-                true => check(options, &mix, truth.number("attempted.packets")?, lost)?,
-                false => Value::Word("null".into()),
-            };
+            if let Some(wrong) =
+                checked.as_ref().map(|c| c.number("wrong")).transpose()?.filter(|w| *w > 0 && lost == 0)
+            {
+                return Err(format!("{wrong} answers are not what was sent, and nothing was lost"));
+            }
+            let checked = checked.unwrap_or(Value::Word("null".into()));
             let offered = truth.number("offered.packets")?;
             results.add(object([
                 ("bench", "query".into()),
