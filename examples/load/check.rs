@@ -160,9 +160,10 @@ mod tests {
 
     #[test]
     fn a_line_is_an_answer() {
-        let line = "udp [2001:db8::1]:53 10.0.0.1:7\t2\t00000000000000ff\t1";
-        let (ends, answer) = read(line).unwrap();
-        assert_eq!((ends.0, ends.1.port(), answer), (17, 7, (2, 255, 1)));
+        let line = |complete: &str| format!("udp [2001:db8::1]:53 10.0.0.1:7\t2\t00000000000000ff\t1\t{complete}");
+        let (ends, answer) = read(&line("complete")).unwrap();
+        assert_eq!((ends.0, ends.1.port(), answer), (17, 7, (2, 255, 1, true)));
+        assert_eq!(read(&line("incomplete")).map(|(_, answer)| answer.3), Some(false));
         assert_eq!(read("udp 1.2.3.4:5\t2"), None);
     }
 }
