@@ -3,7 +3,7 @@
 //! may nothing only the first requests of a minute have lines of their own, the others are counted; all files together have a budget, and the
 //! oldest goes. What the disk refuses waits and is tried again; meanwhile nothing is answered but statistics.
 
-use super::audit_files::Files;
+use super::audit_files::AuditFiles;
 use super::audit_refused::RefusedRequests;
 use super::caller::Caller;
 use crate::limits::{AUDIT_ASK_BYTES, AUDIT_BYTES_WAITING, AUDIT_TEXT_BYTES, AUDIT_WAITING};
@@ -109,7 +109,7 @@ pub fn start(dir: &Path) -> std::io::Result<(Audit, JoinHandle<()>)> {
     let (to, lines) = sync_channel(AUDIT_WAITING);
     let failing = Arc::default();
     let mut log = Log {
-        files: Files::new(dir),
+        files: AuditFiles::new(dir),
         waiting: Vec::new(),
         left_out: 0,
         refused: RefusedRequests::default(),
@@ -122,7 +122,7 @@ pub fn start(dir: &Path) -> std::io::Result<(Audit, JoinHandle<()>)> {
 }
 
 struct Log {
-    files: Files,
+    files: AuditFiles,
     /// Lines that are not on the disk yet.
     waiting: Vec<u8>,
     /// Lines for which there was no room while the disk refused.

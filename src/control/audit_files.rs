@@ -8,23 +8,23 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The file that is written, and those before it.
-pub struct Files {
+pub struct AuditFiles {
     dir: PathBuf,
-    open: Option<Open>,
+    open: Option<OpenFile>,
     /// Of each file, and of all.
     limits: (u64, u64),
 }
 
-struct Open {
+struct OpenFile {
     day: String,
     file: File,
     bytes: u64,
 }
 
-impl Files {
+impl AuditFiles {
     /// In this folder. Nothing is opened yet.
-    pub fn new(dir: &Path) -> Files {
-        Files { dir: dir.to_owned(), open: None, limits: (AUDIT_FILE_BYTES, AUDIT_BYTES) }
+    pub fn new(dir: &Path) -> AuditFiles {
+        AuditFiles { dir: dir.to_owned(), open: None, limits: (AUDIT_FILE_BYTES, AUDIT_BYTES) }
     }
 
     /// The file for what happens on this day, to append to.
@@ -49,7 +49,7 @@ impl Files {
     }
 
     /// The last file of the day if it has room, or one more; the oldest of all go where they are too many.
-    fn next(&self, day: &str) -> io::Result<Open> {
+    fn next(&self, day: &str) -> io::Result<OpenFile> {
         // Numbers only rise, also where the day's first files have gone.
         let last = self.make_room()?.into_iter().filter(|(d, _)| d == day).map(|(_, n)| n).max().unwrap_or(0);
         let mut options = OpenOptions::new();
@@ -59,7 +59,7 @@ impl Files {
             let file = options.open(self.dir.join(name))?;
             let bytes = file.metadata()?.len();
             if bytes < self.limits.0 {
-                return Ok(Open { day: day.to_owned(), file, bytes });
+                return Ok(OpenFile { day: day.to_owned(), file, bytes });
             }
         }
         Err(io::ErrorKind::StorageFull.into())
@@ -107,7 +107,7 @@ mod tests {
     fn the_oldest_goes_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("notes.txt"), [0; 500]).unwrap();
-        let mut files = Files { limits: (100, 350), ..Files::new(dir.path()) };
+        let mut files = AuditFiles { limits: (100, 350), ..AuditFiles::new(dir.path()) };
         for (day, lines) in [("2026-11-29", 12), ("2026-11-30", 20)] {
             for _ in 0..lines {
                 files.of(day).unwrap().write_all(&[b'x'; 20]).unwrap();
@@ -119,7 +119,7 @@ mod tests {
         names.sort();
         assert_eq!(names, ["2026-11-30.1.jsonl", "2026-11-30.2.jsonl", "2026-11-30.3.jsonl", "notes.txt"]);
         // After a restart it goes on where there is room.
-        let mut again = Files { limits: (100, 350), ..Files::new(dir.path()) };
+        let mut again = AuditFiles { limits: (100, 350), ..AuditFiles::new(dir.path()) };
         again.of("2026-11-30").unwrap().write_all(b"y").unwrap();
         let all: u64 = names.iter().map(|n| std::fs::metadata(dir.path().join(n)).map_or(0, |m| m.len())).sum();
         assert!(all <= 350 + 500, "{all}");

@@ -7,23 +7,23 @@ use crate::store::keeper::{EnteredHook, EventHook};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel as unbounded, sync_channel};
 use std::time::{Duration, Instant};
 
-enum Message {
+enum FromKeeper {
     Event(StoreEvent),
     /// Dropped when all before it is entered.
     Entered(SyncSender<()>),
 }
 
 /// What the keeper has told, in order.
-pub struct StoreEvents(Receiver<Message>);
+pub struct StoreEvents(Receiver<FromKeeper>);
 
 /// The keeper's two ends, and that of the books.
 pub fn channel() -> (EventHook, EnteredHook, StoreEvents) {
     let (tell, told) = unbounded();
-    let ask: Sender<Message> = tell.clone();
-    let on_event = Box::new(move |event| drop(tell.send(Message::Event(event))));
+    let ask: Sender<FromKeeper> = tell.clone();
+    let on_event = Box::new(move |event| drop(tell.send(FromKeeper::Event(event))));
     let entered = Box::new(move || {
         let (done, is_done) = sync_channel(0);
-        if ask.send(Message::Entered(done)).is_ok() {
+        if ask.send(FromKeeper::Entered(done)).is_ok() {
             // Nothing is ever sent: it ends when the other side lets go.
             let _ = is_done.recv_timeout(Duration::from_nanos(ENTER_NS));
         }
@@ -36,8 +36,8 @@ impl StoreEvents {
     pub fn wait(&mut self, until: Instant) -> Option<StoreEvent> {
         loop {
             match self.0.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Message::Event(event)) => return Some(event),
-                Ok(Message::Entered(done)) => drop(done),
+                Ok(FromKeeper::Event(event)) => return Some(event),
+                Ok(FromKeeper::Entered(done)) => drop(done),
                 Err(RecvTimeoutError::Timeout) => return None,
                 Err(RecvTimeoutError::Disconnected) => {
                     // The keeper is gone; who comes here each round is to have his rounds.
@@ -56,8 +56,8 @@ impl Iterator for StoreEvents {
     fn next(&mut self) -> Option<StoreEvent> {
         loop {
             match self.0.recv().ok()? {
-                Message::Event(event) => return Some(event),
-                Message::Entered(done) => drop(done),
+                FromKeeper::Event(event) => return Some(event),
+                FromKeeper::Entered(done) => drop(done),
             }
         }
     }

@@ -11,12 +11,12 @@ use crate::source::{Interface, Packet};
 #[derive(Debug, Default)]
 pub struct Filters {
     expression: Option<String>,
-    programs: Vec<(u16, Program)>,
+    programs: Vec<(u16, OfLinkType)>,
 }
 
 /// What it is for one link type.
 #[derive(Debug)]
-enum Program {
+enum OfLinkType {
     Filter(Filter),
     /// No packet can match.
     Nothing,
@@ -35,8 +35,8 @@ impl Filters {
         for i in interfaces {
             filters.learn(i.link_type);
         }
-        let possible = |(_, p): &(u16, Program)| matches!(p, Program::Filter(_));
-        let refused = filters.programs.iter().find(|(_, p)| matches!(p, Program::Refused));
+        let possible = |(_, p): &(u16, OfLinkType)| matches!(p, OfLinkType::Filter(_));
+        let refused = filters.programs.iter().find(|(_, p)| matches!(p, OfLinkType::Refused));
         let nothing = filters.programs.first().filter(|_| !filters.programs.iter().any(possible));
         if let (Some(e), Some((link_type, _))) = (&filters.expression, refused.or(nothing)) {
             Filter::compile(e, *link_type).map_err(|error| error.of_link_type(*link_type))?;
@@ -49,9 +49,9 @@ impl Filters {
         let Some(expression) = &self.expression else { return };
         if !self.programs.iter().any(|(l, _)| *l == link_type) {
             let program = match Filter::compile_unplaced(expression, link_type) {
-                Ok(filter) => Program::Filter(filter),
-                Err(error) if error.rejects_all() => Program::Nothing,
-                Err(_) => Program::Refused,
+                Ok(filter) => OfLinkType::Filter(filter),
+                Err(error) if error.rejects_all() => OfLinkType::Nothing,
+                Err(_) => OfLinkType::Refused,
             };
             self.programs.push((link_type, program));
         }
@@ -61,7 +61,7 @@ impl Filters {
     pub fn meet(&mut self, link_type: u16) {
         let before = self.programs.len();
         self.learn(link_type);
-        if let (Some(expression), Some((_, Program::Refused))) = (&self.expression, self.programs.get(before))
+        if let (Some(expression), Some((_, OfLinkType::Refused))) = (&self.expression, self.programs.get(before))
             && let Err(error) = Filter::compile(expression, link_type)
         {
             let error = error.of_link_type(link_type);
@@ -77,10 +77,10 @@ impl Filters {
         }
         let program = self.programs.iter().find(|(l, _)| *l == link_type);
         match program {
-            Some((_, Program::Filter(f))) => f.matches(p.data, p.wire_len),
-            Some((_, Program::Nothing)) => false,
+            Some((_, OfLinkType::Filter(f))) => f.matches(p.data, p.wire_len),
+            Some((_, OfLinkType::Nothing)) => false,
             // Nobody knows what it would leave out.
-            Some((_, Program::Refused)) | None => true,
+            Some((_, OfLinkType::Refused)) | None => true,
         }
     }
 }

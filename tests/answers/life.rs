@@ -10,7 +10,7 @@ use crate::oracle::captures;
 use crate::questions::{self, Question};
 use crate::queue::{QueueSource, Queues};
 use crate::totals::{self, ByName};
-use crate::ways::{self, Files, Way};
+use crate::ways::{self, FilesAlone, Way};
 use crate::{PATIENCE, pcapng};
 use retrotap::config::{Config, Settings};
 use retrotap::conn::receipt::End as Ended;
@@ -285,7 +285,7 @@ impl Life<'_> {
         let q = Question { since, ..Question::default() };
         for way in [Way::Count(self.socket()), Way::Direct] {
             loop {
-                let packets = match ways::ask(&way, &Files::new(&self.store), &q) {
+                let packets = match ways::ask(&way, &FilesAlone::new(&self.store), &q) {
                     Ok(reply) => reply.summary.map_or(0, |s| s.packets),
                     Err(_) if start.elapsed() < Duration::from_secs(2) => 0,
                     Err(e) => return Err(format!("{way}: {e}")),
@@ -511,7 +511,7 @@ impl Life<'_> {
     /// Some questions, by every way.
     fn ask(&mut self, stage: &str, ways: &[Way]) {
         self.report.stages += 1;
-        let files = Files::new(&self.store);
+        let files = FilesAlone::new(&self.store);
         let at_rest = ways.iter().any(|w| matches!(w, Way::Scan));
         let (kept, history) = (&self.model.kept, self.history);
         let judge = Judge::new(&self.dir, "kept", kept.iter().map(|p| (p.link, p.wire, &p.data[..])));

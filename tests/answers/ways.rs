@@ -73,14 +73,14 @@ impl PacketSink for Collect {
 }
 
 /// A store's files, and what is kept of them between questions.
-pub struct Files {
+pub struct FilesAlone {
     store: PathBuf,
     engine: Engine,
 }
 
-impl Files {
-    pub fn new(store: &Path) -> Files {
-        Files { store: store.to_owned(), engine: Engine::new(store) }
+impl FilesAlone {
+    pub fn new(store: &Path) -> FilesAlone {
+        FilesAlone { store: store.to_owned(), engine: Engine::new(store) }
     }
 
     /// The connections that answer.
@@ -90,7 +90,7 @@ impl Files {
 }
 
 /// Asks. An `Err` is a refusal with its reason.
-pub fn ask(way: &Way, files: &Files, q: &Question) -> Result<Reply, String> {
+pub fn ask(way: &Way, files: &FilesAlone, q: &Question) -> Result<Reply, String> {
     match way {
         Way::Direct | Way::Scan => {
             let query = Query { full_scan: matches!(way, Way::Scan), ..q.query(&files.store) };
@@ -115,7 +115,7 @@ pub fn ask(way: &Way, files: &Files, q: &Question) -> Result<Reply, String> {
 }
 
 /// Holds what answers and gives it back.
-fn hold(socket: &Path, files: &Files, q: &Question) -> Result<Reply, String> {
+fn hold(socket: &Path, files: &FilesAlone, q: &Question) -> Result<Reply, String> {
     let mut body = serde_json::to_value(q.ask()).map_err(|e| e.to_string())?;
     (body["name"], body["reason"]) = ("case".into(), "a test".into());
     match client(socket)?.post_json("/v1/holds", &body) {

@@ -1,7 +1,7 @@
 //! The compiler's process: reads requests from its standard input, a socket, and answers there until the other side is gone. Owns what it may
 //! use: it can open no file, hold no capability, and each request has processor time and memory of its own. It never sees a packet.
 
-use super::wire::{self, Reply, What};
+use super::wire::{self, Reply, Task};
 use crate::filter::{bpf, position};
 use crate::limits::{FILTER_CPU_SECONDS, FILTER_MEMORY_BYTES, FILTER_STACK_BYTES};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -50,12 +50,12 @@ fn answer(mut socket: UnixStream) -> std::io::Result<()> {
     while let Some((what, link_type, expression)) = wire::asked(&mut socket)? {
         allow_time();
         let reply = match what {
-            What::Compile => match bpf::compile(&expression, link_type) {
+            Task::Compile => match bpf::compile(&expression, link_type) {
                 Ok(Ok(program)) => Reply::Program(program.bytes()),
                 Ok(Err(message)) => Reply::Refused(message),
                 Err(error) => Reply::Setup(error.reason()),
             },
-            What::Place => match position::of_error(&expression, link_type) {
+            Task::Place => match position::of_error(&expression, link_type) {
                 Some(place) => Reply::Place(place.offset, place.word.len()),
                 None => Reply::Nowhere,
             },

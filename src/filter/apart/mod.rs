@@ -12,7 +12,7 @@ use super::FilterError;
 use super::bpf::{self, Program};
 use super::position;
 use crate::limits::FILTER_SHORT_BYTES;
-use pool::Pool;
+use pool::CompilerPool;
 use std::sync::OnceLock;
 
 /// The word that makes this program a compiler; no command of the command line.
@@ -21,7 +21,7 @@ pub const WORD: &str = "compile-filters";
 /// Who compiles what.
 #[derive(Debug)]
 struct Apart {
-    pool: Pool,
+    pool: CompilerPool,
     /// Expressions up to this length are compiled here.
     short: usize,
 }
@@ -30,15 +30,15 @@ static APART: OnceLock<Apart> = OnceLock::new();
 
 /// From now on every expression is compiled apart: in the recorder, whose end would cost packets.
 pub fn always() {
-    let _ = APART.set(Apart { pool: Pool::default(), short: 0 });
+    let _ = APART.set(Apart { pool: CompilerPool::default(), short: 0 });
 }
 
 /// From now on long expressions are compiled apart: in commands that end with their answer. What is short can't take long.
 pub fn where_long() {
-    let _ = APART.set(Apart { pool: Pool::default(), short: FILTER_SHORT_BYTES });
+    let _ = APART.set(Apart { pool: CompilerPool::default(), short: FILTER_SHORT_BYTES });
 }
 
-fn apart(expression: &str) -> Option<&'static Pool> {
+fn apart(expression: &str) -> Option<&'static CompilerPool> {
     APART.get().filter(|a| expression.len() > a.short).map(|a| &a.pool)
 }
 

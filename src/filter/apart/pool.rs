@@ -2,7 +2,7 @@
 //! starts another. A caller waits for its turn, and never for longer than a limit of wall time.
 
 use super::WORD;
-use super::wire::{self, Reply, What};
+use super::wire::{self, Reply, Task};
 use crate::filter::bpf::Program;
 use crate::filter::{FilterError, Place};
 use crate::limits::{FILTER_COMPILERS, FILTER_WAIT};
@@ -15,7 +15,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 /// Compilers.
 #[derive(Debug, Default)]
-pub struct Pool {
+pub struct CompilerPool {
     all: Mutex<Compilers>,
     free: Condvar,
 }
@@ -33,10 +33,10 @@ struct Compiler {
     socket: UnixStream,
 }
 
-impl Pool {
+impl CompilerPool {
     /// Compiles; the inner error is libpcap's message.
     pub fn compile(&self, expression: &str, link_type: u16) -> Result<Result<Program, String>, FilterError> {
-        match self.ask(What::Compile, expression, link_type)? {
+        match self.ask(Task::Compile, expression, link_type)? {
             Reply::Program(bytes) => match Program::checked(&bytes) {
                 Some(program) => Ok(Ok(program)),
                 None => Err(FilterError::Setup("the compiler gave a program that is none".into())),
@@ -51,7 +51,7 @@ impl Pool {
 
     /// Where it is wrong; `None` also where that takes too long to find.
     pub fn place(&self, expression: &str, link_type: u16) -> Option<Place> {
-        match self.ask(What::Place, expression, link_type) {
+        match self.ask(Task::Place, expression, link_type) {
             Ok(Reply::Place(offset, len)) => {
                 let word = expression.get(offset..offset.checked_add(len)?)?.to_owned();
                 Some(Place { offset, word })
@@ -60,7 +60,7 @@ impl Pool {
         }
     }
 
-    fn ask(&self, what: What, expression: &str, link_type: u16) -> Result<Reply, FilterError> {
+    fn ask(&self, what: Task, expression: &str, link_type: u16) -> Result<Reply, FilterError> {
         let mut compiler = self.take()?;
         let reply = wire::ask(&mut compiler.socket, what, link_type, expression)
             .and_then(|()| wire::replied(&mut compiler.socket));

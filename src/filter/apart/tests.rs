@@ -1,17 +1,17 @@
 //! The wire between recorder and compiler: what goes in comes out, and whatever a broken compiler sends is an error.
 
-use super::wire::{Reply, What, ask, asked, replied, reply};
+use super::wire::{Reply, Task, ask, asked, replied, reply};
 use super::*;
 use proptest::prelude::*;
 
 #[test]
 fn requests_and_replies_come_as_they_were_sent() {
     let mut bytes = Vec::new();
-    ask(&mut bytes, What::Compile, 113, "host 10.0.0.1").unwrap();
-    ask(&mut bytes, What::Place, 1, "").unwrap();
+    ask(&mut bytes, Task::Compile, 113, "host 10.0.0.1").unwrap();
+    ask(&mut bytes, Task::Place, 1, "").unwrap();
     let mut from = bytes.as_slice();
-    assert_eq!(asked(&mut from).unwrap(), Some((What::Compile, 113, "host 10.0.0.1".into())));
-    assert_eq!(asked(&mut from).unwrap(), Some((What::Place, 1, String::new())));
+    assert_eq!(asked(&mut from).unwrap(), Some((Task::Compile, 113, "host 10.0.0.1".into())));
+    assert_eq!(asked(&mut from).unwrap(), Some((Task::Place, 1, String::new())));
     assert_eq!(asked(&mut from).unwrap(), None);
     for one in [
         Reply::Program(vec![1, 2, 3]),

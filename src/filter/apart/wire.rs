@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum Task {
     /// The program.
     Compile,
     /// Where the expression is wrong.
@@ -35,7 +35,7 @@ fn bad(why: &'static str) -> io::Error {
 }
 
 /// Sends a request.
-pub fn ask(to: &mut impl Write, what: What, link_type: u16, expression: &str) -> io::Result<()> {
+pub fn ask(to: &mut impl Write, what: Task, link_type: u16, expression: &str) -> io::Result<()> {
     let mut bytes = vec![what as u8];
     bytes.extend(link_type.to_ne_bytes());
     bytes.extend((expression.len() as u32).to_ne_bytes());
@@ -44,14 +44,14 @@ pub fn ask(to: &mut impl Write, what: What, link_type: u16, expression: &str) ->
 }
 
 /// Reads a request; `None`: there will be no more.
-pub fn asked(from: &mut impl Read) -> io::Result<Option<(What, u16, String)>> {
+pub fn asked(from: &mut impl Read) -> io::Result<Option<(Task, u16, String)>> {
     let mut what = [0];
     if from.read(&mut what)? == 0 {
         return Ok(None);
     }
     let what = match what {
-        [0] => What::Compile,
-        [1] => What::Place,
+        [0] => Task::Compile,
+        [1] => Task::Place,
         _ => return Err(bad("an unknown request")),
     };
     let mut link_type = [0; 2];

@@ -219,9 +219,9 @@ mod tests {
     use crate::query::judge::Compiled;
 
     /// Receipts, and what a worker says of the one name.
-    struct Books(Vec<Receipt>, LookedUp);
+    struct Entered(Vec<Receipt>, LookedUp);
 
-    impl Told for Books {
+    impl Told for Entered {
         fn losses(&self, _: u64, _: u64) -> Result<Vec<LossSum>, LedgerError> {
             Ok(Vec::new())
         }
@@ -249,7 +249,7 @@ mod tests {
         }
     }
 
-    impl Running for Books {
+    impl Running for Entered {
         fn totals(&self, keys: &[Key]) -> Vec<LookedUp> {
             vec![self.1; keys.len()]
         }
@@ -269,7 +269,7 @@ mod tests {
         for &(ms, begins) in packets {
             met.note(MetPacket { key: Key::tcp(1), time: ms * MS, begins, cut: false, moved: false });
         }
-        let books = Books(receipts.to_vec(), says);
+        let books = Entered(receipts.to_vec(), says);
         let (compiled, mut s) = (Compiled::default(), Summary::default());
         let means = Means { told: &books, running: Some(&books), reach: None, compiled: &compiled, at_hand: false };
         met.settle(means, &mut s).unwrap();

@@ -15,15 +15,15 @@ const SINGLE_PAGES: u32 = 64;
 
 /// Where a mapping lies. Never freed, so that the handler may look at it at any time; used again.
 #[derive(Debug)]
-struct Slot {
+struct MappedPlace {
     used: AtomicBool,
     start: AtomicUsize,
     end: AtomicUsize,
     faults: AtomicU32,
-    next: AtomicPtr<Slot>,
+    next: AtomicPtr<MappedPlace>,
 }
 
-static FIRST: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
+static FIRST: AtomicPtr<MappedPlace> = AtomicPtr::new(ptr::null_mut());
 static FAULTS: AtomicU64 = AtomicU64::new(0);
 static PAGE: AtomicUsize = AtomicUsize::new(4096);
 static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
@@ -35,7 +35,7 @@ pub fn count() -> u64 {
 
 /// A mapping that may lose pages without ending the process; until it is dropped, which must be before it is unmapped.
 #[derive(Debug)]
-pub struct Guard(&'static Slot);
+pub struct Guard(&'static MappedPlace);
 
 impl Guard {
     /// Of `len` bytes from there.
@@ -64,9 +64,9 @@ impl Drop for Guard {
     }
 }
 
-fn each() -> impl Iterator<Item = &'static Slot> {
+fn each() -> impl Iterator<Item = &'static MappedPlace> {
     // SAFETY: slots are leaked boxes: valid and never moved for as long as the process runs; all fields are atomics.
-    let at = |p: *mut Slot| unsafe { p.as_ref() };
+    let at = |p: *mut MappedPlace| unsafe { p.as_ref() };
     let mut next = at(FIRST.load(Ordering::Acquire));
     std::iter::from_fn(move || {
         let slot = next?;
@@ -75,23 +75,23 @@ fn each() -> impl Iterator<Item = &'static Slot> {
     })
 }
 
-fn free() -> Option<&'static Slot> {
+fn free() -> Option<&'static MappedPlace> {
     each().find(|s| s.used.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok())
 }
 
-fn add() -> &'static Slot {
-    let slot: &'static mut Slot = Box::leak(Box::new(Slot {
+fn add() -> &'static MappedPlace {
+    let slot: &'static mut MappedPlace = Box::leak(Box::new(MappedPlace {
         used: AtomicBool::new(true),
         start: AtomicUsize::new(0),
         end: AtomicUsize::new(0),
         faults: AtomicU32::new(0),
         next: AtomicPtr::new(ptr::null_mut()),
     }));
-    let slot: *mut Slot = slot;
+    let slot: *mut MappedPlace = slot;
     let mut first = FIRST.load(Ordering::Acquire);
     loop {
         // SAFETY: just leaked; nobody else knows it yet but by this list, and all fields are atomics.
-        let new: &'static Slot = unsafe { &*slot };
+        let new: &'static MappedPlace = unsafe { &*slot };
         new.next.store(first, Ordering::Relaxed);
         match FIRST.compare_exchange_weak(first, slot, Ordering::Release, Ordering::Acquire) {
             Ok(_) => return new,
@@ -118,7 +118,7 @@ fn install() {
 extern "C" fn on_bus(signal: libc::c_int, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
     // SAFETY: the kernel passes a `siginfo_t` of a SIGBUS, which has an address.
     let address = unsafe { (*info).si_addr() } as usize;
-    let mine = |s: &&Slot| (s.start.load(Ordering::Acquire)..s.end.load(Ordering::Relaxed)).contains(&address);
+    let mine = |s: &&MappedPlace| (s.start.load(Ordering::Acquire)..s.end.load(Ordering::Relaxed)).contains(&address);
     let replaced = each().find(mine).is_some_and(|slot| {
         let page = PAGE.load(Ordering::Relaxed);
         let start = address & !(page - 1);
