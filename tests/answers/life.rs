@@ -1,29 +1,24 @@
 //! A history as it happens: the recorder runs in this process, as `retrotap record` does, and questions are asked at every stage of its
-//! store's life. Owns the directory, what is known of each segment, and the list of what was found wrong.
+//! store's life. Owns the directory, the order of things, and the list of what was found wrong.
 
-use crate::compare::{self, Kind, Truth};
+use crate::compare::Kind;
 use crate::dice::Dice;
-use crate::history::{self, End, History, Mishap, Run};
-use crate::judge::Judge;
-use crate::model::{Model, Presence};
-use crate::oracle::captures;
+use crate::history::{self, End, History, Run};
+use crate::model::Model;
 use crate::questions::{self, Question};
 use crate::queue::{QueueSource, Queues};
-use crate::totals::{self, ByName};
+use crate::segments::Sealed;
 use crate::ways::{self, FilesAlone, Way};
 use crate::{PATIENCE, pcapng};
-use retrotap::config::{Config, Settings};
 use retrotap::conn::receipt::End as Ended;
-use retrotap::control::Place;
 use retrotap::ledger;
 use retrotap::record::statistics::Sample;
 use retrotap::record::{Observer, Outcome, RecordError, run as run_files, run_sources};
 use retrotap::source::file::Progress;
 use retrotap::store::layout::Layout;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// What came of a history.
 #[derive(Debug, Default)]
@@ -36,32 +31,23 @@ pub struct Report {
     pub without_tcpdump: bool,
 }
 
-/// A segment that was sealed, and the numbers of the packets in it.
-struct Sealed {
-    path: PathBuf,
-    packets: Vec<usize>,
-    aged: bool,
-    gone: bool,
-}
-
-/// Numbers of stored packets by time, length on the wire and bytes.
-type Numbers = HashMap<(u64, u32, Vec<u8>), Vec<usize>>;
-
-struct Life<'a> {
-    history: &'a History,
-    dir: PathBuf,
-    store: PathBuf,
-    model: Model<'a>,
-    segments: Vec<Sealed>,
+/// A history, and what is known of it so far.
+pub struct Life<'a> {
+    pub history: &'a History,
+    pub dir: PathBuf,
+    pub store: PathBuf,
+    pub model: Model<'a>,
+    pub segments: Vec<Sealed>,
     /// Stored packets that no sealed segment that was read has.
-    unplaced: Vec<usize>,
+    pub unplaced: Vec<usize>,
     /// Packets that have come to the model and are not in `unplaced` yet.
-    seen: usize,
-    dice: Dice,
-    report: Report,
+    pub seen: usize,
+    pub dice: Dice,
+    pub report: Report,
 }
 
-struct Quiet;
+/// Nobody looks.
+pub struct Quiet;
 
 impl Observer for Quiet {
     fn interval_ns(&self) -> u64 {
@@ -106,61 +92,21 @@ pub fn live(history: &History, dir: &Path) -> Report {
 }
 
 impl Life<'_> {
-    fn found(&mut self, stage: &str, what: &str) {
+    pub fn found(&mut self, stage: &str, what: &str) {
         self.wrong(stage, Kind::Recording, what);
     }
 
-    fn wrong(&mut self, stage: &str, kind: Kind, what: &str) {
+    pub fn wrong(&mut self, stage: &str, kind: Kind, what: &str) {
         let text = format!("seed {}, {stage}: {kind:?}: {what}", self.history.seed);
         self.report.findings.push((kind, text));
     }
 
-    fn settings(&self, run: &Run, input: &Path) -> Result<Settings, String> {
-        let mut text = format!(
-            "segment_size = \"4MiB\"\nbuffers = \"4MiB\"\nconnections_ipv4 = 4096\nconnections_ipv6 = 4096\nvlan_in_key = {}\n",
-            self.history.vlans
-        );
-        for (_, c) in self.history.classes.iter().enumerate().filter(|(n, _)| self.model.has(*n)) {
-            text += &format!("[class.{}]\n", c.name);
-            if !c.filter.is_empty() {
-                text += &format!("filter = \"{}\"\nprecedence = {}\n", c.filter, c.precedence);
-            }
-            text += &match c.rules.cutoff_bytes {
-                None => "cutoff = \"none\"\n".to_owned(),
-                Some(n) => format!("cutoff = \"{n}\"\n"),
-            };
-            c.rules.cutoff_packets.iter().for_each(|n| text += &format!("cutoff_packets = {n}\n"));
-            c.snaplen.iter().for_each(|n| text += &format!("snaplen = {n}\n"));
-            let seconds = |ns: u64| format!("\"{}s\"", ns / 1_000_000_000);
-            let never = |ns: Option<u64>| ns.map_or("\"never\"".to_owned(), seconds);
-            text += &format!(
-                "idle_tcp = {}\nidle_other = {}\nrenew_tcp = {}\nrenew_other = {}\n",
-                seconds(c.rules.idle_tcp),
-                seconds(c.rules.idle_other),
-                never(c.rules.renew_tcp),
-                never(c.rules.renew_other)
-            );
-            if !c.rules.record {
-                text += "record = \"none\"\n";
-            }
-            c.disk_mib.iter().for_each(|n| text += &format!("disk = \"{n}MiB\"\n"));
-            c.max_age_hours.iter().for_each(|n| text += &format!("max_age = \"{n}h\"\n"));
-        }
-        let mut config = Config::parse(&text, Path::new("retrotap.toml")).map_err(|e| e.to_string())?;
-        (config.read, config.store) = (vec![input.to_owned()], Some(self.store.clone()));
-        let mut settings = Settings::new(config).map_err(|e| format!("{e} in {text}"))?;
-        // Less than a configuration may say, so that little is much.
-        settings.memory = run.memory;
-        settings.api = if run.live { Place::At(self.socket()) } else { Place::Off };
-        Ok(settings)
-    }
-
     /// Programs are asked, too: they take longer than all the rest.
-    fn programs(&self) -> bool {
+    pub fn programs(&self) -> bool {
         self.history.seed.is_multiple_of(20)
     }
 
-    fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         self.dir.join("api")
     }
 
@@ -337,304 +283,6 @@ impl Life<'_> {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
-
-    /// Reads the sealed segments that are new, with libpcap: each has packets that were stored, once.
-    fn place(&mut self) {
-        self.unplaced.extend(self.seen..self.model.kept.len());
-        self.seen = self.model.kept.len();
-        let mut wrong = Vec::new();
-        for (class, c) in self.history.classes.iter().enumerate() {
-            let mut by: Option<Numbers> = None;
-            for path in segments(&self.store.join(c.name)) {
-                if self.segments.iter().any(|s| s.path == path) {
-                    continue;
-                }
-                let kept = &self.model.kept;
-                let by = by.get_or_insert_with(|| {
-                    let mut by = Numbers::new();
-                    for &i in self.unplaced.iter().rev().filter(|i| kept[**i].class == class) {
-                        let p = &kept[i];
-                        by.entry((p.time, p.wire, p.data.clone())).or_default().push(i);
-                    }
-                    by
-                });
-                let read = match captures::read(&path, String::new()) {
-                    Ok(read) if read.broken.is_none() => read,
-                    Ok(read) => {
-                        wrong.push(format!("libpcap stops in {}: {:?}", path.display(), read.broken));
-                        continue;
-                    }
-                    // It has gone meanwhile.
-                    Err(_) if !path.exists() => continue,
-                    Err(e) => {
-                        wrong.push(format!("libpcap does not read {}: {e}", path.display()));
-                        continue;
-                    }
-                };
-                let mut packets = Vec::new();
-                for p in &read.packets {
-                    match by.get_mut(&(p.time, p.wire, p.data.clone())).and_then(Vec::pop) {
-                        Some(i) => packets.push(i),
-                        None => {
-                            wrong.push(format!("{} has a packet that is not of it, time {}", path.display(), p.time))
-                        }
-                    }
-                }
-                self.segments.push(Sealed { path, packets, aged: false, gone: false });
-            }
-        }
-        let placed: std::collections::HashSet<usize> =
-            self.segments.iter().flat_map(|s| s.packets.iter().copied()).collect();
-        self.unplaced.retain(|i| !placed.contains(i));
-        wrong.iter().for_each(|w| self.found("the segments", w));
-    }
-
-    /// Looks which segments have gone, and whether they may have.
-    fn look(&mut self, stage: &str) {
-        let at_rest = stage.ends_with("at its end");
-        if at_rest {
-            self.place();
-        }
-        let mut wrong = Vec::new();
-        for s in self.segments.iter_mut().filter(|s| !s.gone && !s.path.exists()) {
-            s.gone = true;
-            let class = s.packets.first().map(|i| self.model.kept[*i].class);
-            if !s.aged && class.is_some_and(|c| self.history.classes[c].disk_mib.is_none()) {
-                wrong.push(format!("{} has gone, and nothing says why", s.path.display()));
-            }
-            s.packets.iter().for_each(|i| self.model.kept[*i].now = Presence::Expired);
-        }
-        if at_rest && !unsealed(&self.store) {
-            let (history, kept) = (self.history, &mut self.model.kept);
-            for i in std::mem::take(&mut self.unplaced) {
-                match history.classes[kept[i].class].disk_mib {
-                    Some(_) => kept[i].now = Presence::Expired,
-                    None => wrong.push(format!("packet {i} is in no segment")),
-                }
-            }
-        }
-        wrong.iter().take(3).for_each(|w| self.found(stage, w));
-    }
-
-    /// True: something happened.
-    fn befall(&mut self, mishap: &Mishap) -> bool {
-        let there: Vec<usize> = (0..self.segments.len())
-            .filter(|i| !self.segments[*i].gone && self.segments[*i].path.starts_with(&self.store))
-            .collect();
-        let pick = |n: u64| there.get((n % there.len().max(1) as u64) as usize).copied();
-        match *mishap {
-            Mishap::Age(class) => {
-                let c = &self.history.classes[class];
-                if c.max_age_hours.is_none() {
-                    return false;
-                }
-                let old = SystemTime::now() - Duration::from_secs(3 * 3600);
-                let mut any = false;
-                for s in self.segments.iter_mut().filter(|s| !s.gone && s.path.starts_with(self.store.join(c.name))) {
-                    let file = std::fs::File::options().write(true).open(&s.path).expect("a segment");
-                    file.set_modified(old).expect("its time");
-                    (s.aged, any) = (true, true);
-                }
-                any
-            }
-            Mishap::NoIndex(n) => {
-                pick(n).is_some_and(|i| std::fs::remove_file(self.segments[i].path.with_extension("idx")).is_ok())
-            }
-            Mishap::BadIndex(n, at) => pick(n).is_some_and(|i| flip(&self.segments[i].path.with_extension("idx"), at)),
-            Mishap::ForeignIndex(n) => pick(n).is_some_and(|i| self.foreign_index(i)),
-            Mishap::NoFilters => {
-                let files = std::fs::read_dir(&self.store).expect("the store").flatten();
-                let filters = files.filter(|f| f.file_name().to_string_lossy().starts_with("filters"));
-                filters.map(|f| std::fs::remove_file(f.path()).is_ok()).fold(false, |a, b| a | b)
-            }
-            Mishap::BadByte(n, at) => pick(n).is_some_and(|i| {
-                let times = std::fs::metadata(&self.segments[i].path).and_then(|m| m.modified());
-                let done = flip(&self.segments[i].path, at);
-                if let Ok(time) = times {
-                    let file = std::fs::File::options().write(true).open(&self.segments[i].path).expect("a segment");
-                    file.set_modified(time).expect("its time");
-                }
-                for p in &self.segments[i].packets {
-                    self.model.kept[*p].now = Presence::Doubtful;
-                }
-                done
-            }),
-        }
-    }
-
-    /// Puts the index of another store's segment of the same number in the place of one; false: it has none of that number.
-    fn foreign_index(&self, at: usize) -> bool {
-        let place = &self.segments[at].path;
-        let number = |path: &Path| path.file_stem().and_then(|n| n.to_str()?.rsplit('-').next().map(str::to_owned));
-        let other = self.dir.join("other");
-        if !other.exists() {
-            // The same packets, later ones first: what stands where is not what stands there in ours.
-            let mut packets: Vec<_> = self.history.runs[0].chunks.iter().flatten().collect();
-            packets.reverse();
-            let start = history::START;
-            let packets = packets.iter().enumerate().map(|(i, (_, p))| (start + i as u64, p.wire, p.link, &p.data[..]));
-            let input = self.dir.join("other.pcapng");
-            std::fs::write(&input, pcapng::write(&self.history.network.links, packets)).expect("a capture");
-            let run = Run { queues: 1, memory: 0, live: false, chunks: Vec::new(), end: End::Stop, after: Vec::new() };
-            let settings = Settings { store: other.clone(), ..self.settings(&run, &input).expect("settings") };
-            run_files(&settings, &|| Err("there is no other".into()), &mut Quiet).expect("another recording");
-        }
-        let classes = std::fs::read_dir(&other).into_iter().flatten().flatten().map(|e| e.path());
-        let theirs = classes.flat_map(|c| segments(&c)).find(|s| number(s) == number(place));
-        theirs.is_some_and(|s| std::fs::copy(s.with_extension("idx"), place.with_extension("idx")).is_ok())
-    }
-
-    /// What came to a follower is what a query gives at the end, but for the order of what came late.
-    fn followed(&mut self, stage: &str, q: &Question, reply: &Result<ways::Reply, String>) {
-        if self.history.is_chance(&q.filter) {
-            return;
-        }
-        self.report.questions += 1;
-        let kept = &self.model.kept;
-        let judge = Judge::new(&self.dir, "followed", kept.iter().map(|p| (p.link, p.wire, &p.data[..])));
-        let matching = judge.matching(&q.filter).or_else(|| judge.takes(&q.filter).then(Vec::new));
-        let truth = Truth {
-            history: self.history,
-            kept,
-            connections: &self.model.connections,
-            matching,
-            refusing: judge.refusing(&q.filter),
-            knows_running: true,
-            common: judge.takes(&q.filter),
-            may_run: Default::default(),
-        };
-        if let Some(wrong) = truth.wrong_of_follower(q, reply) {
-            self.wrong(stage, wrong.0, &format!("follower: {q}: {}", wrong.1));
-        }
-    }
-
-    /// Some questions, by every way.
-    fn ask(&mut self, stage: &str, ways: &[Way]) {
-        self.report.stages += 1;
-        let files = FilesAlone::new(&self.store);
-        let at_rest = ways.iter().any(|w| matches!(w, Way::Scan));
-        let (kept, history) = (&self.model.kept, self.history);
-        let judge = Judge::new(&self.dir, "kept", kept.iter().map(|p| (p.link, p.wire, &p.data[..])));
-        let named = history.classes.iter().enumerate().filter(|(n, _)| self.model.has(*n));
-        let classes: Vec<&'static str> = named.map(|(_, c)| c.name).collect();
-        let mut asked = vec![Question::default()];
-        let n = if history.quick { self.dice.from(2, 4) } else { self.dice.from(2, 6) };
-        asked.extend((0..n).map(|_| questions::any(&mut self.dice, &classes, kept, &self.model.connections)));
-        let may_run = if at_rest { Default::default() } else { self.model.may_run() };
-        let mut findings = Vec::new();
-        for q in asked.iter().filter(|q| !history.is_chance(&q.filter)) {
-            let matching = judge.matching(&q.filter).or_else(|| judge.takes(&q.filter).then(Vec::new));
-            let refusing = judge.refusing(&q.filter);
-            let refusing = if q.any_layer && judge.takes_inside(&q.filter) { Vec::new() } else { refusing };
-            let mut truth = Truth {
-                history,
-                kept,
-                connections: &self.model.connections,
-                matching,
-                refusing,
-                knows_running: true,
-                common: judge.takes(&q.filter),
-                may_run: may_run.clone(),
-            };
-            if self.programs() && n % 2 == 0 {
-                match judge.tcpdump(&q.filter) {
-                    Ok(by) if by != truth.matching && !(by.is_none() && truth.matching == Some(Vec::new())) => {
-                        findings.push((Kind::Packets, format!("{q}: tcpdump selects other packets than libpcap")));
-                    }
-                    Ok(_) => {}
-                    Err(_) => self.report.without_tcpdump = true,
-                }
-            }
-            let mut first: Option<(Vec<ways::Got>, bool)> = None;
-            for way in ways {
-                self.report.questions += 1;
-                truth.knows_running = at_rest || !matches!(way, Way::Direct);
-                let reply = ways::ask(way, &files, q);
-                if matches!(way, Way::Memory(_)) {
-                    let wrong = truth.wrong_of_memory(q, &reply);
-                    findings.extend(wrong.map(|(kind, wrong)| (kind, format!("{way}: {q}: {wrong}"))));
-                    continue;
-                }
-                let mut wrong = truth.wrong(q, &reply);
-                if let (None, Ok(reply)) = (&wrong, &reply)
-                    && let Some(packets) = &reply.packets
-                {
-                    let mut sorted = packets.clone();
-                    sorted.sort();
-                    // The program says it in words.
-                    let damaged = reply.summary.as_ref().is_none_or(compare::says_damaged);
-                    match &first {
-                        Some((first, of_first)) if *first != sorted && q.limit.is_none() => {
-                            let other = compare::difference(first, *of_first, &sorted, damaged);
-                            wrong = other.map(|text| (Kind::Packets, text));
-                        }
-                        _ => first = Some((sorted, damaged)),
-                    }
-                }
-                findings.extend(wrong.map(|(kind, wrong)| (kind, format!("{way}: {q}: {wrong}"))));
-            }
-        }
-        for _ in 0..2 {
-            let by = ByName::any(&mut self.dice);
-            let mut q = questions::any(&mut self.dice, &classes, kept, &self.model.connections);
-            q = Question { filter: by.text(), conn: None, any_layer: false, limit: None, ..q };
-            let refused = !judge.takes(&q.filter) || !judge.refusing(&q.filter).is_empty();
-            let matching = judge.matching(&q.filter).unwrap_or_default();
-            let connections = &self.model.connections;
-            let asked =
-                totals::Asked { history, q: &q, by: &by, kept, connections, matching: &matching, may_run: &may_run };
-            for way in ways {
-                let wrong = match way {
-                    Way::Direct => match files.connections(&q) {
-                        // What runs has no receipt yet, and the files know no more than its packets.
-                        Ok(_) if !at_rest => None,
-                        Ok(found) => asked.list_wrong(&found.connections),
-                        Err(e) => Some(format!("refused: {e}")),
-                    },
-                    Way::Api(socket) => match ways::listed(socket, &q) {
-                        Ok((lines, summary)) => {
-                            let (lines, n) = (lines.len() as u64, summary.connections);
-                            let (least, most) = asked.count().unwrap_or((0, u64::MAX));
-                            let wrong = lines != n || !(least..=most).contains(&n);
-                            wrong
-                                .then(|| format!("{lines} connections, {n} in the summary, {least} to {most} expected"))
-                        }
-                        Err(e) => Some(format!("refused: {e}")),
-                    },
-                    _ => continue,
-                };
-                self.report.questions += 1;
-                if !refused {
-                    findings.extend(wrong.map(|w| (Kind::Connections, format!("{way}: connections {q}: {w}"))));
-                }
-            }
-        }
-        findings.iter().for_each(|(kind, f)| self.wrong(stage, *kind, f));
-    }
-}
-
-/// There are segments that nobody has sealed.
-fn unsealed(store: &Path) -> bool {
-    std::fs::read_dir(store.join("open")).is_ok_and(|d| d.count() > 0)
-}
-
-/// Changes a byte; false: there is none.
-fn flip(path: &Path, at: u64) -> bool {
-    let Ok(mut bytes) = std::fs::read(path) else { return false };
-    if bytes.is_empty() {
-        return false;
-    }
-    let at = (at % bytes.len() as u64) as usize;
-    bytes[at] ^= 0x55;
-    std::fs::write(path, bytes).is_ok()
-}
-
-/// The segments of a folder, by name.
-fn segments(dir: &Path) -> Vec<PathBuf> {
-    let files = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|f| f.path());
-    let mut found: Vec<PathBuf> = files.filter(|p| p.extension().is_some_and(|e| e == "pcapng")).collect();
-    found.sort();
-    found
 }
 
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {

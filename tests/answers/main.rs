@@ -9,17 +9,21 @@ mod oracle;
 #[path = "../product/mod.rs"]
 mod product;
 
+mod asking;
 mod compare;
+mod configured;
 mod dice;
 mod history;
 mod judge;
 mod life;
+mod mishaps;
 mod model;
 mod packets;
 mod pcapng;
 mod questions;
 mod queue;
 mod reasons;
+mod segments;
 mod totals;
 mod ways;
 

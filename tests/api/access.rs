@@ -41,19 +41,22 @@ pub fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// A new token of this role; its file.
+fn token(r: &Retrotap, name: &str, role: &str) -> String {
+    let ran = r.run(&["token", "new", "--role", role, "--name", name]);
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let file = r.dir().join(name);
+    std::fs::write(&file, ran.out).expect("writes");
+    text(&file)
+}
+
 #[test]
 fn a_token_opens_over_tls_what_its_role_may() {
     let r = Retrotap::default();
     let port = port();
     let (config, cert) = certified(&r, port, "");
     let mut daemon = Daemon::start(&r, &["-c", &text(&config)]);
-    let token = |name: &str, role: &str| {
-        let ran = r.run(&["token", "new", "--role", role, "--name", name]);
-        assert_eq!(ran.code, Some(0), "{}", ran.err);
-        let file = r.dir().join(name);
-        std::fs::write(&file, ran.out).expect("writes");
-        text(&file)
-    };
+    let token = |name: &str, role: &str| token(&r, name, role);
     let (analyst, monitor) = (token("analyst", "packets"), token("monitor", "statistics"));
     daemon.feed((0..500).map(packet));
     daemon.until_count(500);
@@ -117,12 +120,7 @@ fn connections_are_not_what_was_said_in_them() {
     let port = port();
     let (config, cert) = certified(&r, port, "");
     let mut daemon = Daemon::start(&r, &["-c", &text(&config)]);
-    let token = |name: &str, role: &str| {
-        let ran = r.run(&["token", "new", "--role", role, "--name", name]);
-        let file = r.dir().join(name);
-        std::fs::write(&file, ran.out).expect("writes");
-        text(&file)
-    };
+    let token = |name: &str, role: &str| token(&r, name, role);
     let (watcher, analyst) = (token("watcher", "connections"), token("analyst", "packets"));
     daemon.feed((0..500).map(packet));
     daemon.until_count(500);

@@ -280,3 +280,41 @@ fn a_killed_process_loses_nothing_durable() {
         before = back;
     }
 }
+
+/// Whoever finds a file gone finds in the ledger that it has expired: it is told of, and entered, while it is still there.
+#[test]
+fn what_expires_is_told_before_it_is_deleted() {
+    use std::sync::{Arc, Mutex};
+    let dir = tempfile::tempdir().unwrap();
+    let (told, there) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+    let (tell, all, found) = (told.clone(), told.clone(), there.clone());
+    let options = Options {
+        segment_bytes: 4 << 20,
+        budget: Some(24 << 20),
+        on_event: Box::new(move |e| {
+            if let StoreEvent::Expired { path, .. } = e {
+                tell.lock().unwrap().push(path);
+            }
+        }),
+        entered: Box::new(move || {
+            let all = std::mem::take(&mut *all.lock().unwrap());
+            found.lock().unwrap().extend(all.into_iter().map(|path| (path.exists(), path)));
+        }),
+        ..Options::default()
+    };
+    let store = Store::create_or_open(&dir.path().join("store"), options).unwrap();
+    store.recording();
+    let (mut w, ifaces) = (store.writer(0, 32).unwrap(), ethernet(&["eth0"]));
+    for n in 0..30_000u64 {
+        let data = vec![n as u8; 1400];
+        let p = Kept { time: n, wire_len: 1400, iface: "eth0".into(), link_type: 1, data, mark: Mark::None };
+        put(&mut w, 0, &p, &ifaces);
+        w.tick(n * 1_000_000);
+    }
+    w.finish();
+    drop(w);
+    store.close();
+    let there = there.lock().unwrap();
+    assert!(!there.is_empty() && told.lock().unwrap().is_empty(), "{there:?}");
+    assert!(there.iter().all(|(was, path)| *was && !path.exists()), "{there:?}");
+}
