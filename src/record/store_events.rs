@@ -18,6 +18,11 @@ pub struct StoreEvents(Receiver<FromKeeper>);
 
 /// The keeper's two ends, and that of the books.
 pub fn channel() -> (EventHook, EnteredHook, StoreEvents) {
+    within(Duration::from_nanos(ENTER_NS))
+}
+
+/// The same with how long the keeper waits.
+fn within(patience: Duration) -> (EventHook, EnteredHook, StoreEvents) {
     let (tell, told) = unbounded();
     let ask: Sender<FromKeeper> = tell.clone();
     let on_event = Box::new(move |event| drop(tell.send(FromKeeper::Event(event))));
@@ -25,7 +30,7 @@ pub fn channel() -> (EventHook, EnteredHook, StoreEvents) {
         let (done, is_done) = sync_channel(0);
         if ask.send(FromKeeper::Entered(done)).is_ok() {
             // Nothing is ever sent: it ends when the other side lets go.
-            let _ = is_done.recv_timeout(Duration::from_nanos(ENTER_NS));
+            let _ = is_done.recv_timeout(patience);
         }
     });
     (on_event, entered, StoreEvents(told))
@@ -69,7 +74,8 @@ mod tests {
 
     #[test]
     fn who_waits_goes_on_when_what_he_told_is_entered() {
-        let (tell, entered, mut told) = channel();
+        let hour = Duration::from_secs(3600);
+        let (tell, entered, mut told) = within(hour);
         let (order, happened) = unbounded();
         let keeper = order.clone();
         let thread = std::thread::spawn(move || {
@@ -77,8 +83,7 @@ mod tests {
             entered();
             let _ = keeper.send("deleted");
         });
-        let in_an_hour = || Instant::now() + Duration::from_secs(3600);
-        assert_eq!(told.wait(in_an_hour()), Some(StoreEvent::SpaceAgain));
+        assert_eq!(told.wait(Instant::now() + hour), Some(StoreEvent::SpaceAgain));
         let _ = order.send("entered");
         assert_eq!(told.next(), None);
         thread.join().unwrap();

@@ -67,6 +67,7 @@ fn answer(mut socket: UnixStream) -> std::io::Result<()> {
 
 /// The kernel ends the process when it has used so much more than now.
 fn allow_time() {
-    let used = clock_gettime(ClockId::ProcessCPUTime).tv_sec as u64;
+    // The kernel counts whole seconds: what is used of the present one is on top.
+    let used = clock_gettime(ClockId::ProcessCPUTime).tv_sec as u64 + 1;
     let _ = setrlimit(Resource::Cpu, Rlimit { current: Some(used + FILTER_CPU_SECONDS), maximum: None });
 }
