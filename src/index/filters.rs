@@ -131,8 +131,9 @@ fn head(version: u32, store: &[u8; 16]) -> Vec<u8> {
     out
 }
 
-/// All entries of a store's file, up to the first that is damaged; none if there is no file of a version that is known.
-pub fn read(path: &Path) -> Vec<Skip> {
+/// All entries of a store's file, up to the first that is damaged, and the files in which their filters are; nothing if there is no file of a
+/// version that is known. Whoever keeps them looks at the files [again](Mapped::look_again) before each use.
+pub fn read(path: &Path) -> (Vec<Skip>, Vec<Arc<Mapped>>) {
     let map = |path: &Path| Some(Arc::new(Mapped::map(&File::open(path).ok()?).ok()?));
     let heap = |path: &Path| Some(Arc::new(Mapped::scattered(&File::open(path).ok()?).ok()?));
     let filed = || {
@@ -144,17 +145,25 @@ pub fn read(path: &Path) -> Vec<Skip> {
         let heaps = if version == 1 { None } else { Some([heap(&addresses)?, heap(&joints)?]) };
         Some(Filed { file, heaps, store, entry, version })
     };
-    let Some(filed) = filed() else { return Vec::new() };
+    let Some(filed) = filed() else { return Default::default() };
     let (mut all, mut at) = (Vec::new(), HEAD_BYTES);
     while let Some((skip, next)) = decode(&filed, at) {
         all.push(skip);
         at = next;
     }
-    all
+    let files = match filed.heaps {
+        Some(heaps) => heaps.to_vec(),
+        None => vec![filed.file],
+    };
+    (all, files)
 }
 
+/// How long the three files are, as far as this process has written them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Lengths([u64; 3]);
+
 /// Writes the files anew. Whoever reads some that are new and some that are not finds sums that do not fit, and does without.
-pub fn write(path: &Path, store: &[u8; 16], all: &[Skip]) -> Result<(), IndexError> {
+pub fn write(path: &Path, store: &[u8; 16], all: &[Skip]) -> Result<Lengths, IndexError> {
     let io = |source| IndexError::Io { path: path.to_owned(), source };
     let new = |path: &Path| path.with_extension("new");
     let [addresses, joints] = heaps(path);
@@ -165,10 +174,11 @@ pub fn write(path: &Path, store: &[u8; 16], all: &[Skip]) -> Result<(), IndexErr
         entries.write_all(&head(FILE_VERSION, store))?;
         // No heap is empty, so that it can be mapped.
         heaps.iter_mut().try_for_each(|h| h.write_all(&MAGIC))?;
-        let mut at = [MAGIC.len() as u64; 2];
+        let (mut at, mut len) = ([MAGIC.len() as u64; 2], HEAD_BYTES as u64);
         for skip in all {
             let Some((entry, filters)) = encode(skip, at) else { continue };
             entries.write_all(&entry)?;
+            len += entry.len() as u64;
             for ((heap, filter), at) in heaps.iter_mut().zip(filters).zip(&mut at) {
                 heap.write_all(filter)?;
                 *at += filter.len() as u64;
@@ -177,22 +187,36 @@ pub fn write(path: &Path, store: &[u8; 16], all: &[Skip]) -> Result<(), IndexErr
         for file in out {
             file.into_inner().map_err(|e| e.into_error())?.sync_data()?;
         }
-        [&joints, &addresses, path].into_iter().try_for_each(|path| fs::rename(new(path), path))
+        [&joints, &addresses, path].into_iter().try_for_each(|path| fs::rename(new(path), path))?;
+        let [a, b] = at;
+        Ok(Lengths([len, a, b]))
     };
     write().map_err(io)
 }
 
-/// Adds an entry. The files must be whole: [`write`] has made them since the recorder began.
-pub fn append(path: &Path, skip: &Skip) -> Result<(), IndexError> {
+/// Adds an entry to what [`write`] has made. False: the files are no longer as long as they must be, and have to be made anew: what is
+/// written behind a hole would let the hole pass for filters.
+pub fn append(path: &Path, skip: &Skip, lengths: &mut Lengths) -> Result<bool, IndexError> {
     let io = |source| IndexError::Io { path: path.to_owned(), source };
     let to = |path: &Path| OpenOptions::new().append(true).open(path);
-    let add = || {
+    let mut add = || {
         let [addresses, joints] = heaps(path);
-        let mut heaps = [to(&addresses)?, to(&joints)?];
-        let [a, b] = &heaps;
-        let Some((entry, filters)) = encode(skip, [a.metadata()?.len(), b.metadata()?.len()]) else { return Ok(()) };
-        heaps.iter_mut().zip(filters).try_for_each(|(heap, filter)| heap.write_all(filter))?;
-        to(path)?.write_all(&entry)
+        let mut files = [to(path)?, to(&addresses)?, to(&joints)?];
+        for (file, len) in files.iter().zip(lengths.0) {
+            if file.metadata()?.len() != len {
+                return Ok(false);
+            }
+        }
+        let [_, a, b] = lengths.0;
+        let Some((entry, [address, joint])) = encode(skip, [a, b]) else { return Ok(true) };
+        // The entry last: it names filters that are there.
+        for (at, bytes) in [(1, address), (2, joint), (0, &entry[..])] {
+            if let (Some(file), Some(len)) = (files.get_mut(at), lengths.0.get_mut(at)) {
+                file.write_all(bytes)?;
+                *len += bytes.len() as u64;
+            }
+        }
+        Ok(true)
     };
     add().map_err(io)
 }
@@ -215,10 +239,11 @@ mod tests {
     fn entries_come_back_up_to_the_first_damage() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("filters");
+        let read = |path: &Path| super::read(path).0;
         assert!(read(&path).is_empty());
         let one = golden();
-        write(&path, &one.about().store, &[golden(), golden()]).unwrap();
-        append(&path, &one).unwrap();
+        let mut lengths = write(&path, &one.about().store, &[golden(), golden()]).unwrap();
+        assert!(append(&path, &one, &mut lengths).unwrap());
         let all = read(&path);
         assert_eq!(all.len(), 3);
         for skip in &all {
@@ -246,10 +271,35 @@ mod tests {
         }
     }
 
+    /// Files that somebody has cut short are not written behind, whatever is left of them; what was read of them rules nothing out.
+    #[test]
+    fn nothing_is_added_behind_a_hole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("filters");
+        let one = golden();
+        let [addresses, joints] = heaps(&path);
+        for cut in [&path, &addresses, &joints] {
+            let mut lengths = write(&path, &one.about().store, &[golden(), golden()]).unwrap();
+            assert!(append(&path, &one, &mut lengths).unwrap());
+            let (all, files) = read(&path);
+            assert!(all.iter().all(|s| !s.may_have(Term::Addr4(0x0102_0304))), "this filter leaves something out");
+            let len = fs::metadata(cut).unwrap().len();
+            OpenOptions::new().write(true).open(cut).unwrap().set_len(len - 1).unwrap();
+            assert!(!append(&path, &one, &mut lengths).unwrap());
+            assert_eq!(fs::metadata(cut).unwrap().len(), len - 1);
+            files.iter().for_each(|f| f.look_again());
+            let (host, port) = (Term::Addr4(0x0a00_01a6), Term::Port(445));
+            assert!(all.iter().all(|s| s.may_have(host) && s.may_join(host, port)));
+            assert_eq!(all.iter().all(|s| s.filter().is_none()), cut == &addresses);
+            assert_eq!(all.iter().all(|s| s.joint().is_none()), cut == &joints);
+        }
+    }
+
     /// Files that programs wrote before entries told when a segment was changed, and before there were joint filters.
     #[test]
     fn older_versions_are_read() {
         let dir = tempfile::tempdir().unwrap();
+        let read = |path: &Path| super::read(path).0;
         let (path, one) = (dir.path().join("filters"), golden());
         let (entry, _) = encode(&one, [8, 8]).unwrap();
         let summed = |mut old: Vec<u8>, len: usize| {

@@ -2,7 +2,7 @@
 //! through the indexes that are there and makes the damaged ones again. Runs on the keeper's indexer thread, and the look on one of
 //! its own at idle priority; never on the packet path.
 
-use super::filters;
+use super::filters::{self, Lengths};
 use super::skip::Skip;
 use super::{Index, IndexError, Run, Scope, build, file};
 use crate::store::format::{StoreId, header_bytes};
@@ -22,8 +22,8 @@ const LOOK_END: Duration = Duration::from_secs(2);
 /// Makes indexes for one store.
 pub struct Indexer {
     layout: Layout,
-    /// Entries of the file of filters; `None`: it has not been brought up to date since the start.
-    entries: Mutex<Option<usize>>,
+    /// Entries of the file of filters and how long it is; `None`: it has not been brought up to date since the start.
+    entries: Mutex<Option<(usize, Lengths)>>,
     /// When the look is to end, once that is known.
     stop: Arc<OnceLock<Instant>>,
     look: Mutex<Option<JoinHandle<()>>>,
@@ -91,22 +91,19 @@ impl Indexer {
         let mut entries = self.entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let path = self.layout.filters();
         let live = sealed(&self.layout).map_or(0, |s| s.len());
-        match &mut *entries {
-            Some(n) if *n < 2 * live + STALE_ENTRIES => {
-                let made = Skip::of(&Index::open(&layout::index_of(segment))?)?;
-                let there = SegmentRef::sealed(segment).and_then(|s| made.stamped(&s));
-                if let Some(skip) = there {
-                    filters::append(&path, &skip)?;
-                    *n += 1;
-                }
+        if let Some((n, lengths)) = &mut *entries
+            && *n < 2 * live + STALE_ENTRIES
+        {
+            let made = Skip::of(&Index::open(&layout::index_of(segment))?)?;
+            let Some(skip) = SegmentRef::sealed(segment).and_then(|s| made.stamped(&s)) else { return Ok(()) };
+            if filters::append(&path, &skip, lengths)? {
+                *n += 1;
+                return Ok(());
             }
-            other => {
-                if let Ok(store) = id_in_segments(&self.layout) {
-                    let all = collect(&self.layout, &store);
-                    filters::write(&path, &store, &all)?;
-                    *other = Some(all.len());
-                }
-            }
+        }
+        if let Ok(store) = id_in_segments(&self.layout) {
+            let all = collect(&self.layout, &store);
+            *entries = Some((all.len(), filters::write(&path, &store, &all)?));
         }
         Ok(())
     }
@@ -125,7 +122,7 @@ impl Drop for Indexer {
 /// What the file of filters should hold: entries that are good and of segments that are there, the rest from their indexes.
 fn collect(layout: &Layout, store: &StoreId) -> Vec<Skip> {
     let mut known: HashMap<u64, Skip> =
-        filters::read(&layout.filters()).into_iter().map(|s| (s.about().number, s)).collect();
+        filters::read(&layout.filters()).0.into_iter().map(|s| (s.about().number, s)).collect();
     let mut all = Vec::new();
     // A segment that somebody has put there from another store is none of those that an entry can name.
     let ours = |s: &Skip, segment: &SegmentRef| s.about().store == *store && s.about().may_be_of(segment);

@@ -72,6 +72,11 @@ impl Bytes {
         }
     }
 
+    /// Whether some could not be had, perhaps only now that they were asked.
+    fn has_faulted(&self) -> bool {
+        matches!(self, Bytes::File(mine) if mine.file.has_faulted())
+    }
+
     fn len(&self) -> usize {
         match self {
             Bytes::Own(bytes) => bytes.len(),
@@ -167,21 +172,23 @@ impl Skip {
     /// False only if no packet of the segment has this address at any layer.
     pub fn may_have(&self, term: Term) -> bool {
         let Some(key) = term.filter_key() else { return true };
-        match self.filter.by(asked) {
+        let may = match self.filter.by(asked) {
             Some((fuse, filter)) => filter.get(DESCRIPTOR..).and_then(|prints| fuse.has(prints, key)).unwrap_or(true),
             None => self.filter().is_none_or(|f| !f.is_empty()),
-        }
+        };
+        may || self.filter.bytes.has_faulted()
     }
 
     /// False only if no packet of the segment has both terms.
     pub fn may_join(&self, a: Term, b: Term) -> bool {
-        self.joint.by(Joint::of).and_then(|(joint, filter)| joint.may_join(filter, a, b)).unwrap_or(true)
+        let may = self.joint.by(Joint::of).and_then(|(joint, filter)| joint.may_join(filter, a, b));
+        may.unwrap_or(true) || self.joint.bytes.has_faulted()
     }
 
     /// False only if no connection of the segment has this community ID.
     pub fn may_have_community(&self, id: &str) -> bool {
         let may = |(joint, filter): (Joint, &[u8])| joint.may_have_community(filter, community::hash(id));
-        self.joint.by(Joint::of).and_then(may).unwrap_or(true)
+        self.joint.by(Joint::of).and_then(may).unwrap_or(true) || self.joint.bytes.has_faulted()
     }
 
     /// Has the address filter read that is going to be asked, if nobody has asked it before.

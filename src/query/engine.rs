@@ -12,6 +12,7 @@ use super::view::View;
 use super::{Follower, PacketSink, Query, QueryError, Summary};
 use crate::index::{Run, Skip, read_filters};
 use crate::ledger::{Files, Held as Books, Pulse, Told};
+use crate::store::disk::mmap::Mapped;
 use crate::store::layout::Layout;
 use crate::store::list::{self, SegmentRef};
 use crate::store::{StoreError, store_id};
@@ -80,8 +81,8 @@ struct Held {
     /// The directories and when they last changed.
     stamps: Vec<(PathBuf, Option<SystemTime>)>,
     sealed: Shelf,
-    /// The file of filters has been read.
-    loaded: bool,
+    /// The files of filters, once they have been read.
+    filters: Option<Vec<Arc<Mapped>>>,
 }
 
 /// A directory that has changed less than this before it was listed may change again without its time showing it.
@@ -190,6 +191,7 @@ impl Engine {
     fn sealed(&self) -> Result<Shelf, StoreError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = |(dir, then): &(PathBuf, Option<SystemTime>)| then.is_none() || changed_at(dir) != *then;
+        held.filters.iter().flatten().for_each(|f| f.look_again());
         if !held.stamps.is_empty() && !held.stamps.iter().any(changed) {
             return Ok(held.sealed.clone());
         }
@@ -203,9 +205,11 @@ impl Engine {
             held.sealed.iter().filter(|s| s.skip.is_some()).map(|s| (s.segment.number, s.clone())).collect();
         let store = list::id_in_segments(&self.layout)?;
         let mut filed: HashMap<u64, Skip> = HashMap::new();
-        if !std::mem::replace(&mut held.loaded, true) {
-            let entries = read_filters(&self.layout.filters()).into_iter().filter(|s| s.about().store == store);
+        if held.filters.is_none() {
+            let (entries, files) = read_filters(&self.layout.filters());
+            let entries = entries.into_iter().filter(|s| s.about().store == store);
             filed = entries.map(|s| (s.about().number, s)).collect();
+            held.filters = Some(files);
         }
         let all = list::sealed(&self.layout)?;
         let number = |at: Option<usize>| at.and_then(|at| all.get(at)).map(|s| s.number);

@@ -49,6 +49,11 @@ impl Guard {
         Guard(slot)
     }
 
+    /// Says so of a mapping of which it is known by other ways.
+    pub fn mark(&self) {
+        self.0.faults.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Whether a page of it could not be had: what was read of it may be zeros.
     #[inline]
     pub fn has_faulted(&self) -> bool {

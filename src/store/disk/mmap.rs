@@ -19,6 +19,8 @@ pub struct Mapped {
     // Dropped in this order.
     guard: Guard,
     map: Mmap,
+    /// Of one whose length is looked at again.
+    file: Option<File>,
 }
 
 impl Mapped {
@@ -27,12 +29,12 @@ impl Mapped {
         // SAFETY: the bytes of these files are immutable by the store's rules: segments are mapped once they are sealed, receipts
         // are appended to behind what is mapped, and expiry unlinks without truncating. Whoever changes one by hand while it is mapped breaks this, as for every mapped file.
         let map = unsafe { Mmap::map(file) }?;
-        Ok(Mapped { guard: Guard::new(map.as_ptr(), map.len()), map })
+        Ok(Mapped { guard: Guard::new(map.as_ptr(), map.len()), map, file: None })
     }
 
-    /// The same for a file of which little is needed, here and there: no page is read but those that are touched.
+    /// The same for a file of which little is needed, here and there, for a long time: no page is read but those that are touched.
     pub fn scattered(file: &File) -> io::Result<Mapped> {
-        let mapped = Mapped::map(file)?;
+        let mapped = Mapped { file: Some(file.try_clone()?), ..Mapped::map(file)? };
         // Advice only: what comes of it is the kernel's.
         let _ = mapped.map.advise(memmap2::Advice::Random);
         Ok(mapped)
@@ -42,6 +44,15 @@ impl Mapped {
     #[inline]
     pub fn has_faulted(&self) -> bool {
         self.guard.has_faulted()
+    }
+
+    /// Looks whether the file is still as long as what is mapped of it; if not, says from now on that bytes of it could not be had. What lies
+    /// behind a file's new end reads as zeros up to the end of the page, and up to the next end if the file grows again, without a fault.
+    pub fn look_again(&self) {
+        let shorter = |f: &File| f.metadata().is_ok_and(|m| m.len() < self.map.len() as u64);
+        if self.file.as_ref().is_some_and(shorter) {
+            self.guard.mark();
+        }
     }
 
     /// Has a part of it read, if it is not in memory.
@@ -102,6 +113,20 @@ mod tests {
             drop(map);
             assert_eq!(other[0], 7);
         }
+    }
+
+    /// A file that is cut short within a page, of which no read is a fault.
+    #[test]
+    fn a_shorter_file_is_seen_when_it_is_looked_at() {
+        let file = tempfile::tempfile().unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &[7; 3000], 0).unwrap();
+        let map = Mapped::scattered(&file).unwrap();
+        map.look_again();
+        assert!(!map.has_faulted());
+        file.set_len(1000).unwrap();
+        assert_eq!((map[999], map[1000], map.has_faulted()), (7, 0, false));
+        map.look_again();
+        assert!(map.has_faulted());
     }
 
     /// In threads, at once, again and again: places in the list are used again.
