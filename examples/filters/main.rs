@@ -41,7 +41,7 @@ fn main() -> Result<(), Error> {
 
 /// Files of so many.
 fn many(options: &Options, dir: &Path) -> Result<(), Error> {
-    let few = read_filters(&options.store.join("filters")).len();
+    let few = read_filters(&options.store.join("filters")).0.len();
     if few == 0 {
         return Err(format!("{}: no filters", options.store.display()).into());
     }
@@ -72,7 +72,7 @@ fn many(options: &Options, dir: &Path) -> Result<(), Error> {
 }
 
 fn measure(options: &Options, path: &Path) -> Result<(), Error> {
-    let mut all = read_filters(path);
+    let (mut all, _files) = read_filters(path);
     all.truncate(options.segments);
     // RFC 5737: nobody has them.
     let host = |n: u32| Term::Addr4(0xcb00_7100 + n);
