@@ -192,7 +192,10 @@ fn scale<'a>(mut n: f64, base: f64, units: &[&'a str]) -> (String, &'a str) {
 /// A count with groups of three digits: `1 234 567`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
-    let mut out = String::new();
+    if digits.len() <= 3 {
+        return digits;
+    }
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, d) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(' ');

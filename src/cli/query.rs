@@ -32,7 +32,7 @@ pub enum Format {
 impl From<Format> for Form {
     fn from(format: Format) -> Form {
         match format {
-            Format::Pcapng => Form::Pcapng,
+            Format::Pcapng => Form::PcapngFile,
             Format::Pcap => Form::Pcap,
         }
     }

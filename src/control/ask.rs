@@ -14,6 +14,9 @@ pub enum Form {
     /// With interfaces, nanoseconds and the summary as a comment.
     #[default]
     Pcapng,
+    /// The same with room in the section's header, for whoever makes a file of it and copies that comment there.
+    #[serde(rename = "pcapng-file")]
+    PcapngFile,
     /// One link type.
     Pcap,
 }

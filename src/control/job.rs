@@ -138,11 +138,7 @@ impl Write for Small {
         if self.bytes.len() + more.len() > self.most {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        if self.bytes.is_empty() {
-            self.bytes = more.to_vec();
-        } else {
-            self.bytes.extend_from_slice(more);
-        }
+        self.bytes.extend_from_slice(more);
         Ok(more.len())
     }
 
@@ -151,7 +147,17 @@ impl Write for Small {
     }
 }
 
-impl Output for Small {}
+impl Output for Small {
+    fn take(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        if self.bytes.is_empty() && bytes.len() <= self.most {
+            std::mem::swap(&mut self.bytes, bytes);
+            return Ok(());
+        }
+        self.write_all(bytes)?;
+        bytes.clear();
+        Ok(())
+    }
+}
 
 /// What is asked of a job.
 pub struct Job {
@@ -341,7 +347,8 @@ impl Following {
 impl From<Form> for Format {
     fn from(form: Form) -> Format {
         match form {
-            Form::Pcapng => Format::Pcapng,
+            Form::Pcapng => Format::PcapngStream,
+            Form::PcapngFile => Format::Pcapng,
             Form::Pcap => Format::Pcap,
         }
     }

@@ -5,6 +5,8 @@
 use super::words::{amount, missing};
 use super::{CommunityId, ConnSpec, IncompleteReason, Query, Summary};
 use crate::units;
+use std::borrow::Cow;
+use std::fmt::Write;
 use std::path::Path;
 
 /// The question, for whoever finds the answer later.
@@ -37,31 +39,34 @@ impl Statement {
             parts.push("of what was in memory".to_owned());
         }
         // A line of a question must not look like one of the answer.
-        let question = parts.join("; ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut question = String::new();
+        one_line(&parts.join("; "), &mut question);
         Statement { question: question.replace(char::is_control, "?"), store: store.to_owned() }
     }
 
     /// The sentences, a line each.
     pub fn text(&self, s: &Summary) -> String {
-        let window = match (s.since.map(units::time), s.until.map(units::time)) {
-            (None, None) => "all times".to_owned(),
-            (Some(since), None) => format!("from {since} on"),
-            (None, Some(until)) => format!("before {until}"),
-            (Some(since), Some(until)) => format!("from {since}, before {until}"),
+        let mut t = format!("Asked: {}.\nWindow: ", self.question);
+        // Into memory: it can't fail.
+        let _ = match (s.since.map(units::time), s.until.map(units::time)) {
+            (None, None) => write!(t, "all times"),
+            (Some(since), None) => write!(t, "from {since} on"),
+            (None, Some(until)) => write!(t, "before {until}"),
+            (Some(since), Some(until)) => write!(t, "from {since}, before {until}"),
         };
-        let mut t = vec![format!("Asked: {}.", self.question), format!("Window: {window}.")];
         if !self.store.is_empty() {
-            t.push(format!("Store: {}.", self.store));
+            let _ = write!(t, ".\nStore: {}", self.store);
         }
-        t.push(format!("Answer: {}.", amount(s)));
-        t.push(match s.complete {
-            true => {
-                "Complete: nothing that came in the window is known to be missing, but what the cutoff left out.".into()
-            }
-            false => "Not complete.".into(),
-        });
-        t.extend(sentences(&steady(s)));
-        t.join("\n")
+        let _ = write!(t, ".\nAnswer: {}.\n", amount(s));
+        t += match s.complete {
+            true => "Complete: nothing that came in the window is known to be missing, but what the cutoff left out.",
+            false => "Not complete.",
+        };
+        for line in missing(&steady(s)) {
+            t.push('\n');
+            sentence(&line, &mut t);
+        }
+        t
     }
 
     /// What stands there instead where the answer broke off.
@@ -72,18 +77,40 @@ impl Statement {
 
 /// What is missing, and what is to be known of the rest: a sentence each. Tools show them one after the other, in one line.
 pub fn sentences(s: &Summary) -> Vec<String> {
-    let sentence = |line: String| {
-        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
-        let mut chars = line.chars();
-        let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-        format!("{first}{}.", chars.as_str())
+    let of = |line: String| {
+        let mut text = String::new();
+        sentence(&line, &mut text);
+        text
     };
-    missing(s).into_iter().map(sentence).collect()
+    missing(s).into_iter().map(of).collect()
+}
+
+/// A line as a sentence.
+fn sentence(line: &str, to: &mut String) {
+    let mut chars = line.trim_start().chars();
+    to.extend(chars.next().into_iter().flat_map(char::to_uppercase));
+    one_line(chars.as_str(), to);
+    to.push('.');
+}
+
+/// With one space where there are several, or a new line.
+fn one_line(text: &str, to: &mut String) {
+    to.reserve(text.len());
+    let mut space = text.starts_with(char::is_whitespace) && !to.is_empty();
+    for word in text.split_whitespace() {
+        if std::mem::replace(&mut space, true) {
+            to.push(' ');
+        }
+        to.push_str(word);
+    }
 }
 
 /// A summary without what another look at the same store would have otherwise: what was not recorded up to the moment of asking ends with the
 /// window, and damage is named by file, wherever the store lies.
-fn steady(s: &Summary) -> Summary {
+fn steady(s: &Summary) -> Cow<'_, Summary> {
+    if s.incomplete.is_empty() && s.damage.is_empty() {
+        return Cow::Borrowed(s);
+    }
     let mut s = s.clone();
     for reason in &mut s.incomplete {
         if let IncompleteReason::NotRecorded { to, .. } = reason
@@ -97,7 +124,7 @@ fn steady(s: &Summary) -> Summary {
             place.segment = name.to_string_lossy().into_owned();
         }
     }
-    s
+    Cow::Owned(s)
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ fn count_of(summary: &Summary) -> Response<Body> {
 /// The media type of an answer.
 fn kind(form: Form) -> &'static str {
     match form {
-        Form::Pcapng => "application/x-pcapng",
+        Form::Pcapng | Form::PcapngFile => "application/x-pcapng",
         Form::Pcap => "application/vnd.tcpdump.pcap",
     }
 }

@@ -19,8 +19,10 @@ use settle::DIRTY_BYTES_MAX;
 /// Either format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// pcapng.
+    /// pcapng, with a place in its section's header for what the answer says of itself, which is filled in once it is a file.
     Pcapng,
+    /// pcapng that nobody fills in: without that place.
+    PcapngStream,
     /// pcap; one link type.
     Pcap,
 }
@@ -39,15 +41,19 @@ pub struct Writer<W: Output> {
     beside: pcapng::Beside,
 }
 
+/// Most answers are one connection, and no longer.
+const SMALL_BYTES: usize = 1 << 15;
 /// Handed on when so much waits.
 const BUFFERED_BYTES: usize = 1 << 18;
 
 impl<W: Output> Writer<W> {
     /// `name` is for errors.
     pub fn new(out: W, name: &str, format: Format) -> Writer<W> {
-        let mut buffer = Vec::new();
-        if format == Format::Pcapng {
-            pcapng::section(&mut buffer);
+        let mut buffer = Vec::with_capacity(SMALL_BYTES);
+        match format {
+            Format::Pcapng => pcapng::section(&mut buffer, true),
+            Format::PcapngStream => pcapng::section(&mut buffer, false),
+            Format::Pcap => {}
         }
         Writer {
             out,
@@ -68,7 +74,7 @@ impl<W: Output> Writer<W> {
             None => self.describe(i)?,
         };
         // Behind an interface: tshark takes no names in front of the first.
-        if let (Some(beside), Format::Pcapng) = (&i.beside, self.format) {
+        if let (Some(beside), Format::Pcapng | Format::PcapngStream) = (&i.beside, self.format) {
             self.beside.write(&mut self.buffer, beside);
         }
         Ok(known as u32)
@@ -77,7 +83,7 @@ impl<W: Output> Writer<W> {
     /// A new one.
     fn describe(&mut self, i: &Interface) -> Result<usize, OutputError> {
         match (self.format, self.interfaces.first()) {
-            (Format::Pcapng, _) => pcapng::interface(&mut self.buffer, i),
+            (Format::Pcapng | Format::PcapngStream, _) => pcapng::interface(&mut self.buffer, i),
             (Format::Pcap, None) => pcap::head(&mut self.buffer, i.link_type),
             (Format::Pcap, Some(first)) if first.link_type != i.link_type => {
                 let named = |i: &Interface| (i.link_type, i.name.clone());
@@ -97,9 +103,8 @@ impl<W: Output> Writer<W> {
     /// Hands on what waits.
     pub fn flush(&mut self) -> Result<(), OutputError> {
         let io = |source| OutputError::Io { what: self.name.clone(), source };
-        self.out.write_all(&self.buffer).map_err(io)?;
         self.dirty += self.buffer.len() as u64;
-        self.buffer.clear();
+        self.out.take(&mut self.buffer).map_err(io)?;
         if self.dirty >= DIRTY_BYTES_MAX {
             self.out.settle().map_err(io)?;
             self.dirty = 0;
@@ -112,12 +117,12 @@ impl<W: Output> Writer<W> {
         match self.format {
             // tcpdump wants a link type even where there is no packet.
             Format::Pcap if self.interfaces.is_empty() => pcap::head(&mut self.buffer, 1),
-            Format::Pcapng if self.interfaces.is_empty() => {
+            Format::Pcapng | Format::PcapngStream if self.interfaces.is_empty() => {
                 self.interface(&Interface::new("none", 1))?;
             }
             _ => {}
         }
-        if self.format == Format::Pcapng {
+        if self.format != Format::Pcap {
             pcapng::statistics(&mut self.buffer, self.latest, comment);
         }
         self.flush()?;
@@ -132,7 +137,7 @@ impl<W: Output> PacketSink for Writer<W> {
         let id = self.interface(p.interface)?;
         self.latest = self.latest.max(p.time);
         match self.format {
-            Format::Pcapng => pcapng::packet(&mut self.buffer, id, p),
+            Format::Pcapng | Format::PcapngStream => pcapng::packet(&mut self.buffer, id, p),
             Format::Pcap => pcap::packet(&mut self.buffer, p)?,
         }
         if self.buffer.len() >= BUFFERED_BYTES { self.flush() } else { Ok(()) }

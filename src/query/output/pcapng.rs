@@ -32,13 +32,15 @@ pub mod code {
     pub const CUSTOM: [u16; 4] = [2988, 2989, 19372, 19373];
 }
 
-/// Begins a section, with the place for what the answer says of itself.
-pub fn section(to: &mut Vec<u8>) {
+/// Begins a section; `placed`: with the place for what the answer says of itself.
+pub fn section(to: &mut Vec<u8>, placed: bool) {
     block(to, SECTION, |b| {
         b.extend(0x1a2b_3c4du32.to_le_bytes());
         b.extend([1, 0, 0, 0]);
         b.extend(u64::MAX.to_le_bytes());
-        b.extend(place(UNFINISHED));
+        if placed {
+            b.extend(place(UNFINISHED));
+        }
         option(b, code::USERAPPL, concat!("retrotap ", env!("CARGO_PKG_VERSION")).as_bytes());
         end_of_options(b);
     });

@@ -9,6 +9,13 @@ pub(super) const DIRTY_BYTES_MAX: u64 = 16 << 20;
 
 /// Where an answer goes.
 pub trait Output: Write {
+    /// Writes all of it; what is left in `bytes` is empty. Who keeps an answer in memory may keep the buffer itself.
+    fn take(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        self.write_all(bytes)?;
+        bytes.clear();
+        Ok(())
+    }
+
     /// Brings what was written to the disk, if it is a file.
     fn settle(&mut self) -> io::Result<()> {
         Ok(())
@@ -27,11 +34,17 @@ impl Output for &File {
     }
 }
 impl<T: Output + ?Sized> Output for &mut T {
+    fn take(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        (**self).take(bytes)
+    }
     fn settle(&mut self) -> io::Result<()> {
         (**self).settle()
     }
 }
 impl<T: Output + ?Sized> Output for Box<T> {
+    fn take(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        (**self).take(bytes)
+    }
     fn settle(&mut self) -> io::Result<()> {
         (**self).settle()
     }
