@@ -1,5 +1,5 @@
-//! The brake: while a ring or the disk's queue is fuller than it should be, questions wait, whatever they read. Owns the marks; pressed
-//! by the recorder's control thread, felt before each block that a question reads.
+//! The brake: while a ring is fuller than it should be, questions wait, whatever they read; while the disk's queue is, those that may read the
+//! disk. Owns the marks; pressed by the recorder's control thread, felt before each block that a question reads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -21,11 +21,17 @@ const LOOK: Duration = Duration::from_millis(2);
 
 /// The brake.
 #[derive(Clone, Debug, Default)]
-pub struct Brake(Arc<State>);
+pub struct Brake {
+    state: Arc<State>,
+    /// Of a question that reads nothing but memory.
+    memory_only: bool,
+}
 
 #[derive(Debug, Default)]
 struct State {
     on: AtomicBool,
+    /// Because of a ring.
+    ring: AtomicBool,
     times: AtomicU64,
     waited_ns: AtomicU64,
 }
@@ -33,22 +39,32 @@ struct State {
 impl Brake {
     /// The control thread: how full it is now.
     pub fn press(&self, load: Load) {
-        let part = (load.ring / MARK.ring).max(load.blocks / MARK.blocks);
-        if part >= 1.0 && !self.0.on.swap(true, Relaxed) {
-            self.0.times.fetch_add(1, Relaxed);
-        } else if part < 0.5 {
-            self.0.on.store(false, Relaxed);
+        let (ring, blocks) = (load.ring / MARK.ring, load.blocks / MARK.blocks);
+        if ring >= 1.0 {
+            self.state.ring.store(true, Relaxed);
+        } else if ring < 0.5 {
+            self.state.ring.store(false, Relaxed);
         }
+        if ring.max(blocks) >= 1.0 && !self.state.on.swap(true, Relaxed) {
+            self.state.times.fetch_add(1, Relaxed);
+        } else if ring.max(blocks) < 0.5 {
+            self.state.on.store(false, Relaxed);
+        }
+    }
+
+    /// For a question that reads nothing but memory: blocks that wait for the disk are none of its business.
+    pub fn of_memory(&self) -> Brake {
+        Brake { state: self.state.clone(), memory_only: true }
     }
 
     /// Whether it is on.
     pub fn on(&self) -> bool {
-        self.0.on.load(Relaxed)
+        if self.memory_only { self.state.ring.load(Relaxed) } else { self.state.on.load(Relaxed) }
     }
 
     /// How often it went on, and how long questions have waited in all, ns.
     pub fn counts(&self) -> (u64, u64) {
-        (self.0.times.load(Relaxed), self.0.waited_ns.load(Relaxed))
+        (self.state.times.load(Relaxed), self.state.waited_ns.load(Relaxed))
     }
 
     /// A question: waits while it is on and `patient` holds.
@@ -60,7 +76,7 @@ impl Brake {
         while self.on() && patient() {
             std::thread::sleep(LOOK);
         }
-        self.0.waited_ns.fetch_add(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.state.waited_ns.fetch_add(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 }
 
@@ -88,6 +104,19 @@ mod tests {
             assert_eq!(brake.on(), on, "{now:?}");
         }
         assert_eq!(brake.counts().0, 2);
+    }
+
+    /// Blocks that wait for the disk stop nobody who does not read it.
+    #[test]
+    fn memory_waits_for_rings_alone() {
+        let brake = Brake::default();
+        let memory = brake.of_memory();
+        for (ring, blocks, on) in
+            [(0.0, 0.9, false), (0.3, 0.9, true), (0.15, 0.0, true), (0.05, 0.9, false), (0.0, 0.0, false)]
+        {
+            brake.press(Load { ring, blocks });
+            assert_eq!(memory.on(), on, "ring {ring}, blocks {blocks}");
+        }
     }
 
     /// A question stands while the brake is on, goes on when it is off, and can be cancelled all the while.

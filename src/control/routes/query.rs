@@ -64,7 +64,7 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
     let form = ask.format;
     let kind = if ask.manifest { FRAMES } else { kind(form) };
     let origin = ask.manifest.then(|| asker(&call));
-    if !ask.follow && !ask.manifest && !shared.brake.on() {
+    if !ask.follow && !ask.manifest && !shared.brake.of_memory().on() {
         let at_once = || job::at_once(&engine, &query, packets.then_some(form), bytes);
         // A query that panics is a bug; it must not take the API with it.
         match catch_unwind(AssertUnwindSafe(at_once)) {
@@ -96,8 +96,9 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
         });
         spawned.is_ok()
     } else {
-        let measure = Measure::new(cancel, ending, Some(limits.time_ns), shared.brake.clone());
         let from_memory = job::memory_finds(&query);
+        let brake = if query.memory_only { shared.brake.of_memory() } else { shared.brake.clone() };
+        let measure = Measure::new(cancel, ending, Some(limits.time_ns), brake);
         let job = Job { query, form: packets.then_some(form), bytes, measure, origin, to };
         let job: pool::Job = Box::new(move || {
             let (answer, sent) = job.run(&engine);
