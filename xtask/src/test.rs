@@ -2,7 +2,7 @@
 //! `N passed, N failed, N skipped`. A test that prints a line beginning `skipped: ` counts as skipped, not as passed.
 
 use crate::json::Value;
-use crate::{bench, setup, shell, term, tidy};
+use crate::{bench, deny, setup, shell, term, tidy};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -63,6 +63,7 @@ pub fn run(install: bool, words: &[&str]) -> Result<(), String> {
     step("format rust", &mut || Outcome::of(checked("cargo", &["fmt", "--all", "--check"])));
     step("format ebpf", &mut || Outcome::of(clang_format()));
     step("tidy", &mut || Outcome::of(tidy::run().map(|_| ())));
+    step("licences", &mut || Outcome::of(deny::offline(install)));
     step("clippy", &mut || {
         Outcome::of(checked("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });
