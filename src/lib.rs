@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod nids;
 pub mod packet;
 pub mod planning;
+pub mod privilege;
 pub mod query;
 pub mod recent;
 pub mod record;

@@ -1,7 +1,7 @@
 //! `retrotap doctor`: what of this machine is not as capture wants it, and the commands that make it so.
 
 use super::table::Table;
-use super::{Exit, Failure, say, show};
+use super::{Exit, Failure, say, security, show};
 use crate::doctor::{self, Check, State, script};
 use crate::shape::Count;
 use schemars::JsonSchema;
@@ -14,6 +14,7 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   retrotap doctor -i eth1 -i eth2 --store /var/lib/retrotap
   retrotap doctor -i eth1 --fix-script | less
+  retrotap doctor --security --store /var/lib/retrotap
   tuning/apply -i eth1            applies the fixes, and writes the way back
 
 It looks and changes nothing. Exit code 1: something is not ok.")]
@@ -24,6 +25,9 @@ pub struct Args {
     /// Look at the filesystem of this store, too
     #[arg(long, value_name = "DIR", env = "RETROTAP_STORE")]
     store: Option<PathBuf>,
+    /// Look at the recorder of this store instead: what each of its threads may still do
+    #[arg(long, requires = "store", conflicts_with_all = ["interface", "fix_script", "undo_script"])]
+    security: bool,
     /// As one JSON object
     #[arg(long)]
     json: bool,
@@ -47,6 +51,9 @@ pub struct Examined {
 
 /// Looks and says.
 pub fn run(args: Args) -> Result<Exit, Failure> {
+    if let Some(store) = args.store.as_ref().filter(|_| args.security) {
+        return security::run(store, args.json);
+    }
     let checks = doctor::examine(&args.interface, args.store.as_ref()).map_err(Failure::cannot)?;
     if args.fix_script || args.undo_script {
         let text = if args.fix_script { script::fix(&checks) } else { script::undo(&checks) };

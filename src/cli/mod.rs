@@ -26,6 +26,7 @@ mod record;
 mod reload;
 mod say;
 mod schema;
+mod security;
 mod show;
 mod status;
 mod steer;

@@ -5,6 +5,7 @@ use super::{Exit, Failure, account, say, show};
 use crate::config::plan::Plan;
 use crate::config::{ApiConfig, ClassConfig, Config, ConfigError, Cutoff, From, Settings, Size, SourceChoice, Span};
 use crate::metrics::status::{Report, ReportKind};
+use crate::privilege;
 use crate::record::{self, RecordError};
 use crate::source::file::FileReport;
 use crate::units;
@@ -124,6 +125,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     tracing::debug!("memory: {}", units::size(plan.total()));
     let files = matches!(settings.from, From::Files { .. });
     let mut observer = show::observer(json, files, settings.log_interval_ns);
+    privilege::of_a_recorder();
     let outcome = record::run(&settings, &reader, &mut *observer).map_err(failure)?;
     drop(observer);
     for file in &outcome.files {

@@ -7,6 +7,7 @@ use super::audit_files::AuditFiles;
 use super::audit_refused::RefusedRequests;
 use super::caller::Caller;
 use crate::limits::{AUDIT_ASK_BYTES, AUDIT_BYTES_WAITING, AUDIT_TEXT_BYTES, AUDIT_WAITING};
+use crate::privilege;
 use crate::shape::{self, Count, Seconds, Time};
 use crate::store::layout::make_private;
 use axum::body::Bytes;
@@ -117,7 +118,10 @@ pub fn start(dir: &Path) -> std::io::Result<(Audit, JoinHandle<()>)> {
     };
     // The first file now: a log that cannot be written must show at the start.
     log.files.of(&day())?;
-    let thread = std::thread::Builder::new().name("audit".into()).spawn(move || log.run(&lines))?;
+    let thread = std::thread::Builder::new().name("audit".into()).spawn(move || {
+        privilege::without_capabilities();
+        log.run(&lines);
+    })?;
     Ok((Audit { to, failing }, thread))
 }
 

@@ -6,6 +6,7 @@ use super::engine::Engine;
 use super::job::{Cancel, Measure};
 use crate::hold::{Following, Held, HoldError, Means};
 use crate::limits::{HOLD_FOLLOW, HOLD_LAST_NS, HOLD_LATE_NS};
+use crate::privilege;
 use crate::query::priority;
 use crate::units;
 use std::path::Path;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 /// Starts it. It ends, after a last round, soon after `ending` is set.
 pub fn start(engine: Arc<Engine>, brake: Brake, ending: Cancel) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("holds".into()).spawn(move || {
+        privilege::without_capabilities();
         priority::idle();
         match Following::new(engine.store()) {
             Ok(following) => run(following, &engine, &brake, &ending),

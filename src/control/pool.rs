@@ -1,6 +1,7 @@
 //! The query threads: a few, and a queue of bounded length before them. Owns the threads; the server gives them jobs and never
 //! waits for one.
 
+use crate::privilege;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -34,6 +35,7 @@ impl Pool {
         let thread = |n| {
             let shared = shared.clone();
             std::thread::Builder::new().name(format!("{name}-{n}")).spawn(move || {
+                privilege::without_capabilities();
                 priority();
                 while let Some(job) = shared.next() {
                     // A query that panics is a bug; it must not take the thread with it.

@@ -21,6 +21,7 @@ use crate::limits::{
     API_THREADS, CLIENTS_MAX, CLIENTS_REMOTE_MAX, FOLLOWERS_MAX, JOBS_WAITING, MEMORY_THREADS, QUERY_THREADS,
 };
 use crate::metrics::status::RecorderState;
+use crate::privilege;
 use crate::query::priority;
 use crate::steer::Steering;
 use axum::Router;
@@ -111,11 +112,14 @@ impl Server {
         });
         let (stop, stopped) = oneshot::channel();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        let runtime = runtime.worker_threads(API_THREADS).thread_name("api").enable_all().build().map_err(io)?;
+        let runtime =
+            runtime.worker_threads(API_THREADS).thread_name("api").on_thread_start(privilege::without_capabilities);
+        let runtime = runtime.enable_all().build().map_err(io)?;
         let app = router(shared.clone());
         let tcp = remote.as_ref().map(|r| r.address);
         let all = shared.clone();
         let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
+            privilege::without_capabilities();
             runtime.block_on(async move {
                 if let Err(e) = accept(listener, remote, app, all, stopped).await {
                     tracing::warn!("the API does not start: {e}");

@@ -5,6 +5,7 @@
 use super::filters::{self, Lengths};
 use super::skip::Skip;
 use super::{Index, IndexError, Run, Scope, build, file};
+use crate::privilege;
 use crate::store::format::{StoreId, header_bytes};
 use crate::store::layout::{self, Layout};
 use crate::store::list::{SegmentRef, id_in_segments, sealed};
@@ -51,6 +52,7 @@ impl Indexer {
     pub fn look(&self, idle: fn()) {
         let (layout, stop) = (self.layout.clone(), self.stop.clone());
         let thread = std::thread::Builder::new().name("index-check".into()).spawn(move || {
+            privilege::without_capabilities();
             idle();
             look(&layout, &stop);
         });

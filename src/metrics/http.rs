@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 use crate::limits::{METRICS_CONNECTIONS, METRICS_REQUEST_BYTES, METRICS_TIMEOUT};
+use crate::privilege;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fmt::{self, Display};
 use std::io::{self, ErrorKind, Read, Write};
@@ -117,6 +118,7 @@ impl Endpoint {
         for _ in 0..METRICS_CONNECTIONS {
             let shared = shared.clone();
             threads.push(Builder::new().name("metrics".into()).spawn(move || {
+                privilege::without_capabilities();
                 let (listener, page, stop) = &*shared;
                 // Capture comes first. Refused: it stays as it is.
                 let _ = rustix::process::setpriority_process(None, 19);

@@ -14,6 +14,7 @@ pub use pools::{Held, Shares};
 use crate::index::Run;
 use crate::limits::INBOX_BLOCKS;
 use crate::metrics::latency::{Distribution, Histogram};
+use crate::privilege;
 use crate::store::disk::arena::{CHUNK_BYTES, Slice};
 use crate::store::inbox::{Filled, Inbox};
 use crate::store::reader::MemoryBlock;
@@ -70,8 +71,14 @@ impl Recent {
         let (copying, indexing) = (recent.clone(), recent.clone());
         let thread = |name: &str| std::thread::Builder::new().name(name.into());
         let threads = vec![
-            thread("recent").spawn(move || copying.copy(arenas))?,
-            thread("recent-index").spawn(move || indexer::run(&indexing))?,
+            thread("recent").spawn(move || {
+                privilege::without_capabilities();
+                copying.copy(arenas);
+            })?,
+            thread("recent-index").spawn(move || {
+                privilege::without_capabilities();
+                indexer::run(&indexing);
+            })?,
         ];
         Ok(Keeping { recent, threads })
     }

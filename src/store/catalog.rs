@@ -151,6 +151,11 @@ impl Catalog {
         self.word(5)
     }
 
+    /// The recorder's process, by its number where it runs.
+    pub fn process(&self) -> u64 {
+        self.word(6)
+    }
+
     /// The open segments.
     pub fn open_segments(&self) -> Vec<OpenEntry> {
         let slots = (self.word(7) as usize).min(SLOTS);

@@ -18,6 +18,7 @@ mod openapi;
 mod refusals;
 mod rig;
 mod said;
+mod security;
 mod screens;
 mod unreadable;
 

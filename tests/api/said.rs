@@ -223,6 +223,8 @@ fn files(r: &Retrotap, heard: &mut Heard) {
     // Not all that it looks at is as it should be on every machine.
     let ran = heard.command(r, &["doctor", "--store", &store]);
     heard.one("Examined", &ran.text());
+    let ran = heard.command(r, &["doctor", "--security", "--store", &store]);
+    heard.one("Security", &ran.text());
     let broken = r.dir().join("broken.toml");
     std::fs::write(&broken, "nonsense = 1\n").expect("writes");
     let ran = heard.command(r, &["check-config", &broken.to_string_lossy()]);

@@ -19,6 +19,7 @@ use super::scan::Depth;
 use super::seal::{self, SealedSegment, Unsealed};
 use super::segment::{OpenSegment, Stage};
 use crate::index::{About, Index};
+use crate::privilege;
 use crate::units;
 use shelf::{Cause, Retention, Shelf, Shelved, Unsealed as Bytes};
 use std::collections::HashMap;
@@ -117,6 +118,7 @@ impl Running {
         let (indexed_tx, indexed) = channel();
         let wake = supply.clone();
         let indexer = std::thread::Builder::new().name("indexer".into()).spawn(move || {
+            privilege::without_capabilities();
             nice(INDEXER_NICE);
             for path in paths {
                 index(&path);

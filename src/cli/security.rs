@@ -1,0 +1,166 @@
+//! `retrotap doctor --security`: what a recorder that runs may still do, thread by thread.
+
+use super::table::Table;
+use super::{Exit, Failure, say, show};
+use crate::privilege::{self, Looked, OF_FILES};
+use crate::shape::Count;
+use crate::store::catalog::Catalog;
+use crate::store::layout::Layout;
+use crate::units;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::io::Write;
+use std::path::Path;
+
+/// Threads that face clients, or parse packets for their answers: they have no capability.
+const GIVEN_UP: [&str; 11] = [
+    "api",
+    "audit",
+    "follow",
+    "holds",
+    "index-check",
+    "indexer",
+    "memory",
+    "metrics",
+    "query",
+    "recent",
+    "recent-index",
+];
+
+/// What a recorder may do.
+#[derive(Serialize, JsonSchema)]
+pub struct Security {
+    /// The recorder's process.
+    #[serde(with = "Count")]
+    pid: u64,
+    /// Whether other processes of its user can read its memory, where packets are; null: it is root's, and root may.
+    dumpable: Option<bool>,
+    /// What is not as it should be.
+    wrong: Vec<String>,
+    /// Its threads, those of one kind together.
+    threads: Vec<ThreadRights>,
+}
+
+/// Threads of one name that may do the same.
+#[derive(Serialize, JsonSchema)]
+pub struct ThreadRights {
+    /// Their name.
+    name: String,
+    /// How many.
+    #[serde(with = "Count")]
+    count: u64,
+    /// Number of the user that they run as.
+    #[serde(with = "Count")]
+    user: u64,
+    /// Capabilities in force: `net_admin`.
+    capabilities: Vec<String>,
+    /// Those that they can put in force, beside.
+    more_capabilities: Vec<String>,
+    /// What they start gains no right.
+    no_new_privileges: bool,
+    /// System calls are filtered.
+    seccomp: bool,
+}
+
+/// Looks and says.
+pub fn run(store: &Path, json: bool) -> Result<Exit, Failure> {
+    let none = || Failure::cannot(format!("{}: no recorder runs there", store.display()));
+    let layout = Layout::new(store);
+    let catalog = Catalog::open(&layout).filter(|c| c.alive(&layout, units::now())).ok_or_else(none)?;
+    let pid = u32::try_from(catalog.process()).map_err(|_| none())?;
+    let looked = privilege::look(pid).map_err(|e| Failure::cannot(format!("process {pid}: {e}")))?;
+    let s = of(looked);
+    let exit = if s.wrong.is_empty() { Exit::Done } else { Exit::Incomplete };
+    match json {
+        true => show::json_line(&s),
+        false => say::out().write_all(text(&s).as_bytes()).map_err(Failure::cannot)?,
+    }
+    Ok(exit)
+}
+
+fn of(looked: Looked) -> Security {
+    let mut wrong = Vec::new();
+    let of_files: Vec<String> = OF_FILES.iter_names().map(|(name, _)| name.to_lowercase()).collect();
+    for t in &looked.threads {
+        let more = t.capabilities.iter().chain(&t.more).any(|c| t.user != 0 || !of_files.contains(c));
+        if more && GIVEN_UP.contains(&&*t.name) {
+            wrong.push(format!("threads {} have capabilities that they do not need", t.name));
+        }
+        if !t.no_new_privs {
+            wrong.push(format!("what threads {} start can gain rights", t.name));
+        }
+    }
+    if looked.dumpable == Some(true) {
+        wrong.push("other processes of its user can read its memory, and a core file would have packets in it".into());
+    }
+    let threads = looked.threads.into_iter().map(|t| ThreadRights {
+        name: t.name,
+        count: t.count as u64,
+        user: t.user.into(),
+        capabilities: t.capabilities,
+        more_capabilities: t.more,
+        no_new_privileges: t.no_new_privs,
+        seccomp: t.seccomp,
+    });
+    Security { pid: looked.pid.into(), dumpable: looked.dumpable, wrong, threads: threads.collect() }
+}
+
+fn text(s: &Security) -> String {
+    let mut table =
+        Table::new(&["threads", ">count", ">user", "capabilities", "can be had", "new rights", "system calls"]);
+    let list = |c: &[String]| if c.is_empty() { "none".to_owned() } else { c.join(" ") };
+    for t in &s.threads {
+        table.row([
+            t.name.clone(),
+            t.count.to_string(),
+            t.user.to_string(),
+            list(&t.capabilities),
+            list(&t.more_capabilities),
+            if t.no_new_privileges { "none" } else { "by exec" }.into(),
+            if t.seccomp { "filtered" } else { "all" }.into(),
+        ]);
+    }
+    let memory = match s.dumpable {
+        Some(true) => "its user's processes can read its memory",
+        Some(false) => "only root can read its memory",
+        None => "it is root's",
+    };
+    let mut text = format!("process {}: {memory}\n\n{table}", s.pid);
+    for w in &s.wrong {
+        text += &format!("\nnot ok: {w}");
+    }
+    if !s.wrong.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::privilege::Threads;
+
+    #[test]
+    fn what_is_too_much_is_wrong() {
+        let thread = |name: &str, user, capabilities: &[&str], no_new_privs| Threads {
+            name: name.into(),
+            count: 2,
+            user,
+            capabilities: capabilities.iter().map(|c| (*c).into()).collect(),
+            more: Vec::new(),
+            no_new_privs,
+            seccomp: false,
+        };
+        let wrong = |threads: Vec<Threads>, dumpable| of(Looked { pid: 7, dumpable, threads }).wrong.len();
+        let fine = vec![
+            thread("worker", 9, &["net_admin"], true),
+            thread("api", 9, &[], true),
+            thread("query", 0, &["dac_override", "chown"], true),
+        ];
+        assert_eq!(wrong(fine.clone(), Some(false)), 0);
+        assert_eq!(wrong(fine, Some(true)), 1);
+        assert_eq!(wrong(vec![thread("api", 9, &["dac_override"], true)], None), 1);
+        assert_eq!(wrong(vec![thread("api", 0, &["bpf"], true)], None), 1);
+        assert_eq!(wrong(vec![thread("worker", 0, &["bpf"], false)], None), 1);
+    }
+}

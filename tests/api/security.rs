@@ -1,0 +1,40 @@
+//! What a recorder that runs may still do, as the kernel says it: those of its threads that face clients, or parse packets for their answers, have
+//! no capability (as root those of files), and nothing that it starts gains a right.
+
+use crate::common::Retrotap;
+use crate::rig::{Daemon, packet};
+use serde_json::Value;
+
+#[test]
+fn threads_that_face_clients_have_no_capability() {
+    let r = Retrotap::default();
+    let metrics = r.dir().join("metrics.sock").to_string_lossy().into_owned();
+    let mut daemon = Daemon::start(&r, &["--metrics", &metrics]);
+    daemon.feed((0..1000).map(packet));
+    daemon.until_count(1000);
+    let store = r.store().to_string_lossy().into_owned();
+    let looked = || r.run(&["doctor", "--security", "--json", "--store", &store]);
+    // An answer that takes a query thread, so that all of them have begun.
+    let (status, _) = daemon.ask("/v1/count", r#"{"filter": "udp or tcp", "full_scan": true}"#);
+    assert_eq!(status, 200);
+    let out = looked();
+    assert_eq!(out.code, Some(0), "{}{}", out.err, out.text());
+    let s = out.json();
+    assert_ne!(s["dumpable"], true);
+    let threads = s["threads"].as_array().expect("threads");
+    let named = |name: &str| threads.iter().filter(|t| t["name"] == name).collect::<Vec<_>>();
+    let of_files = ["chown", "dac_override", "dac_read_search", "fowner"].map(Value::from);
+    for name in ["api", "audit", "holds", "indexer", "memory", "metrics", "query", "recent", "recent-index"] {
+        let of = named(name);
+        assert!(!of.is_empty(), "{name}: {threads:?}");
+        for t in of {
+            let all = [&t["capabilities"], &t["more_capabilities"]].map(|c| c.as_array().expect("a list").clone());
+            let root = t["user"] == 0;
+            assert!(all.concat().iter().all(|c| root && of_files.contains(c)), "{t}");
+        }
+    }
+    assert!(threads.iter().all(|t| t["no_new_privileges"] == true), "{threads:?}");
+    daemon.stop();
+    let out = looked();
+    assert_eq!(out.code, Some(3), "nobody records there any more");
+}
