@@ -1,6 +1,7 @@
 //! Stores of every version of the formats that was ever written, under `tests/golden/`: they are read for ever, through their indexes, and
 //! say what they said when they were made. `v1`: index version 1; `v2`: index version 2; `v3`: index version 3; `v4`:
-//! index version 4; `v5`: index version 5 and segment version 2, with a fragmented datagram; `s3`: segment version 3, what a pcapng file said
+//! index version 4; `v5`: index version 5 and segment version 2, with a fragmented datagram; `v6`: index version 6, with a frame of 1,100 labels,
+//! which the index does not list; `s3`: segment version 3, what a pcapng file said
 //! beside its packets.
 
 use retrotap::query::pace::Freely;
@@ -101,17 +102,34 @@ fn every_version_is_read() {
             let (got, s) = ask(&store, filter, false);
             let (whole, _) = ask(&store, filter, true);
             let name = store.display();
-            // A datagram in two fragments more.
-            let more = if filter.is_empty() && name.to_string().ends_with("v5") { 2 } else { 0 };
+            // A datagram in two fragments more, or a frame of labels.
+            let more = match name.to_string() {
+                name if filter.is_empty() && name.ends_with("v5") => 2,
+                name if filter.is_empty() && name.ends_with("v6") => 1,
+                _ => 0,
+            };
             assert_eq!(got.len(), packets + more, "{name}: {filter:?}");
             assert_eq!(got, whole, "{name}: {filter:?}");
             let through = s.damaged_indexes + s.pruning.without_index + s.damaged_blocks + s.open_connections;
             assert_eq!(through, 0, "{name}: {filter:?} did not go through the index and the receipts: {s:?}");
-            let joint = ["v3", "v4", "v5", "s3"].iter().any(|v| name.to_string().ends_with(v));
+            let joint = ["v3", "v4", "v5", "v6", "s3"].iter().any(|v| name.to_string().ends_with(v));
             let together = filter.contains("port") && joint;
             let ruled_out = s.pruning.by_filter == 1 || filter.contains("port") && !together;
             assert!(packets > 0 || ruled_out, "{name}: {filter:?} is ruled out by a filter: {s:?}");
         }
+    }
+}
+
+/// What an index does not list is a candidate for each question about it, and for no other.
+#[test]
+fn what_is_not_listed_is_found() {
+    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v6");
+    for (filter, packets, candidates) in
+        [("mpls 1000", 1, 1), ("mpls 1005", 0, 1), ("mpls 5 and host 10.0.1.166", 0, 0), ("host 10.0.1.166", 2, 2)]
+    {
+        let (got, s) = ask(&store, filter, false);
+        assert_eq!((got.len(), s.pruning.candidates, s.damaged_indexes), (packets, candidates, 0), "{filter}: {s:?}");
+        assert_eq!(got, ask(&store, filter, true).0, "{filter}");
     }
 }
 

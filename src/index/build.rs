@@ -1,17 +1,21 @@
 //! From the packets of a segment to its index. Called by the keeper's indexer for a sealed segment, and by a query that finds
-//! none; off the packet path, at idle priority. Takes memory in proportion to the connections of one segment.
+//! none; off the packet path, at idle priority. Takes time in proportion to the bytes of one segment, whatever is in them, and memory in
+//! proportion to its connections and the values that are listed of them, which are bounded.
 
 use super::blocks::put_blocks;
-use super::community;
+use super::bounds::{Bounds, Taking, Terms};
+use super::community::{self, IcmpKind};
 use super::conns::{Before, Conn, GROUP, put_conn};
-use super::file::{About, VERSION};
+use super::distinct::Distinct;
+use super::file::{About, NEWEST, VERSION};
 use super::hashes::put_table;
-use super::joint::joint_filter;
 use super::keys::Keys;
 use super::list::put_list;
+use super::posted::Posted;
 use super::term::{KINDS, Term};
 use super::terms::terms;
 use super::varint::put_wide;
+use super::view::Walked;
 use super::{IndexError, Scope, TERMS_PER_GROUP, value_bytes};
 use crate::conn::verdict::Mark;
 use crate::limits::PIECE_BYTES;
@@ -23,7 +27,8 @@ use crate::store::scan::BlockRef;
 /// A connection as it is gathered.
 struct Gathered {
     conn: Conn,
-    terms: Vec<Term>,
+    icmp: Distinct<IcmpKind>,
+    terms: Terms,
 }
 
 /// What an index is made of.
@@ -32,8 +37,8 @@ pub struct Matter {
     pub about: About,
     /// Connections in the order of their first packets' places.
     pub conns: Vec<Conn>,
-    /// Sorted, each once.
-    pub postings: Vec<(Term, u32)>,
+    /// Their terms.
+    pub posted: Posted,
     /// Hashes of community IDs and connections.
     pub communities: Vec<(u32, u32)>,
     /// Blocks.
@@ -45,15 +50,19 @@ pub struct Matter {
 impl Matter {
     /// The index's bytes.
     pub fn bytes(self) -> Result<Vec<u8>, IndexError> {
-        let Matter { about, conns, postings, communities, table, scope } = self;
-        let about = About { connections: conns.len() as u32, blocks: table.blocks.len() as u32, ..about };
+        let Matter { about, conns, posted, communities, table, scope } = self;
+        let version = if posted.is_whole() { VERSION } else { NEWEST };
+        let about = About { version, connections: conns.len() as u32, blocks: table.blocks.len() as u32, ..about };
         let (groups, records) = records(&conns, about.first)?;
-        let (directory, dictionary) = dictionary(&postings, about.connections)?;
+        let (mut directory, dictionary) = dictionary(&posted.listed, about.connections)?;
+        if version > VERSION {
+            posted.put_unlisted(&mut directory, about.connections);
+        }
         let joint = match scope {
-            Scope::Segment => joint_filter(&postings, &communities).map_err(IndexError::Filter)?,
+            Scope::Segment => posted.joint_filter(&communities)?,
             Scope::Passing => Vec::new(),
         };
-        let (filter, communities) = (filter(&postings)?, put_table(communities, about.connections, scope));
+        let (filter, communities) = (posted.address_filter()?, put_table(communities, about.connections, scope));
         let sections = [groups, records, directory, dictionary, filter, put_blocks(&table), communities, joint];
         Ok(super::file::assemble(&about, sections))
     }
@@ -66,6 +75,16 @@ pub fn bytes_of(
     scope: Scope,
     wanted: &dyn Fn(&BlockRef) -> bool,
 ) -> Result<Vec<u8>, IndexError> {
+    counted(segment, scope, wanted, Bounds::default()).map(|(bytes, _)| bytes)
+}
+
+/// The same within these bounds, and what it took: steps through packets, and terms looked at.
+pub fn counted(
+    segment: &SegmentReader,
+    scope: Scope,
+    wanted: &dyn Fn(&BlockRef) -> bool,
+    bounds: Bounds,
+) -> Result<(Vec<u8>, u64), IndexError> {
     // The seed does not matter here, since keys are compared whole.
     let h = segment.header();
     let parser = Parser::new(0, h.vlan_in_key);
@@ -73,6 +92,7 @@ pub fn bytes_of(
     let (mut conns, mut keys): (Vec<Gathered>, Keys) = (Vec::new(), Keys::new());
     let (mut first, mut last, mut packets) = (u64::MAX, 0, 0u64);
     let (mut table, mut damaged) = (BlockTable::new(PIECE_BYTES), 0);
+    let (mut walked, mut taking) = (Walked::default(), Taking::new(bounds));
     let mut take = |p: FoundPacket<'_>| {
         let parsed = parser.parse(link_type, &p.data);
         let key = p.key.unwrap_or(parsed.key);
@@ -81,30 +101,23 @@ pub fn bytes_of(
         if fresh {
             let (offsets, icmp) = (Vec::new(), Vec::new());
             let conn = Conn { key, first: p.time, last: p.time, bytes: 0, cut: false, offsets, icmp };
-            conns.push(Gathered { conn, terms: Vec::new() });
+            conns.push(Gathered { conn, icmp: Distinct::default(), terms: Terms::default() });
         }
-        let Some(Gathered { conn, terms: known }) = conns.get_mut(id) else { return };
+        let Some(Gathered { conn, icmp, terms: known }) = conns.get_mut(id) else { return };
         conn.first = conn.first.min(p.time);
         conn.last = conn.last.max(p.time);
         conn.bytes += u64::from(p.wire_len);
         conn.cut |= p.mark == Mark::CutHere;
         conn.offsets.push(p.offset);
-        if let Some(kind) = community::icmp(&parsed, &p.data).filter(|k| !conn.icmp.contains(k)) {
-            conn.icmp.push(kind);
+        if let Some(kind) = community::icmp(&parsed, &p.data) {
+            icmp.add(kind);
         }
         if fresh {
-            key_terms(&key, &mut |t| {
-                if !known.contains(&t) {
-                    known.push(t);
-                }
-            });
+            taking.begin();
+            key_terms(&key, &mut |t| taking.take(t, known));
         }
-        // A handful for each connection: a list is faster than a set.
-        terms(link_type, &p.data, &mut |t| {
-            if !known.contains(&t) {
-                known.push(t);
-            }
-        });
+        taking.begin();
+        terms(link_type, &p.data, &mut walked, &mut |t| taking.take(t, known));
         (first, last, packets) = (first.min(p.time), last.max(p.time), packets + 1);
     };
     for at in segment.blocks().iter().filter(|b| wanted(b)) {
@@ -140,11 +153,16 @@ pub fn bytes_of(
         blocks: 0,
         bad: segment.bad().len() as u32 + damaged,
     };
-    let mut postings: Vec<(Term, u32)> =
-        conns.iter().enumerate().flat_map(|(id, c)| c.terms.iter().map(move |&t| (t, id as u32))).collect();
+    let unlisted = conns.iter().map(|c| c.terms.unlisted).collect();
+    let mut postings = Vec::with_capacity(conns.iter().map(|c| c.terms.len()).sum());
+    for (id, c) in (0..).zip(&mut conns) {
+        postings.extend(c.terms.take().into_iter().map(|t| (t, id)));
+        c.conn.icmp = c.icmp.take();
+    }
     postings.sort_unstable();
-    let communities = communities(&conns);
-    Matter { about, conns: conns.into_iter().map(|g| g.conn).collect(), postings, communities, table, scope }.bytes()
+    let conns: Vec<Conn> = conns.into_iter().map(|g| g.conn).collect();
+    let (communities, posted) = (communities(&conns), Posted::of(postings, unlisted, &bounds));
+    Ok((Matter { about, conns, posted, communities, table, scope }.bytes()?, walked.steps + taking.work))
 }
 
 /// What a key asks for that the packet's bytes do not show: ports of a later fragment, or behind an IPv6 extension header, where libpcap does not
@@ -161,12 +179,12 @@ fn key_terms(key: &Key, emit: &mut impl FnMut(Term)) {
 }
 
 /// Community IDs by their hashes.
-fn communities(conns: &[Gathered]) -> Vec<(u32, u32)> {
+fn communities(conns: &[Conn]) -> Vec<(u32, u32)> {
     let mut entries = Vec::with_capacity(conns.len());
     for (id, c) in conns.iter().enumerate() {
         let mut put = |text: Option<String>| entries.extend(text.map(|t| (community::hash(&t), id as u32)));
-        put(community::of_key(&c.conn.key));
-        c.conn.icmp.iter().for_each(|&kind| put(community::of_icmp(&c.conn.key, kind)));
+        put(community::of_key(&c.key));
+        c.icmp.iter().for_each(|&kind| put(community::of_icmp(&c.key, kind)));
     }
     entries
 }
@@ -212,12 +230,6 @@ fn dictionary(postings: &[(Term, u32)], of: u32) -> Result<(Vec<u8>, Vec<u8>), I
         directory.extend(groups);
     }
     Ok((directory, dictionary))
-}
-
-/// The address filter of a segment.
-fn filter(postings: &[(Term, u32)]) -> Result<Vec<u8>, IndexError> {
-    super::skip::address_filter(postings.iter().filter_map(|(t, _)| t.filter_key()).collect())
-        .map_err(IndexError::Filter)
 }
 
 fn offset32(n: usize) -> Result<[u8; 4], IndexError> {

@@ -16,10 +16,12 @@ use std::path::Path;
 const MAGIC: [u8; 8] = *b"rtindex\0";
 /// Version of the layout that is written; all from 1 on are read.
 pub const VERSION: u32 = 5;
+/// The same where some connections are not listed: programs that know nothing of these must not take it for whole.
+pub const NEWEST: u32 = 6;
 /// Length of the head, by version.
-const HEAD_BYTES: [usize; 5] = [160, 256, 256, 256, 256];
+const HEAD_BYTES: [usize; 6] = [160, 256, 256, 256, 256, 256];
 /// Sections, by version.
-const SECTIONS: [usize; 5] = [5, 8, 9, 9, 9];
+const SECTIONS: [usize; 6] = [5, 8, 9, 9, 9, 9];
 /// Bytes that one sum covers, from version 2 on.
 pub const PAGE_BYTES: usize = 4096;
 
@@ -165,7 +167,7 @@ pub fn assemble(about: &About, sections: [Vec<u8>; 8]) -> Vec<u8> {
     let sums: Vec<u8> = body.chunks(PAGE_BYTES).flat_map(|page| crc32c::crc32c(page).to_le_bytes()).collect();
     let mut out = Vec::with_capacity(head_bytes + body.len() + sums.len());
     out.extend(MAGIC);
-    out.extend(VERSION.to_le_bytes());
+    out.extend(about.version.to_le_bytes());
     out.extend(about.connections.to_le_bytes());
     out.extend(about.store);
     for v in [about.number, about.generation, about.end, about.first, about.last, about.packets] {
@@ -196,7 +198,7 @@ pub fn head(bytes: &[u8]) -> Result<(About, [Place; 9]), IndexError> {
     }
     let version = Cursor(bytes.get(8..).unwrap_or_default()).array().map(u32::from_le_bytes).ok_or_else(broken)?;
     let known = version.checked_sub(1).map(|v| v as usize);
-    let of = |by_version: [usize; 5]| known.and_then(|v| by_version.get(v).copied());
+    let of = |by_version: [usize; 6]| known.and_then(|v| by_version.get(v).copied());
     let (Some(len), Some(sections)) = (of(HEAD_BYTES), of(SECTIONS)) else { return Err(IndexError::Version(version)) };
     let head = bytes.get(..len).ok_or_else(broken)?;
     let (summed, crc) = head.split_at_checked(len - 4).ok_or_else(broken)?;

@@ -4,9 +4,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod blocks;
+pub(crate) mod bounds;
 mod build;
 pub mod community;
 pub mod conns;
+mod distinct;
 pub mod file;
 mod filters;
 mod fuse;
@@ -17,6 +19,7 @@ mod keys;
 mod list;
 mod merge;
 mod named;
+mod posted;
 mod read;
 mod run;
 mod skip;
@@ -26,6 +29,8 @@ mod terms;
 pub(crate) mod tests;
 mod varint;
 pub mod view;
+#[cfg(test)]
+mod work;
 
 pub use file::About;
 pub use filters::read as read_filters;
@@ -70,7 +75,7 @@ pub enum IndexError {
     #[error("the index is damaged ({0}); delete it, and the next recording makes it again")]
     Damaged(&'static str),
     /// Of another version.
-    #[error("the index is of version {0}, this program reads versions up to {ours}", ours = file::VERSION)]
+    #[error("the index is of version {0}, this program reads versions up to {ours}", ours = file::NEWEST)]
     Version(u32),
     /// Of another segment, or of another state of this one.
     #[error("the index is not that of its segment; delete it, and the next recording makes it again")]

@@ -2,11 +2,15 @@
 //! section is summed when it is first used, and what does not decode is damage, never a panic.
 
 use super::blocks::take_blocks;
+#[cfg(test)]
+use super::bounds::Bounds;
+use super::bounds::Kinds;
 use super::community;
 use super::conns::{Before, Conn, GROUP, take_conn};
-use super::file::{self, About, PAGE_BYTES, Place, Section};
+use super::file::{self, About, NEWEST, PAGE_BYTES, Place, Section};
 use super::hashes::Table;
 use super::list::{count_list, skip_list, take_list};
+use super::posted::take_unlisted;
 use super::skip;
 use super::term::{KINDS, Term};
 use super::varint::Cursor;
@@ -32,6 +36,8 @@ pub struct Index {
     bytes: Bytes,
     about: About,
     places: [Place; 9],
+    /// By kind of term: connections of which none of that kind is listed; taken apart when it is first asked for.
+    unlisted: OnceLock<[Vec<u32>; KINDS]>,
     /// Which sections have been summed: of version 1 all, of later ones the sums.
     sound: [OnceLock<bool>; 9],
     /// From version 2 on: which pages have been summed, a bit each.
@@ -57,6 +63,19 @@ impl Index {
     /// The same of some of its blocks.
     pub fn make_of(segment: &SegmentReader, wanted: &dyn Fn(&BlockRef) -> bool) -> Result<Index, IndexError> {
         Index::of(Bytes::Made(super::build::bytes_of(segment, Scope::Passing, wanted)?))
+    }
+
+    /// An index within smaller bounds, and what it took to make it.
+    #[cfg(test)]
+    pub(crate) fn bounded(segment: &SegmentReader, scope: Scope, bounds: Bounds) -> (Index, u64) {
+        let (bytes, work) = super::build::counted(segment, scope, &|_| true, bounds).unwrap();
+        (Index::of(Bytes::Made(bytes)).unwrap(), work)
+    }
+
+    /// The same of several.
+    #[cfg(test)]
+    pub(crate) fn merged(parts: &[&Index], scope: Scope, bounds: Bounds) -> Index {
+        Index::of(Bytes::Made(super::merge::within(parts, scope, &bounds).unwrap())).unwrap()
     }
 
     /// One of neighbouring blocks of a segment, which these are the indexes of, in the order of their offsets.
@@ -85,7 +104,8 @@ impl Index {
         let (about, places) = file::head(all)?;
         let pages = if matches!(bytes, Bytes::Made(_)) { 0 } else { all.len().div_ceil(PAGE_BYTES).div_ceil(64) };
         let pages = (0..pages).map(|_| AtomicU64::new(0)).collect();
-        Ok(Index { bytes, about, places, sound: Default::default(), pages })
+        let unlisted = OnceLock::new();
+        Ok(Index { bytes, about, places, unlisted, sound: Default::default(), pages })
     }
 
     /// What it says of itself.
@@ -104,6 +124,7 @@ impl Index {
             self.section(s)?;
         }
         self.blocks()?;
+        self.unlisted(0)?;
         let mut n = 0;
         self.each_conn(0, &mut |_, _| n += 1)?;
         if n == self.about.connections { Ok(()) } else { Err(IndexError::Damaged("its connections")) }
@@ -234,18 +255,40 @@ impl Index {
         }
     }
 
-    /// Appends the connections that have a term from `lo` to `hi` (of one kind), neither sorted nor without repetition.
-    pub fn list(&self, lo: Term, hi: Term, ids: &mut Vec<u32>) -> Result<(), IndexError> {
-        self.terms(lo, hi, &mut |c| take_list(c, self.about.connections, ids))
+    /// Appends the connections that may have a term of any of these ranges (each of one kind), neither sorted nor without repetition.
+    pub fn list(&self, ranges: impl Iterator<Item = (Term, Term)>, ids: &mut Vec<u32>) -> Result<(), IndexError> {
+        let mut kinds = Kinds::default();
+        for (lo, hi) in ranges {
+            kinds.add(lo.kind());
+            self.terms(lo, hi, &mut |c| take_list(c, self.about.connections, ids))?;
+        }
+        // Once for all ranges: they may be many.
+        for kind in kinds.each() {
+            ids.extend(self.unlisted(kind)?);
+        }
+        Ok(())
     }
 
-    /// How many [`list`](Index::list) would append: of one term exactly, of a range about. Less than the list is read for it.
+    /// Connections of which no term of this kind is listed: they may have any.
+    pub(super) fn unlisted(&self, kind: usize) -> Result<&[u32], IndexError> {
+        if self.about.version < NEWEST {
+            return Ok(&[]);
+        }
+        if self.unlisted.get().is_none() {
+            let all =
+                behind_groups(self.section(Section::Directory)?).and_then(|c| take_unlisted(c, self.about.connections));
+            let _ = self.unlisted.set(all.ok_or(IndexError::Damaged(Section::Directory.name()))?);
+        }
+        Ok(self.unlisted.get().and_then(|all| all.get(kind)).map_or(&[][..], Vec::as_slice))
+    }
+
+    /// How many [`list`](Index::list) would append of one range: of one term exactly, of a range about. Less than the list is read for it.
     pub fn weight(&self, lo: Term, hi: Term) -> Result<usize, IndexError> {
         if lo != hi {
             let values = usize::try_from(hi.value().saturating_sub(lo.value())).unwrap_or(usize::MAX);
-            return Ok(values.min(self.about.connections as usize));
+            return Ok(values.saturating_add(self.unlisted(lo.kind())?.len()).min(self.about.connections as usize));
         }
-        let mut count = 0;
+        let mut count = self.unlisted(lo.kind())?.len();
         self.terms(lo, hi, &mut |c| {
             count += count_list(c, self.about.connections)?;
             Some(())
@@ -414,4 +457,14 @@ impl Index {
         }
         Ok(())
     }
+}
+
+/// What lies behind the groups of a directory.
+fn behind_groups(directory: &[u8]) -> Option<Cursor<'_>> {
+    let mut c = Cursor(directory);
+    for kind in 0..KINDS {
+        let count = u32::from_le_bytes(c.array()?) as usize;
+        c.bytes(count.checked_mul(value_bytes(kind) + 4)?)?;
+    }
+    Some(c)
 }

@@ -24,6 +24,9 @@ pub fn address_filter(keys: Vec<u64>) -> Result<Vec<u8>, &'static str> {
     fuse::make(keys).map(|(descriptor, prints)| [descriptor, prints].concat())
 }
 
+/// An address filter that rules nothing out: no filter is so short.
+pub const ANY: [u8; 1] = [0xff];
+
 /// How an address filter is asked; `None`: there is no address in it, or it is no filter.
 fn asked(filter: &[u8]) -> Option<Fuse> {
     Fuse::of(filter, filter.len().checked_sub(DESCRIPTOR)?)
@@ -33,6 +36,9 @@ fn asked(filter: &[u8]) -> Option<Fuse> {
 pub fn contains(filter: &[u8], key: u64) -> Option<bool> {
     if filter.is_empty() {
         return Some(false);
+    }
+    if filter == ANY {
+        return Some(true);
     }
     asked(filter)?.has(filter.get(DESCRIPTOR..)?, key)
 }

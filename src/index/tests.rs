@@ -1,6 +1,76 @@
 //! Generators and properties of the index.
 
+use crate::limits::{BLOCK_BYTES, STRIPE_BYTES};
+use crate::source::{InputOptions, Interface, Packet};
+use crate::store::SegmentReader;
+use crate::store::format::{
+    BlockName, BlockTotals, HEAD_BYTES, PacketOptions, SegmentHeader, packet_bytes, trailer_bytes, write_head,
+    write_packet, write_trailer,
+};
+use crate::store::reader::MemoryBlock;
 use proptest::prelude::*;
+use std::sync::Arc;
+
+/// A segment in memory, a block for each list of frames, a packet a millisecond.
+pub fn segment(link_type: u16, blocks: &[Vec<Vec<u8>>]) -> SegmentReader {
+    let header = SegmentHeader {
+        version: 2,
+        vlan_in_key: true,
+        store: [7; 16],
+        number: 1,
+        generation: 1,
+        created: 0,
+        worker: 0,
+        class: "all".into(),
+        interfaces: vec![Interface::new("eth0", link_type)],
+    };
+    let (mut all, mut offset, mut time) = (Vec::new(), 4096, 0);
+    for (number, frames) in (0..).zip(blocks) {
+        let mut bytes = vec![0; BLOCK_BYTES];
+        let (mut end, mut totals) = (HEAD_BYTES, BlockTotals { first: u64::MAX, runs: 1, ..BlockTotals::default() });
+        for data in frames {
+            time += 1_000_000;
+            let (wire_len, options) = (data.len() as u32, PacketOptions::default());
+            let packet = Packet { time, wire_len, iface: 0, hash: None, data, options: InputOptions::NONE };
+            let next = end + packet_bytes(data.len(), &options, 0);
+            write_packet(&mut bytes[end..next], 0, &packet, data, &options);
+            end = next;
+            totals.packets += 1;
+            totals.first = totals.first.min(time);
+            totals.last = time;
+            totals.wire_bytes += u64::from(wire_len);
+            totals.data_bytes += data.len() as u64;
+        }
+        bytes.truncate(end + trailer_bytes(end));
+        let name = BlockName { store: header.store, segment: 1, generation: 1, offset, number, worker: 0, link_type };
+        write_head(&mut bytes, &name, end);
+        let sums: Vec<u32> = bytes[..end].chunks(STRIPE_BYTES).map(crc32c::crc32c).collect();
+        write_trailer(&mut bytes, end, &totals, &sums);
+        offset += bytes.len() as u64;
+        all.push(MemoryBlock::new(Arc::new(bytes)).unwrap());
+    }
+    SegmentReader::in_memory(Arc::new(header), all)
+}
+
+/// A frame of so many bytes from this host: IPv4 and UDP to Geneve's port within each other so many times, then labels to its end, which hardly
+/// any other frame has.
+pub fn crafted(number: u32, host: [u8; 4], nested: usize, len: usize) -> Vec<u8> {
+    let mut f = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
+    for depth in 0..nested.max(1) {
+        f.extend([0x45, 0, 5, 0xc0, 0, 9, 0, 0, 64, 17, 0, 0]);
+        f.extend([host, [10, 1, 0, depth as u8]].concat());
+        f.extend([0x17, 0xc1, 0x17, 0xc1, 5, 0xac, 0, 0, 0, 0]);
+        f.extend(if depth + 1 < nested { [8, 0] } else { [0x88, 0x47] });
+        f.extend([0, 0, 7, 0]);
+    }
+    let mut label = number.wrapping_mul(0x9e37_79b9);
+    while f.len() + 4 <= len {
+        // The bit for the last label stays away.
+        f.extend(((label & 0xf_ffff) << 12 | 64).to_be_bytes());
+        label = label.wrapping_mul(0x0019_660d).wrapping_add(0x3c6e_f35f);
+    }
+    f
+}
 
 /// A frame of headers put together at random, with values from small sets so that filters meet them, now and then cut
 /// off or with a byte flipped.

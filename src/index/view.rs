@@ -51,54 +51,101 @@ enum At {
     Arp(usize),
 }
 
-/// Calls `emit` with every term of a packet, some of them more than once.
-pub fn walk(link_type: u16, data: &[u8], emit: &mut impl FnMut(Term)) {
-    let ether = |type_at, payload| be16(data, type_at).map(|t| At::Ether(t, payload));
+/// The headers of one packet that were walked through: what a second walk, from a layer further in, comes upon again gives nothing new. So all
+/// walks of a packet together take time in proportion to its bytes.
+#[derive(Default)]
+pub struct Walked {
+    /// A bit for each kind of header that was met at an offset.
+    met: Vec<u8>,
+    /// Steps of all walks so far: what tests count.
+    pub steps: u64,
+}
+
+/// Kinds of headers, as [`Walked`] has them.
+const MPLS: u8 = 1;
+const IP4: u8 = 2;
+const IP6: u8 = 4;
+const ARP: u8 = 8;
+const TAG: u8 = 16;
+const PPPOE: u8 = 32;
+
+impl Walked {
+    /// Another packet, of so many bytes.
+    pub fn begin(&mut self, len: usize) {
+        self.met.clear();
+        self.met.resize(len, 0);
+    }
+
+    /// Whether this header is met for the first time. Behind the packet's end there is nothing to meet.
+    fn first(&mut self, kind: u8, at: usize) -> bool {
+        self.met.get_mut(at).is_none_or(|met| {
+            let new = *met & kind == 0;
+            *met |= kind;
+            new
+        })
+    }
+}
+
+/// Calls `emit` with every term of a packet, of what lies from `from` on as if that were a packet of this link type; some of them more than
+/// once, and none of headers that were [`Walked`] through before.
+pub fn walk(link_type: u16, data: &[u8], from: usize, walked: &mut Walked, emit: &mut impl FnMut(Term)) {
+    let ether = |type_at, payload| be16(data, from + type_at).map(|t| At::Ether(t, from + payload));
     let start = match link_type {
         1 => ether(12, 14),
         113 => ether(14, 16),
         276 => ether(0, 20),
         104 => ether(2, 4),
-        9 => be16(data, 2).map(|p| At::Ppp(p, 4)),
+        9 => be16(data, from + 2).map(|p| At::Ppp(p, from + 4)),
         // 12 is what libpcap has in memory for 101; some write it.
-        12 | 101 => version(data, 0),
-        228 => Some(At::Ether(et::IP, 0)),
-        229 => Some(At::Ether(et::IP6, 0)),
+        12 | 101 => version(data, from),
+        228 => Some(At::Ether(et::IP, from)),
+        229 => Some(At::Ether(et::IP6, from)),
         // The address family is in the byte order of whoever wrote it, and IPv6 has a number of its own on each system.
-        0 | 108 => be32(data, 0).and_then(|f| match f.min(f.swap_bytes()) {
-            2 => Some(At::Ether(et::IP, 4)),
-            10 | 24 | 28 | 30 => Some(At::Ether(et::IP6, 4)),
+        0 | 108 => be32(data, from).and_then(|f| match f.min(f.swap_bytes()) {
+            2 => Some(At::Ether(et::IP, from + 4)),
+            10 | 24 | 28 | 30 => Some(At::Ether(et::IP6, from + 4)),
             _ => None,
         }),
         _ => None,
     };
-    run(start, data, emit);
+    run(start, data, walked, emit);
 }
 
 /// Every step moves forward in the packet, so this ends.
-fn run(mut at: Option<At>, data: &[u8], emit: &mut impl FnMut(Term)) {
+fn run(mut at: Option<At>, data: &[u8], walked: &mut Walked, emit: &mut impl FnMut(Term)) {
     while let Some(here) = at {
+        walked.steps += 1;
+        let (kind, offset) = match here {
+            At::Ether(t, o) if et::VLAN.contains(&t) => (TAG, o),
+            At::Ether(et::PPPOES, o) => (PPPOE, o),
+            At::Mpls(o) => (MPLS, o),
+            At::Ip4(o) => (IP4, o),
+            At::Ip6(o) => (IP6, o),
+            At::Arp(o) => (ARP, o),
+            At::Ether(..) | At::Ppp(..) => (0, data.len()),
+        };
+        // Up to 1500 it is a length; libpcap compares protocols below LLC there, which are no terms.
+        if let At::Ether(t @ 1501.., _) = here {
+            emit(Term::EtherType(t));
+        }
+        if !walked.first(kind, offset) {
+            return;
+        }
         at = match here {
-            At::Ether(t, o) => {
-                // Up to 1500 it is a length; libpcap compares protocols below LLC there, which are no terms.
-                if t > 1500 {
-                    emit(Term::EtherType(t));
-                }
-                match t {
-                    et::IP => Some(At::Ip4(o)),
-                    et::IP6 => Some(At::Ip6(o)),
-                    et::ARP | et::RARP => Some(At::Arp(o)),
-                    et::MPLS => Some(At::Mpls(o)),
-                    et::PPPOES => be16(data, o + 6).map(|p| At::Ppp(p, o + 8)),
-                    t if et::VLAN.contains(&t) => {
-                        if let Some(tci) = be16(data, o) {
-                            emit(Term::Vlan(tci & 0xfff));
-                        }
-                        be16(data, o + 2).map(|t| At::Ether(t, o + 4))
+            At::Ether(t, o) => match t {
+                et::IP => Some(At::Ip4(o)),
+                et::IP6 => Some(At::Ip6(o)),
+                et::ARP | et::RARP => Some(At::Arp(o)),
+                et::MPLS => Some(At::Mpls(o)),
+                et::PPPOES => be16(data, o + 6).map(|p| At::Ppp(p, o + 8)),
+                t if et::VLAN.contains(&t) => {
+                    if let Some(tci) = be16(data, o) {
+                        emit(Term::Vlan(tci & 0xfff));
                     }
-                    _ => None,
+                    be16(data, o + 2).map(|t| At::Ether(t, o + 4))
                 }
-            }
+                _ => None,
+            },
             // libpcap maps the ethertypes it knows to PPP's numbers and compares all others as they are.
             At::Ppp(p, o) => Some(match p {
                 0x0021 => At::Ether(et::IP, o),

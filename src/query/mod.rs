@@ -33,6 +33,8 @@ mod select;
 mod sift;
 mod statement;
 mod summary;
+#[cfg(test)]
+mod unlisted;
 pub mod view;
 mod whose;
 mod words;

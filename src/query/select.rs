@@ -126,15 +126,19 @@ fn evaluate(plan: &Plan, index: &Index) -> Result<Set, IndexError> {
         Plan::All => Ok(Set::All),
         Plan::Range(lo, hi) => {
             let mut ids = Vec::new();
-            index.list(*lo, *hi, &mut ids)?;
+            index.list([(*lo, *hi)].into_iter(), &mut ids)?;
             ids.sort_unstable();
             ids.dedup();
             Ok(Set::Some(ids))
         }
         Plan::And(of) => evaluate_all(of, index),
         Plan::Or(of) => {
-            let mut any = Vec::new();
-            for p in of {
+            let (mut any, range) = (Vec::new(), |p: &Plan| match p {
+                Plan::Range(lo, hi) => Some((*lo, *hi)),
+                _ => None,
+            });
+            index.list(of.iter().filter_map(range), &mut any)?;
+            for p in of.iter().filter(|p| range(p).is_none()) {
                 match evaluate(p, index)? {
                     Set::All => return Ok(Set::All),
                     Set::Some(mut ids) => any.append(&mut ids),

@@ -7,4 +7,4 @@ pub mod parse;
 pub mod plan;
 mod primitive;
 #[cfg(test)]
-mod tests;
+pub(in crate::query) mod tests;

@@ -178,7 +178,9 @@ fn captures() -> Option<Vec<(u16, u32, Vec<u8>)>> {
 
 fn terms(link: u16, data: &[u8]) -> BTreeSet<Term> {
     let mut t = BTreeSet::new();
-    view::walk(link, data, &mut |x| {
+    let mut walked = view::Walked::default();
+    walked.begin(data.len());
+    view::walk(link, data, 0, &mut walked, &mut |x| {
         t.insert(x);
     });
     t
@@ -353,13 +355,13 @@ fn fill(form: &str, data: &[u8], at: usize) -> String {
 }
 
 #[derive(Clone, Debug)]
-enum Tree {
+pub(in crate::query) enum Tree {
     Leaf(usize, usize),
     Not(Box<Tree>),
     Join(Box<Tree>, bool, Box<Tree>, bool),
 }
 
-fn trees() -> impl Strategy<Value = Tree> {
+pub(in crate::query) fn trees() -> impl Strategy<Value = Tree> {
     primitive().prop_map(|(f, a)| Tree::Leaf(f, a)).prop_recursive(4, 12, 2, |inner| {
         prop_oneof![
             1 => inner.clone().prop_map(|t| Tree::Not(Box::new(t))),
@@ -369,7 +371,7 @@ fn trees() -> impl Strategy<Value = Tree> {
     })
 }
 
-fn text(t: &Tree, data: &[u8]) -> String {
+pub(in crate::query) fn text(t: &Tree, data: &[u8]) -> String {
     match t {
         Tree::Leaf(f, a) => fill(FORMS[*f], data, *a),
         Tree::Not(t) => format!("not {}", text(t, data)),
