@@ -260,8 +260,16 @@ pub const TERMS_OF_CONNECTION: usize = 1 << 17;
 pub const TERMS_OF_INDEX: usize = 2 << 20;
 /// Memory that such a value takes: in the list of its connection, in the set of one that has many, and in the list of all.
 pub const TERM_BYTES: usize = 128;
-/// Connections that one answer of `connections` can list: they are held in memory until they are sorted.
-pub const CONNECTIONS_LISTED_MAX: usize = 2_000_000;
+/// Memory of all lists of connections that are being made: they are held until they are sorted, at some 400 bytes each. One that finds no room is refused.
+pub const LISTS_BYTES: u64 = 1 << 30;
+/// Memory of one of them.
+pub const LIST_BYTES: u64 = 768 << 20;
+/// Memory for the connections that all other answers meet, and their receipts. Where it is at an end the answer says that it counts at least so many.
+pub const COUNTS_BYTES: u64 = 512 << 20;
+/// The same of one answer: some 400,000 connections.
+pub const COUNT_BYTES: u64 = 256 << 20;
+/// So much each answer has in any case, whatever others have: some 2,000 connections.
+pub const COUNT_BYTES_SURE: u64 = 1 << 20;
 /// Brackets within brackets that the planner follows; an expression with more is not pruned.
 pub const FILTER_DEPTH_MAX: usize = 100;
 

@@ -112,15 +112,15 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
                 QueryError::Filter(_)
                 | QueryError::Class { .. }
                 | QueryError::Interface { .. }
-                | QueryError::TooMany(_) => Failure::usage(e),
+                | QueryError::TooMany(..) => Failure::usage(e),
                 e => Failure::cannot(e),
             })?;
-            let Found { connections, through_packets, mut summary } = found;
+            let Found { connections, through_packets, mut summary, .. } = found;
             if through_packets && query.conn.is_none() && query.community.is_none() {
                 tracing::info!("the expression asks what only packets tell: they were looked at");
             }
             summary.connections = connections.len() as u64;
-            listed(connections, args.sort, args.top).into_iter().for_each(|c| shown.line(c));
+            listed(connections, args.sort, args.top).for_each(|c| shown.line(c));
             summary
         }
     };

@@ -257,7 +257,12 @@ fn read(args: &List) -> Result<(Vec<HoldLine>, HoldsLimit), Failure> {
     if let Some(limit) = args.limit {
         held.set_limit(limit, &Who::me()).map_err(failure)?;
     }
-    let mut holds = held.lines().map_err(failure)?;
+    let mut holds = Vec::new();
+    held.each_line(&mut |line| {
+        holds.push(line);
+        true
+    })
+    .map_err(failure)?;
     if args.verify {
         priority::idle();
         for line in holds.iter_mut().filter(|h| h.record.is_some()) {

@@ -203,7 +203,7 @@ fn print_plan(plan: &Plan, json: bool) -> Result<Exit, Failure> {
     }
     table.row(["in all".into(), units::size(plan.total()), "taken at the start; capture takes no more".into()]);
     for part in &plan.questions {
-        let of = format!("{}; only as questions need it", part.of);
+        let of = format!("{}; at most, and only as needed", part.of);
         table.row([part.part.to_owned(), units::size(part.bytes), of]);
     }
     let _ = write!(say::out(), "{table}");

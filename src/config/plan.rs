@@ -25,7 +25,7 @@ pub struct Part {
 pub struct Plan {
     /// In the order of the packet's way; taken at the start.
     pub parts: Vec<Part>,
-    /// At most, and only where questions are asked.
+    /// At most, and only where questions are asked, or indexes made.
     pub questions: Vec<Part>,
 }
 

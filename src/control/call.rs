@@ -103,14 +103,6 @@ impl Call {
         self.work_with(job, |call, value| call.answer(&value)).await
     }
 
-    /// The same with a list.
-    pub async fn work_lines<T: Serialize + Send + 'static>(
-        self,
-        job: impl FnOnce(&Engine) -> Result<Vec<T>, Refusal> + Send + 'static,
-    ) -> Response<Body> {
-        self.work_with(job, |call, things| call.answer_lines(&things)).await
-    }
-
     /// The same with what has a text of its own.
     pub async fn work_text<T: Send + 'static>(
         self,

@@ -73,6 +73,7 @@ impl Engine {
         let shown = self.shown();
         let mut found = self.held.connections_in(query, &self.view(&shown, query, pace)?)?;
         if let Some(workers) = &self.running {
+            found.may_ask()?;
             found.summary.running_unknown = running(&mut found.connections, &**workers);
             found.summary = std::mem::take(&mut found.summary).concluded();
         }
@@ -119,8 +120,8 @@ impl Engine {
     }
 
     /// The end of a follower.
-    pub fn finish(&self, follower: Follower) -> Result<Summary, QueryError> {
-        self.held.finish(follower)
+    pub fn finish(&self, follower: Follower, pace: &dyn Pace) -> Result<Summary, QueryError> {
+        self.held.finish(follower, pace)
     }
 
     fn view<'a>(&self, shown: &'a Shown, query: &Query, pace: &'a dyn Pace) -> Result<View<'a>, QueryError> {

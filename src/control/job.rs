@@ -9,7 +9,7 @@ use crate::evidence::{Asker, Noted, Noting, Origin};
 use crate::limits::{AT_ONCE_BYTES, AT_ONCE_NS, FOLLOW_NS};
 use crate::query::output::{Format, Nothing, Output, Writer};
 use crate::query::pace::{Pace, Stopped};
-use crate::query::{Found, OutputError, PacketSink, Query, QueryError, Sort, Summary, listed, prunes};
+use crate::query::{OutputError, PacketSink, Query, QueryError, Sort, Summary, listed, prunes};
 use crate::shape;
 use crate::units;
 use axum::body::Bytes;
@@ -248,7 +248,8 @@ impl Listing {
     }
 
     fn list(&self, engine: &Engine, sent: &mut u64) -> Result<(Bytes, Summary), QueryError> {
-        let Found { connections, mut summary, .. } = engine.connections(&self.query, &self.measure)?;
+        let mut found = engine.connections(&self.query, &self.measure)?;
+        let (connections, mut summary) = (std::mem::take(&mut found.connections), std::mem::take(&mut found.summary));
         summary.connections = connections.len() as u64;
         summary.limited = self.top.is_some_and(|top| top < connections.len());
         let summary = summary.concluded();
@@ -273,7 +274,7 @@ impl Listing {
 }
 
 /// Lines are sent so many bytes at a time.
-const LINES_BYTES: usize = 1 << 16;
+pub(super) const LINES_BYTES: usize = 1 << 16;
 
 /// A follower on a thread of its own.
 pub struct Following {
@@ -331,7 +332,7 @@ impl Following {
             // Also when nothing was found: the client sees that it is being served.
             stream.push()?;
             if last || over || ending {
-                let summary = engine.finish(follower)?;
+                let summary = engine.finish(follower, &measure)?;
                 let full = self.query.limit.is_some_and(|limit| summary.packets >= limit);
                 let past = self.query.until.is_some_and(|until| units::now() >= until);
                 return Ok(Summary { recorder_ended: !(over || full || past), ..summary }.concluded());
@@ -360,13 +361,13 @@ pub fn refusal(e: &QueryError) -> Refusal {
         QueryError::Filter(_)
         | QueryError::Class { .. }
         | QueryError::Interface { .. }
-        | QueryError::TooMany(_)
+        | QueryError::TooMany(..)
         | QueryError::Output(OutputError::LinkTypes(..) | OutputError::Time(_)) => (400, e.to_string()),
         QueryError::Output(OutputError::Io { source, .. }) if source.kind() == std::io::ErrorKind::QuotaExceeded => {
             (413, Stopped::Bytes.to_string())
         }
         QueryError::Stopped(Stopped::Time | Stopped::Bytes) => (413, e.to_string()),
-        QueryError::Stopped(_) => (503, e.to_string()),
+        QueryError::Stopped(_) | QueryError::NoRoom => (503, e.to_string()),
         _ => (500, e.to_string()),
     };
     Refusal { status, error }

@@ -78,6 +78,10 @@ pub fn answer(kind: &'static str, first: Message, more: Receiver<Message>, cance
             cancel.disarm();
             whole(kind, bytes, &summary)
         }
+        Message::Lines(bytes) => {
+            cancel.disarm();
+            ([(header::CONTENT_TYPE, kind)], bytes).into_response()
+        }
         Message::Failed(_, Refusal { status, error }) => {
             cancel.disarm();
             refuse(status, &error)
@@ -155,7 +159,10 @@ impl hyper::body::Body for Streamed {
                 self.cancel.0 = None;
                 return Poll::Ready(None);
             }
-            Some(Message::Chunk(bytes)) => return Poll::Ready(Some(Ok(self.data(FrameKind::Packets, bytes)))),
+            // Behind the last lines the channel ends.
+            Some(Message::Chunk(bytes) | Message::Lines(bytes)) => {
+                return Poll::Ready(Some(Ok(self.data(FrameKind::Packets, bytes))));
+            }
             Some(Message::Origin(bytes)) => return Poll::Ready(Some(Ok(self.data(FrameKind::Origin, bytes)))),
             Some(Message::End(rest, summary)) => (rest, SUMMARY, summary.json_within(SUMMARY_BYTES)),
             Some(Message::Failed(rest, refusal)) => {

@@ -21,6 +21,8 @@ pub enum Message {
     Origin(Bytes),
     /// The rest of it.
     End(Bytes, Box<Summary>),
+    /// The rest of a list that has no summary.
+    Lines(Bytes),
     /// It came to an end; after chunks, with what makes them a readable file.
     Failed(Bytes, Refusal),
 }

@@ -118,7 +118,10 @@ impl Held {
 
     /// Names of those that follow.
     pub fn following(&self) -> Result<Vec<String>, HoldError> {
-        Ok(self.list()?.0.into_iter().filter(follows).map(|h| h.name).collect())
+        let mut names = self.names()?;
+        // One after another: a record may be long.
+        names.retain(|name| self.read(name).is_ok_and(|hold| follows(&hold)));
+        Ok(names)
     }
 }
 

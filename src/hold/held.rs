@@ -43,30 +43,35 @@ impl Held {
         Statement::of(query, &self.store_id)
     }
 
-    /// All holds, by name, and the folders that are none.
-    pub fn list(&self) -> Result<(Vec<Hold>, Vec<HoldError>), HoldError> {
-        let (mut holds, mut bad) = (Vec::new(), Vec::new());
+    /// Names of all holds, in their order.
+    pub fn names(&self) -> Result<Vec<String>, HoldError> {
+        let mut names = Vec::new();
         for entry in fs::read_dir(&self.dir).map_err(at(&self.dir))? {
             let entry = entry.map_err(at(&self.dir))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if entry.path().is_dir() && valid(&name) {
-                match self.read(&name) {
-                    Ok(hold) => holds.push(hold),
-                    Err(e) => bad.push(e),
-                }
+                names.push(name);
             }
         }
-        holds.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok((holds, bad))
+        names.sort_unstable();
+        Ok(names)
     }
 
-    /// All holds as they are said, by name, those that can't be read too.
-    pub fn lines(&self) -> Result<Vec<HoldLine>, HoldError> {
-        let (holds, bad) = self.list()?;
-        let bad = bad.iter().map(HoldLine::unreadable);
-        let mut all: Vec<HoldLine> = holds.into_iter().map(HoldLine::new).chain(bad).collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(all)
+    /// Gives `each` all holds as they are said, by name, those that can't be read too: one after another, because each may be long. Ends where
+    /// `each` says false.
+    pub fn each_line(&self, each: &mut dyn FnMut(HoldLine) -> bool) -> Result<(), HoldError> {
+        for name in self.names()? {
+            let line = match self.read(&name) {
+                Ok(hold) => HoldLine::new(hold),
+                // Released meanwhile.
+                Err(_) if !self.dir.join(&name).is_dir() => continue,
+                Err(e) => HoldLine::unreadable(&e),
+            };
+            if !each(line) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The same of one, once its packets are compared with their sum.
@@ -149,12 +154,12 @@ impl Held {
         if valid(name) && self.dir.join(name).is_dir() {
             return self.read(name);
         }
-        let names: Vec<String> = self.list()?.0.into_iter().map(|h| h.name).collect();
+        let names = self.names()?;
         let have = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         Err(HoldError::Unknown { name: name.to_owned(), have })
     }
 
-    fn read(&self, name: &str) -> Result<Hold, HoldError> {
+    pub(super) fn read(&self, name: &str) -> Result<Hold, HoldError> {
         let path = self.dir.join(name).join(RECORD);
         let text = fs::read_to_string(&path).map_err(at(&path))?;
         let damaged = |why: String| HoldError::Damaged { name: name.to_owned(), why };

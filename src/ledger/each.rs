@@ -5,7 +5,7 @@ use super::LedgerError;
 use super::search::{Wanted, search_while};
 use crate::conn::receipt::{End, Receipt};
 use crate::packet::key::Key;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Gives `each` the last receipt of every connection of `from..to`, Unix ns, in no order; as long as `go_on` holds.
@@ -15,13 +15,15 @@ pub fn each_connection(
     go_on: impl Fn() -> bool,
     each: &mut dyn FnMut(&Receipt),
 ) -> Result<(), LedgerError> {
-    let mut lasting: HashMap<Key, BTreeMap<u64, Receipt>> = HashMap::new();
+    // Mostly one of each name.
+    let mut lasting: HashMap<Key, Vec<Receipt>> = HashMap::new();
     search_while(dir, window, &Wanted::All, go_on, |r, _| match r.end {
         End::Lasting => {
             let of_name = lasting.entry(r.key).or_default();
             // Its first packet may have come late.
             forget(of_name, r);
-            of_name.insert(r.first, *r);
+            of_name.reserve_exact(1);
+            of_name.push(*r);
         }
         _ => {
             if let Some(of_name) = lasting.get_mut(&r.key) {
@@ -30,15 +32,13 @@ pub fn each_connection(
             each(r);
         }
     })?;
-    lasting.values().flat_map(BTreeMap::values).for_each(each);
+    lasting.values().flatten().for_each(each);
     Ok(())
 }
 
 /// Forgets what a later receipt of the same connection tells again.
-fn forget(of_name: &mut BTreeMap<u64, Receipt>, later: &Receipt) {
-    while let Some((&first, _)) = of_name.range(later.first..=later.last).next() {
-        of_name.remove(&first);
-    }
+fn forget(of_name: &mut Vec<Receipt>, later: &Receipt) {
+    of_name.retain(|r| !(later.first..=later.last).contains(&r.first));
 }
 
 #[cfg(test)]

@@ -135,15 +135,16 @@ impl Told for Held {
 
     fn receipts(
         &self,
-        from: u64,
-        to: u64,
+        window: (u64, u64),
         keys: &HashSet<Key>,
+        go_on: &dyn Fn() -> bool,
         each: &mut dyn FnMut(&Receipt, bool),
     ) -> Result<(), LedgerError> {
-        if keys.len() <= KEYS_MAX && look_up(&self.fresh()?.1, from, to, keys, each) {
+        // What is held is little, and no reason to ask.
+        if keys.len() <= KEYS_MAX && look_up(&self.fresh()?.1, window, keys, each) {
             return Ok(());
         }
-        self.files()?.receipts(from, to, keys, each)
+        self.files()?.receipts(window, keys, go_on, each)
     }
 
     fn ahead(&self, from: u64, to: u64, keys: HashSet<Key>) -> Option<Ahead> {
@@ -153,7 +154,7 @@ impl Told for Held {
 }
 
 /// False: the files must be asked.
-fn look_up(fresh: &Fresh, from: u64, to: u64, keys: &HashSet<Key>, each: &mut dyn FnMut(&Receipt, bool)) -> bool {
+fn look_up(fresh: &Fresh, (from, to): (u64, u64), keys: &HashSet<Key>, each: &mut dyn FnMut(&Receipt, bool)) -> bool {
     if !keys.is_empty() && !fresh.has_all_from(from) {
         return false;
     }
@@ -213,7 +214,9 @@ mod tests {
     fn said(told: &dyn Told, from: u64, to: u64) -> Result<impl PartialEq + std::fmt::Debug + use<>, LedgerError> {
         let mut receipts = Vec::new();
         let keys = (0..8).map(|n| key(n, u16::from(n % 3))).collect();
-        told.receipts(from, to, &keys, &mut |r, tagged| receipts.push((r.key.words(), r.first, r.last, tagged)))?;
+        told.receipts((from, to), &keys, &|| true, &mut |r, tagged| {
+            receipts.push((r.key.words(), r.first, r.last, tagged))
+        })?;
         receipts.sort_unstable();
         Ok((told.losses(from, to)?, told.expired(from, to)?, told.covered(from, to)?, told.only_imported()?, receipts))
     }

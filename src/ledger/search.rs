@@ -135,7 +135,7 @@ pub fn search(
     search_while(dir, (from, to), wanted, || true, each)
 }
 
-/// The same as long as `go_on` holds, which is asked before each file.
+/// The same as long as `go_on` holds, which is asked before each file and each few frames.
 pub fn search_while(
     dir: &Path,
     (from, to): (u64, u64),
@@ -158,7 +158,7 @@ pub fn search_while(
         for file in files.iter_mut().take_while(|_| go_on()) {
             file.name(&sought)?;
         }
-        files.iter().take_while(|_| go_on()).for_each(|file| file.search(&sought, &mut report, &mut each));
+        files.iter().take_while(|_| go_on()).for_each(|file| file.search(&sought, &go_on, &mut report, &mut each));
     }
     Ok(report)
 }
@@ -218,9 +218,21 @@ impl Opened {
         Ok(())
     }
 
-    fn search(&self, sought: &Sought<'_>, report: &mut ReceiptsReport, each: &mut impl FnMut(&Receipt, bool)) {
+    fn search(
+        &self,
+        sought: &Sought<'_>,
+        go_on: &dyn Fn() -> bool,
+        report: &mut ReceiptsReport,
+        each: &mut impl FnMut(&Receipt, bool),
+    ) {
         let Some(bytes) = &self.bytes else { return };
+        let mut ended = false;
         let mut take = |frames: &mut Vec<(FrameHead, &[u8])>| {
+            ended |= !go_on();
+            if ended {
+                // The rest is gone through by its heads alone.
+                return frames.clear();
+            }
             for ((head, frame), found) in frames.iter().zip(sought.frames(frames)) {
                 match found {
                     Frame::Skipped => report.skipped += 1,

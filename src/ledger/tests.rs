@@ -1,6 +1,6 @@
 //! The ledger and the receipts on a real directory.
 
-use super::search::{Wanted, search};
+use super::search::{Wanted, search, search_while};
 use super::*;
 use crate::conn::receipt::{End, Receipt};
 use crate::index::term::Term;
@@ -240,4 +240,21 @@ fn receipts_keep_their_budget() {
     assert!(
         files.first().unwrap().to_str().unwrap().contains(&format!("{:020}", (100 - files.len() as u64) * 3600 * S))
     );
+}
+
+/// Whoever asks no more gets no more, in the midst of a file too.
+#[test]
+fn a_search_ends_when_nobody_waits_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut r = Receipts::open(dir.path(), RECEIPTS_BYTES).unwrap();
+    let one = Receipt::of_one(Key::tcp(1), 1, 2);
+    (0..2000).for_each(|_| r.append(5, &[one]).unwrap());
+    assert_eq!(files_of(dir.path(), "receipts").unwrap().len(), 1);
+    let (asked, mut found) = (std::cell::Cell::new(0), 0);
+    let go_on = || {
+        asked.set(asked.get() + 1);
+        asked.get() < 8
+    };
+    search_while(dir.path(), (0, 10), &Wanted::All, go_on, |_, _| found += 1).unwrap();
+    assert!(found > 0 && found <= 8 * crate::limits::FRAMES_SEARCHED, "{found}");
 }

@@ -2,7 +2,7 @@
 //! connections it met. Owns the contract. Two ways to know it, with the same answers: from the files, as the command line does for its one query, and
 //! from what a recorder holds of them in memory ([`Held`](super::Held)) for thousands a second.
 
-use super::search::{Wanted, search, search_while};
+use super::search::{Wanted, search_while};
 use super::{
     Coverage, ExpiredSpan, Gap, LedgerError, LedgerSummary, LinkDown, What, broken_imports, coverage, losses,
     only_imported,
@@ -51,12 +51,13 @@ pub trait Told {
     fn covered(&self, from: u64, to: u64) -> Result<Covered, LedgerError>;
     /// Whether the store holds imported traces alone.
     fn only_imported(&self) -> Result<bool, LedgerError>;
-    /// Gives `each` the receipts of these connections that overlap `from..to`, with whether VLAN ids are in their keys.
+    /// Gives `each` the receipts of these connections that overlap a window, from one time to before another, with whether VLAN ids are in their
+    /// keys; as long as `go_on` holds, which is asked now and then.
     fn receipts(
         &self,
-        from: u64,
-        to: u64,
+        window: (u64, u64),
         keys: &HashSet<Key>,
+        go_on: &dyn Fn() -> bool,
         each: &mut dyn FnMut(&Receipt, bool),
     ) -> Result<(), LedgerError>;
     /// Has what holds the receipts of these connections read, where that is in files: a hint, before they are asked for.
@@ -130,12 +131,12 @@ impl Told for Files {
 
     fn receipts(
         &self,
-        from: u64,
-        to: u64,
+        window: (u64, u64),
         keys: &HashSet<Key>,
+        go_on: &dyn Fn() -> bool,
         each: &mut dyn FnMut(&Receipt, bool),
     ) -> Result<(), LedgerError> {
-        search(&self.receipts, from, to, &Wanted::Keys(keys), each).map(|_| ())
+        search_while(&self.receipts, window, &Wanted::Keys(keys), go_on, each).map(|_| ())
     }
 
     fn ahead(&self, from: u64, to: u64, keys: HashSet<Key>) -> Option<Ahead> {

@@ -13,6 +13,7 @@ use super::lives::Span;
 use super::pace::Pace;
 use super::part::Question;
 use super::plans::{EVERYTHING, Plans};
+use super::room::{Full, Room, Share};
 use super::sealed::Sealed;
 use super::summary::Met;
 use super::view::View;
@@ -60,7 +61,7 @@ pub struct Connection {
 }
 
 /// The connections of an answer and how they were found.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Found {
     /// In no order.
     pub connections: Vec<Connection>,
@@ -68,6 +69,29 @@ pub struct Found {
     pub through_packets: bool,
     /// Of the packets, if they were looked at; else what was pruned, and damage.
     pub summary: Summary,
+    /// Memory that the connections have, as long as this is there.
+    pub(super) share: Option<Share>,
+}
+
+impl Found {
+    /// Has room for asking the workers of those that may run.
+    pub fn may_ask(&mut self) -> Result<(), QueryError> {
+        let asked = self.connections.iter().filter(|c| super::running::is_open(c)).count() * ASKED_BYTES;
+        let bytes = self.connections.capacity() * size_of::<Connection>() + asked;
+        let Some(share) = &mut self.share else { return Ok(()) };
+        share.up_to(bytes as u64).map_err(|full| refused(full, self.connections.len(), share.room()))
+    }
+}
+
+/// Memory that it takes to ask for one that may run.
+const ASKED_BYTES: usize = 4 * size_of::<Key>() + size_of::<super::LookedUp>();
+
+/// Why a list has no room; `n`: what was gathered by then.
+pub(super) fn refused(full: Full, n: usize, room: &Room) -> QueryError {
+    match full {
+        Full::Own => QueryError::TooMany(n, room.of_one()),
+        Full::Others => QueryError::NoRoom,
+    }
 }
 
 /// Which connections.
@@ -140,6 +164,10 @@ impl Engine {
         }
         let through_packets = || -> Result<(Found, Met), QueryError> {
             let (summary, met) = super::run::answer(query, self.means(), view, &mut super::output::Nothing)?;
+            if let Some(full) = met.full() {
+                // Not all that were met are known: a list of the others would look whole.
+                return Err(refused(full, met.len(), self.counts()));
+            }
             Ok((Found { summary, through_packets: true, ..Found::default() }, met))
         };
         if let Some(e) = expression.filter(|e| simple && tellable(e)) {
@@ -177,7 +205,7 @@ impl Engine {
         let (from, to) = super::run::window(query, self.means(), view, crate::units::now())?;
         let q =
             Question { plans, from, to, classes: &query.classes, interfaces: &[], full_scan: false, pace: view.pace };
-        let mut all = Gathered::new(asked, &q);
+        let mut all = Gathered::new(asked, &q, self.lists());
         will_have(&view.sealed, &q);
         let held = view.in_memory();
         let may = |e: &Extent<'_>| e.sealed().is_none_or(|s| s.may_overlap(&q) && s.may_have(plans));
@@ -195,7 +223,8 @@ impl Engine {
             return Err(QueryError::Stopped(why));
         }
         let untagged = all.untagged();
-        found.connections = all.finish()?;
+        let (connections, share) = all.finish();
+        (found.connections, found.share) = (connections, Some(share));
         if !found.through_packets {
             let sealed = |s: &Arc<Sealed>| Some((s.segment.class.clone()?, *s.skip.as_ref()?.about()));
             for (class, about) in view.sealed.iter().filter_map(sealed).filter(|(c, _)| q.wants_class(c)) {

@@ -6,12 +6,14 @@ use super::judge::Compiled;
 use super::pace::{Pace, Stopped};
 use super::part::Question;
 use super::plans::Plans;
+use super::room::Room;
 use super::running::Running;
 use super::sealed::Sealed;
 use super::view::View;
 use super::{Follower, PacketSink, Query, QueryError, Summary};
 use crate::index::{Run, Skip, read_filters};
 use crate::ledger::{Files, Held as Books, Pulse, Told};
+use crate::limits::{COUNT_BYTES, COUNTS_BYTES, LIST_BYTES, LISTS_BYTES};
 use crate::store::disk::mmap::Mapped;
 use crate::store::layout::Layout;
 use crate::store::list::{self, SegmentRef};
@@ -56,6 +58,9 @@ pub struct Engine {
     reach: Option<Arc<Reach>>,
     compiled: Compiled,
     id: OnceLock<String>,
+    /// Memory for connections: of lists, and of the counts of all other answers.
+    lists: Arc<Room>,
+    counts: Arc<Room>,
 }
 
 /// How far back memory has all packets: by class, or of any other, from this time on (Unix ns).
@@ -72,6 +77,8 @@ pub struct Means<'a> {
     pub reach: Option<&'a Reach>,
     /// Expressions that are compiled already.
     pub compiled: &'a Compiled,
+    /// Memory for the connections that are counted.
+    pub counts: &'a Arc<Room>,
     /// Nothing is compiled, and no file is looked at: where that would be needed the answer is an error.
     pub at_hand: bool,
 }
@@ -94,8 +101,29 @@ impl Engine {
         let layout = Layout::new(store);
         let files = Files { ledger: layout.ledger(), receipts: layout.receipts() };
         let (held, compiled) = (Mutex::new(Held::default()), Compiled::default());
-        let id = OnceLock::new();
-        Engine { layout, held, files, books: None, running: None, reach: None, compiled, id }
+        let (id, lists, counts) =
+            (OnceLock::new(), Room::new(LISTS_BYTES, LIST_BYTES), Room::new(COUNTS_BYTES, COUNT_BYTES));
+        Engine { layout, held, files, books: None, running: None, reach: None, compiled, id, lists, counts }
+    }
+
+    /// With other bounds of memory: of all lists of connections and of one, and the same of counts.
+    pub fn with_bounds(self, [lists, list]: [u64; 2], [counts, count]: [u64; 2]) -> Engine {
+        Engine { lists: Room::new(lists, list), counts: Room::new(counts, count), ..self }
+    }
+
+    /// Memory for lists of connections.
+    pub(super) fn lists(&self) -> &Arc<Room> {
+        &self.lists
+    }
+
+    /// Memory for the connections that answers count.
+    pub(super) fn counts(&self) -> &Arc<Room> {
+        &self.counts
+    }
+
+    /// Bytes that lists of connections take now, and the counts of all other answers.
+    pub fn taken(&self) -> [u64; 2] {
+        [self.lists.taken(), self.counts.taken()]
     }
 
     /// The store's identity, 32 hexadecimal digits; empty if it can't be read. Only the first look reads a file.
@@ -132,6 +160,7 @@ impl Engine {
             running: self.running.as_deref(),
             reach: self.reach.as_deref(),
             compiled: &self.compiled,
+            counts: &self.counts,
             at_hand: false,
         }
     }
@@ -142,8 +171,8 @@ impl Engine {
     }
 
     /// The end of a follower.
-    pub fn finish(&self, follower: Follower) -> Result<Summary, QueryError> {
-        follower.finish(self.means())
+    pub fn finish(&self, follower: Follower, pace: &dyn Pace) -> Result<Summary, QueryError> {
+        follower.finish(self.means(), pace)
     }
 
     /// Answers what can be answered at once from memory, from what is held, and without a look at any file; an error where that is

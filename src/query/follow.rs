@@ -8,6 +8,7 @@ use super::interfaces::wanted;
 use super::judge::Judge;
 use super::lang::plan::Plan;
 use super::merge::Merge;
+use super::pace::Pace;
 use super::part::{Part, Question};
 use super::plans::{EVERYTHING, Plans};
 use super::refused::{refused, since_then};
@@ -28,9 +29,6 @@ use std::time::Instant;
 
 /// Time, worker, segment, offset: the order of an answer.
 type Order = (u64, u16, u64, u64);
-
-/// Connections that a follower counts; beyond, it says how many it met by then.
-const MET_MAX: usize = 1 << 20;
 
 /// One follower.
 pub struct Follower {
@@ -99,7 +97,7 @@ impl Follower {
         }
         let given = Given {
             held: BTreeMap::new(),
-            met: Met::default(),
+            met: Met::new(means.counts),
             whose: Whose::default(),
             summary: Summary::default(),
             limit: query.limit,
@@ -149,15 +147,18 @@ impl Follower {
     }
 
     /// The end: what is missing from all that was given out.
-    pub(super) fn finish(self, means: Means<'_>) -> Result<Summary, QueryError> {
-        let Follower { query, given, mut read, judge, window: (from, to), started, .. } = self;
+    pub(super) fn finish(self, means: Means<'_>, pace: &dyn Pace) -> Result<Summary, QueryError> {
+        let Follower { query, mut given, mut read, judge, window: (from, to), started, .. } = self;
         since_then(&judge, &mut read.refused);
         let Summary { packets, bytes, first, last, limited, late, .. } = given.summary;
         let mut summary = Summary { packets, bytes, first, last, limited, late, ..read };
         (summary.since, summary.until) = ((from > 0).then_some(from), (to < u64::MAX).then_some(to));
         let now = units::now();
         summary.asked_at = now;
-        given.met.settle(means, &mut summary)?;
+        given.met.settle(means, pace, &mut summary)?;
+        if let Some(why) = pace.stopped() {
+            return Err(QueryError::Stopped(why));
+        }
         from_ledger(means.told, (from, to.min(now)), &query.classes, now, &mut summary)?;
         summary.elapsed_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         Ok(summary.concluded())
@@ -199,10 +200,8 @@ impl Given {
         s.first = Some(s.first.map_or(p.time, |t| t.min(p.time)));
         s.last = Some(s.last.map_or(p.time, |t| t.max(p.time)));
         s.limited = self.limit.is_some_and(|l| s.packets >= l);
-        if self.met.len() < MET_MAX {
-            let (cut, begins) = (p.mark == Mark::CutHere, named.begins);
-            self.met.note(MetPacket { key: named.key, time: p.time, begins, cut, moved: false });
-        }
+        let (cut, begins) = (p.mark == Mark::CutHere, named.begins);
+        self.met.note(MetPacket { key: named.key, time: p.time, begins, cut, moved: false });
         Ok(())
     }
 }

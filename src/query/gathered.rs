@@ -2,17 +2,18 @@
 //! apart; what no receipt tells of is a connection that runs, or one whose receipt is gone. Owns how they are put together; called by the list of
 //! connections. Packets are read only for those of a name of which some are told of and some are not.
 
-use super::connections::{Asked, Connection};
+use super::connections::{Asked, Connection, refused};
 use super::extent::Extent;
 use super::lives::{ByName, Span};
+use super::pace::Stopped;
 use super::part::Question;
+use super::room::{Full, Room, Share};
 use super::view::View;
 use super::{QueryError, Summary, select};
 use crate::conn::receipt::{End, Receipt};
 use crate::conn::verdict::Mark;
 use crate::index::community::IcmpKind;
 use crate::index::conns::Conn;
-use crate::limits::CONNECTIONS_LISTED_MAX;
 use crate::packet::key::{Key, Kind};
 use crate::store::reader::SegmentReader;
 use std::collections::{HashMap, HashSet};
@@ -45,7 +46,7 @@ struct Row {
 pub struct Gathered<'a> {
     asked: &'a Asked<'a>,
     q: &'a Question<'a>,
-    pieces: HashMap<Key, Vec<Piece>>,
+    pieces: Vec<(Key, Piece)>,
     classes: Vec<Arc<str>>,
     /// From the earliest to the latest packet of all pieces, and the window.
     pub(super) reach: Span,
@@ -53,17 +54,37 @@ pub struct Gathered<'a> {
     /// Names of classes by their ids in receipts.
     pub(super) receipt_classes: Vec<Arc<str>>,
     rows: Vec<Row>,
-    full: bool,
+    /// What is gathered takes no more memory than this has.
+    share: Share,
+    full: Option<Full>,
+    /// Memory of pieces that are being put together.
+    taken_out: u64,
+    /// Connections that last.
+    lasting: usize,
     untagged: bool,
 }
 
 impl<'a> Gathered<'a> {
     /// None yet.
-    pub fn new(asked: &'a Asked<'a>, q: &'a Question<'a>) -> Gathered<'a> {
+    pub fn new(asked: &'a Asked<'a>, q: &'a Question<'a>, room: &Arc<Room>) -> Gathered<'a> {
         let reach = Span { first: q.from, last: q.to };
-        let (pieces, receipts) = (HashMap::new(), ByName::default());
+        let (pieces, receipts, share) = (Vec::new(), ByName::default(), room.share());
         let (classes, receipt_classes, rows) = (Vec::new(), Vec::new(), Vec::new());
-        Gathered { asked, q, pieces, classes, reach, receipts, receipt_classes, rows, full: false, untagged: false }
+        Gathered {
+            asked,
+            q,
+            pieces,
+            classes,
+            reach,
+            receipts,
+            receipt_classes,
+            rows,
+            share,
+            full: None,
+            taken_out: 0,
+            lasting: 0,
+            untagged: false,
+        }
     }
 
     /// Which connections are asked for.
@@ -81,8 +102,28 @@ impl<'a> Gathered<'a> {
         self.untagged
     }
 
-    fn bounded(&self, n: usize) -> Result<(), QueryError> {
-        if n <= CONNECTIONS_LISTED_MAX { Ok(()) } else { Err(QueryError::TooMany(CONNECTIONS_LISTED_MAX)) }
+    /// Memory of all that is gathered.
+    fn bytes(&self) -> u64 {
+        let rows = self.rows.capacity() * size_of::<Row>() + self.lasting * LASTING_BYTES;
+        pieces_bytes(&self.pieces) + self.taken_out + rows as u64 + self.receipts.bytes()
+    }
+
+    fn fits(&mut self) -> Result<(), QueryError> {
+        let fits = self.full.map_or_else(|| self.share.up_to(self.bytes()), Err);
+        fits.map_err(|full| self.refused(full))
+    }
+
+    fn refused(&self, full: Full) -> QueryError {
+        refused(full, self.pieces.len().max(self.receipts.len()), self.share.room())
+    }
+
+    /// Asked now and then by what takes long.
+    fn go_on(&self) -> Result<(), QueryError> {
+        if self.q.pace.go_on() {
+            Ok(())
+        } else {
+            Err(QueryError::Stopped(self.q.pace.stopped().unwrap_or(Stopped::Gone)))
+        }
     }
 
     /// What a part of the store has.
@@ -93,40 +134,31 @@ impl<'a> Gathered<'a> {
         view: &View<'_>,
         summary: &mut Summary,
     ) -> Result<(), QueryError> {
-        let (q, asked) = (self.q, self.asked);
-        // Gathered first: an index that turns out to be damaged adds nothing.
-        let found = extent.each_index(view, summary, &mut |indexed, _| {
-            let (mut found, about) = (Vec::new(), indexed.index().about());
-            select::connections(q.plans.of(about), indexed.index(), &mut |c| {
-                if q.overlaps(c.first, c.last) && asked.wants(&c.key, true) {
+        let rest = self.bytes() - pieces_bytes(&self.pieces);
+        let Gathered { asked, q, pieces, classes, reach, share, full, untagged, .. } = self;
+        extent.each_index(view, summary, &mut |indexed, _| {
+            let about = indexed.index().about();
+            let (begin, class, told) = (pieces.len(), number_of(classes, &indexed.class), about.keys_told);
+            let read = select::connections(q.plans.of(about), indexed.index(), &mut |c| {
+                if full.is_none() && q.overlaps(c.first, c.last) && asked.wants(&c.key, true) {
                     let icmp = c.icmp.first().copied();
                     let times = Span { first: c.first, last: c.last };
-                    let (packets, extent, told) = (c.offsets.len() as u64, number as u32, about.keys_told);
-                    let piece = Piece { times, packets, bytes: c.bytes, cut: c.cut, icmp, class: 0, extent, told };
-                    found.push((c.key, piece));
+                    let (packets, extent) = (c.offsets.len() as u64, number as u32);
+                    pieces
+                        .push((c.key, Piece { times, packets, bytes: c.bytes, cut: c.cut, icmp, class, extent, told }));
+                    *full = share.up_to(rest + pieces_bytes(pieces)).err();
                 }
-            })?;
-            Ok((found, indexed.class.clone(), about.vlan_in_key))
-        })?;
-        for (found, class, tagged) in found {
-            let class = self.class(&class);
-            self.untagged |= !tagged;
-            for (key, piece) in found {
-                self.reach = self.reach.and(piece.times);
-                self.pieces.entry(key).or_default().push(Piece { class, ..piece });
+            });
+            if let Err(damaged) = read {
+                // It is made anew, and adds all of it once more.
+                pieces.truncate(begin);
+                return Err(damaged);
             }
-            self.bounded(self.pieces.len())?;
-        }
-        Ok(())
-    }
-
-    fn class(&mut self, name: &str) -> u16 {
-        let known = self.classes.iter().position(|c| **c == *name);
-        let at = known.unwrap_or_else(|| {
-            self.classes.push(name.into());
-            self.classes.len() - 1
-        });
-        at as u16
+            *untagged |= !about.vlan_in_key;
+            *reach = pieces.iter().skip(begin).fold(*reach, |reach, (_, p)| reach.and(p.times));
+            Ok(())
+        })?;
+        self.fits()
     }
 
     fn class_name(&self, class: u16) -> Arc<str> {
@@ -136,59 +168,65 @@ impl<'a> Gathered<'a> {
     /// A receipt. `tagged`: VLAN ids are in its name.
     pub fn receipt(&mut self, r: &Receipt, tagged: bool) {
         self.untagged |= !tagged;
-        if !self.full && self.asked.wants(&r.key, tagged) {
+        if self.full.is_none() && self.asked.wants(&r.key, tagged) {
             self.receipts.take(r, tagged);
-            // Those of connections that last repeat each other.
-            self.full = self.receipts.taken() > 4 * CONNECTIONS_LISTED_MAX;
+            self.full = self.share.up_to(self.bytes()).err();
         }
     }
 
     /// Puts all of it together.
     pub fn settle(&mut self, extents: &[Extent<'_>], view: &View<'_>, summary: &mut Summary) -> Result<(), QueryError> {
-        if self.full {
-            return Err(QueryError::TooMany(CONNECTIONS_LISTED_MAX));
-        }
+        self.fits()?;
         self.receipts.sort();
-        let mut by_receipt: HashMap<*const Receipt, usize> = HashMap::new();
-        for (r, _) in self.receipts.all() {
-            by_receipt.insert(r, self.rows.len());
+        self.go_on()?;
+        // The row of a receipt has its place.
+        let rows = self.receipts.len() * size_of::<Row>();
+        self.lasting = self.receipts.all().filter(|r| r.end == End::Lasting).count();
+        self.full = self.share.up_to(self.bytes() + rows as u64).err();
+        self.fits()?;
+        self.rows.reserve_exact(self.receipts.len());
+        for r in self.receipts.all() {
             let class = self.receipt_classes.get(usize::from(r.class)).cloned().unwrap_or_else(|| "?".into());
             self.rows.push(Row { wanted: self.q.wants_class(&class), it: of_receipt(r, class) });
         }
-        let pieces = std::mem::take(&mut self.pieces);
-        let mut open: Vec<(Key, Vec<Piece>)> = Vec::new();
+        let mut open = std::mem::take(&mut self.pieces);
+        self.taken_out = pieces_bytes(&open);
         let mut torn: HashMap<u32, HashSet<Key>> = HashMap::new();
-        for (key, pieces) in pieces {
-            let mut rest = Vec::new();
-            for piece in pieces {
-                match self.claim(&key, &piece, &by_receipt) {
-                    Claim::None => rest.push(piece),
-                    Claim::Whole => {}
-                    Claim::Part => drop(torn.entry(piece.extent).or_default().insert(key)),
+        let (mut n, mut stopped) = (0usize, Ok(()));
+        open.retain(|(key, piece)| {
+            n += 1;
+            if n.is_multiple_of(ASKED_EACH) && stopped.is_ok() {
+                stopped = self.go_on();
+            }
+            if stopped.is_err() {
+                return false;
+            }
+            match self.claim(key, piece) {
+                Claim::None => true,
+                Claim::Whole => false,
+                Claim::Part => {
+                    torn.entry(piece.extent).or_default().insert(*key);
+                    false
                 }
             }
-            if !rest.is_empty() {
-                open.push((key, rest));
-            }
-        }
-        for (key, piece) in self.untold(&torn, extents, view, summary)? {
-            open.push((key, vec![piece]));
-        }
-        self.open(open);
-        Ok(())
+        });
+        stopped?;
+        open.extend(self.untold(&torn, extents, view, summary)?);
+        self.open(open)
     }
 
     /// Whose the packets of a piece are.
-    fn claim(&mut self, key: &Key, piece: &Piece, by_receipt: &HashMap<*const Receipt, usize>) -> Claim {
+    fn claim(&mut self, key: &Key, piece: &Piece) -> Claim {
         let mut all: Option<Span> = None;
         let class = self.class_name(piece.class);
         let mut ids: Vec<usize> = Vec::new();
-        for (r, _) in self.receipts.at(key, piece.times) {
+        for at in self.receipts.places(key, piece.times) {
+            let Some(r) = self.receipts.get(at) else { continue };
             // One that lasts goes on after its hourly receipt.
             let last = if r.end == End::Lasting { u64::MAX } else { r.last };
             let times = Span { first: r.first, last };
             all = Some(all.map_or(times, |a| a.and(times)));
-            ids.extend(by_receipt.get(&std::ptr::from_ref(r)).copied());
+            ids.push(at);
         }
         // Its times may enclose others of the name, of other classes: it is of those of its own class, and only where there are none of some whose
         // class has changed.
@@ -254,7 +292,7 @@ impl<'a> Gathered<'a> {
         summary: &mut Summary,
     ) -> Vec<Piece> {
         let mut rest: Vec<Piece> = Vec::new();
-        let mut block = None;
+        let (mut block, mut told_all) = (None, false);
         for &offset in &c.offsets {
             let here = reader.block_of(offset);
             if here.map(|b| b.offset) != block {
@@ -262,10 +300,11 @@ impl<'a> Gathered<'a> {
                 if !view.pace.go_on() {
                     break;
                 }
+                // What all of a block's time is told of needs no look. Once for each block: it may have thousands of connections of the name.
+                let times = here.map(|b| Span { first: b.totals.first, last: b.totals.last });
+                told_all = times.is_some_and(|t| self.receipts.at(&c.key, t).any(|(r, _)| Span::from(r).covers(t)));
             }
-            // What all of a block's time is told of needs no look.
-            let times = here.map(|b| Span { first: b.totals.first, last: b.totals.last });
-            if times.is_some_and(|t| self.receipts.at(&c.key, t).any(|(r, _)| Span::from(r).covers(t))) {
+            if told_all {
                 continue;
             }
             let Ok(p) = reader.packet_at(offset) else {
@@ -292,49 +331,67 @@ impl<'a> Gathered<'a> {
     }
 
     /// Rows of what no receipt tells of.
-    fn open(&mut self, mut all: Vec<(Key, Vec<Piece>)>) {
-        all.sort_unstable_by_key(|(key, _)| *key);
+    fn open(&mut self, mut all: Vec<(Key, Piece)>) -> Result<(), QueryError> {
+        all.sort_unstable_by_key(|(key, p)| (*key, p.times.first));
         let mut lasting: HashMap<Key, usize> = HashMap::new();
         for (i, row) in self.rows.iter().enumerate().filter(|(_, r)| r.it.end == Some(End::Lasting)) {
             lasting.insert(row.it.key, i);
         }
-        for same in all.chunk_by(|a, b| a.0 == b.0) {
+        for (n, same) in all.chunk_by(|a, b| a.0 == b.0).enumerate() {
             let Some((key, _)) = same.first() else { continue };
-            let mut pieces: Vec<Piece> = same.iter().flat_map(|(_, pieces)| pieces).copied().collect();
-            pieces.sort_unstable_by_key(|p| p.times.first);
+            if n.is_multiple_of(ASKED_EACH) {
+                self.go_on()?;
+                self.fits()?;
+            }
             let mut row = lasting.get(key).or_else(|| lasting.get(&key.untagged())).copied();
-            for p in pieces {
+            for (_, p) in same {
                 let wanted = self.q.wants_class(&self.class_name(p.class));
                 let known = row.and_then(|at| self.rows.get_mut(at)).filter(|r| {
                     Span { first: r.it.first, last: r.it.last }.goes_on_with(p.times) && p.times.last >= r.it.first
                 });
                 match known {
-                    Some(row) => row.add(&p, wanted),
+                    Some(row) => row.add(p, wanted),
                     // In segments of version 1 later fragments are of connections that their receipts name otherwise.
                     None if !p.told && key.tail().kind() == Kind::Fragment => {}
                     None => {
                         row = Some(self.rows.len());
                         let class = self.class_name(p.class);
-                        self.rows.push(Row { it: of_piece(*key, &p, class), wanted });
+                        self.rows.push(Row { it: of_piece(*key, p, class), wanted });
                     }
                 }
             }
         }
+        self.fits()
     }
 
-    /// The connections, those of the window and the classes asked for.
-    pub fn finish(self) -> Result<Vec<Connection>, QueryError> {
-        let q = self.q;
+    /// The connections, those of the window and the classes asked for, and the room that they have.
+    pub fn finish(self) -> (Vec<Connection>, Share) {
+        let (q, asked) = (self.q, self.asked);
         let wanted = self.rows.into_iter().filter(|row| {
             let times = Span { first: row.it.first, last: row.it.last };
-            row.wanted && q.overlaps(times.first, times.last) && self.asked.wants_at(&row.it.key, times)
+            row.wanted && q.overlaps(times.first, times.last) && asked.wants_at(&row.it.key, times)
         });
-        let all: Vec<Connection> = wanted.map(|row| row.it).collect();
-        match all.len() > CONNECTIONS_LISTED_MAX {
-            true => Err(QueryError::TooMany(CONNECTIONS_LISTED_MAX)),
-            false => Ok(all),
-        }
+        (wanted.map(|row| row.it).collect(), self.share)
     }
+}
+
+/// So many names are gone through between two looks at the pace.
+const ASKED_EACH: usize = 1024;
+/// Memory that a connection that lasts takes beside its row.
+const LASTING_BYTES: usize = 2 * size_of::<(Key, usize)>();
+
+fn pieces_bytes(pieces: &Vec<(Key, Piece)>) -> u64 {
+    (pieces.capacity() * size_of::<(Key, Piece)>()) as u64
+}
+
+/// The number of a class among those that were met.
+fn number_of(classes: &mut Vec<Arc<str>>, name: &str) -> u16 {
+    let known = classes.iter().position(|c| **c == *name);
+    let at = known.unwrap_or_else(|| {
+        classes.push(name.into());
+        classes.len() - 1
+    });
+    at as u16
 }
 
 /// How much of a piece the receipts tell of.

@@ -79,18 +79,21 @@ pub struct Tunnel {
     pub id: u32,
 }
 
-/// The first `top` of them in this order. Ties in the order of time, then of names: the same question has the same answer.
-pub fn listed(mut connections: Vec<Connection>, by: Sort, top: Option<usize>) -> Vec<Listed> {
-    let tie = |c: &Connection| (c.first, c.key);
+/// The first `top` of them in this order, one after another: as they are shown all of them would take much more memory. Ties in the order of
+/// time, then of names: the same question has the same answer.
+pub fn listed(mut connections: Vec<Connection>, by: Sort, top: Option<usize>) -> impl Iterator<Item = Listed> {
+    let tie = |c: &Connection| (c.first, c.key, c.last, c.seen_packets, c.seen_bytes);
+    // In place: a stable sort takes half as much memory once more.
     match by {
-        Sort::Bytes => connections.sort_by_key(|c| (Reverse(c.seen_bytes), tie(c))),
-        Sort::Packets => connections.sort_by_key(|c| (Reverse(c.seen_packets), tie(c))),
-        Sort::First => connections.sort_by_key(tie),
-        Sort::Last => connections.sort_by_key(|c| (Reverse(c.last), tie(c))),
-        Sort::Duration => connections.sort_by_key(|c| (Reverse(c.last.saturating_sub(c.first)), tie(c))),
+        Sort::Bytes => connections.sort_unstable_by_key(|c| (Reverse(c.seen_bytes), tie(c))),
+        Sort::Packets => connections.sort_unstable_by_key(|c| (Reverse(c.seen_packets), tie(c))),
+        Sort::First => connections.sort_unstable_by_key(tie),
+        Sort::Last => connections.sort_unstable_by_key(|c| (Reverse(c.last), tie(c))),
+        Sort::Duration => {
+            connections.sort_unstable_by_key(|c| (Reverse(c.last.saturating_sub(c.first)), tie(c)));
+        }
     }
-    connections.truncate(top.unwrap_or(usize::MAX));
-    connections.iter().map(Listed::from).collect()
+    connections.into_iter().take(top.unwrap_or(usize::MAX)).map(|c| Listed::from(&c))
 }
 
 impl From<&Connection> for Listed {

@@ -3,7 +3,6 @@
 
 use crate::conn::receipt::{End, Receipt};
 use crate::packet::key::Key;
-use std::collections::HashMap;
 
 /// Without a receipt packets of one name are of one connection if no silence between them is longer: the longest idle timeout by default.
 pub const SILENCE_NS: u64 = 300_000_000_000;
@@ -56,61 +55,66 @@ impl From<&Receipt> for Span {
     }
 }
 
-/// Those of one name, in the order of their first packets.
+/// A receipt, and whether VLAN ids are in its name.
+#[derive(Clone, Copy, Debug)]
+struct Filed {
+    receipt: Receipt,
+    tagged: bool,
+}
+
+impl Filed {
+    fn name(&self) -> (Key, bool) {
+        (self.receipt.key, self.tagged)
+    }
+}
+
+/// Receipts by name. Filled first, then sorted, then asked. Those of a name lie together, in the order of their first packets.
 #[derive(Debug, Default)]
-struct Lives {
-    receipts: Vec<Receipt>,
-    /// Of each receipt and all before it the latest last packet.
+pub struct ByName {
+    all: Vec<Filed>,
+    /// Of each receipt and all of its name before it the latest last packet.
     reach: Vec<u64>,
 }
 
-/// Receipts by name. Filled first, then sorted, then asked.
-#[derive(Debug, Default)]
-pub struct ByName {
-    /// By name, and whether VLAN ids are in it.
-    all: HashMap<(Key, bool), Lives>,
-    taken: usize,
-}
+/// Memory that a receipt takes here.
+pub const RECEIPT_BYTES: usize = size_of::<Filed>() + size_of::<u64>();
 
 impl ByName {
     /// Takes one. `tagged`: VLAN ids are in its name.
     pub fn take(&mut self, r: &Receipt, tagged: bool) {
-        self.all.entry((r.key, tagged)).or_default().receipts.push(*r);
-        self.taken += 1;
+        self.all.push(Filed { receipt: *r, tagged });
     }
 
-    /// How many were taken.
-    pub fn taken(&self) -> usize {
-        self.taken
+    /// Memory that they take.
+    pub fn bytes(&self) -> u64 {
+        (self.all.capacity() * RECEIPT_BYTES) as u64
+    }
+
+    /// Whether another one makes it grow.
+    pub fn is_full(&self) -> bool {
+        self.all.len() == self.all.capacity()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
     }
 
     /// Brings them in order, once all are there: of each connection the receipt that tells most stays.
     pub fn sort(&mut self) {
-        self.all.values_mut().for_each(Lives::sort);
-    }
-
-    /// The receipts of this name that tell of these times, with whether VLAN ids are in theirs.
-    pub fn at(&self, key: &Key, times: Span) -> impl Iterator<Item = (&Receipt, bool)> {
-        let tagged = self.all.get(&(*key, true)).into_iter().flat_map(move |l| l.at(times).map(|r| (r, true)));
-        let plain = self.all.get(&(key.untagged(), false)).into_iter();
-        tagged.chain(plain.flat_map(move |l| l.at(times).map(|r| (r, false))))
-    }
-
-    /// All of them, with whether VLAN ids are in their names.
-    pub fn all(&self) -> impl Iterator<Item = (&Receipt, bool)> {
-        self.all.iter().flat_map(|((_, tagged), l)| l.receipts.iter().map(|r| (r, *tagged)))
-    }
-}
-
-impl Lives {
-    fn sort(&mut self) {
         // Of one beginning the longest first, and of these one that says how it ended.
         let lasts = |r: &Receipt| r.end == End::Lasting;
-        self.receipts.sort_unstable_by_key(|r| (r.first, std::cmp::Reverse(r.last), lasts(r)));
-        let (mut ended, mut latest) = (0, None);
-        self.receipts.retain(|r| {
+        self.all.sort_unstable_by_key(|t| {
+            (t.name(), t.receipt.first, std::cmp::Reverse(t.receipt.last), lasts(&t.receipt))
+        });
+        let (mut name, mut ended, mut latest) = (None, 0, None);
+        self.all.retain(|t| {
+            if name.replace(t.name()) != Some(t.name()) {
+                (ended, latest) = (0, None);
+            }
             // Those of a connection that lasts repeat what is told at its end; and its first packet may have come late. Two that have ended are two,
             // also where both began within one tick of a clock.
+            let r = &t.receipt;
             let again = lasts(r) && (latest == Some(r.first) || r.last <= ended);
             latest = Some(r.first);
             if !lasts(r) {
@@ -118,17 +122,43 @@ impl Lives {
             }
             !again
         });
-        let reach = self.receipts.iter().scan(0, |reach, r| {
-            *reach = r.last.max(*reach);
-            Some(*reach)
-        });
-        self.reach = reach.collect();
+        self.reach = Vec::with_capacity(self.all.len());
+        let (mut name, mut reach) = (None, 0);
+        for t in &self.all {
+            if name.replace(t.name()) != Some(t.name()) {
+                reach = 0;
+            }
+            reach = t.receipt.last.max(reach);
+            self.reach.push(reach);
+        }
     }
 
-    fn at(&self, times: Span) -> impl Iterator<Item = &Receipt> {
-        let end = self.receipts.partition_point(|r| r.first <= times.last);
-        let begins = self.reach.get(..end).unwrap_or_default().partition_point(|&reach| reach < times.first);
-        self.receipts.get(begins..end).unwrap_or_default().iter().filter(move |r| times.overlaps(Span::from(*r)))
+    /// A receipt by its place.
+    pub fn get(&self, place: usize) -> Option<&Receipt> {
+        self.all.get(place).map(|t| &t.receipt)
+    }
+
+    /// The places of the receipts of this name that tell of these times.
+    pub fn places(&self, key: &Key, times: Span) -> impl Iterator<Item = usize> + '_ {
+        [(*key, true), (key.untagged(), false)].into_iter().flat_map(move |name| self.of(name, times))
+    }
+
+    fn of(&self, name: (Key, bool), times: Span) -> impl Iterator<Item = usize> + '_ {
+        let from = self.all.partition_point(|t| t.name() < name);
+        let rest = self.all.get(from..).unwrap_or_default();
+        let end = from + rest.partition_point(|t| t.name() == name && t.receipt.first <= times.last);
+        let before = self.reach.get(from..end).unwrap_or_default().partition_point(|&reach| reach < times.first);
+        (from + before..end).filter(move |&at| self.get(at).is_some_and(|r| times.overlaps(Span::from(r))))
+    }
+
+    /// The receipts of this name that tell of these times, with whether VLAN ids are in theirs.
+    pub fn at(&self, key: &Key, times: Span) -> impl Iterator<Item = (&Receipt, bool)> {
+        self.places(key, times).filter_map(|at| self.all.get(at)).map(|t| (&t.receipt, t.tagged))
+    }
+
+    /// All of them, in the order of their places.
+    pub fn all(&self) -> impl Iterator<Item = &Receipt> {
+        self.all.iter().map(|t| &t.receipt)
     }
 }
 

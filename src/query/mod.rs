@@ -26,6 +26,7 @@ mod part;
 mod plans;
 pub mod priority;
 mod refused;
+mod room;
 mod run;
 mod running;
 mod sealed;
@@ -168,9 +169,17 @@ pub enum QueryError {
     /// An index, where nothing else can answer.
     #[error("{0}")]
     Index(String),
-    /// More connections than fit one answer.
-    #[error("the answer has more than {0} connections: narrow it down, by time or by filter")]
-    TooMany(usize),
+    /// More connections than fit the memory of one answer: how many did, and what it may take.
+    #[error(
+        "the answer has more connections than fit the {} that one list may take in memory ({} by then): narrow it down, by time or by filter",
+        units::size(*.1), units::count(*.0 as u64)
+    )]
+    TooMany(usize, u64),
+    /// Others have the memory that is for lists of connections.
+    #[error(
+        "other lists of connections take all the memory that there is for them: ask again in a moment, or for less, by time or by filter"
+    )]
+    NoRoom,
     /// No such interface.
     #[error("no packet in the store came in by an interface {interface:?}; there are {have}")]
     Interface {

@@ -171,7 +171,7 @@ fn found(
         summary.refused = refused(&mut judge, view, &question)?;
     }
     let parts = view.parts(&question, &mut summary)?;
-    let (mut whose, mut met, foreseen) = (Whose::default(), Met::default(), Foreseen::new(means.told));
+    let (mut whose, mut met, foreseen) = (Whose::default(), Met::new(means.counts), Foreseen::new(means.told));
     let mut merge = Merge::new(parts, query.limit.is_none(), Some(&foreseen));
     loop {
         let limited = query.limit.is_some_and(|limit| summary.packets >= limit);
@@ -218,7 +218,10 @@ fn found(
         return Err(QueryError::Stopped(why));
     }
     foreseen.wait();
-    met.settle(means, &mut summary)?;
+    met.settle(means, view.pace, &mut summary)?;
+    if let Some(why) = view.pace.stopped() {
+        return Err(QueryError::Stopped(why));
+    }
     from_ledger(means.told, (from, to), &query.classes, now, &mut summary)?;
     if query.memory_only {
         beyond_memory(means, from, &query.classes, &mut summary)?;

@@ -63,7 +63,7 @@ pub fn running(connections: &mut Vec<Connection>, workers: &dyn Running) -> u64 
 }
 
 /// Nothing says that it has ended.
-fn is_open(c: &Connection) -> bool {
+pub(super) fn is_open(c: &Connection) -> bool {
     matches!(c.end, None | Some(End::Lasting))
 }
 

@@ -48,14 +48,37 @@ pub struct Whose {
     young: HashMap<Datagram, First>,
     old: HashMap<Datagram, First>,
     since: u64,
-    /// First fragments were looked for from the first to the second time.
-    searched: Option<(u64, u64)>,
+    searched: Searched,
+}
+
+/// First fragments were looked for from the first to the second time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Searched(Option<(u64, u64)>);
+
+impl Searched {
+    /// What is still to be looked at for a fragment of this time, whose first one may be before or after it. It reaches ahead, so that of fragments
+    /// that follow each other closely one in a while takes a search, and each block is read once.
+    fn next(&mut self, time: u64) -> Option<(u64, u64)> {
+        let (from, to) = (time.saturating_sub(FRAGMENT_NS), time.saturating_add(FRAGMENT_NS + 1));
+        match self.0.filter(|(begun, ended)| *begun <= from && from <= *ended) {
+            Some((_, ended)) if to <= ended => None,
+            Some((begun, ended)) => {
+                let to = to.max(ended.saturating_add(FRAGMENT_NS));
+                self.0 = Some((begun, to));
+                Some((ended, to))
+            }
+            None => {
+                self.0 = Some((from, to));
+                Some((from, to))
+            }
+        }
+    }
 }
 
 impl Default for Whose {
     fn default() -> Whose {
         let (tagged, untagged) = (Parser::new(0, true), Parser::new(0, false));
-        Whose { tagged, untagged, young: HashMap::new(), old: HashMap::new(), since: 0, searched: None }
+        Whose { tagged, untagged, young: HashMap::new(), old: HashMap::new(), since: 0, searched: Searched::default() }
     }
 }
 
@@ -101,14 +124,7 @@ impl Whose {
         if let Some(first) = self.find(&datagram, time) {
             return Ok(Named { key: first.key, icmp: first.icmp, untold: None, ..named });
         }
-        let (mut from, to) = (time.saturating_sub(FRAGMENT_NS), time.saturating_add(FRAGMENT_NS + 1));
-        if let Some((begun, ended)) = self.searched.filter(|(begun, ended)| *begun <= from && from <= *ended) {
-            from = ended;
-            self.searched = Some((begun, ended.max(to)));
-        } else {
-            self.searched = Some((from, to));
-        }
-        if from < to {
+        if let Some((from, to)) = self.searched.next(time) {
             self.search(from, to, plans, means, view)?;
         }
         Ok(match self.find(&datagram, time) {
@@ -136,7 +152,7 @@ impl Whose {
     }
 
     fn note(&mut self, datagram: Datagram, first: First) {
-        if first.time.abs_diff(self.since) > 2 * FRAGMENT_NS || self.young.len() >= DATAGRAMS_KNOWN {
+        if first.time.abs_diff(self.since) > KNOWN_NS || self.young.len() >= DATAGRAMS_KNOWN {
             self.old = std::mem::take(&mut self.young);
             self.since = first.time;
         }
@@ -148,6 +164,9 @@ impl Whose {
         self.young.get(datagram).filter(near).or_else(|| self.old.get(datagram).filter(near)).copied()
     }
 }
+
+/// First fragments of so long are together: a search reaches so far from the fragment that it is for.
+const KNOWN_NS: u64 = 3 * FRAGMENT_NS;
 
 const SYN: u8 = 2;
 const ACK: u8 = 16;
@@ -164,4 +183,43 @@ fn datagram(p: &Parsed, id: u32) -> Datagram {
         }
     };
     (pair, id, p.swapped && !with_itself)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fragments a millisecond apart, for three minutes and after a gap: all of the time around each is looked at, no time twice, and seldom.
+    #[test]
+    fn what_is_looked_for_is_looked_for_once() {
+        let (mut searched, mut windows) = (Searched::default(), Vec::<(u64, u64)>::new());
+        let burst = |from: u64| (0..180_000u64).map(move |n| from + n * 1_000_000);
+        for time in burst(100 * FRAGMENT_NS).chain(burst(900 * FRAGMENT_NS)) {
+            windows.extend(searched.next(time));
+            let known = |at: u64| windows.iter().any(|(from, to)| (*from..*to).contains(&at));
+            assert!([time - FRAGMENT_NS, time, time + FRAGMENT_NS].into_iter().all(known), "{time}");
+        }
+        assert!(windows.len() < 20, "{}", windows.len());
+        assert!(windows.windows(2).all(|w| w[0].1 <= w[1].0), "{windows:?}");
+    }
+
+    fn first(n: u64, time: u64) -> (Datagram, First) {
+        ((Key::tcp(n as u16), n as u32, false), First { key: Key::tcp(n as u16), icmp: None, time })
+    }
+
+    /// Whatever was found ahead is still known when its fragment comes.
+    #[test]
+    fn what_was_found_ahead_is_known_in_time() {
+        let (mut whose, mut searched) = (Whose::default(), Searched::default());
+        let all: Vec<(Datagram, First)> = (0..3000).map(|n| first(n, (n + 1000) * 100_000_000)).collect();
+        for (datagram, of) in &all {
+            if let Some((from, to)) = searched.next(of.time) {
+                all.iter().filter(|(_, f)| (from..to).contains(&f.time)).for_each(|(d, f)| whose.note(*d, *f));
+            }
+            // A later fragment may come as long before or after the first.
+            assert!(whose.find(datagram, of.time).is_some(), "{}", of.time);
+            let near = |f: &First| f.time.abs_diff(of.time) <= FRAGMENT_NS;
+            assert!(all.iter().filter(|(_, f)| near(f)).all(|(d, _)| whose.find(d, of.time).is_some()), "{}", of.time);
+        }
+    }
 }

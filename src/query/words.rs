@@ -32,7 +32,8 @@ pub fn text(s: &Summary) -> String {
 /// How much the answer is, in one line.
 pub(super) fn amount(s: &Summary) -> String {
     let (packets, bytes) = (several(s.packets, "packet"), units::size(s.bytes));
-    let all = format!("{packets}, {bytes}, {}", several(s.connections, "connection"));
+    let least = if s.counts_all_connections() { "" } else { "at least " };
+    let all = format!("{packets}, {bytes}, {least}{}", several(s.connections, "connection"));
     match (s.first, s.last) {
         (Some(first), Some(last)) => format!("{all}, {} to {}", units::time(first), units::time(last)),
         _ => all,
@@ -71,6 +72,15 @@ pub fn missing(s: &Summary) -> Vec<String> {
         line(format!(
             "  no receipt:   {}: what was cut of them is not known (they last, or the receipt has expired)",
             several(s.open_connections, "connection")
+        ));
+    }
+    if !s.counts_all_connections() {
+        let of = [(s.uncounted_packets, "packet"), (s.uncounted_receipts, "receipt")];
+        let of: Vec<String> = of.iter().filter(|(n, _)| *n > 0).map(|(n, what)| several(*n, what)).collect();
+        line(format!(
+            "  not counted:  connections of {}: they do not fit the memory that one answer may take; figures of connections and of what was cut \
+             are at least so high",
+            of.join(" and ")
         ));
     }
     if s.running_unknown > 0 {
@@ -159,7 +169,12 @@ fn lacking(reason: &IncompleteReason) -> Option<String> {
             format!("  memory:       has all packets{} only from {} on", of(class), units::time(*from))
         }
         I::Unknown => "  missing:      something that this program does not know: the recorder is newer".into(),
-        I::Damaged { .. } | I::Limited | I::RecorderEnded | I::RunningUnknown { .. } | I::Refused { .. } => {
+        I::Damaged { .. }
+        | I::Limited
+        | I::RecorderEnded
+        | I::RunningUnknown { .. }
+        | I::Uncounted { .. }
+        | I::Refused { .. } => {
             return None;
         }
     })

@@ -8,9 +8,10 @@ use crate::conn::TrackerPlan;
 use crate::conn::receipt::Receipt;
 use crate::control::Place;
 use crate::limits::{
-    AHEAD_THREADS, BLOCK_BYTES, BLOCKS_AHEAD_MAX, CLASSES_MAX, FILE_WINDOW_BYTES, GATHERED_BYTES, GATHERERS,
-    LETTERS_PER_WORKER, LOOKS_AT_ONCE, MEMORY_THREADS, PARCEL_BYTES, PARCELS_PER_WORKER, QUERY_THREADS,
-    RECEIPTS_HELD_BYTES, RECEIPTS_PER_LETTER, SHUNT_SLOTS,
+    AHEAD_THREADS, BLOCK_BYTES, BLOCKS_AHEAD_MAX, CLASSES_MAX, COUNT_BYTES_SURE, COUNTS_BYTES, FILE_WINDOW_BYTES,
+    FOLLOWERS_MAX, GATHERED_BYTES, GATHERERS, LETTERS_PER_WORKER, LISTS_BYTES, LOOKS_AT_ONCE, MEMORY_THREADS,
+    PARCEL_BYTES, PARCELS_PER_WORKER, QUERY_THREADS, RECEIPTS_HELD_BYTES, RECEIPTS_PER_LETTER, SHUNT_SLOTS, TERM_BYTES,
+    TERMS_OF_INDEX,
 };
 use crate::metrics::latency::Histogram;
 use crate::metrics::tallies::Tallies;
@@ -122,7 +123,14 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
             "at a time, blocks and packets",
             each as u64,
         );
+        plan.add_for_questions("lists of connections", 1, "of all that are being made", LISTS_BYTES);
+        plan.add_for_questions("connections of other answers", 1, "of all", COUNTS_BYTES);
+        let answers = (QUERY_THREADS + MEMORY_THREADS + FOLLOWERS_MAX) as u64;
+        plan.add_for_questions("the same that each has in any case", answers, "answers", COUNT_BYTES_SURE);
     }
+    // Of a sealed segment, and of recent packets.
+    let indexes = 1 + u64::from(settings.memory > 0);
+    plan.add_for_questions("indexes being made", indexes, "lists of values", (TERMS_OF_INDEX * TERM_BYTES) as u64);
     Ok(plan)
 }
 

@@ -6,28 +6,60 @@ use crate::control::call::Call;
 use crate::control::caller::Caller;
 use crate::control::engine::Engine;
 use crate::control::holding::settled;
-use crate::control::job::{Cancel, Measure, refusal};
+use crate::control::job::{Cancel, LINES_BYTES, Measure, refusal};
+use crate::control::reply::LINES;
 use crate::control::role::Role;
-use crate::control::stream::Refusal;
+use crate::control::stream::{Message, Refusal};
 use crate::evidence::Manifest;
 use crate::hold::{Held, HoldError, HoldLine, Who, Why};
+use crate::query::pace::{Pace, Stopped};
+use crate::query::{QueryError, Summary};
+use crate::shape;
 use crate::units;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::Response;
 use serde::Deserialize;
+use std::path::Path;
+use tokio::sync::mpsc::Sender;
 
 /// `GET /v1/holds`.
 pub async fn list(call: Call) -> Response<Body> {
     // What a hold is about may be an alert, and that has packets in it.
     let whole = call.caller.may("", Role::Packets).is_ok();
-    call.work_lines(move |engine| {
-        let mut lines = Held::open(engine.store()).and_then(|held| held.lines()).map_err(refused)?;
+    let time = Some(call.shared.limits().time_ns);
+    call.stream(LINES, time, move |engine, measure, to| lines(engine.store(), whole, &measure, &to)).await
+}
+
+/// Sends all holds as lines, some KiB at a time: each may be long, and there may be many.
+fn lines(store: &Path, whole: bool, measure: &Measure, to: &Sender<Message>) -> (Result<Summary, Refusal>, u64) {
+    let (mut text, mut sent, mut stopped) = (Vec::new(), 0, None);
+    let each = &mut |mut line: HoldLine| {
         if !whole {
-            lines.iter_mut().for_each(HoldLine::hide_alert);
+            line.hide_alert();
         }
-        Ok(lines)
-    })
-    .await
+        let _ = shape::Line::new(&line).write(&mut text);
+        text.push(b'\n');
+        if !measure.go_on() {
+            stopped = measure.stopped();
+        } else if text.len() >= LINES_BYTES {
+            sent += text.len() as u64;
+            let gone = to.blocking_send(Message::Chunk(std::mem::take(&mut text).into())).is_err();
+            stopped = gone.then_some(Stopped::Gone);
+        }
+        stopped.is_none()
+    };
+    let listed = Held::open(store).and_then(|held| held.each_line(each)).map_err(refused);
+    let answer = match stopped {
+        Some(why) => Err(refusal(&QueryError::Stopped(why))),
+        None => listed,
+    };
+    sent += text.len() as u64;
+    let last = match &answer {
+        Ok(()) => Message::Lines(text.into()),
+        Err(refusal) => Message::Failed(Bytes::new(), refusal.clone()),
+    };
+    let _ = to.blocking_send(last);
+    (answer.map(|()| Summary::default()), sent)
 }
 
 /// `POST /v1/holds`.
@@ -146,4 +178,58 @@ pub fn refused(e: HoldError) -> Refusal {
         HoldError::Io { .. } | HoldError::Store(_) | HoldError::Evidence(_) | HoldError::Damaged { .. } => 500,
     };
     Refusal { status, error: e.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::brake::Brake;
+    use tokio::sync::mpsc::channel;
+
+    /// However many holds there are, and however long what they are about, a chunk of them is in memory, and who goes gets no more.
+    #[test]
+    fn holds_are_sent_some_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        crate::store::Store::create_or_open(dir.path(), Default::default()).unwrap().close();
+        drop(Held::open(dir.path()).unwrap());
+        for n in 0..40 {
+            let folder = dir.path().join(format!("held/case-{n:02}"));
+            std::fs::create_dir(&folder).unwrap();
+            // Half of an alert, which is as long as somebody likes.
+            let hold = serde_json::json!({
+                "version": 2, "name": "", "reason": "why", "who": {"uid": 0, "user": "root", "host": "here"}, "made": "2026-11-30T12:00:00Z",
+                "filter": "udp", "since": null, "until": null, "packets": 1, "wire_bytes": 60, "bytes": 100, "sha256": "", "summary": {},
+                "about": {"payload": "x".repeat(50_000)},
+            });
+            std::fs::write(folder.join("hold.json"), hold.to_string()).unwrap();
+        }
+        let measure = || Measure::new(Cancel::default(), Cancel::default(), None, Brake::default());
+        let (to, mut from) = channel(100);
+        let (answer, sent) = lines(dir.path(), true, &measure(), &to);
+        drop(to);
+        let (mut all, mut chunks) = (Vec::new(), 0u32);
+        while let Some(message) = from.blocking_recv() {
+            let (Message::Chunk(bytes) | Message::Lines(bytes)) = message else { panic!("no lines") };
+            assert!(bytes.len() < 2 * LINES_BYTES);
+            all.extend(bytes);
+            chunks += 1;
+        }
+        assert!(answer.is_ok() && sent == all.len() as u64);
+        let names: Vec<String> = String::from_utf8(all)
+            .unwrap()
+            .lines()
+            .map(|l| serde_json::from_str::<HoldLine>(l).unwrap().name)
+            .collect();
+        assert_eq!(names, (0..40).map(|n| format!("case-{n:02}")).collect::<Vec<_>>());
+        assert!(chunks >= 20, "{chunks}");
+        let (to, mut from) = channel(100);
+        let (_, short) = lines(dir.path(), false, &measure(), &to);
+        assert!(short < 40 * 2000 && from.blocking_recv().is_some(), "an alert is for whoever may see packets");
+
+        let gone = Cancel::default();
+        gone.cancel();
+        let (to, mut from) = channel(100);
+        let (answer, _) = lines(dir.path(), true, &Measure::new(gone, Cancel::default(), None, Brake::default()), &to);
+        assert!(answer.is_err() && matches!(from.blocking_recv(), Some(Message::Failed(..))));
+    }
 }

@@ -108,6 +108,15 @@ pub enum IncompleteReason {
         #[serde(with = "Count")]
         connections: u64,
     },
+    /// More connections were met than one answer counts: all figures of connections, and of what was cut of them, are at least so high.
+    Uncounted {
+        /// Packets of the answer whose connections are not counted.
+        #[serde(with = "Count")]
+        packets: u64,
+        /// Receipts that were not looked at: what they tell is not in the figures.
+        #[serde(with = "Count")]
+        receipts: u64,
+    },
     /// libpcap refuses the expression for a link type: its packets were not asked.
     Refused {
         /// What libpcap calls the link type.
@@ -138,6 +147,7 @@ impl IncompleteReason {
                 | I::Limited
                 | I::RecorderEnded
                 | I::RunningUnknown { .. }
+                | I::Uncounted { .. }
                 | I::Refused { .. }
         )
     }
@@ -153,19 +163,25 @@ impl Summary {
         }
     }
 
+    /// False: its figures of connections are only known to be at least so high.
+    pub fn counts_all_connections(&self) -> bool {
+        self.uncounted_packets + self.uncounted_receipts == 0
+    }
+
     /// Says whether it is complete, by its figures and what was noted. May be asked again when figures have changed.
     pub fn concluded(mut self) -> Summary {
         self.incomplete.retain(|r| !r.of_figures());
         let noted = std::mem::take(&mut self.incomplete);
         use IncompleteReason as I;
         let (segments, blocks, packets) = (self.damaged_segments, self.damaged_blocks, self.damaged_packets);
-        let unknown = self.running_unknown;
+        let (unknown, uncounted, receipts) = (self.running_unknown, self.uncounted_packets, self.uncounted_receipts);
         let figures = [
             self.limited.then_some(I::Limited),
             self.recorder_ended.then_some(I::RecorderEnded),
             (self.expired_segments > 0).then_some(I::ExpiredMeanwhile { segments: self.expired_segments }),
             (segments + blocks + packets > 0).then_some(I::Damaged { segments, blocks, packets }),
             (unknown > 0).then_some(I::RunningUnknown { connections: unknown }),
+            (uncounted + receipts > 0).then_some(I::Uncounted { packets: uncounted, receipts }),
         ];
         let refused: Vec<I> =
             self.refused.iter().map(|r| I::Refused { link_type: r.name.clone(), packets: r.packets }).collect();

@@ -5,11 +5,14 @@
 mod bounded;
 mod connections;
 mod incomplete;
+mod met;
 mod missing;
 mod nothing;
+#[cfg(test)]
+mod tests;
 
-pub use connections::{Met, MetPacket};
 pub use incomplete::IncompleteReason;
+pub use met::{Met, MetPacket};
 pub use missing::{beyond_memory, from_ledger};
 pub use nothing::{NothingFound, StoredTimes, WindowPlace};
 
@@ -133,6 +136,13 @@ pub struct Summary {
     /// Connections that may run, of which the recorder did not say so in time: what is cut of them now is not in the figures.
     #[serde(with = "Count")]
     pub running_unknown: u64,
+    /// Packets of the answer whose connections are not counted: there are more than one answer may have in memory. All figures of connections are
+    /// at least so high.
+    #[serde(with = "Count")]
+    pub uncounted_packets: u64,
+    /// Receipts that were not looked at for the same reason.
+    #[serde(with = "Count")]
+    pub uncounted_receipts: u64,
     /// Nothing is known to be missing but what the policy leaves out: cutoff, filter of the recording, sampling.
     pub complete: bool,
     /// What is missing, or may be: the first reasons.
