@@ -9,7 +9,7 @@ use serde_json::Value;
 fn threads_that_face_clients_have_no_capability() {
     let r = Retrotap::default();
     let metrics = r.dir().join("metrics.sock").to_string_lossy().into_owned();
-    let mut daemon = Daemon::start(&r, &["--metrics", &metrics]);
+    let mut daemon = Daemon::start(&r, &["--metrics", &metrics, "--memory", "16MiB"]);
     daemon.feed((0..1000).map(packet));
     daemon.until_count(1000);
     let store = r.store().to_string_lossy().into_owned();
