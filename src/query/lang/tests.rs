@@ -116,7 +116,8 @@ fn what_is_planned() {
     }
     let deep = format!("{}tcp{}", "(".repeat(5000), ")".repeat(5000));
     assert_eq!(Plan::of(&deep), Plan::All);
-    let long = vec!["host 1.2.3.4"; 5000].join(" or ");
+    let hosts = (0..5000u32).map(|n| format!("host {}", std::net::Ipv4Addr::from_bits(n)));
+    let long = hosts.collect::<Vec<_>>().join(" or ");
     assert!(matches!(Plan::of(&long), Plan::Or(v) if v.len() == 5000));
 }
 
@@ -353,13 +354,13 @@ fn fill(form: &str, data: &[u8], at: usize) -> String {
 }
 
 #[derive(Clone, Debug)]
-enum Tree {
+pub(super) enum Tree {
     Leaf(usize, usize),
     Not(Box<Tree>),
     Join(Box<Tree>, bool, Box<Tree>, bool),
 }
 
-fn trees() -> impl Strategy<Value = Tree> {
+pub(super) fn trees() -> impl Strategy<Value = Tree> {
     primitive().prop_map(|(f, a)| Tree::Leaf(f, a)).prop_recursive(4, 12, 2, |inner| {
         prop_oneof![
             1 => inner.clone().prop_map(|t| Tree::Not(Box::new(t))),
@@ -369,7 +370,7 @@ fn trees() -> impl Strategy<Value = Tree> {
     })
 }
 
-fn text(t: &Tree, data: &[u8]) -> String {
+pub(super) fn text(t: &Tree, data: &[u8]) -> String {
     match t {
         Tree::Leaf(f, a) => fill(FORMS[*f], data, *a),
         Tree::Not(t) => format!("not {}", text(t, data)),
