@@ -116,6 +116,11 @@ pub const LINGER_NS: u64 = 30_000_000_000;
 pub const SYN_SILENCE_NS: u64 = 60_000_000_000;
 /// Longest filter expression that is compiled.
 pub const FILTER_BYTES_MAX: usize = 64 << 10;
+/// So many addresses, networks and ports that are joined by `or` are a list, of which libpcap compiles an example only: of fewer it makes a
+/// program in milliseconds, and there its answer is taken to the bit.
+pub const FILTER_LIST_MIN: usize = 64;
+/// Lists of one expression: each kind of entry is one, and there are 160 lengths of networks.
+pub const FILTER_LISTS_MAX: usize = 255;
 /// A filter is compiled within this processor time, in a process of its own, ...
 pub const FILTER_CPU_SECONDS: u64 = 2;
 /// ... this memory, ...
@@ -357,8 +362,16 @@ pub const HOLD_TURN: std::time::Duration = std::time::Duration::from_secs(30);
 pub const STAMP_GRAIN: std::time::Duration = std::time::Duration::from_millis(50);
 /// Followers at a time: each has a thread.
 pub const FOLLOWERS_MAX: usize = 64;
-/// Longest question that the API takes.
+/// Longest request of the API, but for those that take lists; and longest expression in one.
 pub const ASK_BYTES_MAX: usize = 256 << 10;
+/// Addresses and networks that come beside an expression, together: some 40 MB of syntax tree while they are planned.
+pub const ASK_ADDRESSES_MAX: usize = 100_000;
+/// A question with such a list is no longer than this: an IPv6 address takes 42 bytes ...
+pub const ASK_LONG_BYTES_MAX: usize = 8 << 20;
+/// ... and so many questions that are longer than others may be are answered at the same time.
+pub const ASKS_LONG: usize = 4;
+/// A file of addresses or networks is no longer.
+pub const ADDRESS_FILE_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of the audit log that wait for a disk that refuses them.
 pub const AUDIT_BYTES_WAITING: usize = 4 << 20;
 /// A longer question is entered in the audit log with its length and this much of its beginning.

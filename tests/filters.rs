@@ -139,6 +139,26 @@ fn tcpdump(capture: &Path, filter: &str, out: &Path) -> Option<Vec<Seen>> {
     Some(packets)
 }
 
+/// Lists that are long enough to be compiled as such: of addresses and ports where packets of Ethernet and IPv4 have them, and of none.
+fn long_lists(packets: &[Seen]) -> Vec<String> {
+    let at = |at: usize| packets.iter().filter_map(move |p| p.data.get(at..)?.first_chunk::<4>().copied());
+    let some: std::collections::BTreeSet<[u8; 4]> =
+        at(26).step_by(3).take(60).chain(at(30).step_by(7).take(20)).collect();
+    let none = (0..64u8).map(|n| [198, 18, 7, n]);
+    let all: Vec<[u8; 4]> = some.into_iter().chain(none).collect();
+    let list = |one: &dyn Fn(&[u8; 4]) -> String| all.iter().map(one).collect::<Vec<_>>().join(" or ");
+    let host = |a: &[u8; 4]| std::net::Ipv4Addr::from(*a).to_string();
+    let port = |a: &[u8; 4]| u16::from_be_bytes([a[2], a[3]]).to_string();
+    vec![
+        format!("host {}", list(&host)),
+        format!("udp and not (src host {})", list(&host)),
+        format!("vlan and (host {})", list(&host)),
+        format!("tcp port 80 or net {}", list(&|a| format!("{}.{}.0.0/16", a[0], a[1]))),
+        format!("ip6 and (port {})", list(&port)),
+        format!("tcp port ({})", list(&port)),
+    ]
+}
+
 /// A capture that libpcap reads to its end and that is Ethernet.
 fn whole_ethernet(path: &Path) -> bool {
     pcap::Capture::from_file(path).is_ok_and(|c| c.get_datalink().0 == ETHERNET) && libpcap(path).1.is_none()
@@ -165,7 +185,8 @@ fn answers_are_tcpdumps() {
         // Large captures would take most of the time: of the questions every fourth, others for each.
         let large = std::fs::metadata(path).is_ok_and(|m| m.len() > LARGE);
         let everything = ask(&r.store(), "", true).expect("everything").1.pruning.bytes_read;
-        for filter in EXPRESSIONS.iter().skip(if large { number % 4 } else { 0 }).step_by(if large { 4 } else { 1 }) {
+        let all: Vec<String> = EXPRESSIONS.iter().map(|e| (*e).to_owned()).chain(long_lists(&plain)).collect();
+        for filter in all.iter().skip(if large { number % 4 } else { 0 }).step_by(if large { 4 } else { 1 }) {
             let want = tcpdump(path, filter, &copy);
             let got = ask(&r.store(), filter, false);
             asked += 1;

@@ -1,6 +1,7 @@
 //! `retrotap connections`: the connections themselves, as a table, JSON lines or CSV.
 
 use super::api::{At, refused};
+use super::lists::Lists;
 use super::plain::plain;
 use super::table::Table;
 use super::{Exit, Failure, say, show};
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "Examples:
   retrotap connections 'host 10.1.2.3' --last 24h --sort bytes --top 20
   retrotap connections 'port 3389 and not net 10' --since 13:15 --csv > rdp.csv
+  retrotap connections --hosts-file feed.txt --last 24h
   retrotap connections --community-id 1:LQU9qZlK+B5F3KDmev6m5PMibrg= --json
 
 host, net, port, portrange, protocols and vlan, with and, or, not, ask the connection itself, whatever tag or tunnel it is in. What
@@ -29,6 +31,8 @@ pub struct Args {
     /// Which connections: a pcap-filter expression; all of them without
     #[arg(value_name = "FILTER")]
     filter: Vec<String>,
+    #[command(flatten)]
+    lists: Lists,
     #[command(flatten)]
     at: At,
     /// Read the store's files, also where a recorder would answer
@@ -79,9 +83,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let now = units::now();
     let time = |word: &Option<String>| word.as_deref().map(|w| units::parse_time(w, now)).transpose();
     let daemon = if args.direct { None } else { args.at.daemon()? };
+    let (filter, addresses) = (args.filter.join(" "), args.lists.read()?);
     let query = Query {
         store: if daemon.is_some() { PathBuf::new() } else { args.at.store()?.to_owned() },
-        filter: args.filter.join(" "),
+        filter: addresses.joined(&filter),
         conn: args.conn,
         community: args.community_id,
         classes: args.class,
@@ -103,7 +108,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     };
     let mut summary = match daemon {
         Some(mut daemon) => {
-            let ask = Ask { sort: Some(args.sort), top: args.top, ..Ask::of(&query, Form::Pcapng) };
+            let (hosts, nets) = addresses.words();
+            let ask = Ask { filter, hosts, nets, ..Ask::of(&query, Form::Pcapng) };
+            let ask = Ask { sort: Some(args.sort), top: args.top, ..ask };
             daemon.lines("/v1/connections", &ask, &mut |c| shown.line(c)).map_err(refused)?
         }
         None => {

@@ -1,6 +1,7 @@
 //! `retrotap hold`, `holds` and `release`: packets kept beyond every budget. [`export`](super::export) gives them out.
 
 use super::api::{At, refused};
+use super::lists::Lists;
 use super::table::Table;
 use super::{Exit, Failure, say, show};
 use crate::control::{Client, ClientError, HoldAsk, HoldsLimitAsk, Long, When};
@@ -18,6 +19,8 @@ pub struct Args {
     /// Which packets: a pcap-filter expression, as for query; all of the window without
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
+    #[command(flatten)]
+    pub lists: Lists,
     #[command(flatten)]
     pub at: At,
     /// What the hold is called
@@ -113,11 +116,15 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
         return Err(Failure::usage("--reason is empty: whoever finds the hold later wants to know why it is kept"));
     }
     let (since, until) = (time(&args.since).map_err(Failure::usage)?, time(&args.until).map_err(Failure::usage)?);
+    let (filter, addresses) = (args.filter.join(" "), args.lists.read()?);
     if let Some(mut daemon) = args.at.daemon()? {
+        let (hosts, nets) = addresses.words();
         let ask = HoldAsk {
             name: args.name,
             reason: args.reason,
-            filter: args.filter.join(" "),
+            filter,
+            hosts,
+            nets,
             any_layer: args.any_layer,
             conn: args.conn.as_ref().map(ToString::to_string),
             classes: args.class,
@@ -143,7 +150,7 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
     let store = args.at.store()?;
     let query = Query {
         store: store.to_owned(),
-        filter: args.filter.join(" "),
+        filter: addresses.joined(&filter),
         any_layer: args.any_layer,
         conn: args.conn,
         classes: args.class,

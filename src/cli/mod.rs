@@ -14,6 +14,7 @@ mod extras;
 mod file;
 mod hold;
 mod info;
+mod lists;
 mod logging;
 mod losses;
 mod manifest;

@@ -2,6 +2,7 @@
 
 use super::answer::{self, Target};
 use super::api::{At, PIPE_CLOSED, refused};
+use super::lists::Lists;
 use super::plain::plain;
 use super::{Exit, Failure, say, show};
 use crate::control::{Ask, Form, Long};
@@ -16,6 +17,7 @@ const EXAMPLES: &str = "Examples:
   retrotap query 'host 10.1.2.3 and port 443' --last 10m -w out.pcapng
   retrotap query 'tcp port 22' --since 13:15 --until 13:20 -w - | tcpdump -nr -
   retrotap query --conn 'tcp 10.1.2.3:50432 192.0.2.9:443' --count
+  retrotap query --hosts-file feed.txt 'tcp port 443' --last 24h -w seen.pcapng
   retrotap query 'port 53' --last 1m --follow -w - | tcpdump -nr -
   retrotap query 'udp' --json --limit 10";
 
@@ -45,6 +47,8 @@ pub struct Args {
     /// Which packets: a pcap-filter expression, in one word or several, as for tcpdump; all of them without
     #[arg(value_name = "FILTER")]
     pub filter: Vec<String>,
+    #[command(flatten)]
+    pub lists: Lists,
     #[command(flatten)]
     pub at: At,
     /// Read the store's files, also where a recorder would answer
@@ -131,9 +135,10 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         Some(_) => args.at.store.clone().unwrap_or_default(),
         None => args.at.store()?.to_owned(),
     };
+    let (filter, addresses) = (args.filter.join(" "), args.lists.read()?);
     let request = Query {
         store,
-        filter: args.filter.join(" "),
+        filter: addresses.joined(&filter),
         any_layer: args.any_layer,
         conn: args.conn,
         community: args.community_id,
@@ -151,7 +156,11 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     {
         return Err(Failure::usage("--since must be before --until"));
     }
+    let (hosts, nets) = addresses.words();
     let ask = Ask {
+        filter,
+        hosts,
+        nets,
         follow: args.follow,
         lasting: args.lasting.map(Long::Ns),
         manifest: args.manifest.is_some(),

@@ -2,8 +2,10 @@
 //! what they mean; the command line makes one, the daemon takes it apart.
 
 use super::ask_time::{Long, When};
-use crate::query::{CommunityId, ConnSpec, Query, Sort};
+use crate::limits::{ASK_BYTES_MAX, AUDIT_ASK_BYTES};
+use crate::query::{Addresses, CommunityId, ConnSpec, Query, Sort};
 use crate::units;
+use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -28,6 +30,12 @@ pub struct Ask {
     /// pcap-filter expression.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub filter: String,
+    /// Of these addresses, or of these networks, one at either end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// See `hosts`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nets: Vec<String>,
     /// Also inside tags and tunnels.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub any_layer: bool,
@@ -102,6 +110,10 @@ impl Ask {
         {
             return Err("since must be before until: the window is empty".into());
         }
+        if self.filter.len() > ASK_BYTES_MAX {
+            let most = units::size(ASK_BYTES_MAX as u64);
+            return Err(format!("filter: longer than {most}: give addresses and networks in hosts and nets"));
+        }
         if self.conn.is_some() && self.community_id.is_some() {
             return Err("conn and community_id both name a connection: give one of them".into());
         }
@@ -116,7 +128,7 @@ impl Ask {
         Ok(Query {
             community,
             store: store.to_owned(),
-            filter: self.filter.clone(),
+            filter: self.addresses()?.joined(&self.filter),
             any_layer: self.any_layer,
             conn,
             classes: self.classes.clone(),
@@ -128,6 +140,19 @@ impl Ask {
             memory_only: self.memory_only,
             full_scan: self.full_scan,
         })
+    }
+
+    /// The addresses and networks; the error names the entry.
+    fn addresses(&self) -> Result<Addresses, String> {
+        let mut all = Addresses::default();
+        let wrong = |list, n: usize, e| format!("{list}: entry {}: {e}", n + 1);
+        for (n, word) in self.hosts.iter().enumerate() {
+            all.host(word).map_err(|e| wrong("hosts", n, e))?;
+        }
+        for (n, word) in self.nets.iter().enumerate() {
+            all.net(word).map_err(|e| wrong("nets", n, e))?;
+        }
+        Ok(all)
     }
 
     /// How long a follower follows, ns.
@@ -177,6 +202,28 @@ impl Ask {
     }
 }
 
+/// A long question as the audit log has it: of `hosts` and `nets` how many there are, and the SHA-256 of them sorted as text, a line each.
+/// `None`: it is short, or has no such list.
+pub fn with_lists_counted(body: &Bytes) -> Option<Bytes> {
+    if body.len() <= AUDIT_ASK_BYTES {
+        return None;
+    }
+    let mut ask: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let mut told = false;
+    for name in ["hosts", "nets"] {
+        let Some(list) = ask.get_mut(name).filter(|list| list.is_array()) else { continue };
+        let mut all = Addresses::default();
+        // A question with an entry that is none is refused, and the log says why.
+        for word in list.as_array()?.iter().filter_map(|entry| entry.as_str()) {
+            let _ = if name == "hosts" { all.host(word) } else { all.net(word) };
+        }
+        let (count, sha256) = if name == "hosts" { all.hosts_told() } else { all.nets_told() };
+        *list = serde_json::json!({ "count": count, "sha256": sha256 });
+        told = true;
+    }
+    if told { Some(serde_json::to_vec(&ask).ok()?.into()) } else { None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +245,20 @@ mod tests {
         assert_eq!(format!("{again:?}"), format!("{query:?}"));
     }
 
+    /// The audit log has a long list by its sum, whatever else is asked.
+    #[test]
+    fn a_long_list_is_entered_by_its_sum() {
+        let hosts: Vec<String> = (0..5000u32).map(|n| std::net::Ipv4Addr::from(n << 8).to_string()).collect();
+        let ask = Ask { hosts, filter: "tcp".into(), ..Ask::default() };
+        let body = Bytes::from(serde_json::to_vec(&ask).unwrap());
+        let entered: serde_json::Value = serde_json::from_slice(&with_lists_counted(&body).unwrap()).unwrap();
+        assert_eq!((&entered["filter"], &entered["hosts"]["count"]), (&"tcp".into(), &5000.into()), "{entered}");
+        assert_eq!(entered["hosts"]["sha256"].as_str().unwrap().len(), 64);
+        let query = ask.query(Path::new("")).unwrap();
+        assert!(query.filter.starts_with("tcp and (host 0.0.0.0 or 0.0.1.0 or "), "{}", &query.filter[..60]);
+        assert_eq!(with_lists_counted(&Bytes::from_static(b"{\"hosts\": [\"10.0.0.1\"]}")), None);
+    }
+
     #[test]
     fn nonsense_is_named() {
         for (text, why) in [
@@ -207,6 +268,8 @@ mod tests {
                 "one of them",
             ),
             (r#"{"last": "soon"}"#, "last"),
+            (r#"{"hosts": ["10.0.0.1", "a"]}"#, "hosts: entry 2"),
+            (r#"{"nets": ["10.0.0.1/8"]}"#, "10.0.0.0/8"),
             (r#"{"since": "yesteryear"}"#, "since"),
             (r#"{"last": 5, "since": "13:15"}"#, "counts back"),
             (r#"{"conn": "tcp here there"}"#, "no connection"),

@@ -23,6 +23,12 @@ pub struct HoldAsk {
     /// pcap-filter expression.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub filter: String,
+    /// Of these addresses, or of these networks, one at either end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// See `hosts`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nets: Vec<String>,
     /// Also inside tags and tunnels.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub any_layer: bool,
@@ -72,6 +78,8 @@ impl HoldAsk {
         }
         let ask = Ask {
             filter: self.filter.clone(),
+            hosts: self.hosts.clone(),
+            nets: self.nets.clone(),
             any_layer: self.any_layer,
             conn: self.conn.clone(),
             community_id: self.community_id.clone(),

@@ -1,6 +1,7 @@
 //! One request from its arrival to its line in the audit log. Made by the table of requests once the caller's role and the body's length
 //! are known to be right; handlers take it and answer with it, so that no answer goes unentered.
 
+use super::ask::with_lists_counted;
 use super::audit::Line;
 use super::caller::Caller;
 use super::engine::Engine;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::sync::oneshot;
 
@@ -30,6 +32,8 @@ pub struct Call {
     pub line: Line,
     /// The body, not longer than the table says.
     pub body: Bytes,
+    /// Its place among the long questions, if it is one: until it is answered.
+    pub long: Option<Arc<OwnedSemaphorePermit>>,
     params: Vec<(String, String)>,
     started: Instant,
 }
@@ -38,7 +42,7 @@ impl Call {
     /// At its beginning, before it has a body.
     pub fn new(shared: Arc<Shared>, caller: Caller, request: String) -> Call {
         let line = Line::new(&caller, request);
-        Call { shared, caller, line, body: Bytes::new(), params: Vec::new(), started: Instant::now() }
+        Call { shared, caller, line, body: Bytes::new(), long: None, params: Vec::new(), started: Instant::now() }
     }
 
     /// With the parts of its path that have names.
@@ -57,14 +61,18 @@ impl Call {
         if self.body.iter().find(|b| !b.is_ascii_whitespace()).is_some_and(|b| *b != b'{') {
             return Err((400, "the question is no JSON object".into()));
         }
-        self.any_json()
+        let asked = self.any_json()?;
+        if let Some(short) = with_lists_counted(&self.line.ask) {
+            self.line.ask = short;
+        }
+        Ok(asked)
     }
 
     /// The same, also of another kind.
     pub fn any_json<T: DeserializeOwned>(&mut self) -> Result<T, (u16, String)> {
         let body: &[u8] = if self.body.is_empty() { b"{}" } else { &self.body };
         let asked = serde_json::from_slice(body).map_err(|e| (400, format!("the question is no JSON of ours: {e}")))?;
-        self.line.ask = self.body.clone();
+        self.line.ask = std::mem::take(&mut self.body);
         Ok(asked)
     }
 
@@ -170,7 +178,9 @@ impl Call {
     /// Enters what came of a query that ends later than its handler: its packets, and the bytes that were sent.
     pub fn later(&self) -> impl FnOnce(Result<u64, Refusal>, u64) + Send + 'static {
         let (mut line, audit, started) = (self.line.clone(), self.shared.audit.clone(), self.started);
+        let long = self.long.clone();
         move |answer, sent| {
+            drop(long);
             line.bytes = sent;
             line.took_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
             match answer {

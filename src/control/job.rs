@@ -6,7 +6,7 @@ use super::brake::Brake;
 use super::engine::Engine;
 use super::stream::{Message, Refusal, Stream};
 use crate::evidence::{Asker, Noted, Noting, Origin};
-use crate::limits::{AT_ONCE_BYTES, AT_ONCE_NS, FOLLOW_NS};
+use crate::limits::{AT_ONCE_BYTES, AT_ONCE_NS, FILTER_BYTES_MAX, FOLLOW_NS};
 use crate::query::output::{Format, Nothing, Output, Writer};
 use crate::query::pace::{Pace, Stopped};
 use crate::query::{OutputError, PacketSink, Query, QueryError, Sort, Summary, listed, prunes};
@@ -104,10 +104,11 @@ impl Pace for Brief {
     }
 }
 
-/// Whether memory finds it by an index: the rest is a look at all of it.
+/// Whether memory finds it by an index: the rest is a look at all of it. Not one with a list that takes time to read.
 pub fn memory_finds(query: &Query) -> bool {
     let one = query.conn.is_some() || query.community.is_some();
-    query.memory_only && !query.any_layer && !query.full_scan && (one || prunes(&query.filter))
+    let short = query.filter.len() <= FILTER_BYTES_MAX;
+    query.memory_only && !query.any_layer && !query.full_scan && short && (one || prunes(&query.filter))
 }
 
 /// Answers at once, if memory has the answer and it is small. `None`: it takes a query thread.

@@ -18,7 +18,7 @@ use super::tls;
 use super::tokens::Tokens;
 use super::{Limits, Place, SOCKET};
 use crate::limits::{
-    API_THREADS, CLIENTS_MAX, CLIENTS_REMOTE_MAX, FOLLOWERS_MAX, JOBS_WAITING, MEMORY_THREADS, QUERY_THREADS,
+    API_THREADS, ASKS_LONG, CLIENTS_MAX, CLIENTS_REMOTE_MAX, FOLLOWERS_MAX, JOBS_WAITING, MEMORY_THREADS, QUERY_THREADS,
 };
 use crate::metrics::status::RecorderState;
 use crate::privilege;
@@ -106,6 +106,7 @@ impl Server {
             reloads: Reloads::default(),
             audit,
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+            long_asks: Arc::new(Semaphore::new(ASKS_LONG)),
             brake: Brake::default(),
             ending: Cancel::default(),
             state: Mutex::default(),

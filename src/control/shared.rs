@@ -37,6 +37,8 @@ pub struct Shared {
     pub brake: Brake,
     /// Places for followers.
     pub followers: Arc<Semaphore>,
+    /// Places for long questions.
+    pub long_asks: Arc<Semaphore>,
     /// What whom may.
     pub rights: Rights,
     /// Who may ask over TCP.

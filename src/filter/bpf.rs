@@ -14,11 +14,11 @@ use std::os::fd::IntoRawFd;
 /// `struct bpf_insn` of `<pcap/bpf.h>`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Instruction {
-    code: u16,
-    jump_true: u8,
-    jump_false: u8,
-    k: u32,
+pub(super) struct Instruction {
+    pub(super) code: u16,
+    pub(super) jump_true: u8,
+    pub(super) jump_false: u8,
+    pub(super) k: u32,
 }
 
 const _: () = assert!(size_of::<Instruction>() == 8 && align_of::<Instruction>() == 4);
@@ -86,10 +86,19 @@ pub(super) fn name(link_type: u16) -> Option<String> {
     open(link_type).ok()?.get_datalink().get_name().ok()
 }
 
+/// What libpcap's compiler is to make of an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// What `tcpdump` runs.
+    Optimised,
+    /// What `tcpdump -O` runs: each primitive asks all that it asks, whatever was asked before.
+    Plain,
+}
+
 /// Compiles `expression`; the inner error is libpcap's message.
-pub(super) fn compile(expression: &str, link_type: u16) -> Result<Result<Program, String>, FilterError> {
+pub(super) fn compile(expression: &str, link_type: u16, form: Form) -> Result<Result<Program, String>, FilterError> {
     let handle = open(link_type)?;
-    let program = match handle.compile(expression, true) {
+    let program = match handle.compile(expression, form == Form::Optimised) {
         Ok(program) => program,
         Err(pcap::Error::PcapError(message)) => return Ok(Err(message)),
         Err(other) => return Ok(Err(other.to_string())),
@@ -132,6 +141,10 @@ impl Program {
         // SAFETY: the instructions are readable, `len` of them.
         let valid = unsafe { bpf_validate(program.as_ptr(), len) } != 0;
         valid.then_some(Program(program))
+    }
+
+    pub(super) fn instructions(&self) -> &[Instruction] {
+        &self.0
     }
 
     #[inline]

@@ -6,10 +6,12 @@
 
 pub mod apart;
 mod bpf;
+pub mod listed;
 mod names;
 mod position;
 
-use crate::limits::{FILTER_BYTES_MAX, FILTER_CPU_SECONDS, FILTER_MEMORY_BYTES};
+use crate::limits::{FILTER_BYTES_MAX, FILTER_CPU_SECONDS, FILTER_LISTS_MAX, FILTER_MEMORY_BYTES};
+use bpf::Form;
 
 /// What libpcap says where no packet can match.
 const REJECTS_ALL: &str = "expression rejects all packets";
@@ -38,6 +40,14 @@ pub enum FilterError {
     TooLong {
         /// Its length.
         bytes: usize,
+    },
+    /// Its long lists are of more kinds than are told apart.
+    #[error(
+        "filter: the entries of its long lists are of {lists} kinds (words before them, IPv4 or IPv6, length of networks), and at most {FILTER_LISTS_MAX} are taken"
+    )]
+    TooManyLists {
+        /// How many.
+        lists: usize,
     },
     /// The same, where it matters for which link type.
     #[error("filter: for packets of link type {name}: {error}", error = error.reason())]
@@ -163,7 +173,16 @@ impl Filter {
             return Err(FilterError::TooLong { bytes: expression.len() });
         }
         names::refuse(expression)?;
-        match apart::compile(expression, link_type)? {
+        match apart::compile(expression, link_type, Form::Optimised)? {
+            Ok(program) => Ok(Filter { program }),
+            Err(message) => Err(FilterError::Refused { message, near: None }),
+        }
+    }
+
+    /// As libpcap makes it without its optimiser (`tcpdump -O`).
+    #[cfg(test)]
+    pub(crate) fn compile_as_written(expression: &str, link_type: u16) -> Result<Filter, FilterError> {
+        match bpf::compile(expression, link_type, Form::Plain)? {
             Ok(program) => Ok(Filter { program }),
             Err(message) => Err(FilterError::Refused { message, near: None }),
         }

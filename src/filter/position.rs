@@ -2,6 +2,7 @@
 //! which no continuation makes the expression right is the one in error. Called once for each refused expression, never
 //! on the packet path; bounded by [`FILTER_WORDS_LOCATED_MAX`].
 
+use super::bpf::Form;
 use super::names::{self, Token, tokens};
 use super::{Place, bpf};
 use crate::limits::FILTER_WORDS_LOCATED_MAX;
@@ -33,7 +34,7 @@ pub(super) fn of_error(expression: &str, link_type: u16) -> Option<Place> {
         return None;
     }
     // Right in its grammar, but "expression rejects all packets": there is no place.
-    if matches!(bpf::compile(&format!("({expression}) or len > 0"), link_type), Ok(Ok(_))) {
+    if matches!(bpf::compile(&format!("({expression}) or len > 0"), link_type, Form::Optimised), Ok(Ok(_))) {
         return None;
     }
     // A prefix of a viable prefix is viable: find the first word whose prefix is not.
@@ -52,6 +53,8 @@ fn viable(prefix: &str, link_type: u16) -> bool {
         [format!("{prefix}{continuation}{close}"), format!("{prefix}{continuation}{close} = 1")]
             .iter()
             // What libpcap would take for the name of a host it would look up.
-            .any(|whole| names::refuse(whole).is_ok() && matches!(bpf::compile(whole, link_type), Ok(Ok(_))))
+            .any(|whole| {
+                names::refuse(whole).is_ok() && matches!(bpf::compile(whole, link_type, Form::Optimised), Ok(Ok(_)))
+            })
     })
 }

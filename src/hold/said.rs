@@ -2,6 +2,7 @@
 
 use super::record::moment;
 use super::{Hold, HoldError, Who};
+use crate::query::lang::lists::told;
 use crate::query::{ConnSpec, Summary};
 use crate::shape::{Count, Ends, Maybe, Time};
 use schemars::JsonSchema;
@@ -31,7 +32,7 @@ pub struct HoldRecord {
     /// When.
     #[serde(with = "Time")]
     pub made: u64,
-    /// Which packets were asked for: a pcap-filter expression; empty: all of the window.
+    /// Which packets were asked for: a pcap-filter expression, its long lists by number and SHA-256; empty: all of the window.
     pub filter: String,
     /// From this time on; null: from the beginning.
     #[serde(with = "Maybe::<Time>")]
@@ -126,7 +127,7 @@ impl From<Hold> for HoldRecord {
             reason: h.reason,
             by: h.who,
             made: moment(&h.made).unwrap_or_default(),
-            filter: h.filter,
+            filter: told(&h.filter),
             since: time(&h.since),
             until: time(&h.until),
             packets: h.packets,

@@ -2,7 +2,9 @@
 //! sieves that each candidate is put to; called by the executor.
 
 use super::conn::Which;
+use super::lang::lists::listed;
 use super::whose::Named;
+use crate::filter::listed::{ListFilter, Listed};
 use crate::filter::{Filter, FilterError};
 use crate::limits::COMPILED_MAX;
 use crate::packet::{What, layers};
@@ -13,7 +15,41 @@ use std::sync::{Arc, Mutex, PoisonError};
 const ETHERNET: u16 = 1;
 const RAW: u16 = 101;
 
-type ByLinkType = HashMap<u16, Result<Arc<Filter>, FilterError>>;
+/// A compiled expression.
+#[derive(Debug)]
+enum Test {
+    /// libpcap's own program.
+    Plain(Filter),
+    /// The same with long lists.
+    Listed(ListFilter),
+}
+
+impl Test {
+    fn matches(&self, data: &[u8], wire_len: u32) -> bool {
+        match self {
+            Test::Plain(filter) => filter.matches(data, wire_len),
+            Test::Listed(filter) => filter.matches(data, wire_len),
+        }
+    }
+}
+
+/// Compiles an expression for a link type; an error says where it is, if that can be told.
+pub(super) fn check(text: &str, link_type: u16) -> Result<(), FilterError> {
+    match listed(text) {
+        Some(listed) => ListFilter::compile_placed(&listed, link_type).map(drop),
+        None => Filter::compile(text, link_type).map(drop),
+    }
+}
+
+/// The same for some of the common link types, where nobody knows for which it is meant.
+pub(super) fn check_any(text: &str) -> Result<(), FilterError> {
+    match listed(text) {
+        Some(listed) => ListFilter::compile_placed(&listed, ETHERNET).map(drop),
+        None => Filter::check(text),
+    }
+}
+
+type ByLinkType = HashMap<u16, Result<Arc<Test>, FilterError>>;
 
 /// Filters that were compiled for questions before: a question that comes often is compiled once. Shared, and bounded.
 #[derive(Clone, Default)]
@@ -25,12 +61,12 @@ impl Compiled {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(text)
     }
 
-    fn get(&self, text: &str, link_type: u16) -> Result<Arc<Filter>, FilterError> {
+    fn get(&self, text: &str, link_type: u16) -> Result<Arc<Test>, FilterError> {
         let known = |all: &HashMap<String, ByLinkType>| all.get(text)?.get(&link_type).cloned();
         if let Some(filter) = known(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
             return filter;
         }
-        let made = Filter::compile_unplaced(text, link_type).map(Arc::new);
+        let made = Filter::compile_unplaced(text, link_type).map(|filter| Arc::new(Test::Plain(filter)));
         if matches!(made, Err(FilterError::Setup(_))) {
             // That may be better the next time.
             return made;
@@ -51,9 +87,9 @@ pub struct Sieve {
     link_type: u16,
     /// There is no expression.
     all: bool,
-    own: Option<Arc<Filter>>,
+    own: Option<Arc<Test>>,
     /// With `--any-layer`: of inner layers, which are Ethernet or raw IP.
-    inner: Option<[Option<Arc<Filter>>; 2]>,
+    inner: Option<[Option<Arc<Test>>; 2]>,
 }
 
 impl Sieve {
@@ -71,7 +107,7 @@ impl Sieve {
             || self.inner.as_ref().is_some_and(|inner| self.inside(inner, data, wire_len))
     }
 
-    fn inside(&self, [ethernet, raw]: &[Option<Arc<Filter>>; 2], data: &[u8], wire_len: u32) -> bool {
+    fn inside(&self, [ethernet, raw]: &[Option<Arc<Test>>; 2], data: &[u8], wire_len: u32) -> bool {
         let mut starts = Vec::new();
         layers(self.link_type, data, &mut |l| match l.what {
             What::Ethernet { .. } if l.offset > 0 => starts.push((ethernet, l.offset)),
@@ -88,10 +124,12 @@ impl Sieve {
 /// The question as it is put to single packets.
 pub struct Judge {
     text: String,
+    /// Its long lists: they are compiled in milliseconds, and nobody keeps them after the question.
+    listed: Option<Arc<Listed>>,
     known: Compiled,
     any_layer: bool,
     conn: Option<Which>,
-    filters: HashMap<u16, Result<Arc<Filter>, FilterError>>,
+    filters: ByLinkType,
     sieves: HashMap<u16, Arc<Sieve>>,
 }
 
@@ -100,6 +138,7 @@ impl Judge {
     pub fn new(text: &str, any_layer: bool, conn: Option<Which>, known: &Compiled) -> Judge {
         Judge {
             text: text.trim().to_owned(),
+            listed: listed(text.trim()),
             known: known.clone(),
             any_layer,
             conn,
@@ -114,9 +153,13 @@ impl Judge {
     }
 
     /// Compiles for a link type.
-    fn filter(&mut self, link_type: u16) -> &Result<Arc<Filter>, FilterError> {
-        let Judge { filters, known, text, .. } = self;
-        filters.entry(link_type).or_insert_with(|| known.get(text, link_type))
+    fn filter(&mut self, link_type: u16) -> &Result<Arc<Test>, FilterError> {
+        let Judge { filters, known, text, listed, .. } = self;
+        let compile = || match listed {
+            Some(listed) => ListFilter::compile(listed, link_type).map(|filter| Arc::new(Test::Listed(filter))),
+            None => known.get(text, link_type),
+        };
+        filters.entry(link_type).or_insert_with(compile)
     }
 
     /// What packets of this link type are asked.

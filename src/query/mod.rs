@@ -3,6 +3,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod addresses;
 mod ahead;
 mod community;
 mod conn;
@@ -40,6 +41,7 @@ pub mod view;
 mod whose;
 mod words;
 
+pub use addresses::{Addresses, AddressesError};
 pub use community::{CommunityId, CommunityIdError};
 pub use conn::{ConnSpec, ConnSpecError};
 pub use connections::{Connection, Found};

@@ -4,12 +4,12 @@
 
 use super::QueryError;
 use super::interfaces::wanted;
-use super::judge::Judge;
+use super::judge::{self, Judge};
 use super::part::Question;
 use super::run::link_types;
 use super::summary::Refused;
 use super::view::View;
-use crate::filter::{Filter, FilterError, link_type_name};
+use crate::filter::{FilterError, link_type_name};
 use crate::limits::REFUSED_NAMED;
 use crate::store::format::SegmentHeader;
 use crate::store::list::SegmentRef;
@@ -90,9 +90,9 @@ pub(super) fn refused(judge: &mut Judge, view: &View<'_>, q: &Question<'_>) -> R
         return match first.or(elsewhere) {
             // With its place in the text.
             Some((link_type, error)) => {
-                Err(Filter::compile(judge.text(), link_type).err().unwrap_or(error).of_link_type(link_type).into())
+                Err(judge::check(judge.text(), link_type).err().unwrap_or(error).of_link_type(link_type).into())
             }
-            None => Ok(Filter::check(judge.text()).map(|()| Vec::new())?),
+            None => Ok(judge::check_any(judge.text()).map(|()| Vec::new())?),
         };
     }
     let told = |(link_type, mut held, error): (u16, Held, FilterError)| {

@@ -6,7 +6,7 @@ use super::engine::{Engine, Means, Shelf};
 use super::extensions::behind_extensions;
 use super::foreseen::Foreseen;
 use super::interfaces;
-use super::judge::{Compiled, Judge};
+use super::judge::{self, Compiled, Judge};
 use super::lang::plan::Plan;
 use super::merge::Merge;
 use super::output::Nothing;
@@ -19,7 +19,6 @@ use super::view::View;
 use super::whose::Whose;
 use super::{Answer, PacketSink, Query, QueryError};
 use crate::conn::verdict::Mark;
-use crate::filter::Filter;
 use crate::index::Run;
 use crate::store::disk::fault;
 use crate::store::list::{self, SegmentRef};
@@ -93,7 +92,7 @@ impl Engine {
 /// Whether libpcap takes an expression.
 pub(super) fn compiles(text: &str) -> Result<(), QueryError> {
     let mut judge = Judge::new(text, false, None, &Compiled::default());
-    let refused = judge.refuses(ETHERNET).and_then(|_| Filter::compile(text, ETHERNET).err());
+    let refused = judge.refuses(ETHERNET).and_then(|_| judge::check(text, ETHERNET).err());
     refused.map_or(Ok(()), |error| Err(error.into()))
 }
 

@@ -6,7 +6,7 @@ use super::lang::plan::Plan;
 use crate::index::conns::Conn;
 use crate::index::term::Term;
 use crate::index::{Index, IndexError};
-use crate::limits::FORESEEN_KEYS;
+use crate::limits::{FILTER_LIST_MIN, FORESEEN_KEYS};
 
 /// Connections of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub fn connections(plan: &Plan, index: &Index, each: &mut impl FnMut(Conn)) -> R
     }
 }
 
-/// Evaluates the plan. `from..to`: the window; connections outside of it are left out. The address filter is not asked: whoever comes here
-/// has asked it. `expected`: whose they are; of many only the first.
+/// Evaluates the plan. `from..to`: the window; connections outside of it are left out. Of single addresses the address filter is not
+/// asked: whoever comes here has asked it. `expected`: whose they are; of many only the first.
 pub fn candidates(
     plan: &Plan,
     index: &Index,
@@ -72,6 +72,8 @@ fn weight(plan: &Plan, index: &Index) -> Result<usize, IndexError> {
         Plan::All => usize::MAX,
         Plan::Range(lo, hi) => index.weight(*lo, *hi)?,
         Plan::And(all) => of(all)?.into_iter().min().unwrap_or(usize::MAX),
+        // To know it better would cost as much as the list itself.
+        Plan::Or(any) if any.len() >= FILTER_LIST_MIN => MANY,
         Plan::Or(any) => of(any)?.into_iter().fold(0, usize::saturating_add),
     })
 }
@@ -137,7 +139,10 @@ fn evaluate(plan: &Plan, index: &Index) -> Result<Set, IndexError> {
                 Plan::Range(lo, hi) => Some((*lo, *hi)),
                 _ => None,
             });
-            index.list(of.iter().filter_map(range), &mut any)?;
+            // Of a long list the address filter leaves few: each look into the dictionary is a search.
+            let long = of.len() >= FILTER_LIST_MIN;
+            let may_be = |&(lo, hi): &(Term, Term)| !long || lo != hi || index.may_have(lo).unwrap_or(true);
+            index.list(of.iter().filter_map(range).filter(may_be), &mut any)?;
             for p in of.iter().filter(|p| range(p).is_none()) {
                 match evaluate(p, index)? {
                     Set::All => return Ok(Set::All),

@@ -2,6 +2,7 @@
 //! Owns the sentences. They depend on the question and on what the store knows, and on nothing else: not on the day, the host, the way
 //! in, or how the answer was found, so that the same answer has the same bytes.
 
+use super::lang::lists::told;
 use super::words::{amount, missing};
 use super::{CommunityId, ConnSpec, IncompleteReason, Query, Summary};
 use crate::units;
@@ -20,9 +21,9 @@ impl Statement {
     /// Of this question to the store with this id, 32 hexadecimal digits; empty: it is not known.
     pub fn of(query: &Query, store: &str) -> Statement {
         let mut parts = Vec::new();
-        let filter = query.filter.trim();
+        let filter = told(query.filter.trim());
         if !filter.is_empty() {
-            parts.push(if query.any_layer { format!("{filter} (at any layer)") } else { filter.to_owned() });
+            parts.push(if query.any_layer { format!("{filter} (at any layer)") } else { filter });
         }
         parts.extend(query.conn.as_ref().map(|c: &ConnSpec| format!("connection {c}")));
         parts.extend(query.community.as_ref().map(|id: &CommunityId| format!("community ID {id}")));

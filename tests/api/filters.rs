@@ -3,10 +3,10 @@
 use crate::common::Retrotap;
 use crate::rig::{Daemon, packet};
 
-/// So many ports, as one writes them: `port 1 or 2 or ...`.
+/// So many ranges of ports: `portrange 1-3 or 5-7 or ...`. Single ports would be a list, which libpcap never sees.
 fn ports(n: usize) -> String {
-    let all: Vec<String> = (1..=n).map(|port| port.to_string()).collect();
-    format!("port {}", all.join(" or "))
+    let all: Vec<String> = (1..=n).map(|n| format!("{}-{}", n * 4, n * 4 + 2)).collect();
+    format!("portrange {}", all.join(" or "))
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::rig::{Daemon, packet, sized};
 use std::collections::BTreeSet;
 
 /// Packet `n` as it comes now.
-fn coming(n: u32) -> Vec<u8> {
+pub fn coming(n: u32) -> Vec<u8> {
     let (mut record, now) = (sized(n, 200), retrotap::units::now());
     stamp(&mut record, now);
     record

@@ -11,6 +11,7 @@ mod follow;
 mod gap;
 mod holds;
 mod listing;
+mod lists;
 mod long;
 #[path = "../net/mod.rs"]
 mod net;
@@ -18,8 +19,8 @@ mod openapi;
 mod refusals;
 mod rig;
 mod said;
-mod security;
 mod screens;
+mod security;
 mod unreadable;
 
 use common::{Retrotap, libpcap};

@@ -23,9 +23,9 @@ use super::call::Call;
 use super::caller::{Caller, From};
 use super::role::Role;
 use super::shared::Shared;
-use crate::limits::{ASK_BYTES_MAX, NOTE_BYTES_MAX, ORDERS_BYTES_MAX};
+use crate::limits::{ASK_BYTES_MAX, ASK_LONG_BYTES_MAX, ASKS_LONG, NOTE_BYTES_MAX, ORDERS_BYTES_MAX};
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Extension, RawPathParams, Request, State};
 use axum::http::{HeaderValue, Response, header};
 use axum::routing::{MethodFilter, on};
@@ -77,7 +77,7 @@ pub const ROWS: &[Row] = &[
         method: "POST",
         path: "/v1/query",
         role: Role::Packets,
-        body: ASK_BYTES_MAX,
+        body: ASK_LONG_BYTES_MAX,
         handler: |call| Box::pin(query::packets(call)),
         summary: "the packets, pcapng or pcap, as they are found",
     },
@@ -85,7 +85,7 @@ pub const ROWS: &[Row] = &[
         method: "POST",
         path: "/v1/count",
         role: Role::Connections,
-        body: ASK_BYTES_MAX,
+        body: ASK_LONG_BYTES_MAX,
         handler: |call| Box::pin(query::count(call)),
         summary: "the summary alone",
     },
@@ -93,7 +93,7 @@ pub const ROWS: &[Row] = &[
         method: "POST",
         path: "/v1/connections",
         role: Role::Connections,
-        body: ASK_BYTES_MAX,
+        body: ASK_LONG_BYTES_MAX,
         handler: |call| Box::pin(connections::connections(call)),
         summary: "the connections themselves, JSON lines, sorted and limited",
     },
@@ -101,7 +101,7 @@ pub const ROWS: &[Row] = &[
         method: "POST",
         path: "/v1/holds",
         role: Role::Control,
-        body: ASK_BYTES_MAX,
+        body: ASK_LONG_BYTES_MAX,
         handler: |call| Box::pin(holds::make(call)),
         summary: "keeps packets beyond every budget, those that come too if it follows",
     },
@@ -311,11 +311,31 @@ async fn enter(
         let why = format!("the audit log cannot be written ({why}): until it can, only statistics are answered");
         return close(call.refuse((503, why)));
     }
+    // What does not say how long it is may be long.
+    if row.body == ASK_LONG_BYTES_MAX && request.body().size_hint().upper().is_none_or(|l| l > ASK_BYTES_MAX as u64) {
+        match call.shared.long_asks.clone().try_acquire_owned() {
+            Ok(place) => call.long = Some(place.into()),
+            Err(_) => {
+                let why = format!(
+                    "{ASKS_LONG} questions of more than {ASK_BYTES_MAX} bytes are being answered: come again when one of them is"
+                );
+                drain(request, row.body).await;
+                return close(call.refuse((503, why)));
+            }
+        }
+    }
     match body(request, row.body).await {
         Ok(body) => call.body = body,
         Err(why) => return close(call.refuse(why)),
     }
     (row.handler)(call).await
+}
+
+/// Reads a body that nobody wants, so that who sends it comes to read why.
+async fn drain(request: Request, most: usize) {
+    let mut body = Limited::new(request.into_body(), most);
+    let all = async { while body.frame().await.is_some_and(|frame| frame.is_ok()) {} };
+    let _ = tokio::time::timeout(BODY, all).await;
 }
 
 /// The body. One that says it is too long is not read, and of others not more than may be.

@@ -2,7 +2,8 @@
 //! use: it can open no file, hold no capability, and each request has processor time and memory of its own. It never sees a packet.
 
 use super::wire::{self, Reply, Task};
-use crate::filter::{bpf, position};
+use crate::filter::bpf::{self, Form};
+use crate::filter::position;
 use crate::limits::{FILTER_CPU_SECONDS, FILTER_MEMORY_BYTES, FILTER_STACK_BYTES};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
@@ -50,11 +51,8 @@ fn answer(mut socket: UnixStream) -> std::io::Result<()> {
     while let Some((what, link_type, expression)) = wire::asked(&mut socket)? {
         allow_time();
         let reply = match what {
-            Task::Compile => match bpf::compile(&expression, link_type) {
-                Ok(Ok(program)) => Reply::Program(program.bytes()),
-                Ok(Err(message)) => Reply::Refused(message),
-                Err(error) => Reply::Setup(error.reason()),
-            },
+            Task::Compile => compiled(&expression, link_type, Form::Optimised),
+            Task::CompilePlain => compiled(&expression, link_type, Form::Plain),
             Task::Place => match position::of_error(&expression, link_type) {
                 Some(place) => Reply::Place(place.offset, place.word.len()),
                 None => Reply::Nowhere,
@@ -63,6 +61,14 @@ fn answer(mut socket: UnixStream) -> std::io::Result<()> {
         wire::reply(&mut socket, &reply)?;
     }
     Ok(())
+}
+
+fn compiled(expression: &str, link_type: u16, form: Form) -> Reply {
+    match bpf::compile(expression, link_type, form) {
+        Ok(Ok(program)) => Reply::Program(program.bytes()),
+        Ok(Err(message)) => Reply::Refused(message),
+        Err(error) => Reply::Setup(error.reason()),
+    }
 }
 
 /// The kernel ends the process when it has used so much more than now.

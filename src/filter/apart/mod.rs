@@ -9,7 +9,7 @@ mod wire;
 pub use child::serve;
 
 use super::FilterError;
-use super::bpf::{self, Program};
+use super::bpf::{self, Form, Program};
 use super::position;
 use crate::limits::FILTER_SHORT_BYTES;
 use pool::CompilerPool;
@@ -43,11 +43,11 @@ fn apart(expression: &str) -> Option<&'static CompilerPool> {
 }
 
 /// Compiles an expression for a link type; the inner error is libpcap's message.
-pub(super) fn compile(expression: &str, link_type: u16) -> Result<Result<Program, String>, FilterError> {
+pub(super) fn compile(expression: &str, link_type: u16, form: Form) -> Result<Result<Program, String>, FilterError> {
     // Every packet: nothing to compile, and asked by every question without an expression.
     match apart(expression).filter(|_| !expression.is_empty()) {
-        Some(pool) => pool.compile(expression, link_type),
-        None => bpf::compile(expression, link_type),
+        Some(pool) => pool.compile(expression, link_type, form),
+        None => bpf::compile(expression, link_type, form),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::WORD;
 use super::wire::{self, Reply, Task};
-use crate::filter::bpf::Program;
+use crate::filter::bpf::{Form, Program};
 use crate::filter::{FilterError, Place};
 use crate::limits::{FILTER_COMPILERS, FILTER_WAIT};
 use std::io;
@@ -35,8 +35,14 @@ struct Compiler {
 
 impl CompilerPool {
     /// Compiles; the inner error is libpcap's message.
-    pub fn compile(&self, expression: &str, link_type: u16) -> Result<Result<Program, String>, FilterError> {
-        match self.ask(Task::Compile, expression, link_type)? {
+    pub fn compile(
+        &self,
+        expression: &str,
+        link_type: u16,
+        form: Form,
+    ) -> Result<Result<Program, String>, FilterError> {
+        let task = if form == Form::Plain { Task::CompilePlain } else { Task::Compile };
+        match self.ask(task, expression, link_type)? {
             Reply::Program(bytes) => match Program::checked(&bytes) {
                 Some(program) => Ok(Ok(program)),
                 None => Err(FilterError::Setup("the compiler gave a program that is none".into())),

@@ -9,9 +9,11 @@ fn requests_and_replies_come_as_they_were_sent() {
     let mut bytes = Vec::new();
     ask(&mut bytes, Task::Compile, 113, "host 10.0.0.1").unwrap();
     ask(&mut bytes, Task::Place, 1, "").unwrap();
+    ask(&mut bytes, Task::CompilePlain, 1, "tcp").unwrap();
     let mut from = bytes.as_slice();
     assert_eq!(asked(&mut from).unwrap(), Some((Task::Compile, 113, "host 10.0.0.1".into())));
     assert_eq!(asked(&mut from).unwrap(), Some((Task::Place, 1, String::new())));
+    assert_eq!(asked(&mut from).unwrap(), Some((Task::CompilePlain, 1, "tcp".into())));
     assert_eq!(asked(&mut from).unwrap(), None);
     for one in [
         Reply::Program(vec![1, 2, 3]),
@@ -29,7 +31,7 @@ fn requests_and_replies_come_as_they_were_sent() {
 #[test]
 fn a_program_goes_through_bytes_unchanged() {
     for expression in ["tcp port 80", "ip6 protochain 6", ""] {
-        let program = bpf::compile(expression, 1).unwrap().unwrap();
+        let program = bpf::compile(expression, 1, Form::Optimised).unwrap().unwrap();
         assert_eq!(Program::checked(&program.bytes()), Some(program));
     }
 }

@@ -13,6 +13,8 @@ pub enum Task {
     Compile,
     /// Where the expression is wrong.
     Place,
+    /// The program as it is before it is optimised.
+    CompilePlain,
 }
 
 /// What is answered.
@@ -52,6 +54,7 @@ pub fn asked(from: &mut impl Read) -> io::Result<Option<(Task, u16, String)>> {
     let what = match what {
         [0] => Task::Compile,
         [1] => Task::Place,
+        [2] => Task::CompilePlain,
         _ => return Err(bad("an unknown request")),
     };
     let mut link_type = [0; 2];

@@ -3,6 +3,7 @@
 
 use super::ast::{Expr, Leaf, Op};
 use crate::index::term::Term;
+use crate::limits::FILTER_LIST_MIN;
 use crate::packet::key::{Key, Kind};
 
 /// Whether every part of an expression can be told from a key.
@@ -18,7 +19,7 @@ pub fn tellable(e: &Expr) -> bool {
 pub fn holds(e: &Expr, terms: &[Term]) -> bool {
     match e {
         Expr::Leaf { what: Leaf::Terms(of) | Leaf::Shift { terms: of, .. }, .. } => {
-            of.iter().all(|any| any.iter().any(|(lo, hi)| terms.iter().any(|t| lo <= t && t <= hi)))
+            of.iter().all(|any| terms.iter().any(|t| has(any, t)))
         }
         Expr::Leaf { what: Leaf::Unknown, .. } => false,
         Expr::Not(e, _) => !holds(e, terms),
@@ -26,6 +27,15 @@ pub fn holds(e: &Expr, terms: &[Term]) -> bool {
             Op::And => so_far && holds(e, terms),
             Op::Or => so_far || holds(e, terms),
         }),
+    }
+}
+
+fn has(any: &[(Term, Term)], t: &Term) -> bool {
+    let within = |(lo, hi): &(Term, Term)| lo <= t && t <= hi;
+    match any.len() {
+        ..FILTER_LIST_MIN => any.iter().any(within),
+        // A long list is sorted, its ranges apart.
+        _ => any.get(any.partition_point(|(_, hi)| hi < t)).is_some_and(within),
     }
 }
 

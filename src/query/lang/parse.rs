@@ -5,16 +5,32 @@
 
 use super::ast::{Expr, Leaf, Op, Shift};
 use super::lex::{Kind, Token, lex};
-use super::primitive::{Addr, Qual, address, bare, port, proto, shifted};
+use super::lists::{Entry, Gathering, Run};
+use super::primitive::{Addr, End, Qual, address, bare, port, proto, shifted};
 use crate::limits::FILTER_DEPTH_MAX;
 use std::ops::Range;
 
 /// `None`: not understood. An empty text is for the caller.
 pub fn parse(text: &str) -> Option<Expr> {
+    parse_with_lists(text).map(|(e, _)| e)
+}
+
+/// The same, and its long lists, in order of the text.
+pub(super) fn parse_with_lists(text: &str) -> Option<(Expr, Vec<Run>)> {
     let tokens = lex(text);
-    let mut p = Parser { tokens: &tokens, at: 0, shifts: vec![], depth: 0, qual: None };
+    let mut p = Parser {
+        tokens: &tokens,
+        at: 0,
+        shifts: vec![],
+        depth: 0,
+        qual: None,
+        entry: None,
+        of_head: false,
+        lists: vec![],
+    };
     let e = p.chain()?;
-    (p.at == tokens.len()).then_some(e)
+    p.lists.sort_by_key(|run| run.at.start);
+    (p.at == tokens.len()).then_some((e, p.lists))
 }
 
 struct Parser<'t> {
@@ -25,6 +41,12 @@ struct Parser<'t> {
     depth: usize,
     /// What a bare address, number or name would take.
     qual: Option<Qual<'t>>,
+    /// What the item that was read last is in a list.
+    entry: Option<Entry>,
+    /// Within the brackets of `host (a or b)`, where no qualifiers may stand.
+    of_head: bool,
+    /// Long lists so far.
+    lists: Vec<Run>,
 }
 
 impl<'t> Parser<'t> {
@@ -69,15 +91,19 @@ impl<'t> Parser<'t> {
     fn chain(&mut self) -> Option<Expr> {
         let start = self.at;
         let first = self.item()?;
-        let mut rest = Vec::new();
+        let mut items = Gathering::new(first, self.entry.take(), self.of_head);
         while let Some(op) = self.peek(0).and_then(|t| match t.kind {
             Kind::And => Some(Op::And),
             Kind::Or => Some(Op::Or),
             _ => None,
         }) {
             self.at += 1;
-            rest.push((op, self.item()?));
+            let item = self.item()?;
+            items.push(op, item, self.entry.take());
         }
+        let (first, rest) = items.finish(&mut self.lists);
+        // What is a list itself, or was one, is no entry of another.
+        self.entry = None;
         if rest.is_empty() {
             return Some(first);
         }
@@ -92,6 +118,7 @@ impl<'t> Parser<'t> {
             negative = !negative;
         }
         let bare = self.at;
+        self.entry = None;
         let e = if self.relation() {
             self.qual = None;
             Expr::Leaf { what: Leaf::Unknown, shifts: self.shifts.len(), exact: false, at: 0..0 }
@@ -101,9 +128,14 @@ impl<'t> Parser<'t> {
             head?
         } else {
             let qual = self.qual?;
-            self.id(qual)?
+            let e = self.id(qual)?;
+            self.entry = self.entry.take().map(Entry::bare);
+            e
         };
         let e = e.standing(self.since(bare));
+        if start != bare {
+            self.entry = None;
+        }
         Some(if negative { Expr::Not(Box::new(e), self.since(start)) } else { e })
     }
 
@@ -126,13 +158,16 @@ impl<'t> Parser<'t> {
     fn id(&mut self, qual: Qual<'t>) -> Option<Expr> {
         self.qual = Some(qual);
         if self.sym(0, b'(') {
-            return self.brackets();
+            let outside = std::mem::replace(&mut self.of_head, true);
+            let e = self.brackets();
+            self.of_head = outside;
+            return e;
         }
         if self.peek(0)?.kind == Kind::Not {
             return self.item();
         }
         let t = self.next()?;
-        let mut exact = !qual.directed && !matches!(qual.proto, Some("arp" | "rarp"));
+        let mut exact = qual.end == End::Either && !matches!(qual.proto, Some("arp" | "rarp"));
         let what = match qual.addr {
             Addr::Host | Addr::Net => {
                 let mut mask = None;
@@ -142,9 +177,13 @@ impl<'t> Parser<'t> {
                     // A dotted mask may have holes.
                     exact &= mask.is_none_or(|m| matches!(m.kind, Kind::Num(_)));
                 }
+                self.entry = Entry::address(qual, t, mask);
                 address(qual, t, mask)?
             }
-            Addr::Port => port(qual, t)?,
+            Addr::Port => {
+                self.entry = Entry::port(qual, t);
+                port(qual, t)?
+            }
             Addr::Proto => proto(qual, t)?,
             Addr::ProtoChain => Leaf::Unknown,
         };
@@ -185,26 +224,33 @@ impl<'t> Parser<'t> {
 
     /// What stands between a protocol and an id: direction and kind of address. `None`: nothing, so it was no head.
     fn qualifiers(&mut self, proto: Option<&'t str>) -> Option<Qual<'t>> {
-        let mut directed = true;
+        let mut end = End::Other;
         match (self.word(0), self.peek(1).map(|t| t.kind), self.word(2)) {
             ("src", Some(Kind::And | Kind::Or), "dst") | ("dst", Some(Kind::And | Kind::Or), "src") => self.at += 3,
-            ("src" | "dst" | "ra" | "ta", ..) => self.at += 1,
+            (word @ ("src" | "dst" | "ra" | "ta"), ..) => {
+                self.at += 1;
+                match word {
+                    "src" => end = End::Source,
+                    "dst" => end = End::Destination,
+                    _ => {}
+                }
+            }
             (w, ..) if matches!(w.strip_prefix("addr").or(w.strip_prefix("address")), Some("1" | "2" | "3" | "4")) => {
                 self.at += 1
             }
-            _ => directed = false,
+            _ => end = End::Either,
         }
         let addr = match self.word(0) {
             "host" => Addr::Host,
             "net" => Addr::Net,
             "port" | "portrange" => Addr::Port,
-            "proto" if !directed => Addr::Proto,
-            "protochain" if !directed => Addr::ProtoChain,
-            _ if directed => return Some(Qual { proto, addr: Addr::Host, directed }),
+            "proto" if end == End::Either => Addr::Proto,
+            "protochain" if end == End::Either => Addr::ProtoChain,
+            _ if end != End::Either => return Some(Qual { proto, addr: Addr::Host, end }),
             _ => return None,
         };
         self.at += 1;
-        Some(Qual { proto, addr, directed })
+        Some(Qual { proto, addr, end })
     }
 
     /// `type`, `subtype` and `dir` of 802.11.

@@ -8,7 +8,12 @@
 use super::ast::{Expr, Leaf, Op};
 use super::parse::parse;
 use crate::index::term::Term;
+use crate::limits::FILTER_LIST_MIN;
+use crate::units;
 use std::ops::Range;
+
+/// Of a long list so many are shown.
+const SHOWN: usize = 8;
 
 /// A monotone condition on the terms of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +122,8 @@ impl Plan {
                 let beside = if p.single().is_some() { of.get(..n).unwrap_or_default() } else { of };
                 p.may_join_with(Some(&Given { beside, above: given }), join)
             }),
+            // So many probes of what is on the disk would cost more than a look into the index.
+            Plan::Or(of) if of.len() >= FILTER_LIST_MIN => true,
             Plan::Or(of) => of.iter().any(|p| p.may_join_with(given, join)),
         }
     }
@@ -179,7 +186,12 @@ impl std::fmt::Display for Plan {
                 Plan::And(of) | Plan::Or(of) => {
                     let all = matches!(plan, Plan::And(_));
                     writeln!(f, "{}", if all { "all of, the rarest in a segment first" } else { "any of" })?;
-                    of.iter().try_for_each(|p| tree(p, depth + 1, f))
+                    let shown = if of.len() < FILTER_LIST_MIN { of.len() } else { SHOWN };
+                    of.iter().take(shown).try_for_each(|p| tree(p, depth + 1, f))?;
+                    match of.len() - shown {
+                        0 => Ok(()),
+                        more => writeln!(f, "{:1$}... ({2} more)", "", depth * 2 + 2, units::count(more as u64)),
+                    }
                 }
             }
         }

@@ -29,8 +29,21 @@ pub struct Qual<'t> {
     pub proto: Option<&'t str>,
     /// Kind of address.
     pub addr: Addr,
-    /// Source or destination only.
-    pub directed: bool,
+    /// Which end.
+    pub end: End,
+}
+
+/// Which end of a packet is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// Either: there is no word for it.
+    Either,
+    /// `src`
+    Source,
+    /// `dst`
+    Destination,
+    /// Something else: `src and dst`, an address of 802.11.
+    Other,
 }
 
 fn one(t: Term) -> Vec<(Term, Term)> {
@@ -87,7 +100,7 @@ pub fn address(q: Qual, id: Token, mask: Option<Token>) -> Option<Leaf> {
 }
 
 /// A dotted address of two to four decimal numbers, moved to the left, and the mask that its length implies.
-fn dotted(s: &str) -> Option<(u32, u32)> {
+pub(super) fn dotted(s: &str) -> Option<(u32, u32)> {
     let mut value = 0u32;
     let mut bits = 0;
     for part in s.split('.') {
