@@ -254,11 +254,12 @@ impl<'a> Gathered<'a> {
         summary: &mut Summary,
     ) -> Vec<Piece> {
         let mut rest: Vec<Piece> = Vec::new();
-        let mut block = None;
+        let (mut block, mut whole) = (None, None);
         for &offset in &c.offsets {
             let here = reader.block_of(offset);
             if here.map(|b| b.offset) != block {
                 block = here.map(|b| b.offset);
+                whole = None;
                 if !view.pace.go_on() {
                     break;
                 }
@@ -268,7 +269,19 @@ impl<'a> Gathered<'a> {
             if times.is_some_and(|t| self.receipts.at(&c.key, t).any(|(r, _)| Span::from(r).covers(t))) {
                 continue;
             }
-            let Ok(p) = reader.packet_at(offset) else {
+            // Of memory once for each block: it may have to be read from its file.
+            if whole.is_none() {
+                whole = here.and_then(|b| reader.memory_block(b)?.ok());
+            }
+            let packet = match &whole {
+                Some(block) => block.packet(offset),
+                None => reader.packet_at(offset),
+            };
+            let Ok(p) = packet else {
+                if here.is_some_and(|b| reader.is_gone(b)) {
+                    summary.expired_segments = summary.expired_segments.max(1);
+                    continue;
+                }
                 summary.damaged_packets += 1;
                 summary.damaged_at(reader.path(), offset);
                 continue;
