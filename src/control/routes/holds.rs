@@ -6,11 +6,13 @@ use crate::control::call::Call;
 use crate::control::caller::Caller;
 use crate::control::engine::Engine;
 use crate::control::holding::settled;
-use crate::control::job::{Cancel, Measure, refusal};
+use crate::control::job::{Measure, refusal, stopped};
+use crate::control::lanes::Lane;
 use crate::control::role::Role;
 use crate::control::stream::Refusal;
 use crate::evidence::Manifest;
 use crate::hold::{Held, HoldError, HoldLine, Who, Why};
+use crate::query::pace::Pace;
 use crate::units;
 use axum::body::Body;
 use axum::http::Response;
@@ -20,7 +22,7 @@ use serde::Deserialize;
 pub async fn list(call: Call) -> Response<Body> {
     // What a hold is about may be an alert, and that has packets in it.
     let whole = call.caller.may("", Role::Packets).is_ok();
-    call.work_lines(move |engine| {
+    call.work_lines(Lane::Desk, move |engine, _| {
         let mut lines = Held::open(engine.store()).and_then(|held| held.lines()).map_err(refused)?;
         if !whole {
             lines.iter_mut().for_each(HoldLine::hide_alert);
@@ -34,19 +36,19 @@ pub async fn list(call: Call) -> Response<Body> {
 pub async fn make(mut call: Call) -> Response<Body> {
     let asked = call.json::<HoldAsk>().and_then(|ask| {
         let (query, until) = ask.query(call.shared.engine.store()).map_err(|why| (400, why))?;
-        Ok((ask, query, until))
+        let terms = ask.terms().map_err(|why| (400, why))?;
+        Ok((ask, query, until, terms))
     });
-    let (ask, query, until) = match asked {
+    let (ask, query, until, terms) = match asked {
         Ok(asked) => asked,
         Err(why) => return call.refuse(why),
     };
-    let (who, shared) = (who(&call.caller), &call.shared);
-    let time = Some(shared.limits().time_ns);
-    let measure = Measure::new(Cancel::default(), shared.ending.clone(), time, shared.brake.clone());
-    call.work(move |engine| {
+    let who = who(&call.caller);
+    // Evidence: it is kept also if whoever asked does not wait for it.
+    call.finish(Lane::Keep, move |engine, measure| {
         let held = Held::open(engine.store()).map_err(refused)?;
-        let why = Why { reason: &ask.reason, who: &who, about: ask.about.as_ref() };
-        let answers = &mut |query: &_, out: &mut dyn crate::query::PacketSink| engine.answer(query, &measure, out);
+        let why = Why { reason: &ask.reason, who: &who, about: ask.about.as_ref(), terms };
+        let answers = &mut |query: &_, out: &mut dyn crate::query::PacketSink| engine.answer(query, measure, out);
         if ask.follow {
             // What makes no sense is said now, not found out by the thread that follows.
             engine.follow(&query).map_err(|e| refusal(&e))?;
@@ -61,7 +63,7 @@ pub async fn make(mut call: Call) -> Response<Body> {
 
 /// `GET /v1/holds/limit`.
 pub async fn sizes(call: Call) -> Response<Body> {
-    call.work(|engine| Held::open(engine.store()).and_then(|held| held.sizes()).map_err(refused)).await
+    call.work(Lane::Desk, |engine, _| Held::open(engine.store()).and_then(|held| held.sizes()).map_err(refused)).await
 }
 
 /// `PUT /v1/holds`.
@@ -71,7 +73,7 @@ pub async fn limit(mut call: Call) -> Response<Body> {
         Err(why) => return call.refuse(why),
     };
     let who = who(&call.caller);
-    call.work(move |engine| {
+    call.finish(Lane::Desk, move |engine, _| {
         let held = Held::open(engine.store()).map_err(refused)?;
         held.set_limit(limit, &who).map_err(refused)?;
         held.sizes().map_err(refused)
@@ -82,10 +84,13 @@ pub async fn limit(mut call: Call) -> Response<Body> {
 /// `POST /v1/holds/{name}/check`.
 pub async fn check(call: Call) -> Response<Body> {
     let (name, whole) = (call.param("name").to_owned(), call.caller.may("", Role::Packets).is_ok());
-    call.work(move |engine| {
+    // All of it is read: that may take long.
+    call.work_long(Lane::Packets, move |engine, measure| {
         let held = Held::open(engine.store()).map_err(refused)?;
         let (hold, _) = held.packets(&name).map_err(refused)?;
-        let mut line = held.checked(hold).map_err(refused)?;
+        let checked = held.checked(hold, &|| measure.go_on());
+        let mut line =
+            checked.map_err(|e| if matches!(e, HoldError::Interrupted) { stopped(measure) } else { refused(e) })?;
         if !whole {
             line.hide_alert();
         }
@@ -104,11 +109,11 @@ struct Release {
 /// `GET /v1/holds/{name}/manifest`.
 pub async fn manifest(call: Call) -> Response<Body> {
     let (name, who) = (call.param("name").to_owned(), who(&call.caller));
-    let made = move |engine: &Engine| {
+    let made = move |engine: &Engine, _: &Measure| {
         let held = Held::open(engine.store()).map_err(refused)?;
         held.manifest(&name, who).map_err(refused)
     };
-    call.work_text(made, Manifest::to_json).await
+    call.work_text(Lane::Desk, made, Manifest::to_json).await
 }
 
 /// `DELETE /v1/holds/{name}`.
@@ -121,7 +126,7 @@ pub async fn release(mut call: Call) -> Response<Body> {
         Err(why) => return call.refuse(why),
     };
     let (name, who) = (call.param("name").to_owned(), who(&call.caller));
-    call.work(move |engine| {
+    call.finish(Lane::Desk, move |engine, _| {
         let held = Held::open(engine.store()).map_err(refused)?;
         held.release(&name, &release.reason, &who).map(HoldLine::new).map_err(refused)
     })
@@ -141,7 +146,7 @@ pub fn refused(e: HoldError) -> Refusal {
         HoldError::Name(_) => 400,
         HoldError::Empty | HoldError::Unknown { .. } => 404,
         HoldError::Exists(_) => 409,
-        HoldError::Full { .. } | HoldError::Following => 507,
+        HoldError::Full { .. } | HoldError::TooLarge { .. } | HoldError::Share { .. } | HoldError::Following => 507,
         HoldError::Busy | HoldError::Interrupted => 503,
         HoldError::Io { .. } | HoldError::Store(_) | HoldError::Evidence(_) | HoldError::Damaged { .. } => 500,
     };
