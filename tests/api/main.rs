@@ -6,6 +6,7 @@ mod audit;
 #[path = "../common/mod.rs"]
 mod common;
 mod counting;
+mod edges;
 mod filters;
 mod follow;
 mod gap;
@@ -20,6 +21,7 @@ mod rig;
 mod said;
 mod security;
 mod screens;
+mod stalled;
 mod unreadable;
 
 use common::{Retrotap, libpcap};
