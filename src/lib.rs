@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod limits;
 pub mod memory;
 pub mod metrics;
+mod new_file;
 pub mod nids;
 pub mod packet;
 pub mod planning;

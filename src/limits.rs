@@ -226,8 +226,8 @@ pub const PARCEL_PACKETS: usize = 256;
 pub const PARCEL_BYTES: usize = 256 << 10;
 /// Parcels in each worker's mailbox: full ones hold a quarter of a second of 150 thousand packets/s.
 pub const PARCELS_PER_WORKER: usize = 160;
-/// Connections that the metrics endpoint answers at a time.
-pub const METRICS_CONNECTIONS: usize = 4;
+/// Connections of the metrics endpoint; when one more comes the oldest goes.
+pub const METRICS_CONNECTIONS: usize = 16;
 /// Longest request that it reads.
 pub const METRICS_REQUEST_BYTES: usize = 8 << 10;
 /// Time that a client has to ask, and to take the answer.
@@ -338,6 +338,8 @@ pub const LATE_NS: u64 = 100_000_000;
 pub const FIRST_CHUNK_NS: u64 = 2_000_000;
 /// An answer that memory has is made at once, on the API's own threads, if that takes no more processor time than this,
 pub const AT_ONCE_NS: u64 = 1_000_000;
+/// looks at no more connections than these in one index,
+pub const AT_ONCE_CANDIDATES: usize = 4096;
 /// and has no more bytes than this.
 pub const AT_ONCE_BYTES: usize = 256 << 10;
 /// A pcapng answer has a place of so many bytes in its header for what it says of itself; a multiple of four.
@@ -362,6 +364,8 @@ pub const HOLD_TURN: std::time::Duration = std::time::Duration::from_secs(30);
 pub const STAMP_GRAIN: std::time::Duration = std::time::Duration::from_millis(50);
 /// Followers at a time: each has a thread.
 pub const FOLLOWERS_MAX: usize = 64;
+/// Of these one user has so many at most.
+pub const FOLLOWERS_PER_USER: usize = 32;
 /// Longest request of the API, but for those that take lists; and longest expression in one.
 pub const ASK_BYTES_MAX: usize = 256 << 10;
 /// Addresses and networks that come beside an expression, together: some 40 MB of syntax tree while they are planned.
@@ -376,14 +380,56 @@ pub const ADDRESS_FILE_BYTES_MAX: u64 = 16 << 20;
 pub const AUDIT_BYTES_WAITING: usize = 4 << 20;
 /// A longer question is entered in the audit log with its length and this much of its beginning.
 pub const AUDIT_ASK_BYTES: usize = 16 << 10;
-/// Connections to the API; who comes after waits.
+/// Connections to the API's socket: of root and the recorder's own user so many, and of all others together as many; who comes after is turned
+/// away ...
 pub const CLIENTS_MAX: usize = 1024;
-/// The same over TCP.
+/// ... and each of those others has at most so many.
+pub const CLIENTS_PER_USER: usize = 256;
+/// Connections over TCP whose token is known, all together ...
 pub const CLIENTS_REMOTE_MAX: usize = 256;
+/// ... and of one token.
+pub const CLIENTS_REMOTE_PER_USER: usize = 64;
+/// Connections over TCP that have not said yet who they are; when one more comes the one that has waited longest goes.
+pub const STRANGERS_MAX: usize = 128;
+/// Of these one address has so many: more are closed at once.
+pub const STRANGERS_PER_ADDRESS: usize = 16;
+/// When tokens were used last is written down this often.
+pub const TOKEN_USE: std::time::Duration = std::time::Duration::from_secs(60);
+/// TLS must be agreed on within this time ...
+pub const TLS_HANDSHAKE: std::time::Duration = std::time::Duration::from_secs(5);
+/// ... and a request's head must come within this, also the first one after it.
+pub const REQUEST_HEAD: std::time::Duration = std::time::Duration::from_secs(10);
+/// A connection of whose answers nothing is taken for so long is closed: longer than an answer that is not read goes on, so that its client can
+/// still be told.
+pub const WRITE_STALLED: std::time::Duration = std::time::Duration::from_secs(120);
 /// Threads that speak to the API's clients, and answer at once what memory has.
 pub const API_THREADS: usize = 2;
-/// Threads that read for queries: a client that reads slowly holds one.
+/// Threads that read for queries.
 pub const QUERY_THREADS: usize = 16;
+/// Beside them, so many may wait for clients who read slowly: each keeps some MiB of an answer.
+pub const ANSWERS_STALLED: usize = 64;
+/// An answer is ended when its client has taken nothing of it for so long: a pager that is looked at goes on, a connection that hangs does not ...
+pub const READ_STALLED: std::time::Duration = std::time::Duration::from_secs(60);
+/// ... and for so long where other questions wait for its thread.
+pub const READ_CROWDED: std::time::Duration = std::time::Duration::from_secs(2);
+/// Threads that answer `info` and `losses`: they read files, of the whole store.
+pub const BOOKS_THREADS: usize = 2;
+/// So many such questions wait ...
+pub const BOOKS_WAITING: usize = 64;
+/// ... and so many may one user have.
+pub const BOOKS_PER_USER: usize = 4;
+/// Threads that look at holds and let go of them: a few small files each.
+pub const DESK_THREADS: usize = 2;
+/// So many such questions wait ...
+pub const DESK_WAITING: usize = 256;
+/// ... and so many may one user have.
+pub const DESK_PER_USER: usize = 32;
+/// Threads that make holds: so many are made at the same time.
+pub const KEEP_THREADS: usize = 4;
+/// So many holds wait for their turn ...
+pub const KEEP_WAITING: usize = 256;
+/// ... and so many may one user have: a NIDS makes one after the other.
+pub const KEEP_PER_USER: usize = 64;
 /// Threads for questions about memory alone that the API's threads could not answer at once, and how many of those wait; more go to the query threads.
 pub const MEMORY_THREADS: usize = 2;
 /// A sign of life is given once a second: a gap that is shorter is none.
@@ -410,6 +456,8 @@ pub const AUDIT_BYTES: u64 = 512 << 20;
 pub const AUDIT_REFUSED_LINES: u64 = 10;
 /// So many of them are told apart.
 pub const AUDIT_REFUSED_WHO: usize = 1024;
+/// At the end, what was entered in the audit log must be on the disk within this time.
+pub const AUDIT_LAST: std::time::Duration = std::time::Duration::from_secs(5);
 /// Requests that wait for the audit log's disk.
 pub const AUDIT_WAITING: usize = 4096;
 
@@ -451,6 +499,12 @@ pub const NIDS_SETTLE_NS: u64 = 250_000_000;
 pub const NIDS_SILENT_NS: u64 = 20_000_000_000;
 /// A connection that is not found is looked for again for this long.
 pub const NIDS_FIND_NS: u64 = 3_000_000_000;
+/// A hold that a NIDS makes takes so much at most unless configured: a busy or spoofed host does not fill all that there is ...
+pub const NIDS_HOLD_BYTES: u64 = 1 << 30;
+/// ... is let go after this time ...
+pub const NIDS_HOLD_AGE_NS: u64 = 30 * 86_400 * 1_000_000_000;
+/// ... and with all others of the kind takes so much: what people hold has the other half.
+pub const NIDS_HELD_BYTES: u64 = 5 << 30;
 /// What holds may take together where nobody has said otherwise.
 pub const HELD_BYTES: u64 = 10 << 30;
 /// Of a store's filesystem so much is left free as long as something of the store can go: this part, at least ...

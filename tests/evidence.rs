@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use retrotap::conn::verdict::Mark;
 use retrotap::index::{self, Run};
 use retrotap::query::output::{Format, Writer};
-use retrotap::query::{Query, Statement, run_with};
+use retrotap::query::{Answer, OutputError, PacketSink, Query, Statement, run_with};
 use retrotap::source::{InputOptions, Interface, Packet};
 use retrotap::store::reader::{MemoryBlock, SegmentReader};
 use retrotap::store::sink::{Appended, Recorder, Sink};
@@ -52,18 +52,47 @@ fn answer(query: &Query, recent: &[Arc<Run>]) -> (u64, Vec<u8>) {
     (summary.packets, writer.finish(&text).expect("it is written"))
 }
 
+/// The same where memory takes all of its blocks back once so many packets have been given out.
+fn answer_while_memory_goes(query: &Query, (recent, blocks): &Memory, after: usize) -> (u64, Vec<u8>) {
+    let mut sink = LettingGo { writer: Writer::new(Vec::new(), "memory", Format::Pcapng), blocks, after };
+    let summary = run_with(query, recent, &mut sink).expect("an answer");
+    let text = Statement::of(query, &store_id(&query.store).expect("a store")).text(&summary);
+    (summary.packets, sink.writer.finish(&text).expect("it is written"))
+}
+
+struct LettingGo<'a> {
+    writer: Writer<Vec<u8>>,
+    blocks: &'a [MemoryBlock],
+    after: usize,
+}
+
+impl PacketSink for LettingGo<'_> {
+    fn packet(&mut self, p: &Answer<'_>) -> Result<(), OutputError> {
+        if self.after == 0 {
+            self.blocks.iter().for_each(MemoryBlock::let_go);
+        }
+        self.after = self.after.wrapping_sub(1);
+        self.writer.packet(p)
+    }
+}
+
+type Memory = (Vec<Arc<Run>>, Vec<MemoryBlock>);
+
 /// Of some of its blocks what memory would hold; `how`: by segment, which of them and whether indexed.
-fn in_memory(store: &Path, how: &[(bool, bool, u8)]) -> Vec<Arc<Run>> {
-    let mut runs = Vec::new();
+fn in_memory(store: &Path, how: &[(bool, bool, u8)]) -> Memory {
+    let (mut runs, mut all) = (Vec::new(), Vec::new());
     for (segment, (indexed, joined, mask)) in segments(store).expect("a store").iter().zip(how.iter().cycle()) {
         let Some(reader) = segment.open().expect("a segment") else { continue };
         let path = reader.path();
         let bytes = std::fs::read(path).expect("its file");
+        let file = Arc::new(std::fs::File::open(path).expect("its file"));
         let block = |b: &retrotap::store::scan::BlockRef| {
-            MemoryBlock::new(Arc::new(bytes[b.offset as usize..][..b.len].to_vec())).expect("a block")
+            let bytes = Arc::new(bytes[b.offset as usize..][..b.len].to_vec());
+            MemoryBlock::new(bytes).expect("a block").also_in(file.clone())
         };
         let held: Vec<Option<MemoryBlock>> =
             reader.blocks().iter().enumerate().map(|(n, b)| (mask >> (n % 8) & 1 == 1).then(|| block(b))).collect();
+        all.extend(held.iter().flatten().cloned());
         for group in held.split(Option::is_none).filter(|g| !g.is_empty()) {
             let group: Vec<MemoryBlock> = group.iter().flatten().cloned().collect();
             let each = if *joined { group.len() } else { 1 };
@@ -74,7 +103,7 @@ fn in_memory(store: &Path, how: &[(bool, bool, u8)]) -> Vec<Arc<Run>> {
             }
         }
     }
-    runs
+    (runs, all)
 }
 
 fn until(what: &str, mut there: impl FnMut() -> bool) {
@@ -145,13 +174,17 @@ fn same_bytes(steps: &[Step], how: &[(bool, bool, u8)]) {
     until("all to be found", || answer(&asked[0], &[]).0 == packets as u64);
     let want: Vec<_> = asked.iter().map(|q| answer(q, &[])).collect();
     let compare = |stage: &str| {
-        let memory = [vec![], in_memory(dir.path(), how)];
+        let memory = [vec![], in_memory(dir.path(), how).0];
         for (n, (q, want)) in asked.iter().zip(&want).enumerate() {
             for recent in &memory {
                 for full_scan in [false, true] {
                     let got = answer(&Query { full_scan, ..q.clone() }, recent);
                     assert!(got == *want, "{stage}, question {n}, {} in memory, full scan: {full_scan}", recent.len());
                 }
+            }
+            for after in [0, 1, want.0 as usize / 2] {
+                let got = answer_while_memory_goes(q, &in_memory(dir.path(), how), after);
+                assert!(got == *want, "{stage}, question {n}, memory goes after {after} packets");
             }
         }
     };

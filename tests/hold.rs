@@ -131,7 +131,7 @@ fn the_limit_refuses_new_holds_and_removes_none() {
     assert_eq!(refused.status.code(), Some(3));
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("does not fit") && said.contains("--limit"), "{said}");
-    assert!(!case.store.join("held/second").exists() && !case.store.join("held/.new").exists());
+    assert!(!case.store.join("held/second").exists() && !case.store.join("held/.new-second").exists());
     assert!(case.store.join("held/first").exists());
     good(&["holds", "--store", case.store(), "--limit", "1GiB"]);
     assert!(case.hold("second", "udp").status.success());

@@ -5,7 +5,7 @@ use super::lists::Lists;
 use super::table::Table;
 use super::{Exit, Failure, say, show};
 use crate::control::{Client, ClientError, HoldAsk, HoldsLimitAsk, Long, When};
-use crate::hold::{Held, HoldError, HoldLine, HoldRecord, HoldsLimit, Who, Why};
+use crate::hold::{Held, HoldError, HoldLine, HoldRecord, HoldTerms, HoldsLimit, Who, Why};
 use crate::query::{ConnSpec, Query, QueryError, priority};
 use crate::units;
 use std::io::Write;
@@ -56,6 +56,12 @@ pub struct Args {
     /// Follow for so long
     #[arg(long = "for", value_name = "TIME", value_parser = units::parse_duration, requires = "follow", conflicts_with = "until")]
     pub lasting: Option<u64>,
+    /// Let go of it after this time: 30d; without, only release does
+    #[arg(long, value_name = "TIME", value_parser = units::parse_duration)]
+    pub keep_for: Option<u64>,
+    /// It takes so much at most: 1GiB; a larger one is refused, one that follows ends there
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    pub most: Option<u64>,
     /// End with exit code 1 where anything is missing from it: expired, lost, not recorded
     #[arg(long)]
     pub strict: bool,
@@ -134,6 +140,8 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
             last: args.last.map(Long::Ns),
             follow: args.follow,
             lasting: args.lasting.map(Long::Ns),
+            keep_for: args.keep_for.map(Long::Ns),
+            most_bytes: args.most,
             ..HoldAsk::default()
         };
         let hold: HoldLine = daemon.ask_until("POST", "/v1/holds", &ask, &|| false).map_err(|e| match e {
@@ -162,7 +170,9 @@ pub fn hold(args: Args) -> Result<Exit, Failure> {
     };
     let held = Held::open(store).map_err(failure)?;
     priority::idle();
-    let why = Why { reason: &args.reason, who: &Who::me(), about: None };
+    let until = args.keep_for.map(|ns| now.saturating_add(ns));
+    let terms = HoldTerms { most: args.most, until, share: None };
+    let why = Why { reason: &args.reason, who: &Who::me(), about: None, terms };
     let (hold, _) = held.hold(&query, &args.name, why).map_err(failure)?;
     Ok(made(&HoldLine::new(hold), args.json, args.strict))
 }
@@ -274,16 +284,17 @@ fn read(args: &List) -> Result<(Vec<HoldLine>, HoldsLimit), Failure> {
         priority::idle();
         for line in holds.iter_mut().filter(|h| h.record.is_some()) {
             let (hold, _) = held.packets(&line.name).map_err(failure)?;
-            *line = held.checked(hold).map_err(failure)?;
+            *line = held.checked(hold, &|| true).map_err(failure)?;
         }
     }
     Ok((holds, held.sizes().map_err(failure)?))
 }
 
 fn table(holds: &[HoldLine], (held, limit): (u64, u64), verified: bool) {
-    let mut t = Table::new(&["hold", ">packets", ">size", "made", "by", "follows", "filter", "reason"]);
+    let mut t = Table::new(&["hold", ">packets", ">size", "made", "by", "follows", "kept until", "filter", "reason"]);
     for h in holds {
         let Some(r) = &h.record else { continue };
+        let kept = r.kept_until.map_or("-".into(), units::local_time);
         t.row([
             h.name.clone(),
             units::count(r.packets),
@@ -291,6 +302,7 @@ fn table(holds: &[HoldLine], (held, limit): (u64, u64), verified: bool) {
             units::local_time(r.made),
             by(&r.by),
             if r.follows.is_some() { state(r) } else { "-".into() },
+            kept,
             r.filter.clone(),
             r.reason.clone(),
         ]);

@@ -2,7 +2,7 @@
 
 use super::api::At;
 use super::{Exit, Failure, say, show};
-use crate::nids::{Answers, Counts, Daemon, Event, Events, Feed, Hub, Listener, Rules, Stop, Tail, Zeek};
+use crate::nids::{Answers, Counts, Daemon, Event, Events, Feed, Hub, Listener, Rules, Spool, Stop, Tail, Zeek};
 use crate::units;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::Write;
@@ -154,10 +154,13 @@ impl Common {
         if let Some(store) = self.at.store.as_ref().filter(|s| !s.is_dir()) {
             return Err(Failure::cannot(format_args!("{}: there is no store", store.display())));
         }
-        if let Some(feed) = &feed {
-            let spool = |e| Failure::cannot(format_args!("{}: {e}", feed.spool().display()));
-            feed.prepare().map_err(spool)?;
-        }
+        let spooled = |feed: Feed| match Spool::open(&feed) {
+            Ok(spool) => Ok((feed, spool)),
+            Err(e) => {
+                Err(Failure::cannot(format_args!("{}: {e}; it must be a folder, and no link", feed.spool().display())))
+            }
+        };
+        let feed = feed.map(spooled).transpose()?;
         let stop = Stop::default();
         let daemon = Daemon::new(self.at.place()?, self.at.store.clone(), stop.clone());
         if !daemon.is_there() {

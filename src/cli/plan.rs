@@ -2,6 +2,7 @@
 
 use super::table::Table;
 use super::{Exit, Failure, say, show};
+use crate::new_file;
 use crate::planning::{self, CUTOFFS, CUTOFFS_MAX, Curve, PlanningError, days, percent};
 use crate::shape::{Count, Seconds};
 use crate::units;
@@ -134,7 +135,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let (curve, whole) = read(&args, &cutoffs).map_err(Failure::cannot)?;
     if let Some(path) = &args.svg {
         let drawn = planning::plot::svg(&curve).map_err(Failure::cannot)?;
-        std::fs::write(path, drawn).map_err(|e| Failure::cannot(format!("{}: {e}", path.display())))?;
+        new_file::write(path, 0o644, drawn).map_err(|e| Failure::cannot(format!("{}: {e}", path.display())))?;
     }
     let scale = curve.scale(args.rate);
     match args.json {

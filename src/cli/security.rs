@@ -13,13 +13,16 @@ use std::io::Write;
 use std::path::Path;
 
 /// Threads that face clients, or parse packets for their answers: they have no capability.
-const GIVEN_UP: [&str; 11] = [
+const GIVEN_UP: [&str; 14] = [
     "api",
     "audit",
+    "books",
+    "desk",
     "follow",
     "holds",
     "index-check",
     "indexer",
+    "keep",
     "memory",
     "metrics",
     "query",

@@ -47,6 +47,9 @@ struct New {
     /// It ends after this time: 12h, 90d
     #[arg(long = "for", value_name = "TIME", value_parser = units::parse_duration)]
     lasting: Option<u64>,
+    /// It ends at this time: 2027-01-31, 2027-01-31T18:00
+    #[arg(long, value_name = "TIME", conflicts_with = "lasting")]
+    expires: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -82,21 +85,26 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     let cannot = |e: FileError| Failure::cannot(e);
     match args.what {
         What::New(new) => {
-            let expires = new.lasting.map(|ns| units::now().saturating_add(ns));
+            let now = units::now();
+            let said = new.expires.as_deref().map(|t| units::parse_time(t, now)).transpose().map_err(Failure::usage)?;
+            if said.is_some_and(|at| at <= now) {
+                return Err(Failure::usage("--expires is past: the token would be good for nothing"));
+            }
+            let expires = new.lasting.map(|ns| now.saturating_add(ns)).or(said);
             let secret = new.place.tokens()?.issue(&new.name, new.role, expires).map_err(cannot)?;
             let _ = writeln!(say::out(), "{secret}");
         }
         What::List(list) => {
-            let tokens = list.place.tokens()?.list().map_err(cannot)?;
+            let tokens: Vec<TokenLine> = list.place.tokens()?.lines().map_err(cannot)?;
             if list.json {
-                tokens.into_iter().map(TokenLine::from).for_each(|t| show::json_line(&t));
+                tokens.iter().for_each(show::json_line);
                 return Ok(Exit::Done);
             }
-            let mut t = Table::new(&["token", "role", "made", "ends"]);
+            let mut t = Table::new(&["token", "role", "made", "ends", "used last"]);
             for token in tokens {
+                let [made, used] = [token.made, token.used].map(|at| at.map_or("-".into(), units::local_time));
                 let ends = token.expires.map_or("never".into(), units::local_time);
-                let made = units::parse_time(&token.made, 0).map_or(token.made, units::local_time);
-                t.row([token.name, token.role.to_string(), made, ends]);
+                t.row([token.name, token.role.to_string(), made, ends, used]);
             }
             let _ = write!(say::out(), "{t}");
         }

@@ -45,6 +45,8 @@ pub struct Changes {
     pub waiting_workers: Vec<usize>,
     /// Assignments to classes that are there no more: they are taken back.
     pub unassigned: usize,
+    /// The API's certificate is another now.
+    pub certificate: bool,
 }
 
 impl Changes {
@@ -61,7 +63,8 @@ impl Changes {
             None if of_whole(c) => None,
             None => Some(format!("{}: {} instead of {}", c.key, c.value(&c.to), c.value(&c.from))),
         };
-        self.changed.iter().filter_map(one).collect()
+        let certificate = self.certificate.then(|| "the API's certificate is another".to_owned());
+        self.changed.iter().filter_map(one).chain(certificate).collect()
     }
 
     /// What only a restart brings.
@@ -113,11 +116,14 @@ impl Settings {
     fn live(&self) -> Value {
         let classes: serde_json::Map<String, Value> =
             self.classes.iter().map(|c| (c.name.clone(), c.to_json())).collect();
-        let api = &self.api_limits;
+        let (api, access) = (&self.api_limits, &self.api_access);
         json!({
             "filter": self.filter, "snaplen": self.snaplen, "dedup_ns": self.dedup_ns, "flood_limit": self.flood_limit, "disk": self.disk,
             "segment_size": self.segment_bytes, "class": classes,
-            "api": { "queries": api.queries, "query_time_ns": api.time_ns, "query_bytes": api.bytes },
+            "api": {
+                "queries": api.queries, "query_time_ns": api.time_ns, "query_bytes": api.bytes, "roles": access.roles,
+                "certificate": access.tcp.as_ref().map(|t| &t.certificate), "key": access.tcp.as_ref().map(|t| &t.key),
+            },
         })
     }
 
@@ -127,24 +133,21 @@ impl Settings {
             From::Files { paths, .. } => (json!(paths), Value::Null),
             From::Interfaces { names, choice } => (Value::Null, json!([names, format!("{choice:?}").to_lowercase()])),
         };
+        // A reload takes roles, and what TLS has in files.
+        let tcp = self.api_access.tcp.as_ref().map(|t| (t.listen, &t.tokens));
         json!({
             "files": files, "interfaces": interfaces, "workers": self.workers, "worker_cpus": self.worker_cpus,
             "store": self.store, "buffers": self.buffer_bytes, "frames": self.frames, "vlan_in_key": self.vlan_in_key,
             "connections_ipv4": self.connections.first(), "connections_ipv6": self.connections.get(1),
             "metrics": self.metrics.as_ref().map(|m| format!("{m:?}")), "duration_ns": self.duration_ns,
             "log_interval_ns": self.log_interval_ns, "memory": self.memory,
-            "api": { "socket": format!("{:?}", self.api), "access": format!("{:?}", self.api_access) },
+            "api": { "socket": format!("{:?}", self.api), "group": self.api_access.group, "tcp": tcp.map(|t| format!("{t:?}")) },
         })
     }
 
     /// These with what of `new` a reload changes, and what that is.
     pub fn adopt(&self, new: Settings) -> (Settings, Changes) {
-        let changes = Changes {
-            changed: differences(&self.live(), &new.live()),
-            needs_restart: differences(&self.fixed(), &new.fixed()),
-            waiting_workers: Vec::new(),
-            unassigned: 0,
-        };
+        let needs_restart = differences(&self.fixed(), &new.fixed());
         let settings = Settings {
             filter: new.filter,
             snaplen: new.snaplen,
@@ -154,7 +157,15 @@ impl Settings {
             segment_bytes: new.segment_bytes,
             classes: new.classes,
             api_limits: new.api_limits,
+            api_access: self.api_access.adopt(new.api_access),
             ..self.clone()
+        };
+        let changes = Changes {
+            changed: differences(&self.live(), &settings.live()),
+            needs_restart,
+            waiting_workers: Vec::new(),
+            unassigned: 0,
+            certificate: false,
         };
         (settings, changes)
     }

@@ -1,7 +1,7 @@
 //! Who may do what: the roles of users and groups as they are configured, and whom the kernel vouches for. Owns the names of users and
 //! groups; called by the server, once at its start and then for each connection.
 
-use super::caller::Peer;
+use super::peer::Peer;
 use super::role::Role;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -29,6 +29,17 @@ pub struct Tcp {
     pub key: PathBuf,
     /// Its tokens; none: [`TOKENS`] in the store.
     pub tokens: Option<PathBuf>,
+}
+
+impl Access {
+    /// This with what of `new` a reload changes: the roles, and the files that TLS is made of.
+    pub fn adopt(&self, new: Access) -> Access {
+        let tcp = match (&self.tcp, new.tcp) {
+            (Some(old), Some(new)) => Some(Tcp { certificate: new.certificate, key: new.key, ..old.clone() }),
+            (old, _) => old.clone(),
+        };
+        Access { group: self.group.clone(), roles: new.roles, tcp }
+    }
 }
 
 /// Name of the tokens' file in a store.
@@ -66,12 +77,18 @@ impl Rights {
         Ok(Rights { group, own, users, groups })
     }
 
-    /// What a process may do. Root and the recorder's own user may everything.
-    pub fn of(&self, peer: &Peer) -> Option<Role> {
-        if peer.uid == 0 || peer.uid == self.own {
+    /// Whether it is root, or the recorder's own user.
+    pub fn is_owner(&self, uid: u32) -> bool {
+        uid == 0 || uid == self.own
+    }
+
+    /// What a process may do, which is of these supplementary groups, too. Root and the recorder's own user may everything.
+    pub fn of(&self, peer: &Peer, groups: &[u32]) -> Option<Role> {
+        if self.is_owner(peer.uid) {
             return Some(Role::Control);
         }
-        let by_group = std::iter::once(peer.gid).chain(peer.groups()).filter_map(|g| self.groups.get(&g).copied());
+        let all = std::iter::once(&peer.gid).chain(groups);
+        let by_group = all.filter_map(|g| self.groups.get(g).copied());
         by_group.chain(self.users.get(&peer.uid).copied()).max()
     }
 }
@@ -105,7 +122,12 @@ mod tests {
         ]);
         let access = Access { group: Some("5003".into()), roles, tcp: None };
         let rights = Rights::new(&access).unwrap();
-        let of = |uid, gid| rights.of(&Peer { uid, gid, pid: 0 });
+        let among = |uid, gid, groups: &[u32]| rights.of(&Peer { uid, gid, pid: 0 }, groups);
+        let of = |uid, gid| among(uid, gid, &[]);
+        assert_eq!(
+            (among(4003, 1, &[7, 5002]), among(4003, 5001, &[5002])),
+            (Some(Role::Connections), Some(Role::Connections))
+        );
         assert_eq!(of(0, 1), Some(Role::Control));
         assert_eq!((of(4001, 1), of(4001, 5002)), (Some(Role::Statistics), Some(Role::Connections)));
         assert_eq!((of(4002, 5001), of(4003, 5003), of(4003, 1)), (Some(Role::Control), Some(Role::Packets), None));

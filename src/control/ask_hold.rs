@@ -3,6 +3,7 @@
 
 use super::ask::Ask;
 use super::ask_time::{Long, When};
+use crate::hold::HoldTerms;
 use crate::query::Query;
 use crate::shape::Count;
 use crate::units;
@@ -59,6 +60,15 @@ pub struct HoldAsk {
     /// So long.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub lasting: Option<Long>,
+    /// It is let go after this time; without, only by whoever releases it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_for: Option<Long>,
+    /// It takes so many bytes at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub most_bytes: Option<u64>,
+    /// With all others that have a `keep_for` it takes so many bytes at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share_bytes: Option<u64>,
 }
 
 /// How much all holds may take together.
@@ -71,6 +81,19 @@ pub struct HoldsLimitAsk {
 }
 
 impl HoldAsk {
+    /// How much it may take, and how long it is kept; the error is for whoever asked.
+    pub fn terms(&self) -> Result<HoldTerms, String> {
+        let kept = self.keep_for.as_ref().map(|long| long.ns().map_err(|e| format!("keep_for: {e}"))).transpose()?;
+        if kept == Some(0) {
+            return Err("keep_for: a hold that is kept no time; write \"30d\"".into());
+        }
+        if self.share_bytes.is_some() && kept.is_none() {
+            return Err("share_bytes is that of holds that are let go by themselves: say keep_for too".into());
+        }
+        let until = kept.map(|ns| units::now().saturating_add(ns));
+        Ok(HoldTerms { most: self.most_bytes, until, share: self.share_bytes })
+    }
+
     /// The query that it is, and until when it follows, Unix ns; the error is for whoever asked.
     pub fn query(&self, store: &Path) -> Result<(Query, Option<u64>), String> {
         if self.reason.trim().is_empty() {

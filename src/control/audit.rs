@@ -1,7 +1,7 @@
 //! The audit log: one line of JSON for each request, refused ones too: who, what, what came of it, how much went out. Appended to
 //! `STORE/audit/<day>.jsonl` by a thread of its own, so that no request waits for the disk; a file is only ever opened to append. Of those who
 //! may nothing only the first requests of a minute have lines of their own, the others are counted; all files together have a budget, and the
-//! oldest goes. What the disk refuses waits and is tried again; meanwhile nothing is answered but statistics.
+//! oldest goes. What the disk refuses waits and is tried again; meanwhile nothing is answered but statistics. Synced once a second, and at the end.
 
 use super::audit_files::AuditFiles;
 use super::audit_refused::RefusedRequests;
@@ -17,8 +17,7 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One request.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -84,10 +83,18 @@ fn cut(mut text: String) -> String {
     text
 }
 
+/// What comes to the log's thread.
+#[derive(Debug)]
+enum Entry {
+    Line(Box<Line>),
+    /// Whoever waits until all before this is on the disk.
+    Settle(SyncSender<()>),
+}
+
 /// The log's side that everybody writes to.
 #[derive(Clone, Debug)]
 pub struct Audit {
-    to: SyncSender<Line>,
+    to: SyncSender<Entry>,
     failing: Arc<Mutex<Option<String>>>,
 }
 
@@ -95,7 +102,13 @@ impl Audit {
     /// Enters a request. Where more wait than the disk takes, whoever asks waits too: nothing is answered unseen.
     pub fn enter(&self, mut line: Line) {
         line.error = line.error.map(cut);
-        let _ = self.to.send(line);
+        let _ = self.to.send(Entry::Line(line.into()));
+    }
+
+    /// Waits until all that was entered is on the disk, at most so long; false: it is not.
+    pub fn settle(&self, most: Duration) -> bool {
+        let (tell, told) = sync_channel(1);
+        self.to.try_send(Entry::Settle(tell)).is_ok() && told.recv_timeout(most).is_ok()
     }
 
     /// Why the log can't be written just now.
@@ -105,7 +118,7 @@ impl Audit {
 }
 
 /// Starts the log in `dir`. It ends when the last [`Audit`] is dropped.
-pub fn start(dir: &Path) -> std::io::Result<(Audit, JoinHandle<()>)> {
+pub fn start(dir: &Path) -> std::io::Result<Audit> {
     make_private(dir)?;
     let (to, lines) = sync_channel(AUDIT_WAITING);
     let failing = Arc::default();
@@ -115,14 +128,16 @@ pub fn start(dir: &Path) -> std::io::Result<(Audit, JoinHandle<()>)> {
         left_out: 0,
         refused: RefusedRequests::default(),
         failing: Arc::clone(&failing),
+        synced: Instant::now(),
+        settling: Vec::new(),
     };
     // The first file now: a log that cannot be written must show at the start.
     log.files.of(&day())?;
-    let thread = std::thread::Builder::new().name("audit".into()).spawn(move || {
+    std::thread::Builder::new().name("audit".into()).spawn(move || {
         privilege::without_capabilities();
         log.run(&lines);
     })?;
-    Ok((Audit { to, failing }, thread))
+    Ok(Audit { to, failing })
 }
 
 struct Log {
@@ -133,31 +148,54 @@ struct Log {
     left_out: u64,
     refused: RefusedRequests,
     failing: Arc<Mutex<Option<String>>>,
+    synced: Instant,
+    /// Who waits for the disk.
+    settling: Vec<SyncSender<()>>,
 }
 
 /// How often a disk that refuses is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// How often what was written is brought to the disk.
+const SYNC: Duration = Duration::from_secs(1);
 
 fn day() -> String {
     crate::units::time(crate::units::now()).chars().take(10).collect()
 }
 
 impl Log {
-    fn run(&mut self, lines: &Receiver<Line>) {
+    fn run(&mut self, lines: &Receiver<Entry>) {
         loop {
-            match lines.recv_timeout(AGAIN) {
-                Ok(line) => {
-                    std::iter::once(line).chain(lines.try_iter().take(AUDIT_WAITING)).for_each(|l| self.take(&l))
+            let last = match lines.recv_timeout(AGAIN) {
+                Ok(first) => {
+                    let all = std::iter::once(first).chain(lines.try_iter().take(AUDIT_WAITING));
+                    all.for_each(|entry| match entry {
+                        Entry::Line(line) => self.take(&line),
+                        Entry::Settle(waits) => self.settling.push(waits),
+                    });
+                    false
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    self.count(u64::MAX);
-                    return self.write();
-                }
-            }
-            self.count(crate::units::now());
+                Err(RecvTimeoutError::Timeout) => false,
+                Err(RecvTimeoutError::Disconnected) => true,
+            };
+            let settles = last || !self.settling.is_empty();
+            self.count(if settles { u64::MAX } else { crate::units::now() });
             if !self.waiting.is_empty() {
                 self.write();
+            }
+            if settles || self.synced.elapsed() >= SYNC {
+                self.synced = Instant::now();
+                let synced = self.files.sync();
+                // Who waits for what the disk refuses is told nothing.
+                if self.waiting.is_empty() && synced.is_ok() {
+                    for waits in self.settling.drain(..) {
+                        let _ = waits.try_send(());
+                    }
+                }
+                self.settling.clear();
+            }
+            if last {
+                return;
             }
             // Lines gather while this one sleeps: a thousand requests are one write.
             std::thread::sleep(Duration::from_millis(2));

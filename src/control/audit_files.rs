@@ -2,9 +2,9 @@
 //! up the oldest goes, so that nobody who asks much fills the store's disk. Called by the log's thread only.
 
 use crate::limits::{AUDIT_BYTES, AUDIT_FILE_BYTES};
-use std::fs::{File, OpenOptions};
+use crate::new_file;
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The file that is written, and those before it.
@@ -19,6 +19,8 @@ struct OpenFile {
     day: String,
     file: File,
     bytes: u64,
+    /// Something of it may not be on the disk yet.
+    dirty: bool,
 }
 
 impl AuditFiles {
@@ -29,7 +31,12 @@ impl AuditFiles {
 
     /// The file for what happens on this day, to append to.
     pub fn of(&mut self, day: &str) -> io::Result<&mut File> {
-        let open = match self.open.take().filter(|o| o.day == day && o.bytes < self.limits.0) {
+        let goes_on = self.open.as_ref().is_some_and(|o| o.day == day && o.bytes < self.limits.0);
+        if !goes_on {
+            // What the last one has stays.
+            let _ = self.sync();
+        }
+        let open = match self.open.take().filter(|_| goes_on) {
             Some(open) => open,
             None => self.next(day)?,
         };
@@ -40,6 +47,19 @@ impl AuditFiles {
     pub fn wrote(&mut self, bytes: u64) {
         if let Some(open) = &mut self.open {
             open.bytes += bytes;
+            open.dirty = true;
+        }
+    }
+
+    /// Brings what was written to the disk.
+    pub fn sync(&mut self) -> io::Result<()> {
+        match &mut self.open {
+            Some(open) if open.dirty => {
+                open.file.sync_data()?;
+                open.dirty = false;
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -52,14 +72,12 @@ impl AuditFiles {
     fn next(&self, day: &str) -> io::Result<OpenFile> {
         // Numbers only rise, also where the day's first files have gone.
         let last = self.make_room()?.into_iter().filter(|(d, _)| d == day).map(|(_, n)| n).max().unwrap_or(0);
-        let mut options = OpenOptions::new();
-        options.create(true).append(true).mode(0o640);
         for n in last.. {
             let name = if n == 0 { format!("{day}.jsonl") } else { format!("{day}.{n}.jsonl") };
-            let file = options.open(self.dir.join(name))?;
+            let file = new_file::append(&self.dir.join(name), new_file::SHARED)?;
             let bytes = file.metadata()?.len();
             if bytes < self.limits.0 {
-                return Ok(OpenFile { day: day.to_owned(), file, bytes });
+                return Ok(OpenFile { day: day.to_owned(), file, bytes, dirty: false });
             }
         }
         Err(io::ErrorKind::StorageFull.into())

@@ -2,15 +2,17 @@
 //! are known to be right; handlers take it and answer with it, so that no answer goes unentered.
 
 use super::ask::with_lists_counted;
-use super::audit::Line;
+use super::audit::{Audit, Line};
 use super::caller::Caller;
 use super::engine::Engine;
-use super::job::{Cancel, Measure};
+use super::job::{Cancel, Measure, stopped};
+use super::lanes::Lane;
 use super::reply::{self, CancelOnDrop};
+use super::send::{Sending, sending};
 use super::shared::Shared;
-use super::stream::{Message, Refusal};
-use crate::limits::CHUNKS_WAITING;
+use super::stream::Refusal;
 use crate::query::Summary;
+use crate::query::pace::{Pace, Stopped};
 use crate::shape;
 use axum::body::{Body, Bytes};
 use axum::http::Response;
@@ -19,8 +21,23 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::mpsc::{Sender, channel};
 use tokio::sync::oneshot;
+
+/// What a request asks of a thread.
+#[derive(Clone, Copy)]
+struct Terms {
+    lane: Lane,
+    /// It has the time of a query, or as much as it takes.
+    timed: bool,
+    /// It is done, also if the client goes.
+    finishes: bool,
+}
+
+impl Terms {
+    fn of(lane: Lane) -> Terms {
+        Terms { lane, timed: true, finishes: false }
+    }
+}
 
 /// A request under way.
 pub struct Call {
@@ -103,43 +120,91 @@ impl Call {
         response
     }
 
-    /// Answers with what a query thread makes: for all that reads files. It is done, and entered in the log, also if the client goes.
+    /// Answers with what a thread of a lane makes: for all that reads files. It ends when the client goes.
     pub async fn work<T: Serialize + Send + 'static>(
         self,
-        job: impl FnOnce(&Engine) -> Result<T, Refusal> + Send + 'static,
+        lane: Lane,
+        job: impl FnOnce(&Engine, &Measure) -> Result<T, Refusal> + Send + 'static,
     ) -> Response<Body> {
-        self.work_with(job, |call, value| call.answer(&value)).await
+        self.work_with(Terms::of(lane), job, |call, value| call.answer(&value)).await
     }
 
-    /// The same with what has a text of its own.
+    /// The same of what is done, and entered in the log, also if the client goes.
+    pub async fn finish<T: Serialize + Send + 'static>(
+        self,
+        lane: Lane,
+        job: impl FnOnce(&Engine, &Measure) -> Result<T, Refusal> + Send + 'static,
+    ) -> Response<Body> {
+        let terms = Terms { finishes: true, ..Terms::of(lane) };
+        self.work_with(terms, job, |call, value| call.answer(&value)).await
+    }
+
+    /// As [`work`](Call::work), with as much time as it takes.
+    pub async fn work_long<T: Serialize + Send + 'static>(
+        self,
+        lane: Lane,
+        job: impl FnOnce(&Engine, &Measure) -> Result<T, Refusal> + Send + 'static,
+    ) -> Response<Body> {
+        self.work_with(Terms { timed: false, ..Terms::of(lane) }, job, |call, value| call.answer(&value)).await
+    }
+
+    /// As [`work`](Call::work), with a list.
+    pub async fn work_lines<T: Serialize + Send + 'static>(
+        self,
+        lane: Lane,
+        job: impl FnOnce(&Engine, &Measure) -> Result<Vec<T>, Refusal> + Send + 'static,
+    ) -> Response<Body> {
+        self.work_with(Terms::of(lane), job, |call, things| call.answer_lines(&things)).await
+    }
+
+    /// As [`work`](Call::work), with what has a text of its own.
     pub async fn work_text<T: Send + 'static>(
         self,
-        job: impl FnOnce(&Engine) -> Result<T, Refusal> + Send + 'static,
+        lane: Lane,
+        job: impl FnOnce(&Engine, &Measure) -> Result<T, Refusal> + Send + 'static,
         text: fn(&T) -> String,
     ) -> Response<Body> {
-        self.work_with(job, move |call, value| call.answer_text(text(&value))).await
+        self.work_with(Terms::of(lane), job, move |call, value| call.answer_text(text(&value))).await
     }
 
     async fn work_with<T: Send + 'static>(
         self,
-        job: impl FnOnce(&Engine) -> Result<T, Refusal> + Send + 'static,
+        terms: Terms,
+        job: impl FnOnce(&Engine, &Measure) -> Result<T, Refusal> + Send + 'static,
         answer: impl FnOnce(Call, T) -> Response<Body> + Send + 'static,
     ) -> Response<Body> {
+        let shared = self.shared.clone();
+        let place = match shared.lanes.enter(terms.lane, &self.caller.name, &shared.clients) {
+            Ok(place) => place,
+            Err(why) => return self.refuse((429, why)),
+        };
+        let cancel = Cancel::default();
+        let guard = (!terms.finishes).then(|| CancelOnDrop::new(cancel.clone()));
+        let time = terms.timed.then(|| shared.limits().time_ns);
+        let measure = Measure::new(cancel, shared.ending.clone(), time, shared.brake.clone());
         let (tell, told) = oneshot::channel();
-        // Not `shared` itself: the query threads end when the last of it goes, and must not be the last.
-        let engine = self.shared.engine.clone();
-        if self.shared.pool.run(Box::new(move || drop(tell.send(job(&engine))))).is_err() {
+        // Not `shared` itself: the threads end when the last of it goes, and must not be the last.
+        let engine = shared.engine.clone();
+        let begun = shared.lanes.of(terms.lane).run(Box::new(move |_| {
+            // Who waited for its turn may have gone.
+            let done = if measure.go_on() { job(&engine, &measure) } else { Err(stopped(&measure)) };
+            drop(place);
+            drop(tell.send(done));
+        }));
+        if begun.is_err() {
             return self.refuse((503, reply::BUSY.into()));
         }
         let answered = tokio::spawn(async move {
             match told.await {
                 Ok(Ok(value)) => answer(self, value),
                 Ok(Err(Refusal { status, error })) => self.refuse((status, error)),
-                // Only what panicked says nothing.
+                // Only what panicked, or waited at the end, says nothing.
                 Err(_) => self.refuse((500, reply::BROKE.into())),
             }
         });
-        answered.await.unwrap_or_else(|_| reply::refuse(500, reply::BROKE))
+        let answered = answered.await.unwrap_or_else(|_| reply::refuse(500, reply::BROKE));
+        guard.into_iter().for_each(CancelOnDrop::disarm);
+        answered
     }
 
     /// Answers with what a query thread sends, as it comes, for at most `time_ns`. The job returns what it answered, or why not, and the bytes
@@ -148,7 +213,7 @@ impl Call {
         self,
         kind: &'static str,
         time_ns: Option<u64>,
-        job: impl FnOnce(&Engine, Measure, Sender<Message>) -> (Result<Summary, Refusal>, u64) + Send + 'static,
+        job: impl FnOnce(&Engine, Measure, Sending) -> (Result<Summary, Refusal>, u64) + Send + 'static,
     ) -> Response<Body> {
         let shared = self.shared.clone();
         let Some(place) = shared.clients.enter(&self.caller.name) else {
@@ -158,12 +223,12 @@ impl Call {
         let cancel = Cancel::default();
         let guard = CancelOnDrop::new(cancel.clone());
         let measure = Measure::new(cancel, shared.ending.clone(), time_ns, shared.brake.clone());
-        let (to, mut from) = channel(CHUNKS_WAITING);
+        let (to, mut from) = sending();
         let (engine, ended) = (shared.engine.clone(), self.later());
-        let begun = shared.pool.run(Box::new(move || {
-            let (answer, sent) = job(&engine, measure, to);
+        let begun = shared.lanes.packets.run(Box::new(move |lane| {
+            let (answer, sent) = job(&engine, measure, to.on(lane));
             drop(place);
-            ended(answer.map(|s| s.packets), sent);
+            ended.done(answer.map(|s| s.packets), sent);
         }));
         if begun.is_err() {
             return self.refuse((503, reply::BUSY.into()));
@@ -175,25 +240,55 @@ impl Call {
         }
     }
 
-    /// Enters what came of a query that ends later than its handler: its packets, and the bytes that were sent.
-    pub fn later(&self) -> impl FnOnce(Result<u64, Refusal>, u64) + Send + 'static {
-        let (mut line, audit, started) = (self.line.clone(), self.shared.audit.clone(), self.started);
-        let long = self.long.clone();
-        move |answer, sent| {
-            drop(long);
-            line.bytes = sent;
-            line.took_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            match answer {
-                Ok(packets) => (line.status, line.packets) = (200, packets),
-                Err(Refusal { status, error }) => (line.status, line.error) = (status, Some(error)),
-            }
-            audit.enter(line);
-        }
+    /// For a query that ends later than its handler.
+    pub fn later(&self) -> Later {
+        let (audit, ending) = (self.shared.audit.clone(), self.shared.ending.clone());
+        Later { line: Some(self.line.clone()), _long: self.long.clone(), audit, ending, started: self.started }
     }
 
     fn enter(mut self, status: u16, error: Option<String>) {
         self.line.took_ns = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         (self.line.status, self.line.error) = (status, error);
         self.shared.audit.enter(self.line);
+    }
+}
+
+/// The line in the audit log of a query that ends later than its handler: it is entered also if the query panics, or is let go of at the end.
+pub struct Later {
+    line: Option<Line>,
+    /// Its place among the long questions, as long as it takes.
+    _long: Option<Arc<OwnedSemaphorePermit>>,
+    audit: Audit,
+    ending: Cancel,
+    started: Instant,
+}
+
+impl Later {
+    /// What came of it: its packets, and the bytes that were sent.
+    pub fn done(mut self, answer: Result<u64, Refusal>, sent: u64) {
+        self.enter(answer, sent);
+    }
+
+    fn enter(&mut self, answer: Result<u64, Refusal>, sent: u64) {
+        let Some(mut line) = self.line.take() else { return };
+        line.bytes = sent;
+        line.took_ns = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        match answer {
+            Ok(packets) => (line.status, line.packets) = (200, packets),
+            Err(Refusal { status, error }) => (line.status, line.error) = (status, Some(error)),
+        }
+        self.audit.enter(line);
+    }
+}
+
+impl Drop for Later {
+    fn drop(&mut self) {
+        let refusal = |status, error: String| Err(Refusal { status, error });
+        if std::thread::panicking() {
+            self.enter(refusal(500, reply::BROKE.to_owned()), 0);
+        } else if self.ending.cancelled() {
+            self.enter(refusal(503, Stopped::Ending.to_string()), 0);
+        }
+        // Else its handler has refused it, and entered that.
     }
 }

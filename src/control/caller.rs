@@ -2,13 +2,17 @@
 //! socket and each request over TCP; entered in the audit log with each request.
 
 use super::access::{Rights, user_name};
+use super::peer::Peer;
+use super::places::RemotePlace;
 use super::role::Role;
+use super::shared::Shared;
 use super::tokens::Tokens;
 use crate::shape::Endpoint;
 use axum::http::{HeaderMap, header};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A client, and what it may do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -26,7 +30,7 @@ pub struct Caller {
     pub role: Option<Role>,
     /// Why it may nothing.
     #[serde(skip)]
-    lacks: Option<String>,
+    lacks: Option<(u16, String)>,
 }
 
 fn from<S: Serializer>(address: &Option<SocketAddr>, to: S) -> Result<S::Ok, S::Error> {
@@ -37,36 +41,49 @@ fn from<S: Serializer>(address: &Option<SocketAddr>, to: S) -> Result<S::Ok, S::
 #[derive(Clone, Debug)]
 pub enum From {
     /// The socket.
-    Local(Caller),
+    Local(Arc<Local>),
     /// TCP; each request says by its token who asks.
-    Remote(SocketAddr),
+    Remote(SocketAddr, Arc<RemotePlace>),
 }
 
-/// A process as the kernel vouches for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Peer {
-    /// User.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Process; 0 if the kernel does not tell.
-    pub pid: i32,
+/// Who is at the other end of the socket.
+#[derive(Debug)]
+pub struct Local {
+    /// The process; none: the kernel does not say which.
+    pub peer: Option<Peer>,
+    /// Its user's name.
+    pub name: String,
+    /// Its supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+impl Local {
+    /// As the kernel has it of this connection.
+    pub fn of(peer: Option<Peer>, groups: Vec<u32>) -> Local {
+        let name = peer.map_or("somebody".into(), |p| user_name(p.uid));
+        Local { peer, name, groups }
+    }
 }
 
 impl Caller {
-    /// Of a request.
-    pub fn of(from: From, headers: &HeaderMap, tokens: &Tokens) -> Caller {
+    /// Of a request. What a user may is what he may now, however long the connection has stood.
+    pub fn of(from: From, headers: &HeaderMap, shared: &Shared) -> Caller {
         match from {
-            From::Local(caller) => caller,
-            From::Remote(address) => Caller::remote(address, headers, tokens),
+            From::Local(local) => Caller::local(&local, &shared.rights()),
+            From::Remote(address, place) => {
+                let caller = Caller::remote(address, headers, &shared.tokens);
+                match caller.role.map(|_| place.is_of(&caller.name)) {
+                    Some(Err(why)) => Caller { role: None, lacks: Some((429, why)), ..caller },
+                    _ => caller,
+                }
+            }
         }
     }
 
-    /// A process at the Unix socket; `None`: the kernel does not say which.
-    pub fn local(peer: Option<Peer>, rights: &Rights) -> Caller {
-        let name = peer.map_or("somebody".into(), |p| user_name(p.uid));
-        let role = peer.and_then(|p| rights.of(&p));
-        Caller { name, peer, address: None, role, lacks: None }
+    /// A process at the Unix socket.
+    fn local(local: &Local, rights: &Rights) -> Caller {
+        let role = local.peer.and_then(|p| rights.of(&p, &local.groups));
+        Caller { name: local.name.clone(), peer: local.peer, address: None, role, lacks: None }
     }
 
     /// Whoever has the token of a request that came over TCP.
@@ -80,7 +97,7 @@ impl Caller {
         };
         let (name, role, lacks) = match token {
             Ok(token) => (format!("token {}", token.name), Some(token.role), None),
-            Err(why) => ("somebody".to_owned(), None, Some(why)),
+            Err(why) => ("somebody".to_owned(), None, Some((401, why))),
         };
         Caller { name, peer: None, address: Some(address), role, lacks }
     }
@@ -96,7 +113,7 @@ impl Caller {
         match (self.role, &self.lacks) {
             (Some(role), _) if role >= needs => Ok(()),
             (Some(role), _) => Err((403, format!("{what} takes the role {needs}, and {name} has {role}"))),
-            (None, Some(why)) => Err((401, why.clone())),
+            (None, Some(why)) => Err(why.clone()),
             (None, None) => Err((
                 403,
                 format!(
@@ -104,14 +121,5 @@ impl Caller {
                 ),
             )),
         }
-    }
-}
-
-impl Peer {
-    /// Its supplementary groups, as the kernel shows them.
-    pub fn groups(&self) -> Vec<u32> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
-        let line = status.lines().find_map(|l| l.strip_prefix("Groups:")).unwrap_or_default();
-        line.split_whitespace().filter_map(|g| g.parse().ok()).collect()
     }
 }

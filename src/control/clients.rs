@@ -30,6 +30,11 @@ impl Clients {
         self.most.store(most, Relaxed);
     }
 
+    /// How many.
+    pub fn most(&self) -> usize {
+        self.most.load(Relaxed)
+    }
+
     /// A place, if the user has one left.
     pub fn enter(&self, caller: &str) -> Option<Place> {
         let mut all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);

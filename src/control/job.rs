@@ -4,9 +4,10 @@
 use super::ask::Form;
 use super::brake::Brake;
 use super::engine::Engine;
-use super::stream::{Message, Refusal, Stream};
+use super::send::{Sending, unread};
+use super::stream::{Message, Refusal, Stream, last_sent};
 use crate::evidence::{Asker, Noted, Noting, Origin};
-use crate::limits::{AT_ONCE_BYTES, AT_ONCE_NS, FILTER_BYTES_MAX, FOLLOW_NS};
+use crate::limits::{AT_ONCE_BYTES, AT_ONCE_CANDIDATES, AT_ONCE_NS, FILTER_BYTES_MAX, FOLLOW_NS};
 use crate::query::output::{Format, Nothing, Output, Writer};
 use crate::query::pace::{Pace, Stopped};
 use crate::query::{OutputError, PacketSink, Query, QueryError, Sort, Summary, listed, prunes};
@@ -19,7 +20,6 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::Sender;
 
 /// Says to a running query that nobody waits for it any more.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +99,15 @@ impl Pace for Brief {
         !self.over.get()
     }
 
+    fn may_take_long(&self) -> bool {
+        self.over.set(true);
+        false
+    }
+
+    fn most(&self) -> usize {
+        AT_ONCE_CANDIDATES
+    }
+
     fn stopped(&self) -> Option<Stopped> {
         self.over.get().then_some(Stopped::NotAtHand)
     }
@@ -173,7 +182,7 @@ pub struct Job {
     /// Who wants to know where the packets come from.
     pub origin: Option<Asker>,
     /// Where the answer goes.
-    pub to: Sender<Message>,
+    pub to: Sending,
 }
 
 impl Job {
@@ -186,8 +195,7 @@ impl Job {
                 Ok(summary) => Message::End(Default::default(), summary.clone().into()),
                 Err(refusal) => Message::Failed(Default::default(), refusal.clone()),
             };
-            let _ = to.blocking_send(last);
-            return (answer, 0);
+            return (last_sent(answer, to.send(last)), 0);
         };
         let mut stream = Stream::new(to, form.into(), bytes, engine.statement(&query));
         let (answer, mut noted) = match origin {
@@ -199,8 +207,7 @@ impl Job {
         };
         let answer = answer.map_err(|e| refusal(&e));
         let answer = told(engine, answer, origin, &mut noted, &measure, &mut stream);
-        let sent = stream.last_words(&answer);
-        (answer, sent)
+        stream.last_words(answer)
     }
 }
 
@@ -232,7 +239,7 @@ pub struct Listing {
     /// Bytes that the answer may have.
     pub most: u64,
     /// Where the answer goes.
-    pub to: Sender<Message>,
+    pub to: Sending,
 }
 
 impl Listing {
@@ -244,8 +251,7 @@ impl Listing {
             Ok((rest, summary)) => Message::End(rest.clone(), summary.clone().into()),
             Err(refusal) => Message::Failed(Bytes::new(), refusal.clone()),
         };
-        let _ = self.to.blocking_send(last);
-        (answer.map(|(_, summary)| summary), sent)
+        (last_sent(answer.map(|(_, summary)| summary), self.to.send(last)), sent)
     }
 
     fn list(&self, engine: &Engine, sent: &mut u64) -> Result<(Bytes, Summary), QueryError> {
@@ -263,11 +269,8 @@ impl Listing {
             if *sent > self.most {
                 return Err(QueryError::Stopped(Stopped::Bytes));
             }
-            // The receiver is gone when the client is.
-            if text.len() >= LINES_BYTES
-                && self.to.blocking_send(Message::Chunk(std::mem::take(&mut text).into())).is_err()
-            {
-                return Err(QueryError::Stopped(Stopped::Gone));
+            if text.len() >= LINES_BYTES {
+                self.to.send(Message::Chunk(std::mem::take(&mut text).into())).map_err(QueryError::Stopped)?;
             }
         }
         Ok((text.into(), summary))
@@ -296,7 +299,7 @@ pub struct Following {
     /// Who wants to know where the packets come from.
     pub origin: Option<Asker>,
     /// Where the answer goes.
-    pub to: Sender<Message>,
+    pub to: Sending,
 }
 
 impl Following {
@@ -309,8 +312,7 @@ impl Following {
         // As long as it takes: that it is over was asked for.
         let measure = Measure::new(self.cancel.clone(), Cancel::default(), None, self.brake.clone());
         let answer = told(engine, answer, origin, &mut noted, &measure, &mut stream);
-        let sent = stream.last_words(&answer);
-        (answer, sent)
+        stream.last_words(answer)
     }
 
     fn follow(
@@ -356,6 +358,11 @@ impl From<Form> for Format {
     }
 }
 
+/// Why a job was ended.
+pub fn stopped(measure: &Measure) -> Refusal {
+    refusal(&QueryError::Stopped(measure.stopped().unwrap_or(Stopped::Gone)))
+}
+
 /// What an error is in HTTP.
 pub fn refusal(e: &QueryError) -> Refusal {
     let (status, error) = match e {
@@ -367,6 +374,13 @@ pub fn refusal(e: &QueryError) -> Refusal {
         QueryError::Output(OutputError::Io { source, .. }) if source.kind() == std::io::ErrorKind::QuotaExceeded => {
             (413, Stopped::Bytes.to_string())
         }
+        QueryError::Output(OutputError::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => {
+            (503, Stopped::Gone.to_string())
+        }
+        QueryError::Output(OutputError::Io { source, .. }) if source.kind() == std::io::ErrorKind::TimedOut => {
+            return unread();
+        }
+        QueryError::Stopped(Stopped::Unread) => return unread(),
         QueryError::Stopped(Stopped::Time | Stopped::Bytes) => (413, e.to_string()),
         QueryError::Stopped(_) | QueryError::NoRoom => (503, e.to_string()),
         _ => (500, e.to_string()),

@@ -4,6 +4,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod accept;
 mod access;
 mod answers;
 mod ask;
@@ -21,19 +22,25 @@ mod clients;
 mod engine;
 mod frames;
 mod holding;
+mod impatient;
 mod info;
 mod job;
+mod lanes;
+mod peer;
+mod places;
 mod pool;
 mod reload;
 mod reply;
 mod role;
 mod routes;
+mod send;
 mod server;
 mod shared;
 mod socket;
 mod status;
 mod stream;
 mod tls;
+mod token_use;
 mod tokens;
 
 pub use access::{Access, TOKENS, Tcp};
@@ -47,7 +54,7 @@ pub use engine::Engine;
 pub use info::{StoreClass, StoreHolding, StoreInfo};
 pub use reload::Refused;
 pub use role::Role;
-pub use server::Server;
+pub use server::{NewAccess, Server};
 pub use socket::SocketError;
 pub use status::Status;
 pub use tls::FileError;

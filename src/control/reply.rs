@@ -3,6 +3,7 @@
 
 use super::frames::{FRAMES, FrameKind, frame};
 use super::job::Cancel;
+use super::send::Receiving;
 use super::stream::{Message, Refusal};
 use crate::limits::SUMMARY_BYTES;
 use crate::query::Summary;
@@ -14,7 +15,6 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::sync::mpsc::Receiver;
 
 /// Name of the header or trailer with the summary as JSON.
 pub const SUMMARY: &str = "retrotap-summary";
@@ -50,6 +50,15 @@ pub fn refuse(status: u16, error: &str) -> Response<Body> {
     response
 }
 
+/// A whole response for who is turned away before a request was read.
+pub fn too_many_connections() -> String {
+    let why = "too many connections of one user: close some";
+    let text = shape::text(&ErrorAnswer::of_status(503, why)) + "\n";
+    let head =
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length:";
+    format!("{head} {}\r\n\r\n{text}", text.len())
+}
+
 /// Errors and JSON are ASCII but for what users typed.
 fn value(text: &str) -> HeaderValue {
     if let Ok(value) = HeaderValue::from_str(text)
@@ -71,7 +80,7 @@ pub fn whole(kind: &'static str, bytes: Bytes, summary: &Summary) -> Response<Bo
 }
 
 /// The answer: `first` is what came out of the query thread first, the rest comes through `more`.
-pub fn answer(kind: &'static str, first: Message, more: Receiver<Message>, cancel: CancelOnDrop) -> Response<Body> {
+pub fn answer(kind: &'static str, first: Message, more: Receiving, cancel: CancelOnDrop) -> Response<Body> {
     let framed = kind == FRAMES;
     match first {
         Message::End(bytes, summary) => {
@@ -124,7 +133,7 @@ struct Streamed {
     /// Its body is made of frames.
     framed: bool,
     first: Option<Message>,
-    more: Receiver<Message>,
+    more: Receiving,
     trailers: Option<HeaderMap>,
     cancel: CancelOnDrop,
 }
@@ -149,7 +158,7 @@ impl hyper::body::Body for Streamed {
         }
         let message = match self.first.take() {
             Some(first) => Some(first),
-            None => match self.more.poll_recv(cx) {
+            None => match self.more.poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(message) => message,
             },

@@ -1,47 +1,32 @@
-//! The server: accepts, asks the kernel who it is, speaks HTTP. Owns the API's threads (which never read a packet that comes in), the
-//! query threads and the audit log. Started and stopped by `record`.
+//! The server: starts and ends all that the API needs. Owns the API's threads (which never read a packet that comes in), the lanes and the audit
+//! log. Started and stopped by `record`.
 
-use super::access::{Access, Rights, TOKENS, Tcp};
+use super::accept::{Remote, accept};
+use super::access::{Access, Rights, TOKENS};
 use super::audit;
 use super::brake::{Brake, Load};
-use super::caller::{Caller, From, Peer};
+use super::caller::Caller;
 use super::clients::Clients;
 use super::engine::Engine;
 use super::holding;
 use super::job::Cancel;
-use super::pool::Pool;
+use super::lanes::Lanes;
 use super::reload::{Asked, Refused, Reloads};
 use super::routes::router;
 use super::shared::Shared;
 use super::socket::{self, SocketError};
-use super::tls;
+use super::tls::{self, Identity};
 use super::tokens::Tokens;
 use super::{Limits, Place, SOCKET};
-use crate::limits::{
-    API_THREADS, ASKS_LONG, CLIENTS_MAX, CLIENTS_REMOTE_MAX, FOLLOWERS_MAX, JOBS_WAITING, MEMORY_THREADS, QUERY_THREADS,
-};
+use crate::limits::{API_THREADS, ASKS_LONG, AUDIT_LAST, FOLLOWERS_MAX, FOLLOWERS_PER_USER};
 use crate::metrics::status::RecorderState;
 use crate::privilege;
-use crate::query::priority;
 use crate::steer::Steering;
-use axum::Router;
-use axum::extract::Extension;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, oneshot};
-use tokio_rustls::TlsAcceptor;
-
-/// A request's head must come within this time.
-const HEAD: Duration = Duration::from_secs(10);
-/// At the end, what is under way may take this long: followers give out what has come, on threads that come last.
-const LAST: Duration = Duration::from_secs(10);
 
 /// A running API.
 pub struct Server {
@@ -93,20 +78,21 @@ impl Server {
         let remote = access.tcp.as_ref().map(Remote::bind).transpose()?;
         let listener = socket::listen(&path, rights.group)?;
         let tokens = access.tcp.as_ref().and_then(|t| t.tokens.clone()).unwrap_or(engine.store().join(TOKENS));
-        let (audit, audit_thread) = audit::start(&engine.store().join("audit")).map_err(io)?;
+        let audit = audit::start(&engine.store().join("audit")).map_err(io)?;
         let shared = Arc::new(Shared {
-            pool: Pool::start("query", priority::idle, QUERY_THREADS, JOBS_WAITING).map_err(io)?,
-            memory_pool: Pool::start("memory", priority::idle_disk, MEMORY_THREADS, MEMORY_THREADS).map_err(io)?,
+            lanes: Lanes::start().map_err(io)?,
             engine: engine.into(),
             steering,
             clients: Clients::new(limits.queries),
-            rights,
+            rights: RwLock::new(rights.into()),
+            tls: RwLock::new(remote.as_ref().map(|r| r.tls.clone())),
             tokens: Tokens::new(&tokens),
             limits: RwLock::new(limits),
             reloads: Reloads::default(),
             audit,
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             long_asks: Arc::new(Semaphore::new(ASKS_LONG)),
+            following: Clients::new(FOLLOWERS_PER_USER),
             brake: Brake::default(),
             ending: Cancel::default(),
             state: Mutex::default(),
@@ -129,7 +115,7 @@ impl Server {
             tracing::debug!("the API has ended");
         });
         let holds = holding::start(shared.engine.clone(), shared.brake.clone(), shared.ending.clone()).map_err(io)?;
-        let threads = vec![thread.map_err(io)?, holds, audit_thread];
+        let threads = vec![thread.map_err(io)?, holds];
         Ok(Server { path, tcp, shared, stop: Some(stop), threads })
     }
 
@@ -159,6 +145,25 @@ impl Server {
         *self.shared.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
+    /// Reads what is new in who may do what, and certificate and key anew. The error says what is wrong; nothing is changed yet.
+    pub fn access(&self, access: &Access) -> Result<NewAccess, String> {
+        let tls = match (&access.tcp, self.shared.tls()) {
+            (Some(tcp), Some(_)) => {
+                Some(tls::server(&tcp.certificate, &tcp.key).map_err(|e| format!("the API over TCP: {e}"))?)
+            }
+            _ => None,
+        };
+        Ok(NewAccess { rights: Rights::new(access)?, tls })
+    }
+
+    /// Puts it in force: who is connected has the new role with the next request, who connects sees the new certificate. Whether that is another.
+    pub fn set_access(&self, new: NewAccess) -> bool {
+        *self.shared.rights.write().unwrap_or_else(PoisonError::into_inner) = new.rights.into();
+        let Some(tls) = new.tls else { return false };
+        let before = self.shared.tls.write().unwrap_or_else(PoisonError::into_inner).replace(tls.clone());
+        before.is_none_or(|before| before.chain != tls.chain)
+    }
+
     /// The next reload that somebody asked for.
     pub fn reload_asked(&self) -> Option<Asked> {
         self.shared.reloads.next()
@@ -182,9 +187,13 @@ impl Server {
         self.shared.ending.cancel();
         self.shared.brake.press(Load::default());
         let _ = stop.send(());
-        // The audit's thread ends with the last request; a job that hangs on a disk must not hold up the recorder's end.
-        for thread in self.threads.drain(..).take(2) {
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
+        }
+        self.shared.tokens.save_use();
+        // Its thread ends with the last request; a job that hangs on a disk must not hold up the recorder's end.
+        if !self.shared.audit.settle(AUDIT_LAST) {
+            tracing::warn!("the audit log is not on the disk: the last lines of it may be missing");
         }
     }
 }
@@ -195,104 +204,10 @@ impl Drop for Server {
     }
 }
 
-/// TCP with TLS, before it is served.
-struct Remote {
-    listener: std::net::TcpListener,
-    address: SocketAddr,
-    tls: TlsAcceptor,
-}
-
-impl Remote {
-    fn bind(tcp: &Tcp) -> Result<Remote, SocketError> {
-        let tls = TlsAcceptor::from(tls::server(&tcp.certificate, &tcp.key)?);
-        let bound = std::net::TcpListener::bind(tcp.listen).and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            let address = listener.local_addr()?;
-            Ok((listener, address))
-        });
-        let (listener, address) = bound.map_err(|source| SocketError::Tcp { listen: tcp.listen, source })?;
-        Ok(Remote { listener, address, tls })
-    }
-}
-
-async fn accept(
-    listener: std::os::unix::net::UnixListener,
-    remote: Option<Remote>,
-    app: Router,
-    shared: Arc<Shared>,
-    mut stopped: oneshot::Receiver<()>,
-) -> std::io::Result<()> {
-    let listener = UnixListener::from_std(listener)?;
-    let places = Arc::new(Semaphore::new(CLIENTS_MAX));
-    if let Some(remote) = remote {
-        let listener = TcpListener::from_std(remote.listener)?;
-        tokio::spawn(accept_remote(listener, remote.tls, app.clone(), shared.clone()));
-    }
-    loop {
-        // Before the accept: who finds no place waits in the kernel's backlog.
-        let Ok(place) = places.clone().acquire_owned().await else { return Ok(()) };
-        let accepted = tokio::select! {
-            _ = &mut stopped => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let peer =
-                    stream.peer_cred().ok().map(|c| Peer { uid: c.uid(), gid: c.gid(), pid: c.pid().unwrap_or(0) });
-                let app = app.clone().layer(Extension(From::Local(Caller::local(peer, &shared.rights))));
-                tokio::spawn(async move {
-                    serve(stream, app).await;
-                    drop(place);
-                });
-            }
-            Err(e) => refused(&e).await,
-        }
-    }
-    // Running answers get their last words.
-    let all = u32::try_from(CLIENTS_MAX).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(LAST, places.acquire_many(all)).await;
-    Ok(())
-}
-
-/// Places of its own: who is far away must not keep out who is at the machine.
-async fn accept_remote(listener: TcpListener, tls: TlsAcceptor, app: Router, shared: Arc<Shared>) {
-    let places = Arc::new(Semaphore::new(CLIENTS_REMOTE_MAX));
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let (stream, address) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(e) => {
-                refused(&e).await;
-                continue;
-            }
-        };
-        let (tls, app) = (tls.clone(), app.clone().layer(Extension(From::Remote(address))));
-        let ending = shared.ending.clone();
-        tokio::spawn(async move {
-            match tokio::time::timeout(HEAD, tls.accept(stream)).await {
-                Ok(Ok(stream)) if !ending.cancelled() => serve(stream, app).await,
-                Ok(Err(e)) => tracing::debug!("API: {address}: no TLS: {e}"),
-                _ => {}
-            }
-            drop(place);
-        });
-    }
-}
-
-async fn refused(e: &std::io::Error) {
-    tracing::debug!("API: accept: {e}");
-    tokio::time::sleep(Duration::from_millis(100)).await;
-}
-
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: Router) {
-    let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app))
-        .await;
-    if let Err(e) = served {
-        tracing::debug!("API: {e}");
-    }
+/// Who may do what from a reload on.
+pub struct NewAccess {
+    rights: Rights,
+    tls: Option<Identity>,
 }
 
 /// As many open files as the system allows: a thousand clients must not take what the store needs.

@@ -7,8 +7,9 @@ use super::brake::Brake;
 use super::clients::Clients;
 use super::engine::Engine;
 use super::job::Cancel;
-use super::pool::Pool;
+use super::lanes::Lanes;
 use super::reload::Reloads;
+use super::tls::Identity;
 use super::tokens::Tokens;
 use crate::metrics::status::RecorderState;
 use crate::steer::Steering;
@@ -19,10 +20,8 @@ use tokio::sync::Semaphore;
 pub struct Shared {
     /// What answers.
     pub engine: Arc<Engine>,
-    /// The query threads.
-    pub pool: Pool,
-    /// The threads for what memory answers, but not at once.
-    pub memory_pool: Pool,
+    /// The threads that answer.
+    pub lanes: Lanes,
     /// How much is allowed now.
     pub limits: RwLock<Limits>,
     /// Reloads that are asked for.
@@ -37,10 +36,14 @@ pub struct Shared {
     pub brake: Brake,
     /// Places for followers.
     pub followers: Arc<Semaphore>,
+    /// Whose they are.
+    pub following: Clients,
     /// Places for long questions.
     pub long_asks: Arc<Semaphore>,
-    /// What whom may.
-    pub rights: Rights,
+    /// What whom may; replaced by a reload.
+    pub rights: RwLock<Arc<Rights>>,
+    /// Certificate and key over TCP; replaced by a reload.
+    pub tls: RwLock<Option<Identity>>,
     /// Who may ask over TCP.
     pub tokens: Tokens,
     /// The recorder ends.
@@ -50,6 +53,16 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// What the recorder says of itself over TCP now.
+    pub fn tls(&self) -> Option<Identity> {
+        self.tls.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What whom may now.
+    pub fn rights(&self) -> Arc<Rights> {
+        self.rights.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How much is allowed now.
     pub fn limits(&self) -> Limits {
         self.limits.read().unwrap_or_else(PoisonError::into_inner).clone()

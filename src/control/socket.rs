@@ -63,7 +63,7 @@ pub fn listen(path: &Path, group: u32) -> Result<UnixListener, SocketError> {
     }
     let listener = UnixListener::bind(path).map_err(io)?;
     if group != rustix::process::getegid().as_raw() {
-        std::os::unix::fs::chown(path, None, Some(group)).map_err(io)?;
+        std::os::unix::fs::lchown(path, None, Some(group)).map_err(io)?;
     }
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(io)?;
     listener.set_nonblocking(true).map_err(io)?;

@@ -1,17 +1,18 @@
 //! An answer on its way from a query thread to the server: chunks through a bounded channel, the last with the summary. Owns when
 //! a chunk goes: at once when it is large, and after a few milliseconds however small it is, so that the first packet is
-//! not kept back. A client that reads slowly stops the query thread, never the server.
+//! not kept back. A client that reads slowly stops the query thread, never the server; one that does not read ends its answer ([`Sending`]).
 
+use super::send::{Sending, unread};
 use crate::evidence::Origin;
 use crate::limits::FIRST_CHUNK_NS;
 use crate::query::output::{Format, Output, Writer};
+use crate::query::pace::Stopped;
 use crate::query::{Answer, OutputError, PacketSink, Statement, Summary};
 use axum::body::Bytes;
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc::Sender;
 
 /// What comes out of a query thread.
 pub enum Message {
@@ -38,7 +39,7 @@ pub struct Refusal {
 
 /// What the writer writes to.
 pub struct Chunks {
-    to: Sender<Message>,
+    to: Sending,
     /// Keeps back what is small: it may be the last.
     hold: Rc<Cell<bool>>,
     held: Vec<u8>,
@@ -49,20 +50,24 @@ pub struct Chunks {
 
 impl Write for Chunks {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.sent.set(self.sent.get() + bytes.len() as u64);
-        if self.sent.get() > self.most {
+        let sent = self.sent.get() + bytes.len() as u64;
+        if sent > self.most {
             return Err(ErrorKind::QuotaExceeded.into());
         }
         if self.hold.get() && bytes.len() < CHUNK_BYTES {
             self.held.extend_from_slice(bytes);
+            self.sent.set(sent);
             return Ok(bytes.len());
         }
         let chunk = match self.held.is_empty() {
             true => Bytes::copy_from_slice(bytes),
             false => [&std::mem::take(&mut self.held), bytes].concat().into(),
         };
-        // The receiver is gone when the client is.
-        self.to.blocking_send(Message::Chunk(chunk)).map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
+        self.to.send(Message::Chunk(chunk)).map_err(|why| match why {
+            Stopped::Unread => ErrorKind::TimedOut,
+            _ => ErrorKind::BrokenPipe,
+        })?;
+        self.sent.set(sent);
         Ok(bytes.len())
     }
 
@@ -79,7 +84,7 @@ const CHUNK_BYTES: usize = 1 << 17;
 /// Takes the packets of an answer and sends them as a file.
 pub struct Stream {
     writer: Writer<Chunks>,
-    to: Sender<Message>,
+    to: Sending,
     hold: Rc<Cell<bool>>,
     sent: Rc<Cell<u64>>,
     last: Instant,
@@ -88,7 +93,7 @@ pub struct Stream {
 
 impl Stream {
     /// `most`: bytes that the answer may have; `statement`: what it will say of itself.
-    pub fn new(to: Sender<Message>, format: Format, most: u64, statement: Statement) -> Stream {
+    pub fn new(to: Sending, format: Format, most: u64, statement: Statement) -> Stream {
         let (hold, sent) = (Rc::new(Cell::new(true)), Rc::new(Cell::new(0)));
         let chunks = Chunks { to: to.clone(), hold: hold.clone(), held: Vec::new(), sent: sent.clone(), most };
         let writer = Writer::new(chunks, "the socket", format);
@@ -98,7 +103,7 @@ impl Stream {
     /// Sends where the packets come from.
     pub fn origin(&mut self, origin: &Origin) {
         // Whether anybody takes it the end finds out.
-        let _ = self.to.blocking_send(Message::Origin(serde_json::to_vec(origin).unwrap_or_default().into()));
+        let _ = self.to.send(Message::Origin(serde_json::to_vec(origin).unwrap_or_default().into()));
     }
 
     /// Sends what waits, however little.
@@ -110,29 +115,26 @@ impl Stream {
         pushed
     }
 
-    /// Sends the summary, or why there is none; how many bytes were sent in all.
-    pub fn last_words(self, answer: &Result<Summary, Refusal>) -> u64 {
-        match answer {
-            Ok(s) => {
-                let text = self.statement.text(s);
-                self.end(&text, |rest| Message::End(rest, s.clone().into()))
-            }
-            Err(r) => {
-                let text = self.statement.cut_short(&r.error);
-                self.end(&text, |rest| Message::Failed(rest, r.clone()))
-            }
-        }
-    }
-
-    /// Sends the end. `comment` is the summary in words.
-    fn end(self, comment: &str, last: impl FnOnce(Bytes) -> Message) -> u64 {
+    /// Sends the summary, or why there is none. What came of it, and how many bytes were sent in all.
+    pub fn last_words(self, answer: Result<Summary, Refusal>) -> (Result<Summary, Refusal>, u64) {
+        let (text, message): (_, Box<dyn FnOnce(Bytes) -> Message>) = match answer.clone() {
+            Ok(s) => (self.statement.text(&s), Box::new(|rest| Message::End(rest, s.into()))),
+            Err(r) => (self.statement.cut_short(&r.error), Box::new(|rest| Message::Failed(rest, r))),
+        };
         self.hold.set(true);
-        let rest = match self.writer.finish(comment) {
+        let rest = match self.writer.finish(&text) {
             Ok(chunks) => Bytes::from(chunks.held),
             Err(_) => Bytes::new(),
         };
-        let _ = self.to.blocking_send(last(rest));
-        self.sent.get()
+        (last_sent(answer, self.to.send(message(rest))), self.sent.get())
+    }
+}
+
+/// What came of an answer whose end was sent so: one that nobody read was not given.
+pub fn last_sent<T>(answer: Result<T, Refusal>, sent: Result<(), Stopped>) -> Result<T, Refusal> {
+    match sent {
+        Err(Stopped::Unread) => answer.and_then(|_| Err(unread())),
+        _ => answer,
     }
 }
 

@@ -1,5 +1,5 @@
 //! TLS for both sides: certificates and keys from PEM files, TLS 1.2 and 1.3. Owns what is asked of the files: a key that others can read
-//! or change is refused. Called by the server at its start and by the client.
+//! or change is refused. Called by the server, at its start and by a reload, and by the client.
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -39,12 +39,22 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> 
     }
 }
 
+/// What a server says of itself: its certificate and those between it and its authority.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// For TLS.
+    pub config: Arc<ServerConfig>,
+    /// The certificates.
+    pub chain: Arc<[CertificateDer<'static>]>,
+}
+
 /// The server's side.
-pub fn server(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, FileError> {
+pub fn server(certificate: &Path, key: &Path) -> Result<Identity, FileError> {
     private(key)?;
     let wrong = |why: String| FileError { path: key.to_owned(), why };
     let chain = certificates(certificate)?;
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| wrong(format!("no private key in PEM: {e}")))?;
+    let told = chain.clone().into();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -52,7 +62,7 @@ pub fn server(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, FileE
         .and_then(|b| b.with_single_cert(chain, secret))
         .map_err(|e| wrong(format!("it does not go with {}: {e}", certificate.display())))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Identity { config: config.into(), chain: told })
 }
 
 /// The client's side: only what `ca` vouches for is believed.

@@ -3,6 +3,8 @@
 
 use super::role::Role;
 use super::tls::{FileError, private};
+use super::token_use::TokenUse;
+use crate::new_file;
 use crate::shape::{Maybe, Time};
 use crate::units;
 use schemars::JsonSchema;
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use subtle::ConstantTimeEq;
@@ -48,12 +50,15 @@ pub struct TokenLine {
     /// When it ends; null: never.
     #[serde(with = "Maybe::<Time>")]
     pub expires: Option<u64>,
+    /// When it was used last, to the minute; null: never, or not since a recorder has noted it.
+    #[serde(with = "Maybe::<Time>")]
+    pub used: Option<u64>,
 }
 
-impl From<Token> for TokenLine {
-    fn from(t: Token) -> TokenLine {
+impl TokenLine {
+    fn new(t: Token, used: Option<u64>) -> TokenLine {
         let made = units::parse_time(&t.made, 0).ok();
-        TokenLine { name: t.name, role: t.role, sha256: t.sha256, made, expires: t.expires }
+        TokenLine { name: t.name, role: t.role, sha256: t.sha256, made, expires: t.expires, used }
     }
 }
 
@@ -62,6 +67,7 @@ impl From<Token> for TokenLine {
 pub struct Tokens {
     path: PathBuf,
     read: Mutex<Option<(Stamp, Vec<Token>)>>,
+    used: TokenUse,
 }
 
 /// Inode, length, time of change: another means another content.
@@ -75,7 +81,7 @@ const PREFIX: &str = "retrotap_";
 impl Tokens {
     /// Of this file, which need not be there: then there are none.
     pub fn new(path: &Path) -> Tokens {
-        Tokens { path: path.to_owned(), read: Mutex::new(None) }
+        Tokens { path: path.to_owned(), read: Mutex::new(None), used: TokenUse::new(path) }
     }
 
     /// The token of a secret; the error is why there is none, for whoever asked.
@@ -97,8 +103,26 @@ impl Tokens {
             Some(t) if t.expires.is_some_and(|e| e <= now) => {
                 Err(format!("token {} ended at {}", t.name, units::time(t.expires.unwrap_or(0))))
             }
-            Some(t) => Ok(t.clone()),
+            Some(t) => {
+                self.used.note(&t.sha256, now);
+                Ok(t.clone())
+            }
         }
+    }
+
+    /// Writes down when each was used last, if that is not written yet.
+    pub fn save_use(&self) {
+        self.used.save(|file| self.give(file));
+    }
+
+    /// All tokens of the file as they are said.
+    pub fn lines(&self) -> Result<Vec<TokenLine>, FileError> {
+        let used = self.used.read();
+        let line = |t: Token| {
+            let last = used.get(&t.sha256).copied();
+            TokenLine::new(t, last)
+        };
+        Ok(self.list()?.into_iter().map(line).collect())
     }
 
     fn current(&self) -> Result<Vec<Token>, FileError> {
@@ -132,6 +156,7 @@ impl Tokens {
         if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
             return Err(self.wrong(format!("{name:?} is no name: 1 to 64 letters, digits, '-', '_' and '.'")));
         }
+        let _lock = self.lock()?;
         let mut all = self.list()?;
         if all.iter().any(|t| t.name == name) {
             return Err(self.wrong(format!("there is a token {name}: choose another name, or revoke it")));
@@ -147,6 +172,7 @@ impl Tokens {
 
     /// Takes one away.
     pub fn revoke(&self, name: &str) -> Result<(), FileError> {
+        let _lock = self.lock()?;
         let mut all = self.list()?;
         let before = all.len();
         all.retain(|t| t.name != name);
@@ -158,15 +184,41 @@ impl Tokens {
         self.write(&all)
     }
 
-    /// Beside it and renamed, so that a reader sees all or nothing of it.
+    /// One change at a time: of two at once neither is lost.
+    fn lock(&self) -> Result<File, FileError> {
+        let path = self.beside(".lock");
+        let wrong = |e: std::io::Error| FileError { path: path.clone(), why: e.to_string() };
+        let lock = new_file::keep(&path, new_file::PRIVATE).map_err(wrong)?;
+        self.give(&lock).and_then(|()| lock.lock()).map_err(wrong)?;
+        Ok(lock)
+    }
+
+    /// Writes all of it or nothing of it.
     fn write(&self, all: &[Token]) -> Result<(), FileError> {
-        let mut new = self.path.as_os_str().to_owned();
-        new.push(".new");
+        let new = self.beside(".new");
         let text: String = all.iter().filter_map(|t| Some(serde_json::to_string(t).ok()? + "\n")).collect();
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true).mode(0o600);
-        let written = options.open(&new).and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_all()));
+        let written = new_file::create(&new, new_file::PRIVATE).and_then(|mut f| {
+            self.give(&f)?;
+            f.write_all(text.as_bytes()).and_then(|()| f.sync_all())
+        });
         written.and_then(|()| std::fs::rename(&new, &self.path)).map_err(|e| self.wrong(e))
+    }
+
+    /// A file of the tokens is their owner's, also where root makes it: the user of the file before it, or of the folder.
+    fn give(&self, file: &File) -> std::io::Result<()> {
+        let folder = self.path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let owner = std::fs::symlink_metadata(&self.path).or_else(|_| std::fs::metadata(folder))?;
+        let mine = file.metadata()?;
+        if (mine.uid(), mine.gid()) == (owner.uid(), owner.gid()) || !rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        std::os::unix::fs::fchown(file, Some(owner.uid()), Some(owner.gid()))
+    }
+
+    fn beside(&self, end: &str) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(end);
+        name.into()
     }
 
     fn wrong(&self, why: impl ToString) -> FileError {
@@ -206,11 +258,51 @@ mod tests {
         for (name, word) in [("a", "there is a token a"), ("", "no name"), ("a b", "no name")] {
             assert!(tokens.issue(name, Role::Control, None).unwrap_err().to_string().contains(word), "{name}");
         }
+        let used = |tokens: &Tokens| tokens.lines().unwrap().into_iter().map(|t| t.used).collect::<Vec<_>>();
+        assert_eq!(used(&tokens), [None, None]);
+        tokens.save_use();
+        assert_eq!(used(&tokens), [Some(0), Some(0)], "to the minute");
         tokens.revoke("a").unwrap();
         assert!(tokens.of(&a, 5).unwrap_err().contains("revoked"));
         assert!(tokens.revoke("a").unwrap_err().to_string().contains("there is b"));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(tokens.list().unwrap_err().to_string().contains("chmod 600"));
         assert!(tokens.of(&b, 5).unwrap_err().contains("can't read"));
+    }
+    /// Of changes at the same time none is lost.
+    #[test]
+    fn tokens_are_made_and_revoked_at_the_same_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokens");
+        Tokens::new(&path).issue("first", Role::Packets, None).unwrap();
+        std::thread::scope(|scope| {
+            for n in 0..8 {
+                let path = &path;
+                scope.spawn(move || Tokens::new(path).issue(&format!("t{n}"), Role::Statistics, None).unwrap());
+            }
+            scope.spawn(|| Tokens::new(&path).revoke("first").unwrap());
+        });
+        let mut names: Vec<String> = Tokens::new(&path).list().unwrap().into_iter().map(|t| t.name).collect();
+        names.sort();
+        assert_eq!(names, (0..8).map(|n| format!("t{n}")).collect::<Vec<_>>());
+    }
+
+    /// Root makes a token for a recorder that is not root: its file is the recorder's.
+    #[test]
+    fn the_stores_owner_keeps_the_file() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: the_stores_owner_keeps_the_file: it takes root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(dir.path(), Some(4001), Some(4002)).unwrap();
+        let path = dir.path().join("tokens");
+        let tokens = Tokens::new(&path);
+        let owner = || path.metadata().map(|m| (m.uid(), m.gid())).unwrap();
+        tokens.issue("a", Role::Packets, None).unwrap();
+        assert_eq!(owner(), (4001, 4002));
+        std::os::unix::fs::chown(&path, Some(4003), Some(4004)).unwrap();
+        tokens.issue("b", Role::Packets, None).unwrap();
+        assert_eq!(owner(), (4003, 4004));
     }
 }

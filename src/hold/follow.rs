@@ -3,6 +3,7 @@
 
 use super::held::{Held, changed_at};
 use super::origin::HoldOrigin;
+use super::record::moment;
 use super::slice::{add, known_until, slice};
 use super::sum::{hex, sum_upto};
 use super::{Hold, HoldError, Why, at};
@@ -59,6 +60,8 @@ pub struct Following {
     held: Held,
     known: HashMap<String, Known>,
     names: Vec<String>,
+    /// Those that are let go by themselves, and when, Unix ns.
+    kept: Vec<(u64, String)>,
     /// When the folder had changed last, as of the names.
     stamp: Option<SystemTime>,
 }
@@ -132,34 +135,38 @@ fn follows(hold: &Hold) -> bool {
 impl Following {
     /// Of this store.
     pub fn new(store: &Path) -> Result<Following, HoldError> {
-        Ok(Following { held: Held::open(store)?, known: HashMap::new(), names: Vec::new(), stamp: None })
+        Ok(Following {
+            held: Held::open(store)?,
+            known: HashMap::new(),
+            names: Vec::new(),
+            kept: Vec::new(),
+            stamp: None,
+        })
     }
 
     /// Adds to each hold that follows what has come. What is wrong with one does not hold up the others.
     pub fn round(&mut self, means: &mut Means<'_>) -> Vec<HoldError> {
-        let mut begun = || {
-            // Somebody makes a hold: what comes meanwhile is in the next round's slice.
-            let Some(lock) = self.held.try_lock()? else { return Ok(None) };
-            self.names = self.following()?;
-            Ok(Some(lock))
-        };
-        let _lock = match begun() {
-            Ok(Some(lock)) if !self.names.is_empty() => lock,
-            Ok(_) => return Vec::new(),
+        match self.following() {
+            Ok(names) => self.names = names,
             Err(e) => return vec![e],
-        };
+        }
+        let mut wrong = self.let_go();
+        if self.names.is_empty() {
+            return wrong;
+        }
         self.known.retain(|name, _| self.names.contains(name));
         let limit = self.held.limit();
         let mut room = match self.held.bytes() {
             Ok(held) => limit.saturating_sub(held),
             Err(e) => return vec![e],
         };
-        let mut wrong = Vec::new();
         for name in self.names.clone().iter().take_while(|_| (means.go_on)()) {
             match self.step(name, (limit, &mut room), means) {
                 Ok(true) => {}
                 Ok(false) => self.names.retain(|n| n != name),
                 Err(HoldError::Query(QueryError::Stopped(_)) | HoldError::Interrupted) => {}
+                // Released while it was given its slice.
+                Err(_) if !self.held.dir().join(name).exists() => self.names.retain(|n| n != name),
                 Err(e) => wrong.push(e),
             }
         }
@@ -183,6 +190,21 @@ impl Following {
         Ok(())
     }
 
+    /// Lets go of those that were to be kept until now.
+    fn let_go(&mut self) -> Vec<HoldError> {
+        let now = units::now();
+        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.kept).into_iter().partition(|(at, _)| *at <= now);
+        self.kept = later;
+        let due: Vec<String> = due.into_iter().map(|(_, name)| name).collect();
+        self.names.retain(|n| !due.contains(n));
+        let wrong = self.held.let_go_of(&due);
+        if !wrong.is_empty() {
+            // Looked for again.
+            self.stamp = None;
+        }
+        wrong
+    }
+
     /// The names of those that follow; looked for only when the folder has changed.
     fn following(&mut self) -> Result<Vec<String>, HoldError> {
         let stamp = changed_at(self.held.dir());
@@ -191,7 +213,9 @@ impl Following {
         }
         // What changed just now may change again without its time showing it.
         self.stamp = stamp.filter(|&t| t + STAMP_GRAIN < SystemTime::now());
-        self.held.following()
+        let all = self.held.list()?.0;
+        self.kept = all.iter().filter_map(|h| Some((moment(h.kept_until.as_deref()?)?, h.name.clone()))).collect();
+        Ok(all.into_iter().filter(follows).map(|h| h.name).collect())
     }
 
     /// One hold's slice; false: it follows no more.
@@ -221,7 +245,8 @@ impl Following {
         if to > from {
             let query = query_of(&hold, &follows, from, to)?;
             let (asked, mut noted) = ((&query, &self.held.statement(&query)), Noted::default());
-            match slice(&path, &known, *room, asked, &mut noted, means.answers) {
+            let own = hold.most_bytes.map_or(u64::MAX, |most| most.saturating_sub(hold.bytes));
+            match slice(&path, &known, own.min(*room), asked, &mut noted, means.answers) {
                 Ok((summary, bytes, sum)) => {
                     (known.sum, known.done) = (sum, to);
                     changed = bytes > 0 || summary.expired_segments > 0 || summary.incomplete.iter().any(expired);
@@ -234,11 +259,13 @@ impl Following {
                     if source.kind() == io::ErrorKind::QuotaExceeded =>
                 {
                     changed = true;
-                    follows.ended = Some(format!(
-                        "all holds together have reached their limit of {}: what came after {} is not in it",
-                        units::size(limit),
-                        units::time(from)
-                    ));
+                    let reached = match hold.most_bytes {
+                        Some(most) if own <= *room => {
+                            format!("it has reached the {} that it may take", units::size(most))
+                        }
+                        _ => format!("all holds together have reached their limit of {}", units::size(limit)),
+                    };
+                    follows.ended = Some(format!("{reached}: what came after {} is not in it", units::time(from)));
                 }
                 Err(e) => return Err(e),
             }

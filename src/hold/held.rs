@@ -4,17 +4,22 @@ use super::record::{Line, time};
 use super::sum::{hex, sum_upto};
 use super::{Hold, HoldError, HoldLine, HoldsLimit, NAME_MAX, Who, at};
 use crate::limits::{HELD_BYTES, HOLD_TURN};
+use crate::new_file;
 use crate::query::{Query, Statement};
 use crate::store::layout::{Layout, make_private};
 use crate::store::store_id;
 use crate::units;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 pub(super) const PACKETS: &str = "packets.pcapng";
 const RECORD: &str = "hold.json";
+/// What the folder of a hold that is being made begins with ...
+pub(super) const NEW: &str = ".new-";
+/// ... and that of one that goes.
+pub(super) const GONE: &str = ".gone-";
 
 /// The holds of a store.
 #[derive(Debug)]
@@ -75,8 +80,8 @@ impl Held {
     }
 
     /// The same of one, once its packets are compared with their sum.
-    pub fn checked(&self, hold: Hold) -> Result<HoldLine, HoldError> {
-        let damaged = match self.check(&hold) {
+    pub fn checked(&self, hold: Hold, go_on: &dyn Fn() -> bool) -> Result<HoldLine, HoldError> {
+        let damaged = match self.check(&hold, go_on) {
             Ok(()) => None,
             Err(e @ HoldError::Damaged { .. }) => Some(e.to_string()),
             Err(e) => return Err(e),
@@ -99,7 +104,7 @@ impl Held {
     pub fn set_limit(&self, bytes: u64, who: &Who) -> Result<(), HoldError> {
         let _lock = self.lock()?;
         let (path, new) = (self.dir.join("limit"), self.dir.join("limit.new"));
-        fs::write(&new, format!("{bytes}\n")).map_err(at(&new))?;
+        new_file::write(&new, new_file::SHARED, format!("{bytes}\n")).map_err(at(&new))?;
         fs::rename(&new, &path).map_err(at(&path))?;
         self.log("limit", "", who, "", bytes, "")
     }
@@ -108,7 +113,7 @@ impl Held {
     pub(super) fn record(&self, folder: &Path, hold: &Hold) -> Result<(), HoldError> {
         let (path, new) = (folder.join(RECORD), folder.join("hold.json.new"));
         let text = serde_json::to_string_pretty(hold).unwrap_or_default();
-        fs::write(&new, text).and_then(|()| File::open(&new)?.sync_all()).map_err(at(&new))?;
+        new_file::write(&new, new_file::SHARED, text).and_then(|()| File::open(&new)?.sync_all()).map_err(at(&new))?;
         fs::rename(&new, &path).map_err(at(&path))?;
         File::open(folder).and_then(|d| d.sync_all()).map_err(at(folder))
     }
@@ -119,10 +124,10 @@ impl Held {
         Ok((hold, self.dir.join(name).join(PACKETS)))
     }
 
-    /// Whether the packets are those that were held.
-    pub fn check(&self, hold: &Hold) -> Result<(), HoldError> {
+    /// Whether the packets are those that were held; looked at as long as `go_on` says so.
+    pub fn check(&self, hold: &Hold, go_on: &dyn Fn() -> bool) -> Result<(), HoldError> {
         let path = self.dir.join(&hold.name).join(PACKETS);
-        self.read_out(hold, &path, &mut |_| true)
+        self.read_out(hold, &path, &mut |_| go_on())
     }
 
     /// Gives its packets, as the file has them, to `each` until it says false; an error at the end where they are not those that were held.
@@ -142,12 +147,17 @@ impl Held {
     /// Lets go of a hold: its packets are gone.
     pub fn release(&self, name: &str, reason: &str, who: &Who) -> Result<Hold, HoldError> {
         let _lock = self.lock()?;
+        self.sweep()?;
         let hold = self.known(name)?;
         // The log first: a release that nobody knows of must not be.
         self.log("release", name, who, reason, hold.bytes, &hold.sha256)?;
-        let place = self.dir.join(name);
-        fs::remove_dir_all(&place).map_err(at(&place))?;
-        Ok(hold)
+        let (place, gone) = (self.dir.join(name), self.dir.join(format!("{GONE}{name}")));
+        // At once, whoever adds to it; then its bytes.
+        fs::rename(&place, &gone).map_err(at(&place))?;
+        match fs::remove_dir_all(&gone) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(at(&gone)(e)),
+            _ => Ok(hold),
+        }
     }
 
     fn known(&self, name: &str) -> Result<Hold, HoldError> {
@@ -174,30 +184,33 @@ impl Held {
     /// Bytes of all holds, also of those that can't be read.
     pub fn bytes(&self) -> Result<u64, HoldError> {
         let entries = fs::read_dir(&self.dir).map_err(at(&self.dir))?;
-        let folders = entries.flatten().filter(|e| e.file_name() != ".new").map(|e| e.path().join(PACKETS));
+        let hidden = |e: &fs::DirEntry| e.file_name().to_string_lossy().starts_with('.');
+        let folders = entries.flatten().filter(|e| !hidden(e)).map(|e| e.path().join(PACKETS));
         Ok(folders.filter_map(|p| p.metadata().ok()).map(|m| m.len()).sum())
     }
 
-    /// One hold or release at a time, so that the limit holds. Whoever waits too long is told to come again: threads are few.
-    pub(super) fn lock(&self) -> Result<File, HoldError> {
-        let over = Instant::now() + HOLD_TURN;
-        loop {
-            match self.try_lock()? {
-                Some(lock) => return Ok(lock),
-                None if Instant::now() >= over => return Err(HoldError::Busy),
-                None => std::thread::sleep(Duration::from_millis(5)),
-            }
-        }
+    /// Bytes of those that are let go by themselves.
+    pub(super) fn bytes_let_go(&self) -> Result<u64, HoldError> {
+        Ok(self.list()?.0.iter().filter(|h| h.kept_until.is_some()).map(|h| h.bytes).sum())
     }
 
-    /// The same at once; `None`: somebody makes a hold.
-    pub(super) fn try_lock(&self) -> Result<Option<File>, HoldError> {
-        let path = self.dir.join("lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(file)),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(e)) => Err(at(&path)(e)),
+    /// Lets go of those whose time is over by now; what went wrong with some of them.
+    pub(super) fn let_go_of(&self, due: &[String]) -> Vec<HoldError> {
+        let gone = |name: &String| self.release(name, "it was to be kept until now", &Who::me()).err();
+        due.iter().filter_map(gone).filter(|e| !matches!(e, HoldError::Unknown { .. })).collect()
+    }
+
+    /// One hold gets its place, or is released, at a time, so that the limit holds. Whoever waits too long is told to come again: threads are few.
+    pub(super) fn lock(&self) -> Result<File, HoldError> {
+        let (path, over) = (self.dir.join("lock"), Instant::now() + HOLD_TURN);
+        let file = new_file::keep(&path, new_file::SHARED).map_err(at(&path))?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(fs::TryLockError::WouldBlock) if Instant::now() >= over => return Err(HoldError::Busy),
+                Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(5)),
+                Err(fs::TryLockError::Error(e)) => return Err(at(&path)(e)),
+            }
         }
     }
 
@@ -218,7 +231,7 @@ impl Held {
         let path = self.dir.join("log.jsonl");
         let line = Line { time: time(units::now()), what, name, who, reason, bytes, sha256 };
         let text = serde_json::to_string(&line).unwrap_or_default() + "\n";
-        let file = OpenOptions::new().append(true).create(true).open(&path);
+        let file = new_file::append(&path, new_file::SHARED);
         file.and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_data())).map_err(at(&path))
     }
 }

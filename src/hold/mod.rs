@@ -5,7 +5,8 @@
 //! ```text
 //! held/  limit        bytes that all holds together may take, in decimal; none: HELD_BYTES
 //!        log.jsonl    one line for each hold, end of following, release and limit
-//!        lock         held while a hold is made or released
+//!        lock         held while a hold gets its place or is released
+//!        .new-NAME/   a hold that is being made, locked by whoever makes it
 //!        NAME/  packets.pcapng   the packets; what is missing in the comment of header and last block; a section for each slice of one that follows
 //!               hold.json        what, who, when, why, SHA-256 of packets.pcapng (of its first `bytes`, while it follows); the
 //!                                alert that it was made for; how far it has followed
@@ -28,7 +29,7 @@ mod tests;
 pub use crate::evidence::Who;
 pub use follow::{Following, Follows, Means};
 pub use held::{Held, packets_of};
-pub use record::{Hold, Why};
+pub use record::{Hold, HoldTerms, Why};
 pub use said::{FollowsLine, HoldLine, HoldRecord, HoldsLimit};
 
 use crate::limits::HOLDS_FOLLOWING_MAX;
@@ -85,6 +86,23 @@ pub enum HoldError {
         held: u64,
         /// The limit.
         limit: u64,
+    },
+    /// It would be larger than it may be.
+    #[error("the hold takes more than the {most} that it may: narrow it down", most = units::size(*most))]
+    TooLarge {
+        /// What it may take.
+        most: u64,
+    },
+    /// Holds that are let go by themselves would take more than their share.
+    #[error(
+        "the hold does not fit: holds that are let go by themselves take {held} of their {share} already; release one, or wait for one to end",
+        held = units::size(*held), share = units::size(*share)
+    )]
+    Share {
+        /// Bytes held by others of them.
+        held: u64,
+        /// What they may take.
+        share: u64,
     },
     /// No more may follow.
     #[error("{HOLDS_FOLLOWING_MAX} holds follow already: release one, or wait for one to end")]

@@ -6,6 +6,7 @@ use super::held::{Held, PACKETS};
 use super::record::moment;
 use super::{Hold, HoldError, at};
 use crate::evidence::{FileSum, HoldNote, Manifest, Noted, Origin, PacketFormat, Question, Who, stamp};
+use crate::new_file;
 use crate::query::Summary;
 use crate::units;
 use serde::{Deserialize, Serialize};
@@ -41,7 +42,7 @@ impl HoldOrigin {
     pub fn write(&self, folder: &Path) -> Result<(), HoldError> {
         let (path, new) = (folder.join(ORIGIN), folder.join("origin.json.new"));
         let text = serde_json::to_vec_pretty(self).unwrap_or_default();
-        fs::write(&new, text).and_then(|()| File::open(&new)?.sync_all()).map_err(at(&new))?;
+        new_file::write(&new, new_file::SHARED, text).and_then(|()| File::open(&new)?.sync_all()).map_err(at(&new))?;
         fs::rename(&new, &path).map_err(at(&path))
     }
 

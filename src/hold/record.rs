@@ -34,6 +34,12 @@ pub struct Hold {
     pub sha256: String,
     /// What was missing from the answer when it was made: the query's summary.
     pub summary: serde_json::Value,
+    /// It is let go at this time, RFC 3339; none: only by whoever releases it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_until: Option<String>,
+    /// It takes no more than so many bytes; none: as all together may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most_bytes: Option<u64>,
     /// What it is about, as a program had it: an alert of a NIDS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<serde_json::Value>,
@@ -51,6 +57,19 @@ pub struct Why<'a> {
     pub who: &'a Who,
     /// For programs: kept as it is.
     pub about: Option<&'a serde_json::Value>,
+    /// How much it may take, and how long it is kept.
+    pub terms: HoldTerms,
+}
+
+/// How much a hold may take, and how long it is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HoldTerms {
+    /// So many bytes at most; none: as all together may.
+    pub most: Option<u64>,
+    /// It is let go at this time, Unix ns; none: only by whoever releases it.
+    pub until: Option<u64>,
+    /// With all others that are let go by themselves it takes so many bytes at most; none: as all together may.
+    pub share: Option<u64>,
 }
 
 /// A line of the log.

@@ -53,6 +53,12 @@ pub struct HoldRecord {
     pub sha256: String,
     /// What was missing from the answer when it was made.
     pub summary: Summary,
+    /// It is let go at this time; null: only by whoever releases it.
+    #[serde(with = "Maybe::<Time>")]
+    pub kept_until: Option<u64>,
+    /// It takes no more than so many bytes; null: as all holds together may.
+    #[serde(with = "Maybe::<Count>")]
+    pub most_bytes: Option<u64>,
     /// What it is about, as a program gave it: an alert of a NIDS, in that program's own shape; null: nothing.
     pub about: Option<serde_json::Value>,
     /// What it follows, and how far it is; null: all that it was made of was there.
@@ -136,6 +142,8 @@ impl From<Hold> for HoldRecord {
             sha256: h.sha256,
             // One of an older version has fewer figures.
             summary: serde_json::from_value(h.summary).unwrap_or_default(),
+            kept_until: time(&h.kept_until),
+            most_bytes: h.most_bytes,
             about: h.about,
             follows: h.follow.map(|f| FollowsLine {
                 any_layer: f.any_layer,

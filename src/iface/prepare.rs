@@ -3,6 +3,7 @@
 //! start after a kill). Promiscuous mode is a packet socket's membership and ends with the process by itself.
 
 use super::{Error, Feature, Link, feature, set_feature, set_up};
+use crate::new_file;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -125,7 +126,7 @@ impl Prepared {
         let write = || {
             let text = serde_json::to_vec(&state).map_err(io::Error::other)?;
             let new = path.with_extension("new");
-            fs::write(&new, text)?;
+            new_file::write(&new, new_file::SHARED, text)?;
             fs::rename(&new, path)
         };
         write().map_err(|source| Error::State { path: path.clone(), source })

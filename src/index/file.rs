@@ -4,11 +4,12 @@
 use super::IndexError;
 use super::varint::Cursor;
 use super::view;
+use crate::new_file;
 use crate::packet;
 use crate::store::format::SegmentHeader;
 use crate::store::layout;
 use crate::store::list::SegmentRef;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 
@@ -280,7 +281,8 @@ fn fields(
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), IndexError> {
     let io = |source| IndexError::Io { path: path.to_owned(), source };
     let tmp = path.with_extension("idx.new");
-    let written = File::create(&tmp).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_data()));
+    let written =
+        new_file::create(&tmp, new_file::SHARED).and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_data()));
     written.and_then(|()| fs::rename(&tmp, path)).map_err(|e| {
         let _ = fs::remove_file(&tmp);
         io(e)

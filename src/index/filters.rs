@@ -8,6 +8,7 @@ use super::IndexError;
 use super::file::About;
 use super::skip::{Mine, Skip};
 use super::varint::Cursor;
+use crate::new_file;
 use crate::store::disk::mmap::Mapped;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -168,7 +169,8 @@ pub fn write(path: &Path, store: &[u8; 16], all: &[Skip]) -> Result<Lengths, Ind
     let new = |path: &Path| path.with_extension("new");
     let [addresses, joints] = heaps(path);
     let write = || {
-        let create = |path: &Path| Ok::<_, std::io::Error>(BufWriter::new(File::create(new(path))?));
+        let create =
+            |path: &Path| Ok::<_, std::io::Error>(BufWriter::new(new_file::create(&new(path), new_file::SHARED)?));
         let mut out = [create(path)?, create(&addresses)?, create(&joints)?];
         let [entries, heaps @ ..] = &mut out;
         entries.write_all(&head(FILE_VERSION, store))?;

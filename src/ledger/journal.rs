@@ -3,8 +3,9 @@
 use super::coverage;
 use super::timeline::RunState;
 use super::{Entry, LedgerError, LedgerSummary, Pulse, What, at, days, keep_budget};
+use crate::new_file;
 use crate::store::layout::make_private;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -35,8 +36,7 @@ impl Ledger {
         let last = coverage::last_state(dir)?;
         let path = days::alive(dir);
         let alive_before = coverage::last_alive(dir);
-        let mut options = OpenOptions::new();
-        let alive = options.create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
+        let alive = new_file::keep(&path, new_file::SHARED).map_err(at(&path))?;
         let summary = LedgerSummary::resume(dir)?;
         // So that readers need not look through the entries; where the disk refuses it they do.
         let _ = summary.write(dir);
@@ -136,7 +136,7 @@ impl Ledger {
         }
         let path = days::file_of(&self.dir, day);
         let fresh = !path.exists();
-        let file = OpenOptions::new().create(true).read(true).append(true).open(&path).map_err(at(&path))?;
+        let file = new_file::append(&path, new_file::SHARED).map_err(at(&path))?;
         let len = file.metadata().map_err(at(&path))?.len();
         let mut last = [b'\n'];
         if len > 0 {

@@ -4,6 +4,7 @@
 
 use super::codec::FrameHead;
 use crate::index::{address_filter, filter_contains, term::Term};
+use crate::new_file;
 use crate::packet::key::Key;
 use crate::store::disk::mmap::Mapped;
 use std::collections::HashSet;
@@ -78,7 +79,7 @@ pub fn make(receipts: &Path) -> io::Result<()> {
     out.extend(body);
     out.extend(sums);
     let (side, tmp) = (side_of(receipts), receipts.with_extension("rix.new"));
-    fs::write(&tmp, out).and_then(|()| fs::rename(&tmp, side))
+    new_file::write(&tmp, new_file::SHARED, out).and_then(|()| fs::rename(&tmp, side))
 }
 
 /// What keys are found by.

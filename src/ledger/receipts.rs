@@ -5,9 +5,11 @@ use super::codec::{self, FRAME_RECEIPTS, FrameHead, MAGIC};
 use super::lookup;
 use super::{LedgerError, Pulse, at, files_of, keep_budget};
 use crate::conn::receipt::Receipt;
+use crate::new_file;
 use crate::store::layout::make_private;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -96,7 +98,7 @@ impl Receipts {
         let (path, file) = loop {
             // Twenty digits: the order of names is that of times.
             let path = self.dir.join(format!("{stamp:020}.receipts"));
-            match OpenOptions::new().append(true).create_new(true).open(&path) {
+            match OpenOptions::new().append(true).create_new(true).mode(new_file::SHARED).open(&path) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => stamp += 1,
                 other => break (path.clone(), other.map_err(at(&path))?),
             }

@@ -5,6 +5,7 @@
 use super::timeline::Timeline;
 use super::{LedgerError, What, at, days};
 use crate::limits::{BROKEN_IMPORTS, EXPIRED_RANGES};
+use crate::new_file;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -128,7 +129,7 @@ impl LedgerSummary {
         let (path, new) = (file(dir), dir.join("summary.json.new"));
         let text =
             serde_json::to_vec(&LedgerSummary { version: 1, ..self.clone() }).map_err(|e| at(&path)(e.into()))?;
-        std::fs::write(&new, text).map_err(at(&new))?;
+        new_file::write(&new, new_file::SHARED, text).map_err(at(&new))?;
         std::fs::rename(&new, &path).map_err(at(&path))
     }
 

@@ -1,14 +1,16 @@
-//! The metrics endpoint: as much of HTTP/1.1 as a scrape needs. Owns the listening socket and a few threads of low priority
-//! that answer one request a connection; called by `record`. Requests are bounded in size and time; a worker never waits
+//! The metrics endpoint: as much of HTTP/1.1 as a scrape needs. Owns the listening socket and a thread of low priority
+//! that answers one request a connection; called by `record`. Requests are bounded in size and time; a worker never waits
 //! for it, nor it for a worker.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
-use crate::limits::{METRICS_CONNECTIONS, METRICS_REQUEST_BYTES, METRICS_TIMEOUT};
+mod connections;
+
+use crate::limits::METRICS_REQUEST_BYTES;
 use crate::privilege;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use connections::{Connections, Socket};
 use std::fmt::{self, Display};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
@@ -18,7 +20,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
 
 /// Where it listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,24 +114,20 @@ impl Endpoint {
 
     /// Serves what `page` makes, until the server is dropped.
     pub fn serve(self, page: impl Fn() -> String + Send + Sync + 'static) -> io::Result<Server> {
-        let shared = Arc::new((self.listener, page, AtomicBool::new(false)));
-        let mut threads = Vec::new();
-        for _ in 0..METRICS_CONNECTIONS {
-            let shared = shared.clone();
-            threads.push(Builder::new().name("metrics".into()).spawn(move || {
-                privilege::without_capabilities();
-                let (listener, page, stop) = &*shared;
-                // Capture comes first. Refused: it stays as it is.
-                let _ = rustix::process::setpriority_process(None, 19);
-                while !stop.load(Relaxed) {
-                    if let Err(e) = listener.one(page) {
-                        tracing::debug!("metrics: {e}");
-                    }
+        let stop = Arc::new(AtomicBool::new(false));
+        let (listener, stopped) = (self.listener, stop.clone());
+        let thread = Builder::new().name("metrics".into()).spawn(move || {
+            privilege::without_capabilities();
+            // Capture comes first. Refused: it stays as it is.
+            let _ = rustix::process::setpriority_process(None, 19);
+            let mut all = Connections::default();
+            while !stopped.load(Relaxed) {
+                if let Err(e) = all.round(&listener, &page) {
+                    tracing::debug!("metrics: {e}");
                 }
-            })?);
-        }
-        let stop = Box::new(move || shared.2.store(true, Relaxed));
-        Ok(Server { stop, threads })
+            }
+        })?;
+        Ok(Server { stop, thread: Some(thread) })
     }
 }
 
@@ -150,16 +147,16 @@ fn unix(path: &PathBuf) -> io::Result<UnixListener> {
     }
 }
 
-/// The running threads; dropping it stops them.
+/// The running thread; dropping it stops it.
 pub struct Server {
-    stop: Box<dyn Fn() + Send + Sync>,
-    threads: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        (self.stop)();
-        self.threads.drain(..).for_each(|t| drop(t.join()));
+        self.stop.store(true, Relaxed);
+        self.thread.take().into_iter().for_each(|t| drop(t.join()));
     }
 }
 
@@ -171,9 +168,6 @@ impl Drop for Listener {
     }
 }
 
-/// How long a thread waits for a connection before it looks whether to stop.
-const ROUND: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-
 impl Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
@@ -182,57 +176,36 @@ impl Listener {
         }
     }
 
-    /// Waits a little for a connection and answers it.
-    fn one(&self, page: &impl Fn() -> String) -> io::Result<()> {
-        let fd = self.as_fd();
-        let mut fds = [PollFd::new(&fd, PollFlags::IN)];
-        if poll(&mut fds, Some(&ROUND)).map_err(io::Error::from)? == 0 {
-            return Ok(());
-        }
-        let accepted = match self {
-            Listener::Tcp(l) => l.accept().and_then(|(s, _)| {
-                s.set_nonblocking(false)?;
-                s.set_read_timeout(Some(METRICS_TIMEOUT))?;
-                s.set_write_timeout(Some(METRICS_TIMEOUT))?;
-                answer(s, page)
-            }),
-            Listener::Unix(l, _) => l.accept().and_then(|(s, _)| {
-                s.set_nonblocking(false)?;
-                s.set_read_timeout(Some(METRICS_TIMEOUT))?;
-                s.set_write_timeout(Some(METRICS_TIMEOUT))?;
-                answer(s, page)
-            }),
-        };
-        match accepted {
-            // Another thread was faster.
-            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(()),
-            // Out of descriptors, say: not to be asked again at once.
-            Err(e) => {
-                std::thread::sleep(Duration::from_millis(10));
-                Err(e)
+    /// The next connection; it waits for nothing.
+    fn accept(&self) -> io::Result<Box<dyn Socket>> {
+        match self {
+            Listener::Tcp(l) => {
+                let (socket, _) = l.accept()?;
+                socket.set_nonblocking(true)?;
+                Ok(Box::new(socket))
             }
-            Ok(()) => Ok(()),
+            Listener::Unix(l, _) => {
+                let (socket, _) = l.accept()?;
+                socket.set_nonblocking(true)?;
+                Ok(Box::new(socket))
+            }
         }
     }
 }
 
-/// Reads one request and answers it.
-fn answer(mut stream: impl Read + Write, page: &impl Fn() -> String) -> io::Result<()> {
-    let (status, body, text) = match request(&mut stream)? {
-        Request::Page { body } => ("200 OK", body, page()),
-        Request::Hint { body } => ("200 OK", body, "retrotap: metrics are at /metrics\n".to_owned()),
-        Request::Wrong(status) => (status, true, format!("{status}\n")),
+/// The answer to a request.
+fn answer(asked: &Request, page: &impl Fn() -> String) -> Vec<u8> {
+    let (status, body, text) = match asked {
+        Request::Page { body } => ("200 OK", *body, page()),
+        Request::Hint { body } => ("200 OK", *body, "retrotap: metrics are at /metrics\n".to_owned()),
+        Request::Wrong(status) => (*status, true, format!("{status}\n")),
     };
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\n{}Connection: close\r\n\r\n",
         text.len(),
         if status.starts_with("405") { "Allow: GET, HEAD\r\n" } else { "" },
     );
-    stream.write_all(head.as_bytes())?;
-    if body {
-        stream.write_all(text.as_bytes())?;
-    }
-    stream.flush()
+    if body { (head + &text).into_bytes() } else { head.into_bytes() }
 }
 
 enum Request {
@@ -241,39 +214,25 @@ enum Request {
     Wrong(&'static str),
 }
 
-/// Reads up to the empty line and looks at the first.
-fn request(stream: &mut impl Read) -> io::Result<Request> {
-    let (mut bytes, mut buffer, start) = (Vec::new(), [0; 1024], Instant::now());
-    while !bytes.windows(4).any(|w| w == b"\r\n\r\n") {
-        if bytes.len() > METRICS_REQUEST_BYTES {
-            return Ok(Request::Wrong("431 Request Header Fields Too Large"));
-        }
-        let n = match stream.read(&mut buffer) {
-            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Request::Wrong("408 Request Timeout")),
-            other => other?,
-        };
-        if n == 0 {
-            return Ok(Request::Wrong("400 Bad Request"));
-        }
-        bytes.extend(buffer.iter().take(n));
-        // Each read has its own limit; a client that sends byte by byte must not have it for each.
-        if start.elapsed() > METRICS_TIMEOUT {
-            return Ok(Request::Wrong("408 Request Timeout"));
-        }
+/// Looks at the first line, once the empty one is there; `ended`: no more comes. `None`: it is to come.
+fn request(bytes: &[u8], ended: bool) -> Option<Request> {
+    if !bytes.windows(4).any(|w| w == b"\r\n\r\n") {
+        let long = bytes.len() > METRICS_REQUEST_BYTES;
+        let wrong = if long { "431 Request Header Fields Too Large" } else { "400 Bad Request" };
+        return (long || ended).then_some(Request::Wrong(wrong));
     }
-    let text = String::from_utf8_lossy(&bytes);
+    let text = String::from_utf8_lossy(bytes);
     let mut words = text.lines().next().unwrap_or_default().split(' ');
     let (method, target, version) = (words.next(), words.next(), words.next());
     if !version.is_some_and(|v| v.starts_with("HTTP/1.")) || words.next().is_some() {
-        return Ok(Request::Wrong("400 Bad Request"));
+        return Some(Request::Wrong("400 Bad Request"));
     }
     let body = match method {
         Some("GET") => true,
         Some("HEAD") => false,
-        _ => return Ok(Request::Wrong("405 Method Not Allowed")),
+        _ => return Some(Request::Wrong("405 Method Not Allowed")),
     };
-    Ok(match target.and_then(|t| t.split('?').next()) {
+    Some(match target.and_then(|t| t.split('?').next()) {
         Some("/metrics") => Request::Page { body },
         Some("/") => Request::Hint { body },
         _ => Request::Wrong("404 Not Found"),

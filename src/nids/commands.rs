@@ -5,8 +5,9 @@ use super::daemon::Refusal;
 use super::event::{ActedOn, Action};
 use super::hub::Shared;
 use super::judge::{Deed, Order};
+use crate::limits::NIDS_ORDERS_WAITING;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::Instant;
 
 /// What waits for it.
@@ -38,11 +39,25 @@ impl Commands {
                     self.suspend(&order);
                     self.assign(&order);
                     if order.hold_connection || order.hold_offender.is_some() {
-                        // Full: the holds' thread is behind, and this one waits for it; the queue before it is bounded.
-                        let _ = self.keep.send(order);
+                        self.keep(order);
                     }
                 }
             }
+        }
+    }
+
+    /// Gives holds to their own thread. Where that is behind they are not made, which is told: what is meant at once does not wait for them.
+    fn keep(&self, order: Box<Order>) {
+        let Err(TrySendError::Full(order)) = self.keep.try_send(order) else { return };
+        let why = || Some(Refusal::No(format!("{NIDS_ORDERS_WAITING} holds wait already")));
+        if let Some(conn) = order.alert.conn.as_ref().filter(|_| order.hold_connection) {
+            let to = ActedOn::connection(conn);
+            let action = action("hold_connection", &order, to, Instant::now(), why());
+            self.shared.acted(&order, action, Some(Deed::HoldConnection(conn.name())), |_| ());
+        }
+        if let Some(address) = order.offender.filter(|_| order.hold_offender.is_some()) {
+            let action = action("hold_offender", &order, ActedOn::address(address), Instant::now(), why());
+            self.shared.acted(&order, action, Some(Deed::HoldOffender(address)), |_| ());
         }
     }
 

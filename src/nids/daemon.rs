@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Why something was not done.
@@ -66,6 +66,19 @@ pub struct Case<'a> {
     pub about: &'a Value,
     /// What comes is held, too, for so many ns.
     pub follow: Option<u64>,
+    /// What it may take.
+    pub terms: Terms,
+}
+
+/// What holds of a NIDS may take: whoever sends what it alerts on must not fill all that there is for holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Bytes of one.
+    pub size: u64,
+    /// Each is let go after so many ns.
+    pub age: u64,
+    /// Bytes of all of them.
+    pub share: u64,
 }
 
 impl Daemon {
@@ -107,6 +120,9 @@ impl Daemon {
                 about: Some(case.about.clone()),
                 follow: case.follow.is_some(),
                 lasting: case.follow.map(Long::Ns),
+                keep_for: Some(Long::Ns(case.terms.age)),
+                most_bytes: Some(case.terms.size),
+                share_bytes: Some(case.terms.share),
                 ..asked(what, since)
             };
             match self.call("/v1/holds", &ask) {
@@ -120,10 +136,8 @@ impl Daemon {
         Err(Refusal::No(format!("there are a hundred holds {} already", case.name)))
     }
 
-    /// Copies a hold's packets to a file of this name.
-    pub fn export(&self, name: &str, to: &Path) -> Result<(), Refusal> {
-        let wrong = |e: std::io::Error| Refusal::No(format!("{}: {e}", to.display()));
-        let mut file = File::create(to).map_err(wrong)?;
+    /// Copies a hold's packets to a file.
+    pub fn export(&self, name: &str, mut file: File) -> Result<(), Refusal> {
         let mut client = self.client().map_err(refused)?;
         client.file(&format!("/v1/holds/{name}/packets"), &mut file, &|| self.stop.is_over()).map_err(refused).map(drop)
     }

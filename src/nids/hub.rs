@@ -9,6 +9,7 @@ use super::event::{Action, Counts, Event, Events, Trouble};
 use super::judge::{Deed, Judge, Limited, Order, Verdict};
 use super::keeper::Keeper;
 use super::rules::Rules;
+use super::spool::Spool;
 use super::{Feed, Stop};
 use crate::limits::{NIDS_ORDERS_WAITING, NIDS_PATIENCE_NS, NIDS_TELL_NS};
 use crate::query::ConnSpec;
@@ -62,12 +63,13 @@ impl Hub {
     pub fn start(
         rules: Rules,
         daemon: Daemon,
-        feed: Option<Feed>,
+        feed: Option<(Feed, Spool)>,
         events: Arc<dyn Events>,
         stop: Stop,
     ) -> std::io::Result<Hub> {
+        let terms = rules.terms;
         let shared = Arc::new(Shared {
-            echoes: feed.as_ref().map(Feed::spool),
+            echoes: feed.as_ref().map(|(feed, _)| feed.spool()),
             daemon,
             stop,
             started: Instant::now(),
@@ -77,7 +79,7 @@ impl Hub {
         });
         let (work, todo) = sync_channel(NIDS_ORDERS_WAITING);
         let (keep, tokeep) = sync_channel(NIDS_ORDERS_WAITING);
-        let keeper = Keeper::new(shared.clone(), feed);
+        let keeper = Keeper::new(shared.clone(), feed, terms);
         let named = |name: &str| std::thread::Builder::new().name(name.into());
         let commands = Commands { shared: shared.clone(), keep };
         let threads = vec![

@@ -1,81 +1,129 @@
 //! The thread of holds: waits until the alert's packets can be read, finds the connection, holds it, then the offender's past, and feeds the
 //! connection back. Owns the holds' names. The recorder reads the packets.
 
+use super::LOOK;
 use super::commands::action;
-use super::daemon::{Case, Refusal, Wanted};
+use super::daemon::{Case, Refusal, Terms, Wanted};
 use super::event::{ActedOn, Action};
 use super::hub::Shared;
 use super::judge::{Deed, Order};
+use super::spool::Spool;
 use super::suricata::Feed;
 use crate::hold::HoldLine;
-use crate::limits::{NIDS_FIND_NS, NIDS_SETTLE_NS};
+use crate::limits::{NIDS_FIND_NS, NIDS_ORDERS_WAITING, NIDS_SETTLE_NS};
+use crate::query::ConnSpec;
 use crate::units;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// The keeper.
 pub struct Keeper {
     shared: Arc<Shared>,
-    feed: Option<Feed>,
+    feed: Option<(Feed, Spool)>,
+    terms: Terms,
 }
+
+/// An order that waits for its packets.
+struct Looking {
+    order: Box<Order>,
+    /// When it is looked for next.
+    due: Instant,
+    /// When it was looked for first.
+    begun: Option<Instant>,
+    /// How long it waits after the next look.
+    pause: Duration,
+}
+
+/// The first look that finds nothing is followed by another after this time, and so on, each time twice as long.
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Keeper {
     /// Feeds back where there is somebody to be fed.
-    pub fn new(shared: Arc<Shared>, feed: Option<Feed>) -> Keeper {
-        Keeper { shared, feed }
+    pub fn new(shared: Arc<Shared>, feed: Option<(Feed, Spool)>, terms: Terms) -> Keeper {
+        Keeper { shared, feed, terms }
     }
 
-    /// Until nothing comes any more.
+    /// Until nothing comes any more, and nothing is looked for. What is not found yet holds up no other order.
     pub fn run(&self, orders: &Receiver<Box<Order>>) {
-        while let Ok(order) = orders.recv() {
-            if self.shared.stop.is_over() {
-                self.shared.left();
+        let (mut looking, mut over): (VecDeque<Looking>, bool) = (VecDeque::new(), false);
+        loop {
+            let stops = self.shared.stop.is_set();
+            let due = |l: &Looking| stops || l.due <= Instant::now();
+            if let Some(at) = looking.iter().position(due) {
+                if let Some(again) = looking.remove(at).and_then(|l| self.look(l)) {
+                    looking.push_back(again);
+                }
                 continue;
             }
-            settle(&order);
-            let held = order.hold_connection.then(|| self.connection(&order)).flatten();
-            if let (Some(feed), Some(hold), true) = (&self.feed, held, order.feed_back) {
-                self.feed_back(feed, &order, &hold);
+            if over && looking.is_empty() {
+                return;
             }
-            match order.hold_offender {
-                Some(_) if self.shared.stop.is_over() => self.shared.left(),
-                Some(history) => self.offender(&order, history),
-                None => {}
+            let next = looking.iter().map(|l| l.due).min();
+            let wait = next.map_or(LOOK, |at| at.saturating_duration_since(Instant::now()).min(LOOK));
+            // As many are looked for as may wait: the others wait where they are.
+            if over || looking.len() >= NIDS_ORDERS_WAITING {
+                std::thread::sleep(wait);
+                continue;
+            }
+            match orders.recv_timeout(wait) {
+                Ok(order) => {
+                    let due = Instant::now() + settles(&order);
+                    looking.push_back(Looking { order, due, begun: None, pause: PAUSE });
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => over = true,
             }
         }
     }
 
-    /// The connection by its ends, else by its community ID (a NIDS behind a translation of addresses names other ends).
-    fn connection(&self, order: &Order) -> Option<HoldLine> {
-        let a = &order.alert;
-        let conn = a.conn.as_ref()?;
-        let begun = Instant::now();
-        let since = a.began.unwrap_or(a.time.saturating_sub(HOUR)).saturating_sub(SECOND);
-        let name = name(order, None);
-        let ways = [Some(Wanted::Conn(conn.clone())), a.community.clone().map(Wanted::Community)];
-        let ways: Vec<Wanted> = ways.into_iter().flatten().collect();
-        let done = loop {
-            let mut done = Err(Refusal::Nothing);
-            for what in &ways {
-                done = self.find(order, what, since, &name);
-                if !matches!(done, Err(Refusal::Nothing)) {
-                    break;
-                }
-            }
+    /// Looks once; the order if it must be looked for again.
+    fn look(&self, looking: Looking) -> Option<Looking> {
+        let Looking { order, begun, pause, .. } = looking;
+        if self.shared.stop.is_over() {
+            self.shared.left();
+            return None;
+        }
+        let begun = begun.unwrap_or_else(Instant::now);
+        if let Some(conn) = order.alert.conn.as_ref().filter(|_| order.hold_connection) {
             let late = begun.elapsed() > Duration::from_nanos(NIDS_FIND_NS) || self.shared.stop.is_set();
-            match (done, late, ways.first()) {
-                // Nothing of it yet: what comes is held.
-                (Err(Refusal::Nothing), true, Some(what)) if order.follow.is_some() => {
-                    break self.hold(order, what, since, &name, order.follow);
-                }
-                (done @ Err(Refusal::Nothing), true, _) => break done,
-                (Err(Refusal::Nothing), false, _) => self.shared.stop.wait(Duration::from_millis(100)),
-                (done, ..) => break done,
+            let done = self.connection(&order, conn, late);
+            if matches!(done, Err(Refusal::Nothing)) && !late {
+                let due = Instant::now() + pause;
+                return Some(Looking { order, due, begun: Some(begun), pause: pause * 2 });
             }
-        };
-        self.told("hold_connection", order, ActedOn::connection(conn), begun, done, Deed::HoldConnection(conn.name()))
+            let (to, deed) = (ActedOn::connection(conn), Deed::HoldConnection(conn.name()));
+            let held = self.told("hold_connection", &order, to, begun, done, deed);
+            if let (Some(feed), Some(hold), true) = (&self.feed, held, order.feed_back) {
+                self.feed_back(feed, &order, &hold);
+            }
+        }
+        match order.hold_offender {
+            Some(_) if self.shared.stop.is_over() => self.shared.left(),
+            Some(history) => self.offender(&order, history),
+            None => {}
+        }
+        None
+    }
+
+    /// The connection by its ends, else by its community ID (a NIDS behind a translation of addresses names other ends). `late`: it was looked for
+    /// long enough, and if nothing is there of one that is to be followed what comes is held.
+    fn connection(&self, order: &Order, conn: &ConnSpec, late: bool) -> Result<HoldLine, Refusal> {
+        let a = &order.alert;
+        let since = a.began.unwrap_or(a.time.saturating_sub(HOUR)).saturating_sub(SECOND);
+        let (name, by_ends) = (name(order, None), Wanted::Conn(conn.clone()));
+        for what in [Some(by_ends.clone()), a.community.clone().map(Wanted::Community)].into_iter().flatten() {
+            let done = self.find(order, &what, since, &name);
+            if !matches!(done, Err(Refusal::Nothing)) {
+                return done;
+            }
+        }
+        match late && order.follow.is_some() {
+            true => self.hold(order, &by_ends, since, &name, order.follow),
+            false => Err(Refusal::Nothing),
+        }
     }
 
     /// Holds a connection that there is. A hold that follows is made of nothing as well, so it is looked for first.
@@ -106,7 +154,7 @@ impl Keeper {
         let a = &order.alert;
         let text = a.signature.as_deref().unwrap_or_default();
         let reason = format!("nids rule {}: {} {text}", order.rule, a.what());
-        let case = Case { name, reason: reason.trim_end(), about: &a.record, follow };
+        let case = Case { name, reason: reason.trim_end(), about: &a.record, follow, terms: self.terms };
         self.shared.insist(order, || self.shared.daemon.hold(what, since, case))
     }
 
@@ -136,13 +184,17 @@ impl Keeper {
         hold
     }
 
-    fn feed_back(&self, feed: &Feed, order: &Order, hold: &HoldLine) {
+    fn feed_back(&self, (feed, spool): &(Feed, Spool), order: &Order, hold: &HoldLine) {
         let begun = Instant::now();
-        let file = feed.spool().join(format!("{}.pcapng", hold.name));
-        let done = self.shared.daemon.export(&hold.name, &file).and_then(|()| feed.give(&file).map_err(Refusal::No));
-        if done.is_err() {
-            let _ = std::fs::remove_file(&file);
-        }
+        let wrong = |e: std::io::Error| Refusal::No(format!("{}: {e}", feed.spool().display()));
+        let done = spool.create(&hold.name).map_err(wrong).and_then(|(name, file)| {
+            let given = self.shared.daemon.export(&hold.name, file);
+            let given = given.and_then(|()| feed.give(&spool.path(&name)).map_err(Refusal::No));
+            if given.is_err() {
+                let _ = spool.remove(&name);
+            }
+            given
+        });
         let action = Action {
             hold: Some(hold.name.clone()),
             packets: hold.record.as_ref().map(|r| r.packets),
@@ -155,14 +207,12 @@ impl Keeper {
 const SECOND: u64 = 1_000_000_000;
 const HOUR: u64 = 3600 * SECOND;
 
-/// A packet can be read when its block is closed and written: waits until that is so of the alert's.
-fn settle(order: &Order) {
+/// A packet can be read when its block is closed and written: how long until that is so of the alert's.
+fn settles(order: &Order) -> Duration {
     let since = units::now().saturating_sub(order.alert.time);
     let read = u64::try_from(order.received.elapsed().as_nanos()).unwrap_or(u64::MAX);
     // By either clock: a packet's time may be off.
-    if let Some(left @ 1..) = NIDS_SETTLE_NS.checked_sub(since.max(read)) {
-        std::thread::sleep(Duration::from_nanos(left));
-    }
+    Duration::from_nanos(NIDS_SETTLE_NS.saturating_sub(since.max(read)))
 }
 
 /// `nids-20261121T145502-1-2024897-1217342323`, or `nids-20261121T145502-10.1.2.3`: what a folder may be called, with room for a number behind

@@ -2,8 +2,10 @@
 //! value is an error with line, column and what is allowed. `tuning/nids.toml.sample` tells every key.
 
 use super::alert::Alert;
+use super::daemon::Terms;
 use super::values::{Pattern, Rate};
-use crate::config::Span;
+use crate::config::{Size, Span};
+use crate::limits::{NIDS_HELD_BYTES, NIDS_HOLD_AGE_NS, NIDS_HOLD_BYTES};
 use crate::units;
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -43,6 +45,8 @@ pub struct Rules {
     pub per_offender: Rate,
     /// An action is not repeated for the same connection or offender in this time, ns.
     pub again: u64,
+    /// What holds may take, and how long they are kept.
+    pub terms: Terms,
 }
 
 /// Which end of a connection is the offender.
@@ -126,6 +130,9 @@ pub struct Rule {
 struct File {
     per_offender: Option<Rate>,
     again: Option<Span>,
+    hold_size: Option<Size>,
+    hold_age: Option<Span>,
+    hold_share: Option<Size>,
     #[serde(default)]
     rule: Vec<Spanned<Rule>>,
 }
@@ -160,7 +167,17 @@ impl Rules {
             return Err(wrong("there is no [[rule]]: no alert would do anything".into()));
         }
         let per_offender = file.per_offender.unwrap_or(Rate { count: 20, time: HOUR / 60 });
-        Ok(Rules { rules, per_offender, again: file.again.map_or(HOUR / 6, |s| s.0) })
+        let terms = Terms {
+            size: file.hold_size.map_or(NIDS_HOLD_BYTES, |Size(n)| n),
+            age: file.hold_age.map_or(NIDS_HOLD_AGE_NS, |Span(ns)| ns),
+            share: file.hold_share.map_or(NIDS_HELD_BYTES, |Size(n)| n),
+        };
+        if terms.size == 0 || terms.age == 0 || terms.share == 0 {
+            return Err(wrong(
+                "hold_size, hold_age and hold_share are above 0: where nothing is to be held no rule says hold".into(),
+            ));
+        }
+        Ok(Rules { rules, per_offender, again: file.again.map_or(HOUR / 6, |s| s.0), terms })
     }
 
     /// The first rule that matches.
@@ -306,6 +323,8 @@ mod tests {
             (rule("hold = [\"offender\"]\n[[rule]]\nname = \"x\"\nignore = true"), ["line 5", "same name"]),
             (rule("assign = { class = \"a\" }"), ["line 4", "for"]),
             ("again = \"1m\"".into(), ["[[rule]]", "no alert"]),
+            (format!("hold_size = \"1 apple\"\n{}", rule("ignore = true")), ["line 1", "size"]),
+            (format!("hold_age = \"0s\"\n{}", rule("ignore = true")), ["hold_age", "above 0"]),
         ] {
             let error = parse(&text).unwrap_err();
             assert!(parts.iter().all(|p| error.contains(p)), "{text}: {error}");

@@ -29,26 +29,12 @@ impl Feed {
 
     /// Where packets wait for it; it takes them away when it has read them.
     pub fn spool(&self) -> PathBuf {
-        let output = self.output.canonicalize().unwrap_or_else(|_| self.output.clone());
-        output.join("retrotap-packets")
-    }
-
-    /// Makes the spool, and empties it of what a Suricata that has gone did not read.
-    pub fn prepare(&self) -> std::io::Result<()> {
-        let spool = self.spool();
-        std::fs::create_dir_all(&spool)?;
-        for file in std::fs::read_dir(&spool)?.flatten() {
-            if file.path().extension().is_some_and(|e| e == "pcapng") {
-                std::fs::remove_file(file.path())?;
-            }
-        }
-        Ok(())
+        super::spool::path_in(&self.output)
     }
 
     /// Has it read this file, and take it away then. The error says what went wrong.
     pub fn give(&self, file: &Path) -> Result<(), String> {
         let wrong = |what: &str, e: &dyn std::fmt::Display| format!("{}: {what}: {e}", self.socket.display());
-        let file = file.canonicalize().map_err(|e| format!("{}: {e}", file.display()))?;
         let mut stream = UnixStream::connect(&self.socket).map_err(|e| wrong("no Suricata answers", &e))?;
         stream
             .set_read_timeout(Some(ANSWER))

@@ -292,11 +292,12 @@ impl<'a> Gathered<'a> {
         summary: &mut Summary,
     ) -> Vec<Piece> {
         let mut rest: Vec<Piece> = Vec::new();
-        let (mut block, mut told_all) = (None, false);
+        let (mut block, mut whole, mut told_all) = (None, None, false);
         for &offset in &c.offsets {
             let here = reader.block_of(offset);
             if here.map(|b| b.offset) != block {
                 block = here.map(|b| b.offset);
+                whole = None;
                 if !view.pace.go_on() {
                     break;
                 }
@@ -307,7 +308,19 @@ impl<'a> Gathered<'a> {
             if told_all {
                 continue;
             }
-            let Ok(p) = reader.packet_at(offset) else {
+            // Of memory once for each block: it may have to be read from its file.
+            if whole.is_none() {
+                whole = here.and_then(|b| reader.memory_block(b)?.ok());
+            }
+            let packet = match &whole {
+                Some(block) => block.packet(offset),
+                None => reader.packet_at(offset),
+            };
+            let Ok(p) = packet else {
+                if here.is_some_and(|b| reader.is_gone(b)) {
+                    summary.expired_segments = summary.expired_segments.max(1);
+                    continue;
+                }
                 summary.damaged_packets += 1;
                 summary.damaged_at(reader.path(), offset);
                 continue;

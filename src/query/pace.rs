@@ -12,6 +12,8 @@ pub enum Stopped {
     Time,
     /// Its answer is larger than is allowed.
     Bytes,
+    /// Whoever asked does not read the answer.
+    Unread,
     /// The recorder ends.
     Ending,
     /// It takes more than what is at hand.
@@ -24,6 +26,7 @@ impl fmt::Display for Stopped {
             Stopped::Gone => "whoever asked has gone",
             Stopped::Time => "the query took longer than the daemon allows (api.query_time): narrow it down",
             Stopped::Bytes => "the answer is larger than the daemon allows (api.query_bytes): narrow it down",
+            Stopped::Unread => "the answer was not read for so long that it is ended: read on, or ask for less",
             Stopped::Ending => "the recorder ends",
             Stopped::NotAtHand => "the answer takes more than what is at hand",
         })
@@ -34,6 +37,14 @@ impl fmt::Display for Stopped {
 pub trait Pace {
     /// May sleep. False: give up.
     fn go_on(&self) -> bool;
+    /// It takes more than a look at memory: what went from there must be read from its file, or too many candidates be looked at. False: give up.
+    fn may_take_long(&self) -> bool {
+        true
+    }
+    /// Connections that one index may name before that is asked.
+    fn most(&self) -> usize {
+        usize::MAX
+    }
     /// Why [`go_on`](Pace::go_on) said false, if it did.
     fn stopped(&self) -> Option<Stopped>;
 }

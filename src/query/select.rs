@@ -66,7 +66,7 @@ const MANY: usize = 4096;
 const SHORT: usize = 64;
 
 /// About how many connections a plan leaves.
-fn weight(plan: &Plan, index: &Index) -> Result<usize, IndexError> {
+pub(super) fn weight(plan: &Plan, index: &Index) -> Result<usize, IndexError> {
     let of = |of: &[Plan]| of.iter().map(|p| weight(p, index)).collect::<Result<Vec<_>, _>>();
     Ok(match plan {
         Plan::All => usize::MAX,

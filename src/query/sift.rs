@@ -69,6 +69,8 @@ pub struct Sifted {
     candidates: u64,
     bytes_read: u64,
     damaged_block: bool,
+    /// It was in memory, and its segment has been deleted since.
+    pub expired: bool,
     damaged_packets: Vec<u64>,
 }
 
@@ -88,6 +90,11 @@ impl Sifted {
         let kept = self.kept.map(Arc::new);
         self.found.into_iter().map(move |found| Hit { found, kept: kept.clone() })
     }
+}
+
+/// A segment that is there no more.
+fn expired(e: &ReadError) -> bool {
+    matches!(e, ReadError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// A block being sifted. `at`: offsets of the packets that can match; `None`: any.
@@ -146,13 +153,25 @@ impl<'a> Sifting<'a> {
 
     fn picked(mut self, at: &[u64]) -> Sifted {
         let mut stripe = u64::MAX;
+        // Of memory once: what is read stays until it is sifted.
+        let whole = match self.reader.memory_block(self.block) {
+            Some(Err(e)) if expired(&e) => {
+                self.out.expired = true;
+                return self.out;
+            }
+            other => other.and_then(Result::ok),
+        };
         for &offset in at {
             let here = offset / STRIPE_BYTES as u64;
             if here != stripe {
                 self.out.bytes_read += STRIPE_BYTES as u64;
                 stripe = here;
             }
-            self.one(offset, self.reader.packet_at(offset));
+            let packet = match &whole {
+                Some(block) => block.packet(offset),
+                None => self.reader.packet_at(offset),
+            };
+            self.one(offset, packet);
         }
         self.out
     }
@@ -161,6 +180,7 @@ impl<'a> Sifting<'a> {
         self.out.bytes_read += self.block.len as u64;
         match self.reader.block(self.block) {
             Ok(whole) => self.all(whole.found()),
+            Err(e) if expired(&e) => self.out.expired = true,
             Err(_) => self.salvaged(),
         }
         self.out

@@ -13,6 +13,9 @@ use crate::store::live::Unsealed;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// So many runs are looked at before it is asked whether to go on.
+const RUNS_BETWEEN: usize = 8;
+
 /// Segments and runs; `recent` was looked at before `open`, and `open` before `sealed`.
 pub struct View<'a> {
     /// Not sealed.
@@ -54,8 +57,12 @@ impl View<'_> {
         let files = !(self.open.is_empty() && self.sealed.is_empty());
         let held = if files { self.in_memory() } else { InMemory::new() };
         will_have(&self.sealed, q);
-        for extent in self.extents(&held, false) {
+        for (n, extent) in self.extents(&held, false).enumerate() {
             if let Extent::Memory(run) = extent {
+                // Each is a look into an index or two.
+                if n % RUNS_BETWEEN == 0 && !self.pace.go_on() {
+                    break;
+                }
                 parts.extend(Part::of_run(run, q, summary));
                 continue;
             }

@@ -25,7 +25,9 @@ pub fn run(recent: &Recent) {
         match task.make() {
             Ok(run) => {
                 let mut pools = recent.lock();
-                pools.replace(&task, run);
+                for (class, last) in pools.replace(&task, run) {
+                    recent.gone.went(&class, last);
+                }
                 recent.show(&pools);
             }
             Err(e) => {

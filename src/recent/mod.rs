@@ -25,7 +25,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What memory holds at one moment: of each class in the order in which it came.
 pub type Shown = Arc<[Arc<Run>]>;
@@ -50,6 +50,8 @@ pub struct Keeping {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// How often it looks whether segments whose blocks it has were deleted.
+const LOOK: Duration = Duration::from_secs(1);
 /// How often it looks whether readers have let go.
 const PATIENCE: usize = 4;
 
@@ -128,8 +130,13 @@ impl Recent {
 
     fn copy(&self, mut arenas: Arenas) {
         self.inbox.serve_from_here();
+        let mut looked = Instant::now();
         while !self.ending.load(Ordering::Acquire) {
             self.reshare(&mut arenas);
+            if looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                self.lock().close_deleted();
+            }
             match self.inbox.take() {
                 Some(block) => self.take_in(&mut arenas, block),
                 None => std::thread::park_timeout(Duration::from_millis(100)),
@@ -156,7 +163,8 @@ impl Recent {
         let pool = header.as_ref().map_or(0, |h| self.lock().of(&h.class));
         let held = block.buffer.get(..block.len).and_then(|bytes| self.room(arenas, pool, bytes));
         let mut first = None;
-        match held.and_then(|held| Some((MemoryBlock::new(Arc::new(held)).ok()?, header?))) {
+        let held = held.and_then(|held| MemoryBlock::new(Arc::new(held)).ok());
+        match held.map(|held| held.also_in(block.segment.file.clone())).zip(header) {
             Some((held, header)) => {
                 first = Some(held.about().totals).filter(|t| t.packets > 0).map(|t| t.first);
                 let mut pools = self.lock();
@@ -176,7 +184,7 @@ impl Recent {
         self.inbox.done(block);
     }
 
-    /// Copies a block; the oldest of its pool make room. A question holds what it began with until it ends: that is waited for a little, and
+    /// Copies a block; the oldest of its pool make room. Only what a question looks at in this moment stays: that is waited for a little, and
     /// if it does not help this block is on disk only. Whatever readers hold, half of the memory stays in use.
     fn room(&self, arenas: &mut Arenas, pool: usize, bytes: &[u8]) -> Option<Slice> {
         let arena = arenas.of(pool)?;

@@ -86,6 +86,8 @@ impl Pools {
             self.0.push(pool);
             arenas.0.push(arena);
         }
+        // Readers of what these held go on from its files.
+        old.iter().for_each(|(pool, _)| pool.runs.let_go());
         Ok(())
     }
 
@@ -113,17 +115,21 @@ impl Pools {
         fresh.or_else(|| self.0.iter().find_map(|p| p.runs.neighbours()))
     }
 
-    /// Puts a run in the place of what it was made of.
-    pub fn replace(&mut self, task: &Task, run: Arc<Run>) {
+    /// Puts a run in the place of what it was made of; what went because all indexes together grew too large: class and time of the latest
+    /// packet of each run.
+    pub fn replace(&mut self, task: &Task, run: Arc<Run>) -> Vec<(String, u64)> {
         let pool = self.of(task.class());
-        if let Some(runs) = self.runs(pool) {
-            runs.replace(task, run);
-        }
+        self.runs(pool).map_or_else(Vec::new, |runs| runs.replace(task, run))
     }
 
     /// As questions see them: of each pool the oldest first.
     pub fn shown(&self) -> super::Shown {
         self.0.iter().flat_map(|p| p.runs.shown()).collect()
+    }
+
+    /// Closes the files of deleted segments.
+    pub fn close_deleted(&self) {
+        self.0.iter().for_each(|p| p.runs.close_deleted());
     }
 
     /// What is held of each class.

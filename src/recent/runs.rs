@@ -7,7 +7,7 @@ use crate::index::{IndexError, Run};
 use crate::limits::{RUN_BYTES, RUN_FAN};
 use crate::store::SegmentReader;
 use crate::store::format::SegmentHeader;
-use crate::store::reader::MemoryBlock;
+use crate::store::reader::{MemoryBlock, Pinned};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -40,6 +40,8 @@ pub struct Runs {
 pub struct Task {
     header: Arc<SegmentHeader>,
     blocks: Vec<MemoryBlock>,
+    /// Their bytes, which stay until it is done.
+    _pins: Vec<Pinned>,
     /// The runs that they are in, where all of these have an index.
     runs: Vec<Arc<Run>>,
     level: u8,
@@ -114,12 +116,25 @@ impl Runs {
         self.all.iter().map(|e| e.bytes).sum()
     }
 
-    /// Lets the oldest go: how many bytes that is, its class, and the time of its latest packet.
+    /// Lets the oldest go: how many bytes that is, its class, and the time of its latest packet. Who reads it has the rest from its file.
     pub fn evict(&mut self) -> Option<(usize, Arc<SegmentHeader>, u64)> {
         let gone = self.all.pop_front()?;
+        gone.blocks.iter().for_each(MemoryBlock::let_go);
         self.indexes -= gone.run.index_bytes();
         let last = gone.blocks.iter().map(|b| b.about().totals.last).max().unwrap_or(0);
         Some((gone.bytes, gone.header, last))
+    }
+
+    /// Closes the files of deleted segments, which else keep their places on the disk.
+    pub fn close_deleted(&self) {
+        for e in self.all.iter().filter(|e| e.blocks.first().is_some_and(MemoryBlock::is_deleted)) {
+            e.blocks.iter().for_each(MemoryBlock::close);
+        }
+    }
+
+    /// Lets all of it go.
+    pub fn let_go(&self) {
+        self.all.iter().flat_map(|e| &e.blocks).for_each(MemoryBlock::let_go);
     }
 
     /// Blocks that have no index yet.
@@ -137,7 +152,8 @@ impl Runs {
             }
             blocks.push(b.clone());
         }
-        Task { header: e.header.clone(), blocks, runs: Vec::new(), level: 1 }
+        let _pins = blocks.iter().filter_map(MemoryBlock::pin).collect();
+        Task { header: e.header.clone(), blocks, _pins, runs: Vec::new(), level: 1 }
     }
 
     /// Neighbours that are to become one.
@@ -154,21 +170,25 @@ impl Runs {
                 let alike = some.iter().all(|e| e.level == level) && level > 0;
                 let joined = some.windows(2).all(|w| matches!(w, [a, b] if end(&a.blocks) == start(&b.blocks)));
                 if alike && joined && some.iter().map(|e| e.bytes).sum::<usize>() <= self.run_bytes {
-                    let blocks = some.iter().flat_map(|e| e.blocks.iter().cloned()).collect();
+                    let blocks: Vec<MemoryBlock> = some.iter().flat_map(|e| e.blocks.iter().cloned()).collect();
+                    let _pins = blocks.iter().filter_map(MemoryBlock::pin).collect();
                     let runs = some.iter().map(|e| e.run.clone()).collect();
-                    return Some(Task { header: first.header.clone(), blocks, runs, level: level + 1 });
+                    return Some(Task { header: first.header.clone(), blocks, _pins, runs, level: level + 1 });
                 }
             }
         }
         None
     }
 
-    /// Puts a run in the place of what it was made of; nowhere, if some of that has gone meanwhile.
-    pub fn replace(&mut self, task: &Task, run: Arc<Run>) {
+    /// Puts a run in the place of what it was made of; nowhere, if some of that has gone meanwhile. What went because all indexes together grew
+    /// too large: class and time of the latest packet of each run.
+    pub fn replace(&mut self, task: &Task, run: Arc<Run>) -> Vec<(String, u64)> {
         let (from, to) = (start(&task.blocks), end(&task.blocks));
         let inside = |e: &Entry| e.header.number == task.header.number && (from..to).contains(&start(&e.blocks));
         let have: usize = self.all.iter().filter(|e| inside(e)).map(|e| e.blocks.len()).sum();
-        let Some(at) = self.all.iter().position(inside).filter(|_| have >= task.blocks.len()) else { return };
+        let Some(at) = self.all.iter().position(inside).filter(|_| have >= task.blocks.len()) else {
+            return Vec::new();
+        };
         // Blocks that came to the last one since.
         let mut rest = Vec::new();
         let mut less = 0;
@@ -187,12 +207,46 @@ impl Runs {
             let (run, bytes) = (unindexed(header.clone(), &rest), bytes(&rest));
             self.all.insert((at + 1).min(self.all.len()), Entry { run, header, blocks: rest, level: 0, bytes });
         }
+        let mut went = Vec::new();
         while self.indexes > self.most && self.all.len() > 1 {
-            self.evict();
+            went.extend(self.evict().map(|(_, header, last)| (header.class.clone(), last)));
         }
+        went
     }
 }
 
 fn unindexed(header: Arc<SegmentHeader>, blocks: &[MemoryBlock]) -> Arc<Run> {
     Arc::new(Run::new(SegmentReader::in_memory(header, blocks.to_vec())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a store that another version of the program made: the first block of a segment, as of this segment.
+    fn block(number: u64) -> (Arc<SegmentHeader>, MemoryBlock) {
+        let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v2/all");
+        let mut files = std::fs::read_dir(golden).unwrap().map(|f| f.unwrap().path());
+        let path = files.find(|p| p.extension().is_some_and(|e| e == "pcapng")).unwrap();
+        let (reader, bytes) = (SegmentReader::open(&path).unwrap(), std::fs::read(&path).unwrap());
+        let at = reader.blocks()[0];
+        let file = Arc::new(std::fs::File::open(&path).unwrap());
+        let block = MemoryBlock::new(Arc::new(bytes[at.offset as usize..][..at.len].to_vec())).unwrap();
+        (Arc::new(SegmentHeader { number, ..reader.header().clone() }), block.also_in(file))
+    }
+
+    /// Whatever makes room tells what went: an answer from memory says how far memory reaches.
+    #[test]
+    fn what_goes_for_the_sake_of_indexes_is_told_and_gives_its_bytes_back() {
+        let mut runs = Runs::new(1 << 30, 1);
+        let ((first, a), (second, b)) = (block(1), block(2));
+        runs.add(first.clone(), a.clone());
+        runs.add(second, b.clone());
+        let task = runs.fresh().unwrap();
+        let went = runs.replace(&task, task.make().unwrap());
+        assert_eq!(went, [(first.class.clone(), a.about().totals.last)]);
+        assert!(a.pin().is_none() && b.pin().is_some());
+        runs.let_go();
+        assert!(b.pin().is_none());
+    }
 }

@@ -180,7 +180,7 @@ impl Control {
                 changes.changed_in_words().iter().for_each(|w| tracing::info!("reload: {w}"));
                 changes.needs_restart_in_words().iter().for_each(|w| tracing::warn!("reload: {w}"));
                 changes.unassigned_in_words().iter().for_each(|w| tracing::warn!("reload: {w}"));
-                if changes.changed.is_empty() {
+                if changes.changed_in_words().is_empty() {
                     tracing::info!("reload: nothing has changed");
                 }
                 for n in &changes.waiting_workers {

@@ -2,6 +2,7 @@
 //! `classes.json`, `{"version": 1, "names": ["all", "dns"]}`: written when a name comes, by the one recorder; nothing is ever taken out of it.
 
 use crate::class::Roster;
+use crate::new_file;
 use crate::store::layout::Layout;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -41,7 +42,7 @@ pub fn save(store: &Path, before: &Roster, now: &Roster) {
     let written = || {
         let new = path.with_extension("json.new");
         let text = serde_json::to_vec(&Names { version: 1, names: now.names().to_vec() })?;
-        let mut file = File::create(&new)?;
+        let mut file = new_file::create(&new, new_file::SHARED)?;
         file.write_all(&text).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all())?;
         std::fs::rename(&new, &path)?;
         File::open(store).and_then(|dir| dir.sync_all())

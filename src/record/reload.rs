@@ -35,6 +35,7 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     let told = set().map_err(wrong)?;
     expressible(&told).map_err(wrong)?;
     filters().map_err(wrong)?;
+    let access = run.api.as_ref().map(|api| api.access(&settings.api_access)).transpose().map_err(wrong)?;
     let made: Result<Vec<Rules>, Refused> = (0..run.workers.count())
         .map(|_| {
             let mut classes = set().map_err(wrong)?;
@@ -68,6 +69,9 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     run.facts.budget = settings.disk;
     if let Some(api) = &run.api {
         api.set_limits(settings.api_limits.clone());
+    }
+    if let Some((api, access)) = run.api.as_ref().zip(access) {
+        changes.certificate = api.set_access(access);
     }
     Ok((settings, changes))
 }

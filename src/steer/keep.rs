@@ -3,6 +3,7 @@
 
 use super::handle::Steering;
 use super::kept::{Assigned, Suspended};
+use crate::new_file;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -85,7 +86,7 @@ fn run(steering: &Steering, path: &Path, stop: &AtomicBool) {
 /// Written anew beside the old one, which it then replaces.
 fn save(orders: &Orders, path: &Path) -> std::io::Result<()> {
     let new: PathBuf = path.with_extension("json.new");
-    let mut file = std::io::BufWriter::new(std::fs::File::create(&new)?);
+    let mut file = std::io::BufWriter::new(new_file::create(&new, new_file::SHARED)?);
     serde_json::to_writer(&mut file, orders)?;
     file.write_all(b"\n")?;
     file.into_inner().map_err(|e| e.into_error())?.sync_data()?;

@@ -12,7 +12,7 @@ use super::format::StoreId;
 use super::layout::Layout;
 use super::lock;
 use super::segment::{OpenSegment, Stage};
-use std::fs::OpenOptions;
+use crate::new_file;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -52,7 +52,7 @@ impl Publisher {
     pub fn create(layout: &Layout, store: &StoreId) -> io::Result<Publisher> {
         // A new file, so that a reader which still maps the old one sees a dead recorder and no half-made page.
         let (path, tmp) = (layout.catalog(), layout.root().join("catalog.new"));
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&tmp)?;
+        let file = new_file::create(&tmp, new_file::SHARED)?;
         let words = HEAD_WORDS + SLOTS * SLOT_WORDS;
         // Written, not only sized: the pages have disk space, so that storing into them can't fail.
         io::Write::write_all(&mut &file, &vec![0; words * 8])?;

@@ -40,7 +40,7 @@ pub struct Holding {
 }
 
 /// What a store holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Info {
     /// Identity.
     pub id: String,
@@ -66,11 +66,23 @@ pub struct Info {
 
 /// Looks at a store. `connections`: by class, how many the receipts tell of, and how many of these last.
 pub fn info(store: &Path, connections: &[(String, [u64; 2])]) -> Result<Info, StoreError> {
+    Ok(info_while(store, connections, &|| true)?.unwrap_or_default())
+}
+
+/// The same as long as `go_on` says so before each segment; `None`: it did not.
+pub fn info_while(
+    store: &Path,
+    connections: &[(String, [u64; 2])],
+    go_on: &dyn Fn() -> bool,
+) -> Result<Option<Info>, StoreError> {
     let layout = Layout::new(store);
     let identity = Identity::read(&layout)?;
     let mut classes: std::collections::BTreeMap<String, Holding> = Default::default();
     let (mut total, mut unreadable) = (Holding::default(), Vec::new());
     for s in segments(store)? {
+        if !go_on() {
+            return Ok(None);
+        }
         match s.open() {
             Ok(None) => {}
             Ok(Some(reader)) => {
@@ -89,7 +101,7 @@ pub fn info(store: &Path, connections: &[(String, [u64; 2])]) -> Result<Info, St
         total.add(&one);
     }
     let now = unix_now();
-    Ok(Info {
+    Ok(Some(Info {
         id: identity.id,
         created: identity.created,
         recording: Catalog::open(&layout).is_some_and(|c| c.alive(&layout, now)),
@@ -100,7 +112,7 @@ pub fn info(store: &Path, connections: &[(String, [u64; 2])]) -> Result<Info, St
         receipts_bytes: bytes_in(&layout.receipts()),
         running: None,
         unreadable,
-    })
+    }))
 }
 
 fn holding(reader: &SegmentReader) -> Holding {

@@ -2,8 +2,9 @@
 
 use super::layout::Layout;
 use super::{StoreError, at};
+use crate::new_file;
 use rustix::fs::{FlockOperation, flock};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Write};
 
 /// The lock, as long as this lives. The system lets go of it when the process dies, however it dies.
@@ -23,8 +24,7 @@ impl Lock {
     /// Takes the lock and writes into it who holds it. Fails with the holder's name if somebody else does.
     pub fn take(layout: &Layout) -> Result<Lock, StoreError> {
         let path = layout.lock();
-        let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(at(&path))?;
+        let mut file = new_file::keep(&path, new_file::SHARED).map_err(at(&path))?;
         let mut taken = flock(&file, FlockOperation::NonBlockingLockExclusive);
         // A reader that asks whether somebody records holds it for a moment.
         for _ in 0..20 {

@@ -18,6 +18,7 @@ use super::{StoreError, at};
 use crate::class::{ClassId, Keep};
 use crate::limits::{SEGMENT_BYTES, SYNC_NS};
 use crate::metrics::latency::Distribution;
+use crate::new_file;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -118,7 +119,7 @@ impl Identity {
         let identity = Identity { version: STORE_VERSION, id: format!("{id:032x}"), created };
         let text = toml::to_string(&identity).unwrap_or_default();
         let tmp = layout.root().join("store.toml.new");
-        fs::write(&tmp, text).map_err(at(&tmp))?;
+        new_file::write(&tmp, new_file::SHARED, text).map_err(at(&tmp))?;
         fs::rename(&tmp, &path).map_err(at(&path))?;
         Ok(identity)
     }

@@ -2,7 +2,6 @@
 
 use crate::common::Retrotap;
 use crate::rig::{Daemon, packet};
-use std::os::unix::fs::symlink;
 
 /// Names of the log's files of today and tomorrow: a test at midnight has two.
 fn days() -> Vec<String> {
@@ -13,6 +12,11 @@ fn days() -> Vec<String> {
 
 #[test]
 fn where_the_log_cannot_be_written_only_statistics_are_answered() {
+    let name = "where_the_log_cannot_be_written_only_statistics_are_answered";
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: {name}: it takes root to make a file that is always full");
+        return;
+    }
     let r = Retrotap::default();
     let mut daemon = Daemon::start(&r, &[]);
     daemon.feed((0..10).map(packet));
@@ -21,9 +25,13 @@ fn where_the_log_cannot_be_written_only_statistics_are_answered() {
     let dir = r.store().join("audit");
     std::fs::remove_dir_all(&dir).expect("the log of before");
     std::fs::create_dir(&dir).expect("a log");
-    // A disk that is full.
+    // A disk that is full: /dev/full by another name, since no link is followed.
     for day in days() {
-        symlink("/dev/full", dir.join(day)).expect("a link");
+        let made = std::process::Command::new("mknod").arg(dir.join(day)).args(["c", "1", "7"]).status();
+        if !made.is_ok_and(|s| s.success()) {
+            eprintln!("skipped: {name}: no device can be made here");
+            return;
+        }
     }
     let daemon = Daemon::start(&r, &[]);
     let ask = |path: &str| daemon.ask(path, "{}");
@@ -38,7 +46,7 @@ fn where_the_log_cannot_be_written_only_statistics_are_answered() {
     assert!(shown["audit"]["failing"].is_string(), "{shown}");
     // There is room again: what was asked meanwhile is entered, and answers go on.
     for day in days() {
-        std::fs::remove_file(dir.join(day)).expect("the link");
+        std::fs::remove_file(dir.join(day)).expect("the device");
     }
     daemon.until("answers", || (ask("/v1/count").0 == 200).then_some(()));
     let lines = daemon.audit(|l| l.iter().any(|l| l["request"] == "POST /v1/count" && l["status"] == 200));

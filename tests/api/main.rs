@@ -6,6 +6,7 @@ mod audit;
 #[path = "../common/mod.rs"]
 mod common;
 mod counting;
+mod edges;
 mod filters;
 mod follow;
 mod gap;
@@ -21,6 +22,7 @@ mod rig;
 mod said;
 mod screens;
 mod security;
+mod stalled;
 mod unreadable;
 
 use common::{Retrotap, libpcap};

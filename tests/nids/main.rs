@@ -118,6 +118,32 @@ fn an_alert_becomes_holds_with_the_alert_in_them() {
     assert_eq!(daemon.stop()["stored"]["packets"], 2000);
 }
 
+/// Connections that are not there are looked for without holding up one that is, nor what is meant at once.
+#[test]
+fn what_is_not_found_holds_up_nothing_else() {
+    let r = Retrotap::default();
+    let daemon = recorded(&r);
+    let rules = "per_offender = \"100000/1s\"\nhold_size = \"100MiB\"\nhold_age = \"1h\"\n[[rule]]\nname = \"x\"\nsuspend_cutoff = \"1h\"\nhold = [\"connection\"]\nlimit = \"100000/1s\"\n";
+    let coupling = Coupling::listen(&r, rules, &[]);
+    let mut suricata = coupling.connect();
+    // One after the other they would be looked for longer than anybody waits here.
+    for host in 0..60 {
+        writeln!(suricata, "{}", eve(host, 1, 1).replace("10.0.0.", "10.77.0.")).expect("it reads");
+    }
+    writeln!(suricata, "{}", eve(7, 1, 1)).expect("it reads");
+    let done = |lines: &[Value], action: &str| {
+        lines.iter().any(|l| l["action"] == action && l["error"].is_null() && to_of(l).contains("10.0.0.7:12345"))
+    };
+    let lines =
+        coupling.until("what is there", |lines| done(lines, "suspend_cutoff") && done(lines, "hold_connection"));
+    let held = lines.iter().find(|l| !l["hold"].is_null()).expect("a hold");
+    let record = record_of(&r, held["hold"].as_str().expect("a name"));
+    assert!(record["kept_until"].is_string() && record["most_bytes"] == 100 << 20, "{record}");
+    let (_, counts, log) = coupling.stop();
+    assert_eq!((&counts["suspended"], &counts["held"]), (&61.into(), &1.into()), "{log}");
+    daemon.stop();
+}
+
 /// The recorder is stopped and started anew while the coupling runs: an order that comes in between is carried out afterwards.
 #[test]
 fn a_recorder_that_was_started_anew_is_found_again() {
@@ -206,7 +232,8 @@ fn what_waits_does_not_hold_up_the_end() {
     let mut suricata = coupling.connect();
     let all: String = (1..=4_000).map(|n| eve(7, 1, 1).replace("12345", &n.to_string()) + "\n").collect();
     suricata.write_all(all.as_bytes()).expect("it reads");
-    coupling.until("every place taken", |lines| lines.iter().any(|l| l["what"] == "waiting"));
+    let full = |l: &Value| l["error"].as_str().is_some_and(|e| e.contains("holds wait already"));
+    coupling.until("every place taken", |lines| lines.iter().any(full));
     let start = std::time::Instant::now();
     let (code, counts, _) = coupling.stop();
     kill_process(recorder, Signal::CONT).expect("a signal");

@@ -76,6 +76,7 @@ const UNSAFE: &[&str] = &[
     "src/store/disk",
     "src/memory.rs",
     "src/query/priority",
+    "src/control/peer.rs",
     "benches/table.rs",
     "benches/xdp.rs",
     "examples/bare",

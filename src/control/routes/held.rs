@@ -5,33 +5,32 @@ use super::holds::refused;
 use crate::control::Engine;
 use crate::control::call::Call;
 use crate::control::job::{Measure, refusal};
-use crate::control::stream::{Message, Refusal};
+use crate::control::send::Sending;
+use crate::control::stream::{Message, Refusal, last_sent};
 use crate::hold::{Held, HoldError};
 use crate::query::pace::{Pace, Stopped};
 use crate::query::{QueryError, Summary};
 use axum::body::{Body, Bytes};
 use axum::http::Response;
 use std::path::Path;
-use tokio::sync::mpsc::Sender;
 
 /// `GET /v1/holds/{name}/packets`.
 pub async fn packets(call: Call) -> Response<Body> {
     let name = call.param("name").to_owned();
-    let read = move |engine: &Engine, measure: Measure, to: Sender<Message>| {
+    let read = move |engine: &Engine, measure: Measure, to: Sending| {
         let mut sent = 0;
         let answer = send(engine.store(), &name, &measure, &to, &mut sent);
         let last = match &answer {
             Ok(summary) => Message::End(Bytes::new(), summary.clone().into()),
             Err(refusal) => Message::Failed(Bytes::new(), refusal.clone()),
         };
-        let _ = to.blocking_send(last);
-        (answer, sent)
+        (last_sent(answer, to.send(last)), sent)
     };
     // What is held is given out whole, however long it takes whoever asked.
     call.stream("application/x-pcapng", None, read).await
 }
 
-fn send(store: &Path, name: &str, measure: &Measure, to: &Sender<Message>, sent: &mut u64) -> Result<Summary, Refusal> {
+fn send(store: &Path, name: &str, measure: &Measure, to: &Sending, sent: &mut u64) -> Result<Summary, Refusal> {
     let held = Held::open(store).map_err(refused)?;
     let (hold, path) = held.packets(name).map_err(refused)?;
     let stopped = |why| refusal(&QueryError::Stopped(why));
@@ -39,8 +38,8 @@ fn send(store: &Path, name: &str, measure: &Measure, to: &Sender<Message>, sent:
     let each = &mut |bytes: &[u8]| {
         if !measure.go_on() {
             gone = measure.stopped();
-        } else if to.blocking_send(Message::Chunk(Bytes::copy_from_slice(bytes))).is_err() {
-            gone = Some(Stopped::Gone);
+        } else if let Err(why) = to.send(Message::Chunk(Bytes::copy_from_slice(bytes))) {
+            gone = Some(why);
         } else {
             *sent += bytes.len() as u64;
         }

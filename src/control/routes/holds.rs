@@ -6,13 +6,15 @@ use crate::control::call::Call;
 use crate::control::caller::Caller;
 use crate::control::engine::Engine;
 use crate::control::holding::settled;
-use crate::control::job::{Cancel, LINES_BYTES, Measure, refusal};
+use crate::control::job::{LINES_BYTES, Measure, refusal, stopped};
+use crate::control::lanes::Lane;
 use crate::control::reply::LINES;
 use crate::control::role::Role;
+use crate::control::send::Sending;
 use crate::control::stream::{Message, Refusal};
 use crate::evidence::Manifest;
 use crate::hold::{Held, HoldError, HoldLine, Who, Why};
-use crate::query::pace::{Pace, Stopped};
+use crate::query::pace::Pace;
 use crate::query::{QueryError, Summary};
 use crate::shape;
 use crate::units;
@@ -20,7 +22,6 @@ use axum::body::{Body, Bytes};
 use axum::http::Response;
 use serde::Deserialize;
 use std::path::Path;
-use tokio::sync::mpsc::Sender;
 
 /// `GET /v1/holds`.
 pub async fn list(call: Call) -> Response<Body> {
@@ -31,7 +32,7 @@ pub async fn list(call: Call) -> Response<Body> {
 }
 
 /// Sends all holds as lines, some KiB at a time: each may be long, and there may be many.
-fn lines(store: &Path, whole: bool, measure: &Measure, to: &Sender<Message>) -> (Result<Summary, Refusal>, u64) {
+fn lines(store: &Path, whole: bool, measure: &Measure, to: &Sending) -> (Result<Summary, Refusal>, u64) {
     let (mut text, mut sent, mut stopped) = (Vec::new(), 0, None);
     let each = &mut |mut line: HoldLine| {
         if !whole {
@@ -43,8 +44,7 @@ fn lines(store: &Path, whole: bool, measure: &Measure, to: &Sender<Message>) -> 
             stopped = measure.stopped();
         } else if text.len() >= LINES_BYTES {
             sent += text.len() as u64;
-            let gone = to.blocking_send(Message::Chunk(std::mem::take(&mut text).into())).is_err();
-            stopped = gone.then_some(Stopped::Gone);
+            stopped = to.send(Message::Chunk(std::mem::take(&mut text).into())).err();
         }
         stopped.is_none()
     };
@@ -58,7 +58,7 @@ fn lines(store: &Path, whole: bool, measure: &Measure, to: &Sender<Message>) -> 
         Ok(()) => Message::Lines(text.into()),
         Err(refusal) => Message::Failed(Bytes::new(), refusal.clone()),
     };
-    let _ = to.blocking_send(last);
+    let _ = to.send(last);
     (answer.map(|()| Summary::default()), sent)
 }
 
@@ -66,19 +66,19 @@ fn lines(store: &Path, whole: bool, measure: &Measure, to: &Sender<Message>) -> 
 pub async fn make(mut call: Call) -> Response<Body> {
     let asked = call.json::<HoldAsk>().and_then(|ask| {
         let (query, until) = ask.query(call.shared.engine.store()).map_err(|why| (400, why))?;
-        Ok((ask, query, until))
+        let terms = ask.terms().map_err(|why| (400, why))?;
+        Ok((ask, query, until, terms))
     });
-    let (ask, query, until) = match asked {
+    let (ask, query, until, terms) = match asked {
         Ok(asked) => asked,
         Err(why) => return call.refuse(why),
     };
-    let (who, shared) = (who(&call.caller), &call.shared);
-    let time = Some(shared.limits().time_ns);
-    let measure = Measure::new(Cancel::default(), shared.ending.clone(), time, shared.brake.clone());
-    call.work(move |engine| {
+    let who = who(&call.caller);
+    // Evidence: it is kept also if whoever asked does not wait for it.
+    call.finish(Lane::Keep, move |engine, measure| {
         let held = Held::open(engine.store()).map_err(refused)?;
-        let why = Why { reason: &ask.reason, who: &who, about: ask.about.as_ref() };
-        let answers = &mut |query: &_, out: &mut dyn crate::query::PacketSink| engine.answer(query, &measure, out);
+        let why = Why { reason: &ask.reason, who: &who, about: ask.about.as_ref(), terms };
+        let answers = &mut |query: &_, out: &mut dyn crate::query::PacketSink| engine.answer(query, measure, out);
         if ask.follow {
             // What makes no sense is said now, not found out by the thread that follows.
             engine.follow(&query).map_err(|e| refusal(&e))?;
@@ -93,7 +93,7 @@ pub async fn make(mut call: Call) -> Response<Body> {
 
 /// `GET /v1/holds/limit`.
 pub async fn sizes(call: Call) -> Response<Body> {
-    call.work(|engine| Held::open(engine.store()).and_then(|held| held.sizes()).map_err(refused)).await
+    call.work(Lane::Desk, |engine, _| Held::open(engine.store()).and_then(|held| held.sizes()).map_err(refused)).await
 }
 
 /// `PUT /v1/holds`.
@@ -103,7 +103,7 @@ pub async fn limit(mut call: Call) -> Response<Body> {
         Err(why) => return call.refuse(why),
     };
     let who = who(&call.caller);
-    call.work(move |engine| {
+    call.finish(Lane::Desk, move |engine, _| {
         let held = Held::open(engine.store()).map_err(refused)?;
         held.set_limit(limit, &who).map_err(refused)?;
         held.sizes().map_err(refused)
@@ -114,10 +114,13 @@ pub async fn limit(mut call: Call) -> Response<Body> {
 /// `POST /v1/holds/{name}/check`.
 pub async fn check(call: Call) -> Response<Body> {
     let (name, whole) = (call.param("name").to_owned(), call.caller.may("", Role::Packets).is_ok());
-    call.work(move |engine| {
+    // All of it is read: that may take long.
+    call.work_long(Lane::Packets, move |engine, measure| {
         let held = Held::open(engine.store()).map_err(refused)?;
         let (hold, _) = held.packets(&name).map_err(refused)?;
-        let mut line = held.checked(hold).map_err(refused)?;
+        let checked = held.checked(hold, &|| measure.go_on());
+        let mut line =
+            checked.map_err(|e| if matches!(e, HoldError::Interrupted) { stopped(measure) } else { refused(e) })?;
         if !whole {
             line.hide_alert();
         }
@@ -136,11 +139,11 @@ struct Release {
 /// `GET /v1/holds/{name}/manifest`.
 pub async fn manifest(call: Call) -> Response<Body> {
     let (name, who) = (call.param("name").to_owned(), who(&call.caller));
-    let made = move |engine: &Engine| {
+    let made = move |engine: &Engine, _: &Measure| {
         let held = Held::open(engine.store()).map_err(refused)?;
         held.manifest(&name, who).map_err(refused)
     };
-    call.work_text(made, Manifest::to_json).await
+    call.work_text(Lane::Desk, made, Manifest::to_json).await
 }
 
 /// `DELETE /v1/holds/{name}`.
@@ -153,7 +156,7 @@ pub async fn release(mut call: Call) -> Response<Body> {
         Err(why) => return call.refuse(why),
     };
     let (name, who) = (call.param("name").to_owned(), who(&call.caller));
-    call.work(move |engine| {
+    call.finish(Lane::Desk, move |engine, _| {
         let held = Held::open(engine.store()).map_err(refused)?;
         held.release(&name, &release.reason, &who).map(HoldLine::new).map_err(refused)
     })
@@ -173,7 +176,7 @@ pub fn refused(e: HoldError) -> Refusal {
         HoldError::Name(_) => 400,
         HoldError::Empty | HoldError::Unknown { .. } => 404,
         HoldError::Exists(_) => 409,
-        HoldError::Full { .. } | HoldError::Following => 507,
+        HoldError::Full { .. } | HoldError::TooLarge { .. } | HoldError::Share { .. } | HoldError::Following => 507,
         HoldError::Busy | HoldError::Interrupted => 503,
         HoldError::Io { .. } | HoldError::Store(_) | HoldError::Evidence(_) | HoldError::Damaged { .. } => 500,
     };

@@ -3,6 +3,7 @@
 use crate::control::ask::Ask;
 use crate::control::call::Call;
 use crate::control::job::refusal;
+use crate::control::lanes::Lane;
 use crate::control::stream::Refusal;
 use crate::ledger::missed;
 use crate::store::layout::Layout;
@@ -20,7 +21,7 @@ pub async fn losses(mut call: Call) -> Response<Body> {
         Ok(query) => query,
         Err(why) => return call.refuse((400, why)),
     };
-    call.work(move |engine| {
+    call.work(Lane::Books, move |engine, _| {
         engine.known_names(&query).map_err(|e| refusal(&e))?;
         let now = units::now();
         let since = query.last.map(|last| now.saturating_sub(last)).or(query.since);

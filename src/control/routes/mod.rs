@@ -300,7 +300,7 @@ async fn enter(
     request: Request,
 ) -> Response<Body> {
     let text = text(&request);
-    let caller = Caller::of(from, request.headers(), &shared.tokens);
+    let caller = Caller::of(from, request.headers(), &shared);
     let may = caller.may(&text, row.role);
     let mut call = Call::new(shared, caller, text)
         .with_params(params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
@@ -365,7 +365,7 @@ fn text(request: &Request) -> String {
 
 async fn nothing(State(shared): It, Extension(from): Who, request: Request) -> Response<Body> {
     let text = text(&request);
-    let caller = Caller::of(from, request.headers(), &shared.tokens);
+    let caller = Caller::of(from, request.headers(), &shared);
     // Who may nothing is not told what there is.
     let why = caller.may(&text, Role::Statistics).err().unwrap_or_else(|| {
         let all: Vec<String> = ROWS.iter().map(|r| format!("{} {}", r.method, r.path)).collect();
@@ -376,7 +376,7 @@ async fn nothing(State(shared): It, Extension(from): Who, request: Request) -> R
 
 async fn wrong_method(State(shared): It, Extension(from): Who, request: Request) -> Response<Body> {
     let text = text(&request);
-    let caller = Caller::of(from, request.headers(), &shared.tokens);
+    let caller = Caller::of(from, request.headers(), &shared);
     let why = caller.may(&text, Role::Statistics).err().unwrap_or_else(|| {
         (405, format!("there is no {text}: {} takes {}", request.uri().path(), methods(request.uri().path())))
     });

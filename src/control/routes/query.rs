@@ -8,15 +8,15 @@ use crate::control::frames::FRAMES;
 use crate::control::job::{self, Cancel, Following, Job, Measure};
 use crate::control::pool;
 use crate::control::reply::{self, CancelOnDrop};
+use crate::control::send::sending;
 use crate::control::stream::{Message, Refusal};
 use crate::evidence::Asker;
-use crate::limits::{CHUNKS_WAITING, FOLLOWERS_MAX};
+use crate::limits::{FOLLOWERS_MAX, FOLLOWERS_PER_USER};
 use crate::query::{Summary, priority};
 use crate::shape;
 use axum::body::Body;
 use axum::http::Response;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tokio::sync::mpsc::channel;
 
 /// `POST /v1/query`.
 pub async fn packets(call: Call) -> Response<Body> {
@@ -54,12 +54,11 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
     };
     let limits = shared.limits();
     let (cancel, ending, bytes) = (Cancel::default(), shared.ending.clone(), limits.bytes);
-    let (to, mut from) = channel(CHUNKS_WAITING);
     let guard = CancelOnDrop::new(cancel.clone());
     let (engine, enter) = (shared.engine.clone(), call.later());
     let ended = move |answer: Result<u64, Refusal>, sent: u64| {
         drop(place);
-        enter(answer, sent);
+        enter.done(answer, sent);
     };
     let form = ask.format;
     let kind = if ask.manifest { FRAMES } else { kind(form) };
@@ -80,7 +79,15 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
             Err(_) => return call.refuse((500, reply::BROKE.into())),
         }
     }
+    let (to, mut from) = sending();
     let begun = if ask.follow {
+        let Some(own) = shared.following.enter(&call.caller.name) else {
+            let why = format!(
+                "{} has {FOLLOWERS_PER_USER} followers, as many as one may: wait for one to end",
+                call.caller.name
+            );
+            return call.refuse((429, why));
+        };
         let Ok(seat) = shared.followers.clone().try_acquire_owned() else {
             let why = format!("{FOLLOWERS_MAX} followers are as many as there can be: wait for one to end");
             return call.refuse((429, why));
@@ -91,21 +98,21 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
         let spawned = thread.spawn(move || {
             priority::idle();
             let (answer, sent) = following.run(&engine);
-            drop(seat);
+            drop((seat, own));
             ended(answer.map(|s| s.packets), sent);
         });
         spawned.is_ok()
     } else {
-        let from_memory = job::memory_finds(&query);
         let brake = if query.memory_only { shared.brake.of_memory() } else { shared.brake.clone() };
         let measure = Measure::new(cancel, ending, Some(limits.time_ns), brake);
-        let job = Job { query, form: packets.then_some(form), bytes, measure, origin, to };
-        let job: pool::Job = Box::new(move || {
-            let (answer, sent) = job.run(&engine);
+        let (lanes, from_memory) = (&shared.lanes, job::memory_finds(&query));
+        let job = move |to| Job { query, form: packets.then_some(form), bytes, measure, origin, to };
+        let job: pool::Job = Box::new(move |lane| {
+            let (answer, sent) = job(to.on(lane)).run(&engine);
             ended(answer.map(|s| s.packets), sent);
         });
-        let left = if from_memory { shared.memory_pool.run(job) } else { Err(job) };
-        left.or_else(|job| shared.pool.run(job)).is_ok()
+        let left = if from_memory { lanes.memory.run(job) } else { Err(job) };
+        left.or_else(|job| lanes.packets.run(job)).is_ok()
     };
     if !begun {
         return call.refuse((503, reply::BUSY.into()));

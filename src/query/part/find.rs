@@ -64,6 +64,9 @@ impl Part {
             None => (self.blocks.pop(), None),
         };
         let (Some(block), Some(reader), Some(asked)) = (block, self.place.reader(), asked) else { return };
+        if reader.is_gone(&block) && !q.pace.may_take_long() {
+            return;
+        }
         let found = found.unwrap_or_else(|| {
             let sifting = Sifting::new(reader, &block, &asked);
             match self.gathered.remove(&block.offset) {
@@ -71,6 +74,7 @@ impl Part {
                 None => sifting.read(within(self.at.as_deref(), &block)),
             }
         });
+        summary.expired_segments += u64::from(found.expired && !std::mem::replace(&mut self.expired, found.expired));
         self.hits.extend(found.settle(reader, &block, summary));
     }
 

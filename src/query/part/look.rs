@@ -6,7 +6,7 @@ use crate::index::{Index, IndexError};
 use crate::limits::LOOKS;
 use crate::query::QueryError;
 use crate::query::plans::Plans;
-use crate::query::select::{Candidates, candidates};
+use crate::query::select::{Candidates, candidates, weight};
 use crate::query::summary::Summary;
 use crate::store::list::SegmentRef;
 use crate::store::reader::{ReadError, SegmentReader};
@@ -27,6 +27,10 @@ struct Asked<'a> {
 /// Looks at parts, several at a time. Those that turn out to have nothing have no blocks then.
 pub fn look(parts: &mut [Part], q: &Question<'_>, summary: &mut Summary) -> Result<(), QueryError> {
     let asked = Asked { plans: q.plans, from: q.from, to: q.to, full_scan: q.full_scan };
+    let most = q.pace.most();
+    if most < usize::MAX && parts.iter().any(|p| p.weight(asked) > most) && !q.pace.may_take_long() {
+        return Ok(());
+    }
     let threads = LOOKS.min(parts.iter().filter(|p| p.in_file()).count());
     if threads < 2 {
         parts.iter_mut().try_for_each(|p| p.look(asked, summary))
@@ -55,6 +59,12 @@ fn look_at_once(parts: &mut [Part], q: Asked<'_>, threads: usize, summary: &mut 
 }
 
 impl Part {
+    /// About how many connections its index names.
+    fn weight(&self, q: Asked<'_>) -> usize {
+        let planned = self.place.index().zip(self.place.about()).filter(|_| !q.full_scan);
+        planned.map_or(0, |(index, about)| weight(q.plans.of(about), index).unwrap_or(usize::MAX))
+    }
+
     fn look(&mut self, q: Asked<'_>, summary: &mut Summary) -> Result<(), QueryError> {
         self.looked = true;
         if let Place::File(f) = &mut self.place

@@ -107,6 +107,8 @@ pub struct Part {
     blocks: Vec<BlockRef>,
     /// It is known which blocks to look at.
     looked: bool,
+    /// Some of it has expired since, and is counted.
+    expired: bool,
     /// Blocks that are being sifted, the earliest first.
     coming: VecDeque<(BlockRef, Coming)>,
     /// Packets that can match and have been read, by block; of parts where they are few.
@@ -127,6 +129,7 @@ impl Part {
             first,
             blocks: Vec::new(),
             looked: false,
+            expired: false,
             coming: VecDeque::new(),
             gathered: HashMap::new(),
             at: None,

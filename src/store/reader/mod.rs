@@ -12,7 +12,8 @@ mod salvage;
 mod table;
 
 pub use digest::SegmentDigest;
-pub use memory::MemoryBlock;
+pub use memory::{MemoryBlock, Pinned};
+use packet::BlockBytes;
 pub use packet::{Block, FoundPacket};
 pub use table::BlockTable;
 use table::Sums;
@@ -25,7 +26,6 @@ use super::layout;
 use super::scan::{self, Bad, BlockRef, Depth};
 use crate::limits::STRIPE_BYTES;
 use crate::source::Interface;
-use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ enum Bytes {
     Sparse(File),
     /// The file, and the block that was read last with its offset, whole and checked.
     Direct(File, Mutex<Option<(u64, Aligned)>>),
-    /// Blocks of this process's own, as many as there are `blocks`: they are not summed again.
+    /// Blocks of this process's own, as many as there are `blocks`: they are not summed again while they are in memory.
     Memory(Vec<MemoryBlock>),
 }
 
@@ -222,9 +222,9 @@ impl SegmentReader {
         matches!(self.bytes, Bytes::Mapped(_) | Bytes::Sparse(_))
     }
 
-    /// Whether reading a packet again may cost the reading of its block.
+    /// Whether reading a packet again may cost the reading of its block; of one in memory, because memory may take it back meanwhile.
     pub fn costly(&self) -> bool {
-        matches!(self.bytes, Bytes::Direct(..) | Bytes::Sparse(_))
+        matches!(self.bytes, Bytes::Direct(..) | Bytes::Sparse(_) | Bytes::Memory(_))
     }
 
     /// Length of the header: where the first block begins.
@@ -264,24 +264,22 @@ impl SegmentReader {
 
     /// A whole block, checked.
     pub fn block(&self, block: &BlockRef) -> Result<Block<'_>, ReadError> {
-        let bytes: Cow<'_, [u8]> = match &self.bytes {
+        let bytes = match &self.bytes {
             Bytes::Mapped(map) => {
                 let at = block.offset as usize;
                 let bytes = map.get(at..at + block.len).ok_or_else(|| self.damaged(block.offset, Damage::Short))?;
-                Cow::Borrowed(bytes)
+                BlockBytes::Borrowed(bytes)
             }
-            Bytes::Direct(file, _) => Cow::Owned(self.read_direct(file, block)?.to_vec()),
+            Bytes::Direct(file, _) => BlockBytes::Owned(self.read_direct(file, block)?.to_vec()),
             Bytes::Sparse(_) => {
                 let mut buf = Aligned::new(block.len).map_err(|source| self.io(source))?;
                 self.fetch(block, u64::MAX, &mut buf)?;
-                return Ok(Block { reader: self, block: *block, bytes: Cow::Owned(buf.to_vec()) });
+                return Ok(Block { reader: self, block: *block, bytes: BlockBytes::Owned(buf.to_vec()) });
             }
-            Bytes::Memory(all) => {
-                let at = all.partition_point(|b| b.at.offset < block.offset);
-                let held =
-                    all.get(at).filter(|b| b.at == *block).ok_or_else(|| self.damaged(block.offset, Damage::Short))?;
-                return Ok(Block { reader: self, block: *block, bytes: Cow::Borrowed(held.bytes()) });
-            }
+            Bytes::Memory(_) => match self.of_memory(block)? {
+                (bytes, false) => return Ok(Block { reader: self, block: *block, bytes }),
+                (bytes, true) => bytes,
+            },
         };
         let at = self.blocks.partition_point(|b| b.offset < block.offset);
         let frame = Frame::decode_head(&bytes).map_err(|why| self.damaged(block.offset, why))?;
@@ -333,10 +331,7 @@ impl SegmentReader {
                 self.fetch_at(block, &[offset], &mut buf)?;
                 self.packet_in(&buf, block, offset).map(FoundPacket::into_owned)
             }
-            Bytes::Memory(all) => {
-                let bytes = all.get(index).map(MemoryBlock::bytes).unwrap_or_default();
-                self.packet_in(bytes, block, offset)
-            }
+            Bytes::Memory(_) => self.block(block)?.packet(offset).map(FoundPacket::into_owned),
             Bytes::Direct(file, cache) => {
                 let mut cache = cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 if cache.as_ref().is_none_or(|(at, _)| *at != block.offset) {

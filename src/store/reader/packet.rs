@@ -1,5 +1,6 @@
 //! What comes out of a segment: whole blocks and single packets. Made by the reader, used by whoever reads.
 
+use super::memory::Pinned;
 use super::{ReadError, SegmentReader};
 use crate::conn::verdict::Mark;
 use crate::limits::PIECE_BYTES;
@@ -7,12 +8,35 @@ use crate::packet::key::Key;
 use crate::store::format::{self, HEAD_BYTES, Item, StoredPacket};
 use crate::store::scan::BlockRef;
 use std::borrow::Cow;
+use std::ops::Deref;
 
 /// A whole, checked block.
 pub struct Block<'a> {
     pub(super) reader: &'a SegmentReader,
     pub(super) block: BlockRef,
-    pub(super) bytes: Cow<'a, [u8]>,
+    pub(super) bytes: BlockBytes<'a>,
+}
+
+/// Whose a block's bytes are.
+pub(super) enum BlockBytes<'a> {
+    /// A mapping's.
+    Borrowed(&'a [u8]),
+    /// Read for this block.
+    Owned(Vec<u8>),
+    /// Memory's, which keeps them meanwhile.
+    Pinned(Pinned),
+}
+
+impl Deref for BlockBytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            BlockBytes::Borrowed(bytes) => bytes,
+            BlockBytes::Owned(bytes) => bytes,
+            BlockBytes::Pinned(bytes) => bytes,
+        }
+    }
 }
 
 impl Block<'_> {
@@ -40,6 +64,11 @@ impl Block<'_> {
 }
 
 impl Block<'_> {
+    /// The packet whose EPB begins at this offset of the file.
+    pub fn packet(&self, offset: u64) -> Result<FoundPacket<'_>, ReadError> {
+        self.reader.packet_in(&self.bytes, &self.block, offset)
+    }
+
     /// The same, as they are got by their offsets.
     pub fn found(&self) -> impl Iterator<Item = Result<FoundPacket<'_>, ReadError>> {
         self.reader.packets_in(&self.bytes, &self.block)
