@@ -187,7 +187,8 @@ pub fn refused(e: HoldError) -> Refusal {
 mod tests {
     use super::*;
     use crate::control::brake::Brake;
-    use tokio::sync::mpsc::channel;
+    use crate::control::job::Cancel;
+    use crate::control::send::sending;
 
     /// However many holds there are, and however long what they are about, a chunk of them is in memory, and who goes gets no more.
     #[test]
@@ -207,11 +208,9 @@ mod tests {
             std::fs::write(folder.join("hold.json"), hold.to_string()).unwrap();
         }
         let measure = || Measure::new(Cancel::default(), Cancel::default(), None, Brake::default());
-        let (to, mut from) = channel(100);
-        let (answer, sent) = lines(dir.path(), true, &measure(), &to);
-        drop(to);
+        let ((answer, sent), messages) = said(dir.path(), true, measure());
         let (mut all, mut chunks) = (Vec::new(), 0u32);
-        while let Some(message) = from.blocking_recv() {
+        for message in messages {
             let (Message::Chunk(bytes) | Message::Lines(bytes)) = message else { panic!("no lines") };
             assert!(bytes.len() < 2 * LINES_BYTES);
             all.extend(bytes);
@@ -225,14 +224,32 @@ mod tests {
             .collect();
         assert_eq!(names, (0..40).map(|n| format!("case-{n:02}")).collect::<Vec<_>>());
         assert!(chunks >= 20, "{chunks}");
-        let (to, mut from) = channel(100);
-        let (_, short) = lines(dir.path(), false, &measure(), &to);
-        assert!(short < 40 * 2000 && from.blocking_recv().is_some(), "an alert is for whoever may see packets");
+        let ((_, short), messages) = said(dir.path(), false, measure());
+        assert!(short < 40 * 2000 && !messages.is_empty(), "an alert is for whoever may see packets");
 
         let gone = Cancel::default();
         gone.cancel();
-        let (to, mut from) = channel(100);
-        let (answer, _) = lines(dir.path(), true, &Measure::new(gone, Cancel::default(), None, Brake::default()), &to);
-        assert!(answer.is_err() && matches!(from.blocking_recv(), Some(Message::Failed(..))));
+        let measure = Measure::new(gone, Cancel::default(), None, Brake::default());
+        let ((answer, _), messages) = said(dir.path(), true, measure);
+        assert!(answer.is_err() && matches!(messages.first(), Some(Message::Failed(..))));
+    }
+
+    /// The lines, and what came of them at the other end.
+    fn said(store: &Path, whole: bool, measure: Measure) -> ((Result<Summary, Refusal>, u64), Vec<Message>) {
+        let (to, mut from) = sending();
+        let receive = move || {
+            let mut all = Vec::new();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                while let Some(message) = from.recv().await {
+                    all.push(message);
+                }
+            });
+            all
+        };
+        let receiver = std::thread::spawn(receive);
+        let answer = lines(store, whole, &measure, &to);
+        drop(to);
+        (answer, receiver.join().unwrap())
     }
 }
