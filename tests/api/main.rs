@@ -18,8 +18,8 @@ mod openapi;
 mod refusals;
 mod rig;
 mod said;
-mod security;
 mod screens;
+mod security;
 mod unreadable;
 
 use common::{Retrotap, libpcap};
