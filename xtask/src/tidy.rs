@@ -26,7 +26,10 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         "src/index",
         &[
             "worker",
-            "source",
+            "source::live",
+            "source::file",
+            "source::xdp",
+            "source::packet",
             "xsk",
             "bpf",
             "iface",
