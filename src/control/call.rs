@@ -148,15 +148,6 @@ impl Call {
         self.work_with(Terms { timed: false, ..Terms::of(lane) }, job, |call, value| call.answer(&value)).await
     }
 
-    /// As [`work`](Call::work), with a list.
-    pub async fn work_lines<T: Serialize + Send + 'static>(
-        self,
-        lane: Lane,
-        job: impl FnOnce(&Engine, &Measure) -> Result<Vec<T>, Refusal> + Send + 'static,
-    ) -> Response<Body> {
-        self.work_with(Terms::of(lane), job, |call, things| call.answer_lines(&things)).await
-    }
-
     /// As [`work`](Call::work), with what has a text of its own.
     pub async fn work_text<T: Send + 'static>(
         self,

@@ -213,9 +213,13 @@ impl Following {
         }
         // What changed just now may change again without its time showing it.
         self.stamp = stamp.filter(|&t| t + STAMP_GRAIN < SystemTime::now());
-        let all = self.held.list()?.0;
-        self.kept = all.iter().filter_map(|h| Some((moment(h.kept_until.as_deref()?)?, h.name.clone()))).collect();
-        Ok(all.into_iter().filter(follows).map(|h| h.name).collect())
+        let (mut kept, mut names) = (Vec::new(), Vec::new());
+        self.held.each(&mut |h| {
+            kept.extend(h.kept_until.as_deref().and_then(moment).map(|until| (until, h.name.clone())));
+            names.extend(follows(&h).then_some(h.name));
+        })?;
+        self.kept = kept;
+        Ok(names)
     }
 
     /// One hold's slice; false: it follows no more.

@@ -79,6 +79,12 @@ impl Held {
         Ok(())
     }
 
+    /// Each that can be read, one at a time: there may be many, and what one is about may be long.
+    pub(super) fn each(&self, each: &mut dyn FnMut(Hold)) -> Result<(), HoldError> {
+        self.names()?.iter().filter_map(|name| self.read(name).ok()).for_each(each);
+        Ok(())
+    }
+
     /// The same of one, once its packets are compared with their sum.
     pub fn checked(&self, hold: Hold, go_on: &dyn Fn() -> bool) -> Result<HoldLine, HoldError> {
         let damaged = match self.check(&hold, go_on) {
@@ -191,7 +197,9 @@ impl Held {
 
     /// Bytes of those that are let go by themselves.
     pub(super) fn bytes_let_go(&self) -> Result<u64, HoldError> {
-        Ok(self.list()?.0.iter().filter(|h| h.kept_until.is_some()).map(|h| h.bytes).sum())
+        let mut bytes = 0;
+        self.each(&mut |h| bytes += if h.kept_until.is_some() { h.bytes } else { 0 })?;
+        Ok(bytes)
     }
 
     /// Lets go of those whose time is over by now; what went wrong with some of them.

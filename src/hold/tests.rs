@@ -59,7 +59,8 @@ fn one_that_is_being_made_holds_up_no_other() {
         go_on.send(()).unwrap();
         slow.join().unwrap().unwrap();
     });
-    let mut names: Vec<_> = held.list().unwrap().0.into_iter().map(|h| h.name).collect();
+    let mut names = Vec::new();
+    held.each(&mut |h| names.push(h.name)).unwrap();
     names.sort();
     assert_eq!(names, ["follows", "slow"]);
     assert!(!dir.path().join("held/.new-slow").exists() && !dir.path().join("held/.gone-quick").exists());
@@ -93,7 +94,8 @@ fn a_hold_may_take_so_much_and_is_kept_so_long() {
     let mut answers = |_: &crate::query::Query, _: &mut dyn crate::query::PacketSink| Ok(Default::default());
     let wrong = following.round(&mut Means { before: now, answers: &mut answers, go_on: &|| true });
     assert!(wrong.is_empty(), "{wrong:?}");
-    let mut names: Vec<_> = held.list().unwrap().0.into_iter().map(|h| h.name).collect();
+    let mut names = Vec::new();
+    held.each(&mut |h| names.push(h.name)).unwrap();
     names.sort();
     assert_eq!(names, ["any", "short", "unshared"]);
     let log = std::fs::read_to_string(dir.path().join("held/log.jsonl")).unwrap();
