@@ -161,10 +161,10 @@ pub fn read(path: &Path) -> (Vec<Skip>, Vec<Arc<Mapped>>) {
 
 /// How long the three files are, as far as this process has written them.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Lengths([u64; 3]);
+pub struct FileLengths([u64; 3]);
 
 /// Writes the files anew. Whoever reads some that are new and some that are not finds sums that do not fit, and does without.
-pub fn write(path: &Path, store: &[u8; 16], all: &[Skip]) -> Result<Lengths, IndexError> {
+pub fn write(path: &Path, store: &[u8; 16], all: &[Skip]) -> Result<FileLengths, IndexError> {
     let io = |source| IndexError::Io { path: path.to_owned(), source };
     let new = |path: &Path| path.with_extension("new");
     let [addresses, joints] = heaps(path);
@@ -191,14 +191,14 @@ pub fn write(path: &Path, store: &[u8; 16], all: &[Skip]) -> Result<Lengths, Ind
         }
         [&joints, &addresses, path].into_iter().try_for_each(|path| fs::rename(new(path), path))?;
         let [a, b] = at;
-        Ok(Lengths([len, a, b]))
+        Ok(FileLengths([len, a, b]))
     };
     write().map_err(io)
 }
 
 /// Adds an entry to what [`write`] has made. False: the files are no longer as long as they must be, and have to be made anew: what is
 /// written behind a hole would let the hole pass for filters.
-pub fn append(path: &Path, skip: &Skip, lengths: &mut Lengths) -> Result<bool, IndexError> {
+pub fn append(path: &Path, skip: &Skip, lengths: &mut FileLengths) -> Result<bool, IndexError> {
     let io = |source| IndexError::Io { path: path.to_owned(), source };
     let to = |path: &Path| OpenOptions::new().append(true).open(path);
     let mut add = || {

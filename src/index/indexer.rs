@@ -2,7 +2,7 @@
 //! through the indexes that are there and makes the damaged ones again. Runs on the keeper's indexer thread, and the look on one of
 //! its own at idle priority; never on the packet path.
 
-use super::filters::{self, Lengths};
+use super::filters::{self, FileLengths};
 use super::skip::Skip;
 use super::{Index, IndexError, Run, Scope, build, file};
 use crate::privilege;
@@ -24,7 +24,7 @@ const LOOK_END: Duration = Duration::from_secs(2);
 pub struct Indexer {
     layout: Layout,
     /// Entries of the file of filters and how long it is; `None`: it has not been brought up to date since the start.
-    entries: Mutex<Option<(usize, Lengths)>>,
+    entries: Mutex<Option<(usize, FileLengths)>>,
     /// When the look is to end, once that is known.
     stop: Arc<OnceLock<Instant>>,
     look: Mutex<Option<JoinHandle<()>>>,

@@ -13,7 +13,7 @@ use super::lives::Span;
 use super::pace::Pace;
 use super::part::Question;
 use super::plans::{EVERYTHING, Plans};
-use super::room::{Full, Room, Share};
+use super::room::{AnswerRoom, RoomFull, Share};
 use super::sealed::Sealed;
 use super::summary::Met;
 use super::view::View;
@@ -87,10 +87,10 @@ impl Found {
 const ASKED_BYTES: usize = 4 * size_of::<Key>() + size_of::<super::LookedUp>();
 
 /// Why a list has no room; `n`: what was gathered by then.
-pub(super) fn refused(full: Full, n: usize, room: &Room) -> QueryError {
+pub(super) fn refused(full: RoomFull, n: usize, room: &AnswerRoom) -> QueryError {
     match full {
-        Full::Own => QueryError::TooMany(n, room.of_one()),
-        Full::Others => QueryError::NoRoom,
+        RoomFull::Own => QueryError::TooMany(n, room.of_one()),
+        RoomFull::Others => QueryError::NoRoom,
     }
 }
 

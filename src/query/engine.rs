@@ -6,7 +6,7 @@ use super::judge::Compiled;
 use super::pace::{Pace, Stopped};
 use super::part::Question;
 use super::plans::Plans;
-use super::room::Room;
+use super::room::AnswerRoom;
 use super::running::Running;
 use super::sealed::Sealed;
 use super::view::View;
@@ -59,8 +59,8 @@ pub struct Engine {
     compiled: Compiled,
     id: OnceLock<String>,
     /// Memory for connections: of lists, and of the counts of all other answers.
-    lists: Arc<Room>,
-    counts: Arc<Room>,
+    lists: Arc<AnswerRoom>,
+    counts: Arc<AnswerRoom>,
 }
 
 /// How far back memory has all packets: by class, or of any other, from this time on (Unix ns).
@@ -78,7 +78,7 @@ pub struct Means<'a> {
     /// Expressions that are compiled already.
     pub compiled: &'a Compiled,
     /// Memory for the connections that are counted.
-    pub counts: &'a Arc<Room>,
+    pub counts: &'a Arc<AnswerRoom>,
     /// Nothing is compiled, and no file is looked at: where that would be needed the answer is an error.
     pub at_hand: bool,
 }
@@ -102,22 +102,22 @@ impl Engine {
         let files = Files { ledger: layout.ledger(), receipts: layout.receipts() };
         let (held, compiled) = (Mutex::new(Held::default()), Compiled::default());
         let (id, lists, counts) =
-            (OnceLock::new(), Room::new(LISTS_BYTES, LIST_BYTES), Room::new(COUNTS_BYTES, COUNT_BYTES));
+            (OnceLock::new(), AnswerRoom::new(LISTS_BYTES, LIST_BYTES), AnswerRoom::new(COUNTS_BYTES, COUNT_BYTES));
         Engine { layout, held, files, books: None, running: None, reach: None, compiled, id, lists, counts }
     }
 
     /// With other bounds of memory: of all lists of connections and of one, and the same of counts.
     pub fn with_bounds(self, [lists, list]: [u64; 2], [counts, count]: [u64; 2]) -> Engine {
-        Engine { lists: Room::new(lists, list), counts: Room::new(counts, count), ..self }
+        Engine { lists: AnswerRoom::new(lists, list), counts: AnswerRoom::new(counts, count), ..self }
     }
 
     /// Memory for lists of connections.
-    pub(super) fn lists(&self) -> &Arc<Room> {
+    pub(super) fn lists(&self) -> &Arc<AnswerRoom> {
         &self.lists
     }
 
     /// Memory for the connections that answers count.
-    pub(super) fn counts(&self) -> &Arc<Room> {
+    pub(super) fn counts(&self) -> &Arc<AnswerRoom> {
         &self.counts
     }
 

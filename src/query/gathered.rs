@@ -7,7 +7,7 @@ use super::extent::Extent;
 use super::lives::{ByName, Span};
 use super::pace::Stopped;
 use super::part::Question;
-use super::room::{Full, Room, Share};
+use super::room::{AnswerRoom, RoomFull, Share};
 use super::view::View;
 use super::{QueryError, Summary, select};
 use crate::conn::receipt::{End, Receipt};
@@ -56,7 +56,7 @@ pub struct Gathered<'a> {
     rows: Vec<Row>,
     /// What is gathered takes no more memory than this has.
     share: Share,
-    full: Option<Full>,
+    full: Option<RoomFull>,
     /// Memory of pieces that are being put together.
     taken_out: u64,
     /// Connections that last.
@@ -66,7 +66,7 @@ pub struct Gathered<'a> {
 
 impl<'a> Gathered<'a> {
     /// None yet.
-    pub fn new(asked: &'a Asked<'a>, q: &'a Question<'a>, room: &Arc<Room>) -> Gathered<'a> {
+    pub fn new(asked: &'a Asked<'a>, q: &'a Question<'a>, room: &Arc<AnswerRoom>) -> Gathered<'a> {
         let reach = Span { first: q.from, last: q.to };
         let (pieces, receipts, share) = (Vec::new(), ByName::default(), room.share());
         let (classes, receipt_classes, rows) = (Vec::new(), Vec::new(), Vec::new());
@@ -113,7 +113,7 @@ impl<'a> Gathered<'a> {
         fits.map_err(|full| self.refused(full))
     }
 
-    fn refused(&self, full: Full) -> QueryError {
+    fn refused(&self, full: RoomFull) -> QueryError {
         refused(full, self.pieces.len().max(self.receipts.len()), self.share.room())
     }
 

@@ -57,12 +57,12 @@ impl From<&Receipt> for Span {
 
 /// A receipt, and whether VLAN ids are in its name.
 #[derive(Clone, Copy, Debug)]
-struct Filed {
+struct ReceiptOfName {
     receipt: Receipt,
     tagged: bool,
 }
 
-impl Filed {
+impl ReceiptOfName {
     fn name(&self) -> (Key, bool) {
         (self.receipt.key, self.tagged)
     }
@@ -71,18 +71,18 @@ impl Filed {
 /// Receipts by name. Filled first, then sorted, then asked. Those of a name lie together, in the order of their first packets.
 #[derive(Debug, Default)]
 pub struct ByName {
-    all: Vec<Filed>,
+    all: Vec<ReceiptOfName>,
     /// Of each receipt and all of its name before it the latest last packet.
     reach: Vec<u64>,
 }
 
 /// Memory that a receipt takes here.
-pub const RECEIPT_BYTES: usize = size_of::<Filed>() + size_of::<u64>();
+pub const RECEIPT_BYTES: usize = size_of::<ReceiptOfName>() + size_of::<u64>();
 
 impl ByName {
     /// Takes one. `tagged`: VLAN ids are in its name.
     pub fn take(&mut self, r: &Receipt, tagged: bool) {
-        self.all.push(Filed { receipt: *r, tagged });
+        self.all.push(ReceiptOfName { receipt: *r, tagged });
     }
 
     /// Memory that they take.

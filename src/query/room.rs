@@ -9,7 +9,7 @@ const STEP: u64 = 256 << 10;
 
 /// Memory of all.
 #[derive(Debug)]
-pub struct Room {
+pub struct AnswerRoom {
     /// Of all together, and of one.
     most: [u64; 2],
     taken: AtomicU64,
@@ -17,17 +17,17 @@ pub struct Room {
 
 /// Why there is no more room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
+pub enum RoomFull {
     /// It has as much as one may have.
     Own,
     /// Others have the rest.
     Others,
 }
 
-impl Room {
+impl AnswerRoom {
     /// So many bytes for all together, and for one.
-    pub fn new(all: u64, one: u64) -> Arc<Room> {
-        Arc::new(Room { most: [all, one], taken: AtomicU64::new(0) })
+    pub fn new(all: u64, one: u64) -> Arc<AnswerRoom> {
+        Arc::new(AnswerRoom { most: [all, one], taken: AtomicU64::new(0) })
     }
 
     /// Bytes that are taken.
@@ -42,7 +42,7 @@ impl Room {
     }
 
     /// Nothing of it yet.
-    pub fn share(self: &Arc<Room>) -> Share {
+    pub fn share(self: &Arc<AnswerRoom>) -> Share {
         Share { room: self.clone(), has: 0 }
     }
 }
@@ -50,31 +50,31 @@ impl Room {
 /// What one of them has of it.
 #[derive(Debug)]
 pub struct Share {
-    room: Arc<Room>,
+    room: Arc<AnswerRoom>,
     has: u64,
 }
 
 impl Share {
     /// Takes what is lacking to so many bytes.
     #[inline]
-    pub fn up_to(&mut self, bytes: u64) -> Result<(), Full> {
+    pub fn up_to(&mut self, bytes: u64) -> Result<(), RoomFull> {
         if bytes <= self.has { Ok(()) } else { self.grow(bytes) }
     }
 
-    fn grow(&mut self, bytes: u64) -> Result<(), Full> {
+    fn grow(&mut self, bytes: u64) -> Result<(), RoomFull> {
         let [all, one] = self.room.most;
         if bytes > one {
-            return Err(Full::Own);
+            return Err(RoomFull::Own);
         }
         let more = bytes.next_multiple_of(STEP).min(one).max(bytes) - self.has;
         let with = |taken: u64| taken.checked_add(more).filter(|sum| *sum <= all);
-        self.room.taken.fetch_update(Relaxed, Relaxed, with).map_err(|_| Full::Others)?;
+        self.room.taken.fetch_update(Relaxed, Relaxed, with).map_err(|_| RoomFull::Others)?;
         self.has += more;
         Ok(())
     }
 
     /// The room that it is of.
-    pub fn room(&self) -> &Arc<Room> {
+    pub fn room(&self) -> &Arc<AnswerRoom> {
         &self.room
     }
 }
@@ -91,11 +91,11 @@ mod tests {
 
     #[test]
     fn all_together_and_each_take_so_much_and_give_it_back() {
-        let room = Room::new(10 * STEP, 6 * STEP);
+        let room = AnswerRoom::new(10 * STEP, 6 * STEP);
         let (mut a, mut b) = (room.share(), room.share());
         assert_eq!((a.up_to(1), a.up_to(STEP), room.taken()), (Ok(()), Ok(()), STEP));
-        assert_eq!((a.up_to(6 * STEP), a.up_to(6 * STEP + 1)), (Ok(()), Err(Full::Own)));
-        assert_eq!((b.up_to(4 * STEP), b.up_to(4 * STEP + 1)), (Ok(()), Err(Full::Others)));
+        assert_eq!((a.up_to(6 * STEP), a.up_to(6 * STEP + 1)), (Ok(()), Err(RoomFull::Own)));
+        assert_eq!((b.up_to(4 * STEP), b.up_to(4 * STEP + 1)), (Ok(()), Err(RoomFull::Others)));
         assert_eq!(room.taken(), 10 * STEP);
         drop(a);
         assert_eq!((b.up_to(5 * STEP), room.taken()), (Ok(()), 5 * STEP));

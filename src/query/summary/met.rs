@@ -4,16 +4,16 @@
 use crate::limits::{COUNT_BYTES_SURE, SPAN_SILENCE_NS, SPANS_OF_NAME};
 use crate::packet::key::Key;
 use crate::query::lives::Span;
-use crate::query::room::{Full, Room, Share};
+use crate::query::room::{AnswerRoom, RoomFull, Share};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The connections of an answer, by name. Of more than there is memory for it counts the packets, so that the answer can say it.
 pub struct Met {
     pub(super) names: HashMap<Key, Packets>,
-    pub(super) memory: Memory,
+    pub(super) memory: MetMemory,
     /// Why some packets' connections are not among them, and how many packets.
-    pub(super) uncounted: Option<(Full, u64)>,
+    pub(super) uncounted: Option<(RoomFull, u64)>,
 }
 
 /// Memory of a span.
@@ -22,14 +22,14 @@ const SPAN_BYTES: u64 = size_of::<Span>() as u64;
 pub(super) const NAME_BYTES: u64 = 512;
 
 /// What they take: names, with what they make when they are settled, spans, receipts.
-pub(super) struct Memory {
+pub(super) struct MetMemory {
     share: Share,
     pub bytes: u64,
 }
 
-impl Memory {
+impl MetMemory {
     /// Has room for so many bytes more; a few names have it in any case.
-    pub fn fits(&mut self, bytes: u64) -> Result<(), Full> {
+    pub fn fits(&mut self, bytes: u64) -> Result<(), RoomFull> {
         let all = self.bytes + bytes;
         if all > COUNT_BYTES_SURE {
             self.share.up_to(all - COUNT_BYTES_SURE)?;
@@ -77,8 +77,8 @@ pub struct MetPacket {
 
 impl Met {
     /// None yet; what they take is of this room.
-    pub fn new(room: &Arc<Room>) -> Met {
-        Met { names: HashMap::new(), memory: Memory { share: room.share(), bytes: 0 }, uncounted: None }
+    pub fn new(room: &Arc<AnswerRoom>) -> Met {
+        Met { names: HashMap::new(), memory: MetMemory { share: room.share(), bytes: 0 }, uncounted: None }
     }
 
     /// How many names they have.
@@ -87,7 +87,7 @@ impl Met {
     }
 
     /// Why they are not all of the answer's, if they are not.
-    pub fn full(&self) -> Option<Full> {
+    pub fn full(&self) -> Option<RoomFull> {
         self.uncounted.map(|(full, _)| full)
     }
 

@@ -11,7 +11,7 @@ use crate::packet::key::Key;
 use crate::query::engine::Means;
 use crate::query::judge::Compiled;
 use crate::query::pace::{Freely, Pace, Stopped};
-use crate::query::room::Room;
+use crate::query::room::AnswerRoom;
 use crate::query::{LookedUp, Running};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -61,13 +61,13 @@ impl Running for Entered {
 
 const MS: u64 = 1_000_000;
 
-fn means<'a>(books: &'a Entered, compiled: &'a Compiled, counts: &'a Arc<Room>) -> Means<'a> {
+fn means<'a>(books: &'a Entered, compiled: &'a Compiled, counts: &'a Arc<AnswerRoom>) -> Means<'a> {
     Means { told: books, running: Some(books), reach: None, compiled, counts, at_hand: false }
 }
 
 /// Connections, those that run, those of which nobody tells, packets cut; of packets at these times, in ms, some of which begin one.
 fn settled(packets: &[(u64, bool)], receipts: &[Receipt], says: LookedUp) -> [u64; 4] {
-    let room = Room::new(1 << 20, 1 << 20);
+    let room = AnswerRoom::new(1 << 20, 1 << 20);
     let mut met = Met::new(&room);
     for &(ms, begins) in packets {
         met.note(MetPacket { key: Key::tcp(1), time: ms * MS, begins, cut: false, moved: false });
@@ -131,7 +131,7 @@ fn what_finds_no_room_is_told() {
     };
     let sure = (COUNT_BYTES_SURE / NAME_BYTES) as u32;
     for (all, one) in [(1 << 20, 2 << 20), (2 << 20, 1 << 20)] {
-        let (room, compiled) = (Room::new(all, one), Compiled::default());
+        let (room, compiled) = (AnswerRoom::new(all, one), Compiled::default());
         let (many, mut s) = (sure + 10_000, Summary::default());
         let fit = u64::from(sure) + (1 << 20) / NAME_BYTES;
         let mut met = Met::new(&room);
@@ -155,7 +155,7 @@ fn what_finds_no_room_is_told() {
         assert_eq!(room.taken(), 0);
     }
     // Below the bounds there is room for all of it.
-    let (room, compiled, mut s) = (Room::new(4 << 20, 4 << 20), Compiled::default(), Summary::default());
+    let (room, compiled, mut s) = (AnswerRoom::new(4 << 20, 4 << 20), Compiled::default(), Summary::default());
     let mut met = Met::new(&room);
     (0..sure).for_each(|n| met.note(MetPacket { key: name(n), time: 1, begins: false, cut: false, moved: false }));
     assert_eq!(room.taken(), 0, "a few have room in any case");
@@ -179,7 +179,7 @@ fn it_ends_when_nobody_waits_any_more() {
             Some(Stopped::Gone)
         }
     }
-    let (room, compiled, mut s) = (Room::new(1 << 30, 1 << 30), Compiled::default(), Summary::default());
+    let (room, compiled, mut s) = (AnswerRoom::new(1 << 30, 1 << 30), Compiled::default(), Summary::default());
     let mut met = Met::new(&room);
     for n in 0..10 * ASKED_EACH as u32 {
         let mut key = Key::tcp(1);
