@@ -3,6 +3,7 @@
 //! says what is needed that is read past the page cache (`fetch`); an unsealed one is read past it too, up to what its recorder has published, or, when the recorder is dead, to what holds; of one that this process
 //! records the latest blocks are read where they lie in memory.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod digest;
 mod fetch;
