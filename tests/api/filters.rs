@@ -67,3 +67,22 @@ fn compilers_end_with_their_recorder() {
         before.iter().all(ended).then_some(())
     });
 }
+
+/// Whoever starts a recorder may have files open that it inherits: its compilers have no use for them, and few files of their own.
+#[test]
+fn what_was_open_before_takes_nothing_from_a_compiler() {
+    let r = Retrotap::default();
+    let inherited = |_| {
+        let file = std::fs::File::open("/dev/null").expect("a file");
+        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).expect("its flags");
+        file
+    };
+    let open: Vec<_> = (0..40).map(inherited).collect();
+    let mut daemon = Daemon::start(&r, &[]);
+    drop(open);
+    daemon.feed((0..10).map(packet));
+    daemon.until_count(10);
+    let (status, said) = daemon.ask("/v1/count", r#"{"filter": "udp port 53 and ip[8] > 0"}"#);
+    assert_eq!(status, 200, "{said}");
+    daemon.stop();
+}

@@ -1,6 +1,7 @@
 //! The compiler's process: reads requests from its standard input, a socket, and answers there until the other side is gone. Owns what it may
 //! use: it can open no file, hold no capability, and each request has processor time and memory of its own. It never sees a packet.
 
+use super::inherited;
 use super::wire::{self, Reply, Task};
 use crate::filter::bpf::{self, Form};
 use crate::filter::position;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 
 /// Runs until the socket is closed. What exceeds a limit ends the process: the other side sees by which signal.
 pub fn serve() -> ExitCode {
+    inherited::close();
     let Ok(socket) = std::io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
     confine();
     // libpcap's optimiser calls itself for each block of the program: a stack that is used up shall be this one.

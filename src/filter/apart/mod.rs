@@ -3,6 +3,7 @@
 //! anybody runs it. Asked by `filter` only; a process that has not called [`always`] or [`where_long`] compiles in itself (tests, benches).
 
 mod child;
+mod inherited;
 mod pool;
 mod wire;
 
