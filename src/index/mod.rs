@@ -27,6 +27,7 @@ pub mod term;
 mod terms;
 #[cfg(test)]
 pub(crate) mod tests;
+mod times;
 mod varint;
 pub mod view;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use indexer::Indexer;
 pub use read::Index;
 pub use run::Run;
 pub use skip::{Skip, address_filter, contains as filter_contains};
+pub use times::times_of;
 
 use crate::store::reader::{ReadError, SegmentReader};
 use std::io;

@@ -98,6 +98,7 @@ impl<'a> Common<'a> {
             vlan_in_key: self.settings.vlan_in_key,
             inbox: recent.map(|r| r.inbox().clone()),
             index: Box::new(move |segment| indexing.index(segment)),
+            times: Box::new(crate::index::times_of),
         };
         let store = Store::create_or_open(&self.settings.store, options)?;
         names::save(&self.settings.store, &self.known, &self.roster);

@@ -1,7 +1,8 @@
 //! The store: blocks, segments, recovery, readers. FORMAT.md tells every byte; here is who does what:
 //!
 //! - [`writer`] takes packets from a worker and gives blocks to the [`disk`]; [`keeper`] does everything slow: makes segments
-//!   ahead, syncs, seals, indexes, keeps the budget; [`open`] brings both together, after [`recover`]y.
+//!   ahead, syncs, seals, has them indexed, keeps the budget; [`open`] brings both together, after [`recover`]y. Of these only recovery
+//!   reads what is stored.
 //! - [`reader`] and [`list`] are for everybody who reads, in this process or another; they need no lock.
 //! - [`format`] is the bytes, [`layout`] the names of files, [`catalog`] what a recorder publishes.
 
@@ -16,6 +17,7 @@ pub mod layout;
 pub mod list;
 pub mod live;
 mod lock;
+mod mend;
 pub mod open;
 pub mod reader;
 pub mod recover;

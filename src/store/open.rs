@@ -8,11 +8,11 @@ use super::inbox::Inbox;
 use super::keeper::roll::Roll;
 use super::keeper::shelf::{Holding, Retention};
 use super::keeper::sizes::Sizes;
-use super::keeper::{EnteredHook, EventHook, IndexHook, KeeperCounts, Plan, Running, Supply};
+use super::keeper::{Before, EnteredHook, EventHook, IndexHook, KeeperCounts, Plan, Running, Supply};
 use super::layout::{self, Layout};
 use super::live::Live;
 use super::lock::Lock;
-use super::recover;
+use super::recover::{self, OldTimes, TimesHook};
 use super::writer::Writer;
 use super::{StoreError, at};
 use crate::class::{ClassId, Keep};
@@ -46,6 +46,8 @@ pub struct Options {
     pub inbox: Option<Arc<Inbox>>,
     /// Builds a sealed segment's index.
     pub index: IndexHook,
+    /// Tells when the packets of a sealed segment came that was there before.
+    pub times: TimesHook,
     /// Takes events.
     pub on_event: EventHook,
     /// Asked before a segment is deleted that has expired.
@@ -64,6 +66,7 @@ impl Default for Options {
             vlan_in_key: true,
             inbox: None,
             index: Box::new(|_| {}),
+            times: Box::new(|_| None),
             on_event: Box::new(|_| {}),
             entered: Box::new(|| {}),
         }
@@ -186,7 +189,10 @@ impl Store {
             next_number: found.next_number,
         };
         let hooks = (options.index, options.on_event, options.entered);
-        let running = Running::start(plan, supply.clone(), catalog, found.sealed, hooks).map_err(at(path))?;
+        let keeper = supply.clone();
+        let times = OldTimes::start(&found.sealed, options.times, move || keeper.wake()).map_err(at(path))?;
+        let before = Before { sealed: found.sealed, times };
+        let running = Running::start(plan, supply.clone(), catalog, before, hooks).map_err(at(path))?;
         Ok(Store { layout, supply, workers, running, unsealed: found.unsealed.into(), _lock: lock })
     }
 

@@ -1,12 +1,11 @@
-//! Sealing: an unsealed file becomes a plain pcapng of its good blocks and moves to its class. Called by the keeper for what
-//! writers have filled and by recovery for what a dead recorder left. Each step can be cut off and done again.
+//! Sealing: an unsealed file becomes a plain pcapng of its good blocks and moves to its class. Called by the keeper for what writers have
+//! filled, by what they know of it: not a byte of the file is read. Each step can be cut off: then [`mend`](super::mend) does it at the next
+//! start, from what it finds.
 
 use super::disk::files;
-use super::format::{self, Damage, SegmentHeader, StoreId};
+use super::format;
 use super::layout::{self, Layout};
-use super::scan::{self, BlockRef, Depth, Scan};
-use crate::limits::SECTOR_BYTES;
-use crate::source::Interface;
+use super::segment::OpenSegment;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -23,132 +22,73 @@ pub struct SealedSegment {
     pub number: u64,
     /// Its length.
     pub bytes: u64,
-    /// Packets in it.
+    /// Packets in it; 0 where that is not known.
     pub packets: u64,
     /// Times of the first and the last, Unix ns; `None`: not known here.
     pub times: Option<(u64, u64)>,
-    /// Bytes that were bad and are padding now.
-    pub bad_bytes: u64,
 }
 
-/// What is known of a segment that is to be sealed.
-#[derive(Debug)]
-pub struct Unsealed<'a> {
-    /// Its number.
+/// What a file becomes whose bytes are as they are to be.
+pub(super) struct Sealing<'a> {
     pub number: u64,
-    /// Nothing past this offset counts.
-    pub limit: u64,
-    /// What its header says, if its writer lives to tell.
-    pub header: Option<&'a SegmentHeader>,
+    pub class: &'a str,
+    pub worker: u16,
+    /// Time of its first packet, for its name.
+    pub begins: u64,
+    pub bytes: u64,
+    pub packets: u64,
+    pub times: Option<(u64, u64)>,
 }
 
-/// Seals a segment. `None`: it held no good block and is gone.
-pub fn seal(layout: &Layout, store: &StoreId, what: &Unsealed<'_>, depth: Depth) -> io::Result<Option<SealedSegment>> {
-    let number = what.number;
-    let path = layout.open_segment(number);
-    let scan = {
-        let file = files::read_direct(&path)?;
-        scan::scan(&file, what.limit.min(file.metadata()?.len()), store, number, depth)?
-    };
-    if scan.found.blocks.is_empty() {
-        std::fs::remove_file(&path)?;
+/// Seals a segment that its writer has closed. `None`: it held no packet and is gone.
+pub fn seal(layout: &Layout, s: &OpenSegment) -> io::Result<Option<SealedSegment>> {
+    let Some((header, times)) = s.header().zip(s.times()) else {
+        std::fs::remove_file(layout.open_segment(s.number))?;
         return Ok(None);
-    }
-    // Buffered, because padding and headers are mended in small pieces.
-    let file = OpenOptions::new().read(true).write(true).open(&path)?;
-    let mut bad_bytes = 0;
-    for bad in &scan.found.bad {
-        bad_bytes += bad.len;
-        write_pads(&file, bad.offset, bad.len)?;
-    }
-    let header = match &scan.header {
-        Ok(header) => header.clone(),
-        Err(_) => mend_header(&file, store, what, &scan)?,
     };
-    file.set_len(scan.found.end)?;
+    let mut bytes = s.durable();
+    let mut holes = s.holes();
+    // Nothing good comes behind these.
+    while let Some((last, before)) = holes.split_last().filter(|(last, _)| last.end >= bytes) {
+        (bytes, holes) = (last.start, before);
+    }
+    if !holes.is_empty() {
+        // Buffered, because the writer's file takes whole sectors of aligned memory only.
+        let file = OpenOptions::new().write(true).open(layout.open_segment(s.number))?;
+        for hole in holes {
+            if hole.start == 0 {
+                let mut bytes = vec![0; format::header_bytes(&header.interfaces)];
+                format::write_header(&mut bytes, header);
+                file.write_all_at(&bytes, 0)?;
+            } else {
+                write_pads(&file, hole.start, hole.end - hole.start)?;
+            }
+        }
+    }
+    let (class, worker) = (header.class.as_str(), header.worker);
+    let what =
+        Sealing { number: s.number, class, worker, begins: times.0, bytes, packets: s.packets(), times: Some(times) };
+    finish(layout, &s.file, what).map(Some)
+}
+
+/// The last steps: cuts the file behind its last good block, makes it durable and moves it to its class.
+pub(super) fn finish(layout: &Layout, file: &File, what: Sealing<'_>) -> io::Result<SealedSegment> {
+    let Sealing { number, class, worker, begins, bytes, packets, times } = what;
+    // What no recorder of ours calls a class is no folder either.
+    let class = if layout::valid_class(class) { class } else { "all" };
+    file.set_len(bytes)?;
     file.sync_all()?;
-    let first = scan.found.blocks.iter().map(|b| b.totals.first).min().unwrap_or(0);
-    let times = || scan.found.blocks.iter().map(|b| &b.totals).filter(|t| t.packets > 0);
-    let class = if layout::valid_class(&header.class) { header.class.as_str() } else { "all" };
-    let sealed = layout.sealed_segment(class, first, header.worker, number);
+    let path = layout.sealed_segment(class, begins, worker, number);
     let dir = layout.class(class);
     layout::make_private(&dir)?;
-    std::fs::rename(&path, &sealed)?;
+    std::fs::rename(layout.open_segment(number), &path)?;
     files::sync_dir(&dir)?;
-    Ok(Some(SealedSegment {
-        path: sealed,
-        class: class.to_owned(),
-        number,
-        bytes: scan.found.end,
-        packets: scan.found.blocks.iter().map(|b| u64::from(b.totals.packets)).sum(),
-        times: times().map(|t| t.first).min().zip(times().map(|t| t.last).max()),
-        bad_bytes,
-    }))
+    Ok(SealedSegment { path, class: class.to_owned(), number, bytes, packets, times })
 }
 
-fn write_pads(file: &File, offset: u64, len: u64) -> io::Result<()> {
+/// Puts padding where no good block is.
+pub(super) fn write_pads(file: &File, offset: u64, len: u64) -> io::Result<()> {
     let mut pads = vec![0; len as usize];
     format::write_pads(&mut pads);
     file.write_all_at(&pads, offset)
-}
-
-/// Writes a header before good blocks whose header is lost. If nobody knows what it said: worker and link type are in each block, the
-/// class and the names of interfaces are gone.
-fn mend_header(file: &File, store: &StoreId, what: &Unsealed<'_>, scan: &Scan) -> io::Result<SegmentHeader> {
-    let room = scan.header_len as usize;
-    let mut header = match what.header {
-        Some(known) => known.clone(),
-        None => guess_header(file, store, what.number, scan)?,
-    };
-    if format::header_bytes(&header.interfaces) > room {
-        header.interfaces.iter_mut().for_each(|i| {
-            *i = Interface::new("", i.link_type);
-        });
-    }
-    let len = format::header_bytes(&header.interfaces);
-    if len > room || !room.is_multiple_of(SECTOR_BYTES) {
-        return Err(io::Error::other(Damage::Structure("the segment header").to_string()));
-    }
-    let mut bytes = vec![0; room];
-    format::write_header(&mut bytes, &header);
-    if let Some(rest) = bytes.get_mut(len..).filter(|r| !r.is_empty()) {
-        format::write_pads(rest);
-    }
-    file.write_all_at(&bytes, 0)?;
-    Ok(header)
-}
-
-fn guess_header(file: &File, store: &StoreId, number: u64, scan: &Scan) -> io::Result<SegmentHeader> {
-    let mut ifaces = 1;
-    for block in &scan.found.blocks {
-        ifaces = ifaces.max(interfaces_of(file, block)?);
-    }
-    let (worker, link_type) = scan.found.origin;
-    Ok(SegmentHeader {
-        // What the lost one said of keys nobody knows.
-        version: 1,
-        vlan_in_key: true,
-        store: *store,
-        number,
-        generation: scan.found.generation.unwrap_or(0),
-        created: 0,
-        worker,
-        class: "all".to_owned(),
-        interfaces: vec![Interface::new("lost", link_type); ifaces],
-    })
-}
-
-/// How many interfaces a block's packets need.
-fn interfaces_of(file: &File, block: &BlockRef) -> io::Result<usize> {
-    let mut bytes = vec![0; block.len];
-    file.read_exact_at(&mut bytes, block.offset)?;
-    let items = format::walk(&bytes, format::HEAD_BYTES, block.trailer_at);
-    Ok(items
-        .map_while(Result::ok)
-        .map(|i| match i {
-            format::Item::Packet(p) => p.iface as usize + 1,
-            format::Item::Statistics { iface, .. } => iface as usize + 1,
-        })
-        .max()
-        .unwrap_or(1))
 }

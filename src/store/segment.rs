@@ -1,9 +1,10 @@
 //! An unsealed segment, as writer and keeper share it. The keeper makes it, the one writer that takes it fills it, the keeper
-//! syncs and seals it. Each field has one writer; the other side reads.
+//! syncs and seals it, by what stands here: not a byte of the file is read for it. Each field has one writer; the other side reads.
 
 use super::format::SegmentHeader;
 use std::fs::File;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Where an unsealed segment is in its life.
@@ -38,9 +39,11 @@ pub struct OpenSegment {
     durable: AtomicU64,
     settled: AtomicU64,
     packets: AtomicU64,
+    first: AtomicU64,
     last: AtomicU64,
     arrived: AtomicU64,
-    broken: AtomicBool,
+    /// Set when it is closed.
+    holes: OnceLock<Vec<Range<u64>>>,
 }
 
 impl OpenSegment {
@@ -59,9 +62,10 @@ impl OpenSegment {
             durable: AtomicU64::new(0),
             settled: AtomicU64::new(0),
             packets: AtomicU64::new(0),
+            first: AtomicU64::new(u64::MAX),
             last: AtomicU64::new(0),
             arrived: AtomicU64::new(0),
-            broken: AtomicBool::new(false),
+            holes: OnceLock::new(),
         }
     }
 
@@ -101,10 +105,12 @@ impl OpenSegment {
         self.committed.store(bytes, Ordering::Release);
     }
 
-    /// Writer: all before this offset is written (or, where the segment is broken, will never be).
-    pub fn advance(&self, durable: u64, packets: u64, last: u64) {
+    /// Writer: all before this offset is written (or will never be, where a write has failed). `times`: of the first and the last packet of
+    /// these, Unix ns; `(u64::MAX, 0)`: there is none.
+    pub fn advance(&self, durable: u64, packets: u64, times: (u64, u64)) {
         self.packets.store(packets, Ordering::Relaxed);
-        self.last.store(last, Ordering::Relaxed);
+        self.first.store(times.0, Ordering::Relaxed);
+        self.last.store(times.1, Ordering::Relaxed);
         self.durable.store(durable, Ordering::Release);
     }
 
@@ -119,13 +125,10 @@ impl OpenSegment {
         Some(self.arrived.swap(0, Ordering::Acquire)).filter(|t| *t > 0)
     }
 
-    /// Writer: a write failed; there are holes.
-    pub fn break_off(&self) {
-        self.broken.store(true, Ordering::Release);
-    }
-
-    /// Writer: gives it to the keeper.
-    pub fn close(&self) {
+    /// Writer: gives it to the keeper. `holes`: where writes have failed, in any order.
+    pub fn close(&self, mut holes: Vec<Range<u64>>) {
+        holes.sort_unstable_by_key(|hole| hole.start);
+        let _ = self.holes.set(holes);
         self.stage.store(Stage::Closed as u8, Ordering::Release);
     }
 
@@ -169,8 +172,13 @@ impl OpenSegment {
         self.last.load(Ordering::Relaxed)
     }
 
-    /// Whether a write to it failed.
-    pub fn broken(&self) -> bool {
-        self.broken.load(Ordering::Acquire)
+    /// Times of the first and the last packet before [`durable`](OpenSegment::durable), Unix ns; `None`: there is none.
+    pub fn times(&self) -> Option<(u64, u64)> {
+        (self.packets() > 0).then(|| (self.first.load(Ordering::Relaxed), self.last()))
+    }
+
+    /// Keeper, once it is closed: where writes have failed, in the order of their offsets.
+    pub fn holes(&self) -> &[Range<u64>] {
+        self.holes.get().map_or(&[], Vec::as_slice)
     }
 }

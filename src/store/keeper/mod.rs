@@ -1,5 +1,6 @@
 //! The keeper: the thread that does all that writers must not wait for. Makes segments ahead, syncs them, seals them, has them
-//! indexed, keeps the disk budget, publishes the catalog. One for each open store; started and stopped by it.
+//! indexed, keeps the disk budget, publishes the catalog. One for each open store; started and stopped by it. It reads no file of the store:
+//! what it knows of segments writers and recovery have told it.
 
 pub mod outlook;
 pub mod roll;
@@ -7,7 +8,6 @@ pub mod shelf;
 pub mod sizes;
 pub mod space;
 mod supply;
-mod times;
 
 pub use supply::{KeeperCounts, Supply, unix_now};
 
@@ -15,21 +15,20 @@ use super::catalog::Publisher;
 use super::disk::files;
 use super::event::StoreEvent;
 use super::layout::{self, Layout};
-use super::scan::Depth;
-use super::seal::{self, SealedSegment, Unsealed};
+use super::recover::OldTimes;
+use super::seal::{self, SealedSegment};
 use super::segment::{OpenSegment, Stage};
 use crate::privilege;
 use crate::units;
-use shelf::{Cause, Retention, Shelf, Shelved, Unsealed as Bytes};
+use shelf::{Cause, PacketTimes, Retention, Shelf, Shelved, Unsealed as Bytes};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use times::times_of;
 
 /// How often the keeper looks around when nobody wakes it: also how old the catalog can be.
 const ROUND: Duration = Duration::from_millis(20);
@@ -71,6 +70,8 @@ struct Keeper {
     supply: Arc<Supply>,
     catalog: Publisher,
     shelf: Shelf,
+    /// When the packets of older segments came, until all is told.
+    old_times: Option<OldTimes>,
     /// Unsealed segments, spare ones included.
     open: Vec<Arc<OpenSegment>>,
     /// For each of these, how much the last fdatasync covered.
@@ -95,6 +96,14 @@ struct Keeper {
     counts: KeeperCounts,
 }
 
+/// What was there before.
+pub(super) struct Before {
+    /// The sealed segments; those without an index are indexed first.
+    pub sealed: Vec<SealedSegment>,
+    /// When the packets came of those that don't know.
+    pub times: OldTimes,
+}
+
 /// The running threads.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -105,12 +114,12 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Starts keeper and indexer. `sealed`: what is on disk; those without an index are indexed first.
+    /// Starts keeper and indexer.
     pub(super) fn start(
         plan: Plan,
         supply: Arc<Supply>,
         catalog: Publisher,
-        sealed: Vec<SealedSegment>,
+        before: Before,
         (index, on_event, entered): (IndexHook, EventHook, EnteredHook),
     ) -> io::Result<Running> {
         let stop = Arc::new(AtomicBool::new(false));
@@ -136,6 +145,7 @@ impl Running {
             supply: supply.clone(),
             catalog,
             shelf: Shelf::default(),
+            old_times: Some(before.times),
             open: Vec::new(),
             synced: HashMap::new(),
             last_sync: Instant::now(),
@@ -152,8 +162,9 @@ impl Running {
             unsealable: HashMap::new(),
             counts: KeeperCounts::default(),
         };
-        for s in sealed {
-            keeper.shelve(s);
+        for s in before.sealed {
+            let times = s.times.map_or(PacketTimes::Awaited, |t| Some(t).into());
+            keeper.shelve(s, times);
         }
         let stopping = stop.clone();
         let keeper = std::thread::Builder::new().name("keeper".into()).spawn(move || {
@@ -193,6 +204,7 @@ impl Keeper {
         if let Some((keep, segment_bytes)) = self.supply.take_keep() {
             (self.plan.keep, self.plan.segment_bytes) = (keep, segment_bytes);
         }
+        self.note_times();
         self.restock();
         self.seal_closed();
         self.sync();
@@ -235,6 +247,10 @@ impl Keeper {
         self.unsealable.clear();
         self.seal_closed();
         self.expire(0);
+        // What is to go now goes now.
+        while self.shelf.waits() && self.wait_for_times() {
+            self.expire(0);
+        }
         self.publish();
         self.catalog.retire();
         self.pass_events();
@@ -247,6 +263,32 @@ impl Keeper {
         }
     }
 
+    /// Takes in what recovery has told.
+    fn note_times(&mut self) {
+        while let Some(list) = &self.old_times {
+            match list.take() {
+                Ok(batch) => batch.into_iter().for_each(|(number, times)| self.shelf.note_times(number, times)),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => self.no_more_times(),
+            }
+        }
+    }
+
+    /// The same, and waits for it. False: there is nothing to wait for.
+    fn wait_for_times(&mut self) -> bool {
+        let Some(list) = &self.old_times else { return false };
+        match list.wait() {
+            Some(batch) => batch.into_iter().for_each(|(number, times)| self.shelf.note_times(number, times)),
+            None => self.no_more_times(),
+        }
+        true
+    }
+
+    fn no_more_times(&mut self) {
+        self.old_times = None;
+        self.shelf.no_more_times();
+    }
+
     fn restock(&mut self) {
         if self.retry_space.is_some_and(|t| t.elapsed() < SPACE_RETRY) {
             return;
@@ -257,6 +299,8 @@ impl Keeper {
             let made = match self.make_spare() {
                 // Somebody else was faster, or a quota says less than the filesystem.
                 Err(e) if space::is_full(&e) && self.drop_oldest(self.plan.segment_bytes) > 0 => self.make_spare(),
+                // There is something that will go in a moment.
+                Err(e) if space::is_full(&e) && self.shelf.waits() => Ok(false),
                 made => made,
             };
             self.supply.set_starved(!matches!(made, Ok(true)), made.is_err());
@@ -351,10 +395,7 @@ impl Keeper {
         let closed: Vec<_> = self.open.iter().filter(|s| s.stage() == Stage::Closed && !waits(s)).cloned().collect();
         for s in closed {
             self.arrived.extend(s.take_arrived());
-            let depth = if s.broken() { Depth::Whole } else { Depth::Frames };
-            let unsealed = Unsealed { number: s.number, limit: s.committed(), header: s.header() };
-            let sealed = seal::seal(&self.plan.layout, self.supply.store_id(), &unsealed, depth);
-            let sealed = match sealed {
+            let sealed = match seal::seal(&self.plan.layout, &s) {
                 Err(e) => {
                     // It stays where it is: listed, readable, in the budget, and tried again.
                     if self.unsealable.insert(s.number, Instant::now()).is_none() {
@@ -371,12 +412,13 @@ impl Keeper {
             if let Some(sealed) = sealed {
                 self.counts.sealed += 1;
                 (self.on_event)(StoreEvent::Sealed { path: sealed.path.clone(), packets: sealed.packets });
-                self.shelve(sealed);
+                let times = sealed.times.into();
+                self.shelve(sealed, times);
             }
         }
     }
 
-    fn shelve(&mut self, s: SealedSegment) {
+    fn shelve(&mut self, s: SealedSegment, times: PacketTimes) {
         let index = std::fs::metadata(layout::index_of(&s.path)).map(|m| m.len());
         let written = std::fs::metadata(&s.path).and_then(|m| m.modified()).ok();
         let since_epoch = |t: SystemTime| t.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64);
@@ -386,7 +428,7 @@ impl Keeper {
             let _ = self.to_index.send(s.path.clone());
             self.unindexed.insert(s.number, Instant::now());
         }
-        self.shelf.put(s.number, Shelved { path: s.path, class: s.class, times: s.times, bytes, ended });
+        self.shelf.put(s.number, Shelved { path: s.path, class: s.class, times, bytes, ended });
     }
 
     fn note_indexes(&mut self) {
@@ -423,7 +465,7 @@ impl Keeper {
             return;
         }
         for (gone, cause) in &all {
-            let times = gone.times.or_else(|| times_of(&gone.path));
+            let times = gone.times.known();
             let (path, class, age) = (gone.path.clone(), gone.class.clone(), now.saturating_sub(gone.ended));
             (self.on_event)(StoreEvent::Expired { path, times, class, cause: *cause, age });
         }

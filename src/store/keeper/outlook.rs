@@ -1,7 +1,7 @@
 //! How much past the budgets will hold: at the rate at which what is on the disk has come. Pure but for the listing of a store that
 //! nobody records into; read by the keeper each second, and before a start.
 
-use super::shelf::{Holding, Retention, Shelf, Shelved};
+use super::shelf::{Holding, PacketTimes, Retention, Shelf, Shelved};
 use crate::limits::OUTLOOK_NS;
 use crate::store::layout::{self, Layout};
 use crate::store::list;
@@ -42,7 +42,10 @@ pub fn of_store(store: &Path, keep: &Retention, now: u64) -> Vec<Holding> {
         let ended =
             file.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(now, |d| d.as_nanos() as u64);
         let class = s.class.unwrap_or_default();
-        shelf.put(s.number, Shelved { path: s.path, class, times: None, bytes: file.len() + index, ended });
+        shelf.put(
+            s.number,
+            Shelved { path: s.path, class, times: PacketTimes::Unknown, bytes: file.len() + index, ended },
+        );
     }
     let mut all = shelf.holdings(&Default::default(), &[]);
     fill(&mut all, keep, now);

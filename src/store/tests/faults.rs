@@ -11,22 +11,22 @@ use proptest::prelude::*;
 use std::fs;
 use std::os::unix::fs::FileExt;
 
-const EIO: i32 = 5;
+pub(super) const EIO: i32 = 5;
 const EAGAIN: i32 = 11;
 const ENOSPC: i32 = 28;
 
-fn sim(store: &Store, plan: impl FnMut(u64, &Write) -> Fault + Send + 'static) -> Writer<Sim> {
+pub(super) fn sim(store: &Store, plan: impl FnMut(u64, &Write) -> Fault + Send + 'static) -> Writer<Sim> {
     Writer::on(0, Buffer::allocate(34).unwrap(), Sim::new(32, plan), store.supply())
 }
 
 /// Packet `n` of a test: its time is its number, its bytes follow from it.
-fn packet(n: u64, len: usize) -> Kept {
+pub(super) fn packet(n: u64, len: usize) -> Kept {
     let data = (0..len).map(|i| (i as u64 * 31 + n) as u8).collect();
     Kept { time: n, wire_len: len as u32 + 4, iface: "eth0".into(), link_type: 1, data, mark: Mark::None }
 }
 
 /// Appends if there is a block for it.
-fn try_put<D: super::super::disk::Disk>(w: &mut Writer<D>, p: &Kept, ifaces: &[Interface]) -> Appended {
+pub(super) fn try_put<D: super::super::disk::Disk>(w: &mut Writer<D>, p: &Kept, ifaces: &[Interface]) -> Appended {
     let packet = Packet {
         time: p.time,
         wire_len: p.wire_len,
@@ -38,7 +38,7 @@ fn try_put<D: super::super::disk::Disk>(w: &mut Writer<D>, p: &Kept, ifaces: &[I
     w.append(0, &packet, ifaces, &p.mark.into())
 }
 
-fn by_time(mut all: Vec<Kept>) -> Vec<Kept> {
+pub(super) fn by_time(mut all: Vec<Kept>) -> Vec<Kept> {
     all.sort_by_key(|p| p.time);
     all
 }

@@ -4,6 +4,7 @@ mod faults;
 mod limits;
 mod live;
 mod round_trip;
+mod sealed;
 
 use super::reader::SegmentReader;
 use super::sink::{Appended, Recorder, Sink};

@@ -15,6 +15,7 @@ use crate::store::writer::block::About;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 const _: () = assert!(HEADER_BYTES_MAX <= BLOCK_BYTES, "a header fits a buffer");
@@ -41,7 +42,11 @@ pub(super) struct Segment {
     queue: VecDeque<Queued>,
     durable: u64,
     packets: u64,
+    /// Of its earliest and its latest packet that is durable.
+    first: u64,
     last: u64,
+    /// Where writes have failed.
+    holes: Vec<Range<u64>>,
 }
 
 /// A write, in the order of offsets.
@@ -133,7 +138,7 @@ impl<D: Disk> Writer<D> {
         };
         let Ok(slot) = self.disk.attach(shared.file.clone()) else {
             shared.open(block.class, self.worker);
-            shared.close();
+            shared.close(Vec::new());
             self.headers.push(buffer);
             return None;
         };
@@ -169,7 +174,9 @@ impl<D: Disk> Writer<D> {
             queue: VecDeque::with_capacity(self.buffers + 1),
             durable: 0,
             packets: 0,
+            first: u64::MAX,
             last: 0,
+            holes: Vec::new(),
         });
         let at = self.segments.len() - 1;
         self.start(at, buffer, len, None);
@@ -295,7 +302,9 @@ impl<D: Disk> Writer<D> {
             let Some(q) = s.queue.pop_front() else { break };
             s.durable = q.offset + q.len;
             s.packets += u64::from(q.packets);
-            s.last = s.last.max(q.last);
+            if q.packets > 0 {
+                (s.first, s.last) = (s.first.min(q.first), s.last.max(q.last));
+            }
             self.durable += u64::from(q.packets);
             if q.packets > 0 && self.unix > 0 {
                 self.durable_ns.record(self.unix.saturating_sub(q.first));
@@ -308,7 +317,7 @@ impl<D: Disk> Writer<D> {
         }
         let s = &self.segments[at];
         if s.durable != before {
-            s.shared.advance(s.durable, s.packets, s.last);
+            s.shared.advance(s.durable, s.packets, (s.first, s.last));
             s.shared.arrived(oldest);
         }
     }
@@ -317,9 +326,9 @@ impl<D: Disk> Writer<D> {
     fn abort(&mut self, flight: &Flight) {
         if let Some(s) = self.segments.iter_mut().find(|s| s.shared.number == flight.segment) {
             if let Some(q) = s.queue.iter_mut().find(|q| q.offset == flight.offset) {
-                (q.packets, q.last) = (0, 0);
+                q.packets = 0;
+                s.holes.push(q.offset..q.offset + q.len);
             }
-            s.shared.break_off();
             s.leaving = true;
         }
         self.landed(flight, None);
@@ -339,7 +348,7 @@ impl<D: Disk> Writer<D> {
             if self.segments[i].leaving && self.segments[i].queue.is_empty() {
                 let s = self.segments.swap_remove(i);
                 self.disk.detach(s.slot);
-                s.shared.close();
+                s.shared.close(s.holes);
                 self.supply.wake();
             } else {
                 i += 1;
@@ -366,7 +375,7 @@ impl<D: Disk> Writer<D> {
             self.given_up(class, packets, (first, last));
         }
         for s in self.segments.drain(..).filter(|s| s.queue.is_empty()) {
-            s.shared.close();
+            s.shared.close(s.holes);
         }
         self.supply.wake();
     }

@@ -34,12 +34,39 @@ pub struct Shelved {
     pub path: PathBuf,
     /// Name of its class.
     pub class: String,
-    /// Times of its first and last packet, Unix ns; `None`: to be looked up.
-    pub times: Option<(u64, u64)>,
+    /// When its packets came.
+    pub times: PacketTimes,
     /// Its length with that of its index.
     pub bytes: u64,
     /// When it was written last, Unix ns.
     pub ended: u64,
+}
+
+/// When the packets of a segment came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketTimes {
+    /// The first and the last, Unix ns.
+    Known(u64, u64),
+    /// Recovery has yet to tell: the segment does not go before, or the ledger would lack them for ever.
+    Awaited,
+    /// Nobody can tell.
+    Unknown,
+}
+
+impl PacketTimes {
+    /// First and last, where they are known.
+    pub fn known(self) -> Option<(u64, u64)> {
+        match self {
+            PacketTimes::Known(first, last) => Some((first, last)),
+            PacketTimes::Awaited | PacketTimes::Unknown => None,
+        }
+    }
+}
+
+impl From<Option<(u64, u64)>> for PacketTimes {
+    fn from(times: Option<(u64, u64)>) -> PacketTimes {
+        times.map_or(PacketTimes::Unknown, |(first, last)| PacketTimes::Known(first, last))
+    }
 }
 
 /// What is to be kept.
@@ -85,6 +112,8 @@ pub struct Shelf {
     sealed: BTreeMap<u64, Shelved>,
     classes: BTreeMap<String, Mine>,
     bytes: u64,
+    /// What was to go last did not, because its times are awaited.
+    waits: bool,
 }
 
 impl Shelf {
@@ -113,6 +142,32 @@ impl Shelf {
         if let Some(s) = self.take(number) {
             self.put(number, Shelved { bytes, ..s });
         }
+    }
+
+    /// When the packets of a segment came, if that was awaited.
+    pub fn note_times(&mut self, number: u64, times: Option<(u64, u64)>) {
+        if let Some(s) = self.sealed.get_mut(&number).filter(|s| s.times == PacketTimes::Awaited) {
+            s.times = times.into();
+        }
+    }
+
+    /// Nobody will tell of the rest.
+    pub fn no_more_times(&mut self) {
+        self.sealed
+            .values_mut()
+            .filter(|s| s.times == PacketTimes::Awaited)
+            .for_each(|s| s.times = PacketTimes::Unknown);
+    }
+
+    /// Whether what was asked for last is on the shelf still, only because its times are awaited.
+    pub fn waits(&self) -> bool {
+        self.waits
+    }
+
+    /// Takes a segment that is to go, unless its times are awaited.
+    fn let_go(&mut self, number: u64) -> Option<Shelved> {
+        self.waits = self.sealed.get(&number)?.times == PacketTimes::Awaited;
+        if self.waits { None } else { self.take(number) }
     }
 
     /// Bytes of all sealed segments.
@@ -147,21 +202,23 @@ impl Shelf {
 
     /// Takes the oldest segment that is to go, with the reason. `now` is Unix time, ns.
     pub fn excess(&mut self, keep: &Retention, open: &[Unsealed<'_>], now: u64) -> Option<(Shelved, Cause)> {
+        self.waits = false;
         let aged = self.too_old(keep, now).map(|n| (n, Cause::Age));
         let (number, why) = aged
             .or_else(|| self.over_class(keep, open).map(|n| (n, Cause::Class)))
             .or_else(|| self.over_all(keep, open).map(|n| (n, Cause::Store)))?;
-        Some((self.take(number)?, why))
+        Some((self.let_go(number)?, why))
     }
 
     /// Takes the oldest segment of those that `may` go, whatever the budgets: of classes without one of their own first.
     pub fn oldest_of_all(&mut self, keep: &Retention, may: impl Fn(&Shelved) -> bool) -> Option<Shelved> {
+        self.waits = false;
         let first = |own: bool| {
             let these = self.sealed.iter().filter(|(_, s)| has_budget(keep, &s.class) == own);
             these.filter(|(_, s)| may(s)).map(|(n, _)| *n).next()
         };
         let number = first(false).or_else(|| first(true))?;
-        self.take(number)
+        self.let_go(number)
     }
 
     fn oldest(&self, class: &str) -> Option<u64> {

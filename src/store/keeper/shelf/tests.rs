@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn shelved(n: u64, class: &str, bytes: u64, ended: u64) -> Shelved {
-    Shelved { path: PathBuf::from(n.to_string()), class: class.into(), times: None, bytes, ended }
+    Shelved { path: PathBuf::from(n.to_string()), class: class.into(), times: PacketTimes::Unknown, bytes, ended }
 }
 
 fn disk(bytes: u64) -> Keep {
@@ -68,4 +68,31 @@ fn what_is_older_than_its_class_keeps_goes_whatever_the_budget() {
     assert_eq!(shelf.excess(&keep, &[], 739 * S), None);
     assert_eq!(shelf.excess(&keep, &[], 740 * S).unwrap().0.path, PathBuf::from("2"));
     assert_eq!(shelf.excess(&keep, &[], u64::MAX), None);
+}
+
+/// What goes is in the ledger with its times: the oldest waits for them, and nothing newer goes in its place.
+#[test]
+fn nothing_goes_before_its_times_are_known() {
+    let keep = Retention { total: Some(25), classes: Vec::new() };
+    let mut shelf = Shelf::default();
+    for n in 0..4 {
+        let times = if n < 3 { PacketTimes::Awaited } else { PacketTimes::Known(7, 8) };
+        shelf.put(n, Shelved { times, ..shelved(n, "all", 10, 0) });
+    }
+    let gone = |shelf: &mut Shelf| shelf.excess(&keep, &[], 0).map(|(s, _)| (s.path, s.times.known()));
+    assert_eq!((gone(&mut shelf), shelf.waits()), (None, true));
+    assert!(shelf.oldest_of_all(&keep, |_| true).is_none() && shelf.waits());
+    // A budget that holds them asks for none.
+    assert!(shelf.excess(&Retention::default(), &[], 0).is_none() && !shelf.waits());
+    shelf.note_times(0, Some((1, 2)));
+    shelf.note_times(3, None);
+    assert_eq!((gone(&mut shelf), shelf.waits()), (Some(("0".into(), Some((1, 2)))), false));
+    assert_eq!((gone(&mut shelf), shelf.waits()), (None, true));
+    shelf.resize(1, 11);
+    assert_eq!((gone(&mut shelf), shelf.waits()), (None, true), "its index has come, its times have not");
+    shelf.no_more_times();
+    assert_eq!((gone(&mut shelf), shelf.waits()), (Some(("1".into(), None)), false));
+    assert_eq!((gone(&mut shelf), shelf.waits()), (None, false));
+    let rest: Vec<_> = std::iter::from_fn(|| shelf.oldest_of_all(&keep, |_| true)).map(|s| s.times.known()).collect();
+    assert_eq!(rest, [None, Some((7, 8))]);
 }

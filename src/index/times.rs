@@ -1,13 +1,13 @@
-//! When the packets of a segment came that was there before this recorder: asked once, when it expires. Looks only.
+//! When the packets of a segment came that was there before a recorder: asked once for each, by recovery. Looks only.
 
-use crate::index::{About, Index};
+use super::{About, Index};
 use crate::store::layout;
 use crate::store::reader::SegmentReader;
 use std::path::Path;
 
 /// Times of a sealed segment's first and last packet, by its index, or else by its blocks. An index that was put there for another segment, or
 /// that was made of a damaged one, would have the wrong times in the ledger for ever.
-pub(super) fn times_of(segment: &Path) -> Option<(u64, u64)> {
+pub fn times_of(segment: &Path) -> Option<(u64, u64)> {
     let index = Index::open(&layout::index_of(segment)).ok().map(|i| *i.about());
     let len = std::fs::metadata(segment).ok()?.len();
     let header = || SegmentReader::header_of(segment).ok();
