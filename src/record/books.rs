@@ -173,6 +173,7 @@ impl Books {
             }
             StoreEvent::NotDirect
             | StoreEvent::NoUring { .. }
+            | StoreEvent::CatalogFailed { .. }
             | StoreEvent::SealFailed { .. }
             | StoreEvent::NotDeleted { .. }
             | StoreEvent::Recovered { .. } => self.enter(now, What::Note { text }),
@@ -351,6 +352,12 @@ fn describe(event: &StoreEvent) -> (Level, String) {
         StoreEvent::SyncFailed { error } => {
             (Level::Warn, format!("fdatasync failed: {error}; a power loss now may cost more than a second"))
         }
+        StoreEvent::CatalogFailed { error } => (
+            Level::Warn,
+            format!(
+                "the catalog cannot be written: {error}; queries of other processes do not see what is being recorded until it can"
+            ),
+        ),
         StoreEvent::Sealed { path, packets } => {
             (Level::Quiet, format!("sealed {} with {packets} packets", path.display()))
         }

@@ -53,6 +53,11 @@ pub enum StoreEvent {
         /// What the system said.
         error: String,
     },
+    /// The catalog can't be written: what is being recorded now is not seen by queries of other processes until it can.
+    CatalogFailed {
+        /// What the system said.
+        error: String,
+    },
     /// A segment was sealed.
     Sealed {
         /// The file.

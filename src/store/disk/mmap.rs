@@ -1,5 +1,5 @@
-//! The two things that are mapped: files whose bytes never change once written (sealed segments, receipts), read-only; and the
-//! catalog, a page of words that one process writes and others read.
+//! The two things that are mapped, both read-only: files whose bytes never change once written (sealed segments, receipts); and the
+//! catalog, words that the recorder writes into its file while others read.
 #![allow(unsafe_code)]
 
 use super::fault::Guard;
@@ -75,17 +75,15 @@ impl Deref for Mapped {
 pub struct Words(MmapRaw);
 
 impl Words {
-    /// Maps a file whose length is a multiple of 8; `write`: for the one process that publishes.
-    pub fn map(file: &File, write: bool) -> io::Result<Words> {
-        let options = memmap2::MmapOptions::new();
-        let raw = if write { options.map_raw(file) } else { options.map_raw_read_only(file) }?;
-        Ok(Words(raw))
+    /// Maps a file.
+    pub fn map(file: &File) -> io::Result<Words> {
+        memmap2::MmapOptions::new().map_raw_read_only(file).map(Words)
     }
 
-    /// The words. Of a read-only mapping they must not be written.
+    /// The words. The mapping is read-only: they must not be written.
     pub fn get(&self) -> &[AtomicU64] {
         // SAFETY: the mapping is page-aligned, hence aligned for u64, and `len / 8` words lie in it. AtomicU64 has the layout
-        // of u64 and every bit pattern is valid; other processes access the words by atomic stores of the same size only.
+        // of u64 and every bit pattern is valid; they change by writes to the file only, which are the kernel's, not this program's.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast::<AtomicU64>(), self.0.len() / 8) }
     }
 }

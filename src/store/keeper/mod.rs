@@ -85,6 +85,7 @@ struct Keeper {
     on_event: EventHook,
     entered: EnteredHook,
     told_buffered: bool,
+    told_catalog: bool,
     told_holdings: Option<Instant>,
     /// Arrival of the oldest packets that the next catalog makes queryable.
     arrived: Vec<u64>,
@@ -156,6 +157,7 @@ impl Running {
             on_event,
             entered,
             told_buffered: false,
+            told_catalog: false,
             told_holdings: None,
             arrived: Vec::new(),
             unindexed: HashMap::new(),
@@ -220,7 +222,13 @@ impl Keeper {
     /// Publishes the catalog: what it names can be queried from now on.
     fn publish(&mut self) {
         self.arrived.extend(self.open.iter().filter_map(|s| s.take_arrived()));
-        self.catalog.publish(&self.open, self.supply.is_recording(), unix_now());
+        match self.catalog.publish(&self.open, self.supply.is_recording(), unix_now()) {
+            Ok(()) => self.told_catalog = false,
+            Err(e) if !std::mem::replace(&mut self.told_catalog, true) => {
+                (self.on_event)(StoreEvent::CatalogFailed { error: e.to_string() });
+            }
+            Err(_) => {}
+        }
         let now = unix_now();
         for first in self.arrived.drain(..) {
             self.supply.queryable_ns().record(now.saturating_sub(first));
@@ -252,7 +260,8 @@ impl Keeper {
             self.expire(0);
         }
         self.publish();
-        self.catalog.retire();
+        // If not, its heartbeat grows old.
+        let _ = self.catalog.retire();
         self.pass_events();
         self.tell_holdings();
     }
