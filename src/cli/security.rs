@@ -13,7 +13,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// Threads that face clients, or parse packets for their answers: they have no capability.
-const GIVEN_UP: [&str; 15] = [
+const GIVEN_UP: [&str; 16] = [
     "api",
     "audit",
     "books",
@@ -29,6 +29,7 @@ const GIVEN_UP: [&str; 15] = [
     "recent",
     "recent-index",
     "recovery",
+    "sides",
 ];
 
 /// What a recorder may do.

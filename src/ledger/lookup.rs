@@ -1,5 +1,5 @@
 //! Side files of receipts: `<name>.rix` beside a file that is finished, so that receipts of a connection are found without a look at
-//! every frame, and files without an address are skipped whole. Owns their bytes; made by the scribe's helper thread, read by
+//! every frame, and files without an address are skipped whole. Owns their bytes; made by a thread of their own (`sides`), read by
 //! look-ups. A side file that is missing, stale or damaged costs time only: the frames are looked through.
 
 use super::codec::FrameHead;

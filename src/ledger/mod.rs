@@ -18,6 +18,7 @@ mod missed;
 mod pulse;
 mod receipts;
 pub mod search;
+mod sides;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub use missed::{Losses, Slice, missed};
 pub use pulse::Pulse;
 pub use receipts::Receipts;
 pub use search::{ReceiptsReport, lookup};
+pub use sides::SideMaker;
 pub use summary::{ExpiredSpan, LedgerSummary};
 pub use timeline::{Gap, GapCause, LinkDown};
 pub use told::{Ahead, Covered, Files, LossSum, Told};

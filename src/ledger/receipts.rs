@@ -1,8 +1,7 @@
 //! Receipts on disk: frames in files that are rolled each hour or 64 MiB. Written by the scribe, read by queries (`search`) while it writes.
-//! A recorder never appends to a file of an earlier one, so that a frame cut off by a kill is the last of its file.
+//! A recorder never appends to a file of an earlier one, so that a frame cut off by a kill is the last of its file. Reads nothing of them.
 
 use super::codec::{self, FRAME_RECEIPTS, FrameHead, MAGIC};
-use super::lookup;
 use super::{LedgerError, Pulse, at, files_of, keep_budget};
 use crate::conn::receipt::Receipt;
 use crate::new_file;
@@ -12,11 +11,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 const HOUR_NS: u64 = 3_600_000_000_000;
-/// At the end of a recording the last file gets a side file if it is this long; less is read as fast.
-const SIDE_BYTES_MIN: u64 = 1 << 20;
 /// A file is rolled at this length.
 const FILE_BYTES: u64 = 64 << 20;
 
@@ -27,8 +23,6 @@ pub struct Receipts {
     budget: u64,
     file: Option<Open>,
     vlan_in_key: bool,
-    /// Makes side files of finished files.
-    helper: Option<JoinHandle<()>>,
     pulse: Arc<Pulse>,
 }
 
@@ -44,7 +38,7 @@ impl Receipts {
     /// Receipts in `dir`, which is made if missing.
     pub fn open(dir: &Path, budget: u64) -> Result<Receipts, LedgerError> {
         make_private(dir).map_err(at(dir))?;
-        Ok(Receipts { dir: dir.to_owned(), budget, file: None, vlan_in_key: true, helper: None, pulse: Arc::default() })
+        Ok(Receipts { dir: dir.to_owned(), budget, file: None, vlan_in_key: true, pulse: Arc::default() })
     }
 
     /// Whether VLAN ids tell connections apart in the receipts that come.
@@ -103,47 +97,8 @@ impl Receipts {
                 other => break (path.clone(), other.map_err(at(&path))?),
             }
         };
-        let files = files_of(&self.dir, "receipts")?;
-        keep_budget(&files, self.budget.saturating_sub(FILE_BYTES));
-        self.help(files.into_iter().filter(|f| *f != path).collect());
+        keep_budget(&files_of(&self.dir, "receipts")?, self.budget.saturating_sub(FILE_BYTES));
         Ok(Open { hour, bytes: 0, path, file })
-    }
-}
-
-impl Receipts {
-    /// Has the side files made that finished files lack, beside the recording.
-    fn help(&mut self, finished: Vec<PathBuf>) {
-        if self.helper.as_ref().is_some_and(|h| !h.is_finished()) {
-            // The next roll makes up for it.
-            return;
-        }
-        let make = move || {
-            for path in finished.iter().filter(|p| !lookup::side_of(p).exists()) {
-                if let Err(e) = lookup::make(path) {
-                    tracing::debug!("{}: no side file: {e}", path.display());
-                }
-                if !path.exists() {
-                    // The budget took it meanwhile.
-                    let _ = std::fs::remove_file(lookup::side_of(path));
-                }
-            }
-        };
-        self.helper = std::thread::Builder::new().name("receipts".into()).spawn(make).ok();
-    }
-}
-
-impl Drop for Receipts {
-    fn drop(&mut self) {
-        if let Some(helper) = self.helper.take() {
-            let _ = helper.join();
-        }
-        // The last file is finished too.
-        if let Some(open) = self.file.take()
-            && open.bytes >= SIDE_BYTES_MIN
-            && let Err(e) = lookup::make(&open.path)
-        {
-            tracing::debug!("{}: no side file: {e}", open.path.display());
-        }
     }
 }
 

@@ -17,6 +17,7 @@ use super::{Observer, Outcome};
 use crate::class::Roster;
 use crate::config::{Changes, Settings};
 use crate::control::{Load, Refused, Server};
+use crate::ledger::SideMaker;
 use crate::limits::IMPORT_FULL_NS;
 use crate::metrics::account::{Account, SourceCounts, SourceKind};
 use crate::metrics::status::{Connections, RecentBlocks};
@@ -51,6 +52,8 @@ pub struct Running {
     pub orders: steer::Keeping,
     /// Receipts to the disk.
     pub scribe: Scribe,
+    /// What makes their side files.
+    pub sides: SideMaker,
     /// The store.
     pub store: Store,
     /// What happens to it.
@@ -306,7 +309,8 @@ impl Control {
             failures.push(format!("not all that was read could be stored: {why}; {out}"));
         }
         let receipts_lost = self.run.scribe.finish() + self.run.workers.totals().tracker.receipts_lost;
-        let Running { api, orders, recent, capture, store, store_events, mut books, .. } = self.run;
+        let Running { api, orders, recent, sides, capture, store, store_events, mut books, .. } = self.run;
+        sides.end();
         drop(api);
         drop(orders);
         drop(recent);
@@ -325,6 +329,7 @@ impl Control {
         for failure in &failures {
             books.note(units::now(), failure.clone());
         }
+        drop(sides);
         books.close(units::now());
         Outcome { broken: last.account.check().err(), last, started: self.started, files: capture.reports(), failures }
     }

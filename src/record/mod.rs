@@ -30,7 +30,7 @@ use crate::config::{From, Settings, SourceChoice};
 use crate::conn::shunt::{NoShunt, Shunt};
 use crate::control::{Engine, Server};
 use crate::iface::Request;
-use crate::ledger::{LEDGER_BYTES, RECEIPTS_BYTES, Receipts};
+use crate::ledger::{LEDGER_BYTES, RECEIPTS_BYTES, Receipts, SideMaker};
 use crate::metrics::account::{Broken, SourceKind};
 use crate::metrics::http::Endpoint;
 use crate::recent::{Keeping, Recent};
@@ -202,6 +202,8 @@ impl<'a> Start<'a> {
         let orders = orders.map_err(RecordError::system("the thread of orders"))?;
         let written = receipts.pulse().clone();
         let scribe = Scribe::start(workers.posts().to_vec(), receipts)?;
+        let sides = SideMaker::start(&layout.receipts(), written.clone());
+        let sides = sides.map_err(RecordError::system("the thread of side files"))?;
         let board = Arc::new(Board::default());
         let shown = board.clone();
         let serve = |e: Endpoint| e.serve(move || shown.page());
@@ -221,6 +223,7 @@ impl<'a> Start<'a> {
             steering,
             orders,
             scribe,
+            sides,
             store,
             store_events,
             books,
