@@ -51,6 +51,8 @@ pub struct ClassSet {
     order: Vec<ClassId>,
     /// For each link type that was met: the filters in `order`; `None` where the expression does not compile for it.
     programs: Vec<(u16, Vec<Option<Filter>>)>,
+    /// There are no others: libpcap is asked nothing any more.
+    all_known: bool,
 }
 
 impl ClassSet {
@@ -70,13 +72,13 @@ impl ClassSet {
         }
         let mut order: Vec<ClassId> = (1..classes.len()).filter(|id| there(*id)).map(|id| id as ClassId).collect();
         order.sort_by_key(|id| classes.get(usize::from(*id)).map(|c| (Reverse(c.precedence), c.name.clone())));
-        Ok(ClassSet { classes, order, programs: Vec::new() })
+        Ok(ClassSet { classes, order, programs: Vec::new(), all_known: false })
     }
 
     /// Only `all`, with this policy.
     pub fn only(policy: Policy) -> ClassSet {
         let all = Class { name: "all".into(), filter: String::new(), precedence: 0, policy };
-        ClassSet { classes: vec![all], order: Vec::new(), programs: Vec::new() }
+        ClassSet { classes: vec![all], order: Vec::new(), programs: Vec::new(), all_known: false }
     }
 
     /// The classes, by id.
@@ -106,9 +108,21 @@ impl ClassSet {
         }
     }
 
+    /// From now on no other link type is prepared: packets of one are in `all`. For a wire, whose interfaces are all there before the first
+    /// packet, so that no worker's thread ever waits for libpcap.
+    pub fn all_known(&mut self) {
+        self.all_known = true;
+    }
+
+    /// Takes the place of `before`, and knows as much as that of link types to come.
+    pub fn replace(&mut self, before: &mut ClassSet) {
+        self.all_known = before.all_known;
+        std::mem::swap(self, before);
+    }
+
     /// [`prepare`](ClassSet::prepare) for a link type that has come up while recording: [tells](ClassSet::tell) of it.
     pub fn meet(&mut self, link_type: u16) {
-        if !self.programs.iter().any(|(known, _)| *known == link_type) {
+        if !self.all_known && !self.programs.iter().any(|(known, _)| *known == link_type) {
             self.tell(&[link_type]);
             self.prepare(link_type);
         }
@@ -116,7 +130,7 @@ impl ClassSet {
 
     /// Compiles the filters for a link type, so that no packet has to wait for it. Called when an interface appears.
     pub fn prepare(&mut self, link_type: u16) {
-        if self.order.is_empty() || self.programs.iter().any(|(known, _)| *known == link_type) {
+        if self.all_known || self.order.is_empty() || self.programs.iter().any(|(known, _)| *known == link_type) {
             return;
         }
         let filter =
@@ -203,6 +217,22 @@ mod tests {
         assert_eq!(set.classify(1, &packet(&framed)), 5);
         assert_eq!(set.classify(1, &packet(&[7; 60])), ALL);
         assert_eq!(set.classify(9999, &packet(&PING)), ALL);
+    }
+
+    /// On a wire: what was prepared is asked, of what was not nothing is, and a set that takes its place is as it was.
+    #[test]
+    fn where_all_link_types_are_known_libpcap_is_asked_nothing() {
+        let new = || ClassSet::new(vec![class("all", "", 0), class("ping", "icmp", 1)]).unwrap();
+        let (mut set, mut later) = (new(), new());
+        let classes = |set: &mut ClassSet| [101, 228].map(|l| set.classify(l, &packet(&PING)));
+        set.prepare(101);
+        set.all_known();
+        set.meet(228);
+        assert_eq!((classes(&mut set), set.programs.len()), ([1, ALL], 1));
+        later.prepare(228);
+        later.replace(&mut set);
+        assert_eq!((classes(&mut set), set.programs.len()), ([ALL, 1], 1));
+        assert_eq!((classes(&mut later), classes(&mut new())), ([1, ALL], [1, 1]));
     }
 
     #[test]

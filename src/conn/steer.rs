@@ -83,7 +83,7 @@ impl Tracker {
     /// Classes that are to hold from now on, in exchange for those before. A class keeps its id; those in `gone` (a bit each) are
     /// there no more. Timeouts hold at once, limits of running connections when the walk comes by.
     pub fn adopt(&mut self, classes: &mut ClassSet, gone: u64, now: u64) {
-        std::mem::swap(&mut self.core.classes, classes);
+        classes.replace(&mut self.core.classes);
         let both = self.core.classes.classes().iter().zip(classes.classes());
         let changed = both.enumerate().filter(|(_, (new, old))| differ(&new.policy, &old.policy));
         let walk = &mut self.core.walk;

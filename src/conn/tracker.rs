@@ -126,6 +126,11 @@ impl Tracker {
         self.core.classes.meet(link_type);
     }
 
+    /// All link types that there will be are [prepared](Tracker::prepare): of others no class filter is asked.
+    pub fn all_known(&mut self) {
+        self.core.classes.all_known();
+    }
+
     /// Asks for what [`judge`](Tracker::judge) will read of a packet's connection; changes no result. To be called for all packets of a batch
     /// before the first is judged.
     #[inline]

@@ -190,13 +190,16 @@ impl Workers {
             let classes = common.roster.set(&common.classes)?;
             let mut tracker = near(*cpu, || Tracker::new(&common.sizes.tracker, classes, common.secret))?;
             tracker.limit_floods(flood_limit(common.settings, common.sizes.workers));
-            if !source.patient() {
-                tracker.from_wire();
-            }
             for interface in source.interfaces() {
                 tracker.prepare(interface.link_type);
             }
-            let filters = Filters::new(common.settings.filter.as_deref(), source.interfaces())?;
+            let mut filters = Filters::new(common.settings.filter.as_deref(), source.interfaces())?;
+            if !source.patient() {
+                tracker.from_wire();
+                // All interfaces of a wire are there: its worker never asks libpcap anything.
+                tracker.all_known();
+                filters.all_known();
+            }
             let sink = near(*cpu, || store.writer(n as u16, common.sizes.blocks))?;
             let handoff = Handoff::new(&exchange, n);
             // A file's interfaces are not known before it is read: one row for all of them.

@@ -12,6 +12,8 @@ use crate::source::{Interface, Packet};
 pub struct Filters {
     expression: Option<String>,
     programs: Vec<(u16, OfLinkType)>,
+    /// There are no other link types: libpcap is asked nothing any more.
+    all_known: bool,
 }
 
 /// What it is for one link type.
@@ -28,7 +30,7 @@ impl Filters {
     /// Checks the expression, and compiles it for the link types that are known already.
     pub fn new(expression: Option<&str>, interfaces: &[Interface]) -> Result<Filters, FilterError> {
         let expression = expression.map(str::trim).filter(|e| !e.is_empty()).map(str::to_owned);
-        let mut filters = Filters { expression, programs: Vec::new() };
+        let mut filters = Filters { expression, programs: Vec::new(), all_known: false };
         if let Some(e) = &filters.expression {
             Filter::check(e)?;
         }
@@ -44,10 +46,22 @@ impl Filters {
         Ok(filters)
     }
 
+    /// From now on no other link type is learnt: packets of one pass. For a wire, whose interfaces are all there before the first packet, so that
+    /// no worker's thread ever waits for libpcap.
+    pub fn all_known(&mut self) {
+        self.all_known = true;
+    }
+
+    /// Takes the place of `before`, and knows as much as that of link types to come.
+    pub fn replace(&mut self, before: &mut Filters) {
+        self.all_known = before.all_known;
+        std::mem::swap(self, before);
+    }
+
     /// Compiles for a link type if that is new; called when the source has found an interface, never per packet.
     pub fn learn(&mut self, link_type: u16) {
         let Some(expression) = &self.expression else { return };
-        if !self.programs.iter().any(|(l, _)| *l == link_type) {
+        if !self.all_known && !self.programs.iter().any(|(l, _)| *l == link_type) {
             let program = match Filter::compile_unplaced(expression, link_type) {
                 Ok(filter) => OfLinkType::Filter(filter),
                 Err(error) if error.rejects_all() => OfLinkType::Nothing,
@@ -137,5 +151,23 @@ mod tests {
         let mut filters = Filters::new(Some("host 10.0.0.1"), &[interface(1)]).unwrap();
         filters.meet(229);
         assert!(!accepts(&filters, 229, &[0x60; 60]), "no packet of IPv6 is of that host");
+    }
+    #[test]
+    fn where_all_link_types_are_known_nothing_is_learnt() {
+        let new = || Filters::new(Some("icmp"), &[interface(1)]).unwrap();
+        let (mut filters, mut later) = (new(), Filters::new(Some("udp"), &[interface(1)]).unwrap());
+        filters.all_known();
+        filters.meet(101);
+        assert!(
+            !accepts(&filters, 1, &[0; 60]) && accepts(&filters, 101, &[0; 60]),
+            "nobody knows what it would leave out"
+        );
+        later.replace(&mut filters);
+        filters.meet(101);
+        assert!(!accepts(&filters, 1, &[0; 60]) && accepts(&filters, 101, &[0; 60]));
+        assert_eq!((filters.expression.as_deref(), filters.programs.len()), (Some("udp"), 1));
+        let mut files = new();
+        files.meet(101);
+        assert!(!accepts(&files, 101, &[0; 60]));
     }
 }

@@ -77,7 +77,7 @@ impl<K: Shunt, S: Sink> Step<K, S> {
         }
     }
 
-    /// Compiles filters for interfaces that are new since the last call. Allocates: for the loop, between batches.
+    /// Compiles filters for interfaces that are new since the last call. Allocates: for the loop, between batches. Of a wire all are known.
     pub fn learn(&mut self, interfaces: &[Interface]) {
         for i in interfaces.get(self.known..).unwrap_or_default() {
             self.filters.meet(i.link_type);
@@ -99,10 +99,10 @@ impl<K: Shunt, S: Sink> Step<K, S> {
     /// Puts rules in force and leaves in them what was.
     pub fn adopt(&mut self, rules: &mut Rules, now: u64, interfaces: &[Interface]) {
         self.tracker.adopt(&mut rules.classes, rules.gone, now);
-        std::mem::swap(&mut self.filters, &mut rules.filters);
+        rules.filters.replace(&mut self.filters);
         self.dedup.set_window(rules.dedup_ns);
         self.tracker.limit_floods(rules.flood_limit);
-        // Nothing to do but for a link type that its maker did not know.
+        // Nothing to do but for a link type that its maker did not know; of a wire there is none.
         self.known = 0;
         self.learn(interfaces);
     }
