@@ -29,5 +29,6 @@ pub mod source;
 pub mod steer;
 pub mod store;
 pub mod units;
+pub mod window;
 pub mod worker;
 pub mod xsk;

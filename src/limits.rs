@@ -312,6 +312,14 @@ pub const RECENT_BYTES: u64 = 512 << 20;
 pub const RECENT_BYTES_MIN: u64 = 16 << 20;
 /// Blocks that wait to be copied into memory, of all workers.
 pub const INBOX_BLOCKS: usize = 256;
+/// Pools of the memory of recent blocks: of each class that has its own, and of all others.
+pub const POOLS_MAX: usize = CLASSES_MAX + 1;
+/// Writers of one recording: a worker has one.
+pub const WRITERS_MAX: usize = 256;
+/// Unsealed segments of a store, of all workers, spare ones and those that an earlier recorder left included. Where all slots are taken no segment is made.
+pub const SEGMENT_SLOTS: usize = 16_384;
+/// As long as capture has given no sign of life for no longer than this, time is recorded.
+pub const BEAT_NS: u64 = 1_000_000_000;
 /// Blocks in memory that share one index, at most.
 pub const RUN_BYTES: usize = 64 << 20;
 /// So many neighbours become one.
@@ -522,6 +530,7 @@ pub const IMPORT_FULL_NS: u64 = 5_000_000_000;
 /// The end of a recording waits this long for the disk, and for memory to take in the last blocks.
 pub const FINISH_NS: u64 = 30_000_000_000;
 
+const _: () = assert!(SEGMENT_SLOTS > WORKERS_MAX * (OPEN_SEGMENTS_MAX + 2) && WRITERS_MAX >= WORKERS_MAX);
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(SECTOR_BYTES) && STRIPE_BYTES.is_multiple_of(SECTOR_BYTES));
 // A query has a bit for each piece of a block.
 const _: () = assert!(PIECE_BYTES.is_multiple_of(SECTOR_BYTES) && BLOCK_BYTES / PIECE_BYTES <= 64);

@@ -259,6 +259,13 @@ pub fn now() -> u64 {
     unix_ns(Timestamp::now()).unwrap_or_default()
 }
 
+/// CLOCK_MONOTONIC, ns: the same in all processes of a machine.
+#[inline]
+pub fn monotonic() -> u64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,13 +4,16 @@
 mod common;
 
 use common::Retrotap;
+use common::memory::SharedBlocks;
 use proptest::prelude::*;
 use retrotap::conn::verdict::Mark;
 use retrotap::index::{self, Run};
 use retrotap::query::output::{Format, Writer};
 use retrotap::query::{Answer, OutputError, PacketSink, Query, Statement, run_with};
 use retrotap::source::{InputOptions, Interface, Packet};
-use retrotap::store::reader::{MemoryBlock, SegmentReader};
+use retrotap::store::list::SegmentRef;
+use retrotap::store::reader::{MemoryBlock, SegmentFile, SegmentReader};
+use retrotap::store::scan::BlockRef;
 use retrotap::store::sink::{Appended, Recorder, Sink};
 use retrotap::store::{Options, Store, segments, store_id};
 use std::path::{Path, PathBuf};
@@ -53,57 +56,55 @@ fn answer(query: &Query, recent: &[Arc<Run>]) -> (u64, Vec<u8>) {
 }
 
 /// The same where memory takes all of its blocks back once so many packets have been given out.
-fn answer_while_memory_goes(query: &Query, (recent, blocks): &Memory, after: usize) -> (u64, Vec<u8>) {
-    let mut sink = LettingGo { writer: Writer::new(Vec::new(), "memory", Format::Pcapng), blocks, after };
-    let summary = run_with(query, recent, &mut sink).expect("an answer");
+fn answer_while_memory_goes(query: &Query, (recent, blocks): Memory, after: usize) -> (u64, Vec<u8>) {
+    let mut sink = TakingBack { writer: Writer::new(Vec::new(), "memory", Format::Pcapng), blocks, after };
+    let summary = run_with(query, &recent, &mut sink).expect("an answer");
     let text = Statement::of(query, &store_id(&query.store).expect("a store")).text(&summary);
     (summary.packets, sink.writer.finish(&text).expect("it is written"))
 }
 
-struct LettingGo<'a> {
+struct TakingBack {
     writer: Writer<Vec<u8>>,
-    blocks: &'a [MemoryBlock],
+    blocks: SharedBlocks,
     after: usize,
 }
 
-impl PacketSink for LettingGo<'_> {
+impl PacketSink for TakingBack {
     fn packet(&mut self, p: &Answer<'_>) -> Result<(), OutputError> {
         if self.after == 0 {
-            self.blocks.iter().for_each(MemoryBlock::let_go);
+            self.blocks.take_back();
         }
         self.after = self.after.wrapping_sub(1);
         self.writer.packet(p)
     }
 }
 
-type Memory = (Vec<Arc<Run>>, Vec<MemoryBlock>);
+type Memory = (Vec<Arc<Run>>, SharedBlocks);
 
 /// Of some of its blocks what memory would hold; `how`: by segment, which of them and whether indexed.
 fn in_memory(store: &Path, how: &[(bool, bool, u8)]) -> Memory {
-    let (mut runs, mut all) = (Vec::new(), Vec::new());
-    for (segment, (indexed, joined, mask)) in segments(store).expect("a store").iter().zip(how.iter().cycle()) {
+    let open = |s: &SegmentRef| s.open().expect("a segment").map_or(0, |r| r.blocks().len());
+    let (mut runs, all) = (Vec::new(), segments(store).expect("a store"));
+    let mut shared = SharedBlocks::new(all.iter().map(open).sum());
+    for (segment, (indexed, joined, mask)) in all.iter().zip(how.iter().cycle()) {
         let Some(reader) = segment.open().expect("a segment") else { continue };
         let path = reader.path();
         let bytes = std::fs::read(path).expect("its file");
-        let file = Arc::new(std::fs::File::open(path).expect("its file"));
-        let block = |b: &retrotap::store::scan::BlockRef| {
-            let bytes = Arc::new(bytes[b.offset as usize..][..b.len].to_vec());
-            MemoryBlock::new(bytes).expect("a block").also_in(file.clone())
-        };
+        let file = Arc::new(SegmentFile::new(store, reader.header()));
+        let mut block = |b: &BlockRef| shared.put(b, &bytes[b.offset as usize..][..b.len]);
         let held: Vec<Option<MemoryBlock>> =
             reader.blocks().iter().enumerate().map(|(n, b)| (mask >> (n % 8) & 1 == 1).then(|| block(b))).collect();
-        all.extend(held.iter().flatten().cloned());
         for group in held.split(Option::is_none).filter(|g| !g.is_empty()) {
             let group: Vec<MemoryBlock> = group.iter().flatten().cloned().collect();
             let each = if *joined { group.len() } else { 1 };
             for some in group.chunks(each) {
-                let reader = SegmentReader::in_memory(reader.shared_header(), some.to_vec());
+                let reader = SegmentReader::in_memory(reader.shared_header(), some.to_vec(), Some(file.clone()));
                 let run = if *indexed { Run::indexed(reader).expect("a run") } else { Run::new(reader) };
                 runs.push(Arc::new(run));
             }
         }
     }
-    (runs, all)
+    (runs, shared)
 }
 
 fn until(what: &str, mut there: impl FnMut() -> bool) {
@@ -174,7 +175,8 @@ fn same_bytes(steps: &[Step], how: &[(bool, bool, u8)]) {
     until("all to be found", || answer(&asked[0], &[]).0 == packets as u64);
     let want: Vec<_> = asked.iter().map(|q| answer(q, &[])).collect();
     let compare = |stage: &str| {
-        let memory = [vec![], in_memory(dir.path(), how).0];
+        let (some, _shared) = in_memory(dir.path(), how);
+        let memory = [vec![], some];
         for (n, (q, want)) in asked.iter().zip(&want).enumerate() {
             for recent in &memory {
                 for full_scan in [false, true] {
@@ -183,7 +185,7 @@ fn same_bytes(steps: &[Step], how: &[(bool, bool, u8)]) {
                 }
             }
             for after in [0, 1, want.0 as usize / 2] {
-                let got = answer_while_memory_goes(q, &in_memory(dir.path(), how), after);
+                let got = answer_while_memory_goes(q, in_memory(dir.path(), how), after);
                 assert!(got == *want, "{stage}, question {n}, memory goes after {after} packets");
             }
         }

@@ -10,7 +10,6 @@ use retrotap::index::Run;
 use retrotap::query::{Answer, OutputError, PacketSink, Query, Summary, run, run_with};
 use retrotap::store::SegmentReader;
 use retrotap::store::list::segments;
-use retrotap::store::reader::MemoryBlock;
 use retrotap::store::scan::BlockRef;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -290,11 +289,9 @@ fn latest_in_memory(store: &Path) -> Vec<Arc<Run>> {
         let header = Arc::new(reader.header().clone());
         let last = later.len().saturating_sub(1) / 2;
         for (n, some) in later.chunks(2).enumerate() {
-            let block = |b: &BlockRef| {
-                let bytes = bytes[b.offset as usize..b.offset as usize + b.len].to_vec();
-                MemoryBlock::new(Arc::new(bytes)).expect("a block")
-            };
-            let held = SegmentReader::in_memory(header.clone(), some.iter().map(block).collect());
+            let mut shared = common::memory::SharedBlocks::new(some.len());
+            let block = |b: &BlockRef| shared.put(b, &bytes[b.offset as usize..b.offset as usize + b.len]);
+            let held = SegmentReader::in_memory(header.clone(), some.iter().map(block).collect(), None);
             runs.push(Arc::new(if n < last { Run::indexed(held).expect("indexed") } else { Run::new(held) }));
         }
     }

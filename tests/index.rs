@@ -199,6 +199,7 @@ fn of(index: &retrotap::index::Index) -> Vec<u8> {
 /// that the segment alone gives.
 #[test]
 fn indexes_of_blocks_make_the_index_of_their_segment() {
+    use common::memory::SharedBlocks;
     use retrotap::index::{Index, Run, Scope};
     use retrotap::store::reader::{MemoryBlock, SegmentReader};
     use std::sync::Arc;
@@ -217,16 +218,14 @@ fn indexes_of_blocks_make_the_index_of_their_segment() {
         let made = Index::make(&reader).expect("an index");
         assert!(but_the_filters(made.all(), false) == but_the_filters(&filed, false), "{}", index.display());
         let want = but_the_filters(&filed, true);
-        let blocks: Vec<MemoryBlock> = reader
-            .blocks()
-            .iter()
-            .map(|b| MemoryBlock::new(Arc::new(bytes[b.offset as usize..][..b.len].to_vec())).expect("a block"))
-            .collect();
+        let mut shared = SharedBlocks::new(reader.blocks().len());
+        let blocks: Vec<MemoryBlock> =
+            reader.blocks().iter().map(|b| shared.put(b, &bytes[b.offset as usize..][..b.len])).collect();
         if blocks.is_empty() {
             continue;
         }
         several += usize::from(blocks.len() > 3);
-        let run = |some: &[MemoryBlock]| SegmentReader::in_memory(reader.shared_header(), some.to_vec());
+        let run = |some: &[MemoryBlock]| SegmentReader::in_memory(reader.shared_header(), some.to_vec(), None);
         for each in [1, 2, 3, 7] {
             let some: Vec<Vec<MemoryBlock>> = blocks.chunks(each).map(<[_]>::to_vec).collect();
             let runs: Vec<Arc<Run>> = some.iter().map(|b| Arc::new(Run::indexed(run(b)).expect("a run"))).collect();

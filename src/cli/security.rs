@@ -13,7 +13,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// Threads that face clients, or parse packets for their answers: they have no capability.
-const GIVEN_UP: [&str; 16] = [
+const GIVEN_UP: [&str; 17] = [
     "api",
     "audit",
     "books",
@@ -28,6 +28,7 @@ const GIVEN_UP: [&str; 16] = [
     "query",
     "recent",
     "recent-index",
+    "recent-take",
     "recovery",
     "sides",
 ];

@@ -1,6 +1,9 @@
 //! The brake: while a ring is fuller than it should be, questions wait, whatever they read; while the disk's queue is, those that may read the
-//! disk. Owns the marks; pressed by the recorder's control thread, felt before each block that a question reads.
+//! disk. Owns the marks; how full they are capture says in the window. Felt before each block that a question reads.
 
+use crate::limits::BEAT_NS;
+use crate::units::monotonic;
+use crate::window::WindowView;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -20,15 +23,17 @@ const MARK: Load = Load { ring: 0.2, blocks: 0.4 };
 const LOOK: Duration = Duration::from_millis(2);
 
 /// The brake.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Brake {
-    state: Arc<State>,
+    state: Arc<BrakeState>,
     /// Of a question that reads nothing but memory.
     memory_only: bool,
 }
 
-#[derive(Debug, Default)]
-struct State {
+#[derive(Default)]
+struct BrakeState {
+    /// Whoever says how full they are; `None`: they are empty.
+    window: Option<Arc<WindowView>>,
     on: AtomicBool,
     /// Because of a ring.
     ring: AtomicBool,
@@ -37,8 +42,22 @@ struct State {
 }
 
 impl Brake {
-    /// The control thread: how full it is now.
-    pub fn press(&self, load: Load) {
+    /// As capture says that it is to be.
+    pub fn of(window: Arc<WindowView>) -> Brake {
+        Brake { state: Arc::new(BrakeState { window: Some(window), ..BrakeState::default() }), memory_only: false }
+    }
+
+    /// Looks how full they are now. What capture said that gives no sign of life any more counts for nothing.
+    fn feel(&self) {
+        if let Some(window) = &self.state.window {
+            let lives = monotonic().saturating_sub(window.beat()) <= BEAT_NS;
+            let (ring, blocks) = if lives { window.load() } else { Default::default() };
+            self.press(Load { ring, blocks });
+        }
+    }
+
+    /// How full they are now.
+    fn press(&self, load: Load) {
         let (ring, blocks) = (load.ring / MARK.ring, load.blocks / MARK.blocks);
         if ring >= 1.0 {
             self.state.ring.store(true, Relaxed);
@@ -59,10 +78,11 @@ impl Brake {
 
     /// Whether it is on.
     pub fn on(&self) -> bool {
+        self.feel();
         if self.memory_only { self.state.ring.load(Relaxed) } else { self.state.on.load(Relaxed) }
     }
 
-    /// How often it went on, and how long questions have waited in all, ns.
+    /// How often somebody found it on who had found it off, and how long questions have waited in all, ns.
     pub fn counts(&self) -> (u64, u64) {
         (self.state.times.load(Relaxed), self.state.waited_ns.load(Relaxed))
     }
@@ -117,6 +137,21 @@ mod tests {
             brake.press(Load { ring, blocks });
             assert_eq!(memory.on(), on, "ring {ring}, blocks {blocks}");
         }
+    }
+
+    /// What capture says, as long as it gives signs of life.
+    #[test]
+    fn who_is_dead_brakes_nobody() {
+        let window = crate::window::Window::create().unwrap();
+        let brake = Brake::of(WindowView::open(window.file().unwrap()).unwrap());
+        assert!(!brake.on());
+        // A beat of some time to come, so that no wait of this test ages it.
+        let later = monotonic() + 3600 * BEAT_NS;
+        for (beat, ring, on) in [(later, 0.9, true), (later, 0.0, false), (later, 0.9, true), (1, 0.9, false)] {
+            window.beat(beat, ring, 0.0);
+            assert_eq!((brake.on(), brake.of_memory().on()), (on, on), "{beat} {ring}");
+        }
+        assert_eq!(brake.counts().0, 2);
     }
 
     /// A question stands while the brake is on, goes on when it is off, and can be cancelled all the while.

@@ -1,13 +1,14 @@
 //! What the daemon answers from: its store, what it holds of it between questions, and what is in memory. Shared by the query threads;
 //! holds nothing that capture waits on.
 
-use crate::ledger::Pulse;
+use crate::ledger::{Book, Pulse};
 use crate::query::pace::{Freely, Pace};
 use crate::query::view::View;
 use crate::query::{self, Follower, Found, PacketSink, Query, QueryError, Running, Statement, Summary, running};
-use crate::recent::{Recent, Shown};
-use crate::store::live::Live;
+use crate::recent::read::{Recent, ShownRuns};
+use crate::store::live::{Live, Unsealed};
 use crate::units;
+use crate::window::WindowView;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,9 +37,15 @@ impl Engine {
         Statement::of(query, self.held.store_id())
     }
 
-    /// The same with ledger and receipts in memory, whose writers beat these pulses.
-    pub fn with_books(self, ledger: &Arc<Pulse>, receipts: &Arc<Pulse>) -> Engine {
-        Engine { held: self.held.with_books(ledger, receipts), ..self }
+    /// The same with ledger and receipts in memory, whose writers beat the pulses of the window.
+    pub fn with_books(self) -> Engine {
+        let [ledger, receipts] = [Book::Ledger, Book::Receipts].map(|book| Pulse::read(self.window(), book));
+        Engine { held: self.held.with_books(&ledger, &receipts), ..self }
+    }
+
+    /// What it sees of capture.
+    pub fn window(&self) -> &Arc<WindowView> {
+        self.live.window()
     }
 
     /// The same with who knows of connections that run.
@@ -51,15 +58,23 @@ impl Engine {
         self.live.layout().root()
     }
 
-    fn shown(&self) -> Shown {
-        self.recent.as_ref().map_or_else(|| Arc::new([]) as Shown, |r| r.shown())
+    /// What is in memory. To be asked first: what is not in it by then is in the files.
+    fn shown(&self) -> ShownRuns {
+        self.recent.as_ref().map_or_else(|| Arc::new([]) as ShownRuns, |r| r.shown())
+    }
+
+    /// What is not sealed, after that.
+    fn unsealed(&self, shown: &ShownRuns) -> Vec<Unsealed> {
+        self.live.unsealed(|number| {
+            let mut runs = shown.iter().map(|r| r.reader());
+            runs.find(|r| r.header().number == number).map(|r| r.shared_header())
+        })
     }
 
     /// Answers.
     pub fn answer(&self, query: &Query, pace: &dyn Pace, out: &mut dyn PacketSink) -> Result<Summary, QueryError> {
-        // Memory first: what is not in it by then is in the files.
         let shown = self.shown();
-        self.held.answer_live(query, &shown, self.live.unsealed(), pace, out)
+        self.held.answer_live(query, &shown, self.unsealed(&shown), pace, out)
     }
 
     /// All packets before this time, Unix ns, can be found. To be asked before they are.
@@ -69,7 +84,6 @@ impl Engine {
 
     /// The connections, those that run with their totals of this moment.
     pub fn connections(&self, query: &Query, pace: &dyn Pace) -> Result<Found, QueryError> {
-        // Memory first: what is not in it by then is in the files.
         let shown = self.shown();
         let mut found = self.held.connections_in(query, &self.view(&shown, query, pace)?)?;
         if let Some(workers) = &self.running {
@@ -124,8 +138,8 @@ impl Engine {
         self.held.finish(follower, pace)
     }
 
-    fn view<'a>(&self, shown: &'a Shown, query: &Query, pace: &'a dyn Pace) -> Result<View<'a>, QueryError> {
-        let open = if query.memory_only { Vec::new() } else { self.live.unsealed() };
+    fn view<'a>(&self, shown: &'a ShownRuns, query: &Query, pace: &'a dyn Pace) -> Result<View<'a>, QueryError> {
+        let open = if query.memory_only { Vec::new() } else { self.unsealed(shown) };
         let sealed = if query.memory_only { Default::default() } else { self.held.shelf()? };
         let mut view = View { open, sealed, recent: shown, pace };
         view.once();

@@ -48,7 +48,6 @@ pub use answers::ANSWERS;
 pub use ask::{Ask, Form};
 pub use ask_hold::{HoldAsk, HoldsLimitAsk};
 pub use ask_time::{Long, When};
-pub use brake::Load;
 pub use client::{Address, Client, ClientError};
 pub use engine::Engine;
 pub use info::{StoreClass, StoreHolding, StoreInfo};

@@ -4,7 +4,7 @@
 use super::accept::{Remote, accept};
 use super::access::{Access, Rights, TOKENS};
 use super::audit;
-use super::brake::{Brake, Load};
+use super::brake::Brake;
 use super::caller::Caller;
 use super::clients::Clients;
 use super::engine::Engine;
@@ -78,6 +78,7 @@ impl Server {
         let remote = access.tcp.as_ref().map(Remote::bind).transpose()?;
         let listener = socket::listen(&path, rights.group)?;
         let tokens = access.tcp.as_ref().and_then(|t| t.tokens.clone()).unwrap_or(engine.store().join(TOKENS));
+        let brake = Brake::of(engine.window().clone());
         let audit = audit::start(&engine.store().join("audit")).map_err(io)?;
         let shared = Arc::new(Shared {
             lanes: Lanes::start().map_err(io)?,
@@ -93,7 +94,7 @@ impl Server {
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             long_asks: Arc::new(Semaphore::new(ASKS_LONG)),
             following: Clients::new(FOLLOWERS_PER_USER),
-            brake: Brake::default(),
+            brake,
             ending: Cancel::default(),
             state: Mutex::default(),
         });
@@ -127,11 +128,6 @@ impl Server {
     /// Where it listens for TCP.
     pub fn tcp(&self) -> Option<SocketAddr> {
         self.tcp
-    }
-
-    /// How full the recorder's buffers are: questions wait while they are too full.
-    pub fn load(&self, load: Load) {
-        self.shared.brake.press(load);
     }
 
     /// What the recorder says of itself, for `/v1/status`.
@@ -184,8 +180,8 @@ impl Server {
     fn end(&mut self) {
         let Some(stop) = self.stop.take() else { return };
         socket::remove(&self.path);
+        // Also those that the brake has stopped.
         self.shared.ending.cancel();
-        self.shared.brake.press(Load::default());
         let _ = stop.send(());
         for thread in self.threads.drain(..) {
             let _ = thread.join();

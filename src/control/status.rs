@@ -35,7 +35,7 @@ pub struct Status {
 pub struct Brake {
     /// Questions wait now.
     pub on: bool,
-    /// How often it was on since the start.
+    /// How often a question, or who asked for this, found it on that had found it off.
     #[serde(with = "Count")]
     pub times: u64,
     /// How long questions have waited, all together.

@@ -7,7 +7,7 @@ use crate::store::format::{
     BlockName, BlockTotals, HEAD_BYTES, PacketOptions, SegmentHeader, packet_bytes, trailer_bytes, write_head,
     write_packet, write_trailer,
 };
-use crate::store::reader::MemoryBlock;
+use crate::store::reader::SharedBlocks;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ pub fn segment(link_type: u16, blocks: &[Vec<Vec<u8>>]) -> SegmentReader {
         interfaces: vec![Interface::new("eth0", link_type)],
     };
     let (mut all, mut offset, mut time) = (Vec::new(), 4096, 0);
+    let mut shared = SharedBlocks::new(blocks.len());
     for (number, frames) in (0..).zip(blocks) {
         let mut bytes = vec![0; BLOCK_BYTES];
         let (mut end, mut totals) = (HEAD_BYTES, BlockTotals { first: u64::MAX, runs: 1, ..BlockTotals::default() });
@@ -47,9 +48,9 @@ pub fn segment(link_type: u16, blocks: &[Vec<Vec<u8>>]) -> SegmentReader {
         let sums: Vec<u32> = bytes[..end].chunks(STRIPE_BYTES).map(crc32c::crc32c).collect();
         write_trailer(&mut bytes, end, &totals, &sums);
         offset += bytes.len() as u64;
-        all.push(MemoryBlock::new(Arc::new(bytes)).unwrap());
+        all.push(shared.put(&bytes));
     }
-    SegmentReader::in_memory(Arc::new(header), all)
+    SegmentReader::in_memory(Arc::new(header), all, None)
 }
 
 /// A frame of so many bytes from this host: IPv4 and UDP to Geneve's port within each other so many times, then labels to its end, which hardly

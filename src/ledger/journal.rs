@@ -107,6 +107,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// The same, which beats this pulse.
+    pub fn with_pulse(self, pulse: Arc<Pulse>) -> Ledger {
+        Ledger { pulse, ..self }
+    }
+
     /// A sign of life: recording is in force at `t`. Once a second.
     pub fn beat(&mut self, t: u64) -> Result<(), LedgerError> {
         let path = days::alive(&self.dir);

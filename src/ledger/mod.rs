@@ -31,7 +31,7 @@ pub use entry::{Entry, What};
 pub use held::Held;
 pub use journal::Ledger;
 pub use missed::{Losses, Slice, missed};
-pub use pulse::Pulse;
+pub use pulse::{Book, Pulse};
 pub use receipts::Receipts;
 pub use search::{ReceiptsReport, lookup};
 pub use sides::SideMaker;

@@ -47,6 +47,12 @@ impl Receipts {
         self
     }
 
+    /// The same, which beats this pulse.
+    pub fn with_pulse(mut self, pulse: Arc<Pulse>) -> Receipts {
+        self.pulse = pulse;
+        self
+    }
+
     /// Beats after each write.
     pub fn pulse(&self) -> &Arc<Pulse> {
         &self.pulse

@@ -139,7 +139,7 @@ impl<'a> Extent<'a> {
     /// Its indexes, made where there are none: of its packets each is in exactly one.
     fn indexes(&self, view: &View<'a>, summary: &mut Summary) -> Result<Vec<Indexed<'a>>, QueryError> {
         match *self {
-            Extent::Memory(run) => Ok(of_run(run).into_iter().collect()),
+            Extent::Memory(run) => Ok(of_run(run, summary).into_iter().collect()),
             Extent::Unsealed(u, held) if u.header.is_none() => of_file(&u.segment, &|b| outside(held, b), summary),
             Extent::Unsealed(u, held) => {
                 let mut all = Vec::new();
@@ -170,7 +170,7 @@ impl<'a> Extent<'a> {
                 }
                 // It has expired since; what memory has of it was left to its index.
                 let of = |r: &&Arc<Run>| r.reader().header().number == s.id();
-                Ok(view.recent.iter().filter(of).filter_map(of_run).collect())
+                Ok(view.recent.iter().filter(of).filter_map(|run| of_run(run, summary)).collect())
             }
         }
     }
@@ -180,10 +180,20 @@ fn outside(held: &[Range<u64>], block: &BlockRef) -> bool {
     !held.iter().any(|r| r.contains(&block.offset))
 }
 
-fn of_run(run: &Arc<Run>) -> Option<Indexed<'_>> {
-    let index = match run.index() {
-        Some(index) => Either::Shared(index),
-        None => Either::Own(Index::make(run.reader()).ok()?),
+fn of_run<'a>(run: &'a Arc<Run>, summary: &mut Summary) -> Option<Indexed<'a>> {
+    let index = match run.index().map_or_else(|| Index::make(run.reader()).map(Either::Own), |i| Ok(Either::Shared(i)))
+    {
+        Ok(index) => index,
+        Err(e) => {
+            // Memory has taken some of it back, and its file can't be had.
+            match e {
+                IndexError::Segment(ReadError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                    summary.expired_segments = summary.expired_segments.max(1);
+                }
+                _ => summary.damaged_blocks += 1,
+            }
+            return None;
+        }
     };
     let (reader, class) = (Some(Either::Shared(run.reader())), run.reader().header().class.clone());
     Some(Indexed { index, reader, segment: None, class })

@@ -51,15 +51,16 @@ pub struct Books {
 }
 
 impl Books {
-    /// Opens the ledger and enters the start.
+    /// Opens the ledger, which beats this pulse, and enters the start.
     pub fn open(
         dir: &Path,
         budget: u64,
         now: u64,
         source: &str,
         config: serde_json::Value,
+        pulse: Arc<Pulse>,
     ) -> Result<Books, RecordError> {
-        let mut ledger = Ledger::open(dir, budget, now)?;
+        let mut ledger = Ledger::open(dir, budget, now)?.with_pulse(pulse);
         let version = env!("CARGO_PKG_VERSION").to_owned();
         ledger.append(now, What::Started { version, source: source.to_owned(), config })?;
         ledger.beat(now)?;
@@ -75,11 +76,6 @@ impl Books {
             dropped: 0,
             told: false,
         })
-    }
-
-    /// Beats when the ledger is written.
-    pub fn pulse(&self) -> &Arc<Pulse> {
-        self.ledger.pulse()
     }
 
     /// Each second, and once at rest: losses since the last call, in the second that begins at `from`; a sign of life at
@@ -401,7 +397,7 @@ mod tests {
     fn a_loss_is_entered_with_cause_and_place_once() {
         let dir = tempfile::tempdir().unwrap();
         let config = serde_json::json!({"from": {"interfaces": ["eth1", "eth2"]}});
-        let mut books = Books::open(dir.path(), 1 << 20, 1_000, "xdp", config).unwrap();
+        let mut books = Books::open(dir.path(), 1 << 20, 1_000, "xdp", config, Arc::default()).unwrap();
         let dropped = Dropped { disk_stall: Tally { packets: 5, bytes: 300 }, ..Dropped::default() };
         let failed = |no_frame| SourceCounts {
             redirect_failed: RedirectFailed { no_frame, ..RedirectFailed::default() },
@@ -451,7 +447,8 @@ mod tests {
     #[test]
     fn what_is_given_up_is_entered_when_it_came() {
         let dir = tempfile::tempdir().unwrap();
-        let mut books = Books::open(dir.path(), 1 << 20, 1_000, "xdp", serde_json::Value::Null).unwrap();
+        let mut books =
+            Books::open(dir.path(), 1 << 20, 1_000, "xdp", serde_json::Value::Null, Arc::default()).unwrap();
         let counted = |write_failed| Counted {
             workers: vec![WorkerTotals { write_failed, ..WorkerTotals::default() }],
             ..Counted::default()

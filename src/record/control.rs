@@ -6,6 +6,7 @@ use super::books::{Books, Counted};
 use super::capture::Capture;
 use super::detail::{Detail, Facts, Port, Times};
 use super::floods::Floods;
+use super::recent::RecentMemory;
 use super::reload::{self, Reader};
 use super::scrape::Board;
 use super::scribe::Scribe;
@@ -16,12 +17,11 @@ use super::workers::Workers;
 use super::{Observer, Outcome};
 use crate::class::Roster;
 use crate::config::{Changes, Settings};
-use crate::control::{Load, Refused, Server};
+use crate::control::{Refused, Server};
 use crate::ledger::SideMaker;
 use crate::limits::IMPORT_FULL_NS;
 use crate::metrics::account::{Account, SourceCounts, SourceKind};
 use crate::metrics::status::{Connections, RecentBlocks};
-use crate::recent::Keeping;
 use crate::record::statistics::Sample;
 use crate::source::clock::monotonic;
 use crate::steer::{self, Steering};
@@ -41,7 +41,7 @@ pub struct Running {
     /// Where questions are answered.
     pub api: Option<Server>,
     /// Recent packets in memory.
-    pub recent: Option<Keeping>,
+    pub recent: Option<RecentMemory>,
     /// The source.
     pub capture: Capture,
     /// The workers.
@@ -103,6 +103,8 @@ impl Control {
     pub fn new(run: Running, settings: Settings) -> Control {
         let started = monotonic();
         let none = Sample::none(started, units::now(), run.capture.kind());
+        // Before anything can be asked of it.
+        run.store.window().beat(started, 0.0, 0.0);
         let mut control = Control {
             run,
             settings,
@@ -139,7 +141,7 @@ impl Control {
                 tracing::debug!("{}: draining", if over { "the time is over" } else { "asked to stop" });
                 self.run.workers.stop();
             }
-            self.brake();
+            self.beat();
             if !stopping && self.import_is_stuck(now) {
                 stopping = true;
                 self.run.workers.stop();
@@ -155,11 +157,10 @@ impl Control {
         self.end(stopping)
     }
 
-    /// Questions wait while rings or blocks fill.
-    fn brake(&self) {
-        if let Some(api) = &self.run.api {
-            api.load(Load { ring: self.run.capture.ring_fill(), blocks: self.run.workers.blocks_fill() });
-        }
+    /// A sign of life; questions wait while rings or blocks fill.
+    fn beat(&self) {
+        let (ring, blocks) = (self.run.capture.ring_fill(), self.run.workers.blocks_fill());
+        self.run.store.window().beat(monotonic(), ring, blocks);
     }
 
     /// Another configuration, where somebody asks for one.
@@ -346,9 +347,9 @@ impl Control {
             from += port.from;
         }
         let mut times = Times { step: t.step_ns, durable: t.durable_ns, ..Times::default() };
-        let memory = self.run.recent.as_ref().map(|keeping| {
-            let (blocks, missed) = keeping.recent().counts();
-            keeping.recent().queryable_ns(&mut times.queryable);
+        let memory = self.run.recent.as_ref().map(|recent| {
+            let (blocks, missed) = recent.keeping.keep().counts();
+            recent.keeping.keep().queryable_ns(&mut times.queryable);
             RecentBlocks { blocks, missed_blocks: missed }
         });
         if memory.is_none() {
@@ -379,7 +380,7 @@ impl Control {
                 tracker: t.tracker,
                 keeper: self.run.store.keeper_counts(),
                 memory,
-                held: self.run.recent.as_ref().map(|keeping| keeping.recent().held()).unwrap_or_default(),
+                held: self.run.recent.as_ref().map(|recent| recent.reading.recent().held()).unwrap_or_default(),
                 nic,
                 links: self.run.capture.links(),
                 times,

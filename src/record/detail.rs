@@ -6,7 +6,8 @@ use crate::metrics::account::{SourceCounts, StoreCounts};
 use crate::metrics::latency::Distribution;
 use crate::metrics::status::{Latency, RecentBlocks};
 use crate::metrics::tallies::Row;
-use crate::recent::{Held, Shares};
+use crate::recent::Shares;
+use crate::recent::read::HeldOfClass;
 use crate::store::KeeperCounts;
 use crate::store::sink::WriterStats;
 use std::collections::BTreeMap;
@@ -85,7 +86,7 @@ pub struct Detail {
     /// Memory; `None`: there is none.
     pub memory: Option<RecentBlocks>,
     /// What is in it, by class.
-    pub held: BTreeMap<String, Held>,
+    pub held: BTreeMap<String, HeldOfClass>,
     /// By interface and cause.
     pub nic: Vec<NicLoss>,
     /// Interfaces, and whether they have a link.

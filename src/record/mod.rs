@@ -13,6 +13,7 @@ mod floods;
 mod imports;
 pub mod memory;
 mod names;
+mod recent;
 mod reload;
 pub mod scrape;
 mod scribe;
@@ -30,22 +31,23 @@ use crate::config::{From, Settings, SourceChoice};
 use crate::conn::shunt::{NoShunt, Shunt};
 use crate::control::{Engine, Server};
 use crate::iface::Request;
-use crate::ledger::{LEDGER_BYTES, RECEIPTS_BYTES, Receipts, SideMaker};
+use crate::ledger::{Book, LEDGER_BYTES, Pulse, RECEIPTS_BYTES, Receipts, SideMaker};
 use crate::metrics::account::{Broken, SourceKind};
 use crate::metrics::http::Endpoint;
-use crate::recent::{Keeping, Recent};
 use crate::source::Source;
 use crate::source::file::{FileReport, FileSource, Progress};
 use crate::source::live::{Live, LivePlan, Survey};
 use crate::steer::Totals;
 use crate::store::Store;
 use crate::units;
+use crate::window::Window;
 use crate::worker::filter::Filters;
 use books::Books;
 use capture::Capture;
 use control::{Control, Running};
 use detail::Facts;
 use memory::Sizes;
+use recent::RecentMemory;
 use scrape::Board;
 use scribe::Scribe;
 use signals::Signals;
@@ -146,7 +148,7 @@ pub fn run_sources<S: Source + Send + 'static>(
 struct Start<'a> {
     settings: &'a Settings,
     common: Common<'a>,
-    recent: Option<Keeping>,
+    recent: Option<RecentMemory>,
     store: Store,
     store_events: StoreEvents,
     signals: Signals,
@@ -163,10 +165,11 @@ impl<'a> Start<'a> {
         }
         let common = Common::new(settings, sizes)?;
         let endpoint = settings.metrics.as_ref().map(Endpoint::bind).transpose()?;
-        let start = || Recent::start(&reload::shares(settings));
+        let window = Window::create().map_err(RecordError::system("shared memory"))?;
+        let start = || RecentMemory::start(settings, &window);
         let recent = (settings.memory > 0).then(start).transpose();
         let recent = recent.map_err(RecordError::system("the memory of recent packets"))?;
-        let (store, store_events) = common.store(recent.as_ref().map(Keeping::recent))?;
+        let (store, store_events) = common.store(&window, recent.as_ref())?;
         let signals = Signals::new().map_err(RecordError::system("signals"))?;
         Ok(Start { settings, common, recent, store, store_events, signals, endpoint })
     }
@@ -190,28 +193,30 @@ impl<'a> Start<'a> {
             SourceKind::Packet => "packet",
             SourceKind::File => "file",
         };
-        let layout = store.layout();
+        let (layout, window) = (store.layout(), store.window());
+        let config = reload::in_force(settings, &common.roster);
         let books =
-            Books::open(&layout.ledger(), LEDGER_BYTES, began, kind, reload::in_force(settings, &common.roster))?;
+            Books::open(&layout.ledger(), LEDGER_BYTES, began, kind, config, Pulse::written(window, Book::Ledger))?;
         // In this order: no packet can be stored before the ledger covers its time.
         store.recording();
         let receipts = Receipts::open(&layout.receipts(), RECEIPTS_BYTES)?.vlan_in_key(settings.vlan_in_key);
+        let receipts = receipts.with_pulse(Pulse::written(window, Book::Receipts));
         let workers = Workers::start(&common, &store, sources)?;
         let steering = workers.steering(&common);
         let orders = crate::steer::Keeping::start(&steering, layout.root());
         let orders = orders.map_err(RecordError::system("the thread of orders"))?;
-        let written = receipts.pulse().clone();
         let scribe = Scribe::start(workers.posts().to_vec(), receipts)?;
-        let sides = SideMaker::start(&layout.receipts(), written.clone());
-        let sides = sides.map_err(RecordError::system("the thread of side files"))?;
         let board = Arc::new(Board::default());
         let shown = board.clone();
         let serve = |e: Endpoint| e.serve(move || shown.page());
         // Until the account is closed.
         let _server = endpoint.map(serve).transpose().map_err(RecordError::system("the metrics' threads"))?;
         let facts = facts(settings, &common, kind, capture.shunt_slots());
-        let engine = Engine::new(store.live(), recent.as_ref().map(|r| r.recent().clone()))
-            .with_books(books.pulse(), &written)
+        let live = store.live().map_err(RecordError::system("shared memory"))?;
+        let sides = SideMaker::start(&layout.receipts(), Pulse::read(live.window(), Book::Receipts));
+        let sides = sides.map_err(RecordError::system("the thread of side files"))?;
+        let engine = Engine::new(live, recent.as_ref().map(|r| r.reading.recent().clone()))
+            .with_books()
             .with_running(Arc::new(Totals::new(steering.clone())));
         let api =
             Server::start(&settings.api, &settings.api_access, engine, steering.clone(), settings.api_limits.clone())?;

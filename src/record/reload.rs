@@ -64,7 +64,7 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     run.facts.min_ages = min_ages(&settings);
     run.facts.shares = shares(&settings);
     if let Some(recent) = &run.recent {
-        recent.recent().share(run.facts.shares.clone());
+        recent.keeping.keep().share(run.facts.shares.clone());
     }
     run.facts.budget = settings.disk;
     if let Some(api) = &run.api {

@@ -3,6 +3,7 @@
 
 use super::detail::WorkerDetail;
 use super::memory::Sizes;
+use super::recent::RecentMemory;
 use super::store_events::{self, StoreEvents};
 use super::{RecordError, names, threads};
 use crate::class::{Class, Roster};
@@ -17,10 +18,10 @@ use crate::metrics::latency::Distribution;
 use crate::metrics::publish::sum;
 use crate::metrics::tallies::{Row, Tallies};
 use crate::packet::Parser;
-use crate::recent::Recent;
 use crate::source::{Interface, Source};
 use crate::steer::Steering;
 use crate::store::{Options, Store};
+use crate::window::Window;
 use crate::worker::dedup::Dedup;
 use crate::worker::filter::Filters;
 use crate::worker::handoff::{Exchange, Handoff};
@@ -78,10 +79,14 @@ impl<'a> Common<'a> {
     }
 
     /// Opens the store, or makes it. Its events come out of the receiver.
-    pub fn store(&self, recent: Option<&Arc<Recent>>) -> Result<(Store, StoreEvents), RecordError> {
+    pub fn store(
+        &self,
+        window: &Arc<Window>,
+        recent: Option<&RecentMemory>,
+    ) -> Result<(Store, StoreEvents), RecordError> {
         let (on_event, entered, events) = store_events::channel();
         let mut indexer = Indexer::new(&self.settings.store);
-        if let Some(recent) = recent.cloned() {
+        if let Some(recent) = recent.map(|r| r.reading.recent().clone()) {
             indexer = indexer.with_memory(Box::new(move |segment| recent.of_segment(segment)));
         }
         let indexer = Arc::new(indexer);
@@ -96,7 +101,8 @@ impl<'a> Common<'a> {
             workers: self.sizes.workers,
             sync: Duration::from_nanos(SYNC_NS),
             vlan_in_key: self.settings.vlan_in_key,
-            inbox: recent.map(|r| r.inbox().clone()),
+            inbox: recent.map(|r| r.keeping.keep().inbox().clone()),
+            window: Some(window.clone()),
             index: Box::new(move |segment| indexing.index(segment)),
             times: Box::new(crate::index::times_of),
         };

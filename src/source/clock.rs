@@ -40,11 +40,7 @@ fn ns(clock: ClockId) -> u64 {
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }
 
-/// CLOCK_MONOTONIC, ns.
-#[inline]
-pub fn monotonic() -> u64 {
-    ns(ClockId::Monotonic)
-}
+pub use crate::units::monotonic;
 
 /// Realtime less monotonic clock, with the monotonic time it was measured at: of several tries the one that was
 /// interrupted least.

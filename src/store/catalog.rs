@@ -225,7 +225,8 @@ mod tests {
     use std::sync::atomic::Ordering::Relaxed;
 
     fn segment(number: u64) -> Arc<OpenSegment> {
-        let s = OpenSegment::new(number, 1, 1 << 20, tempfile::tempfile().unwrap());
+        let shown = crate::window::Window::create().unwrap().segment(number).unwrap();
+        let s = OpenSegment::new(number, 1, 1 << 20, tempfile::tempfile().unwrap(), shown);
         s.open(3, 7);
         Arc::new(s)
     }

@@ -3,9 +3,10 @@
 //! and the disk has it.
 
 use super::disk::buffers::Buffer;
+use super::scan::BlockRef;
 use super::segment::OpenSegment;
+use crate::window::Window;
 use crossbeam_queue::ArrayQueue;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
@@ -14,10 +15,8 @@ use std::thread::Thread;
 pub struct Filled {
     /// Its bytes.
     pub buffer: Buffer,
-    /// How many.
-    pub len: usize,
-    /// Where it begins in the segment.
-    pub offset: u64,
+    /// Where it lies in its segment, how long it is, and what is in it, as its writer knows it.
+    pub about: BlockRef,
     /// The segment.
     pub segment: Arc<OpenSegment>,
     /// Where the buffer goes when the bytes are copied.
@@ -29,38 +28,38 @@ pub struct Filled {
 pub struct Inbox {
     queue: ArrayQueue<Filled>,
     reader: OnceLock<Thread>,
-    /// Blocks that did not get into memory.
-    missed: AtomicU64,
+    /// Where blocks that do not get into memory are counted.
+    window: Arc<Window>,
 }
 
 impl Inbox {
     /// So many blocks can wait.
-    pub fn new(blocks: usize) -> Arc<Inbox> {
-        Arc::new(Inbox { queue: ArrayQueue::new(blocks.max(1)), reader: OnceLock::new(), missed: AtomicU64::new(0) })
+    pub fn new(blocks: usize, window: Arc<Window>) -> Arc<Inbox> {
+        Arc::new(Inbox { queue: ArrayQueue::new(blocks.max(1)), reader: OnceLock::new(), window })
     }
 
     /// Writer: gives a block, or has it back where there is no room.
     pub fn give(&self, block: Filled) -> Result<(), Filled> {
         self.queue.push(block)?;
-        if let Some(reader) = self.reader.get() {
-            reader.unpark();
-        }
+        self.wake();
         Ok(())
     }
 
     /// Whoever has no room for a block: it is on disk only.
     pub fn miss(&self) {
-        self.missed.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Blocks that are on disk only, since the start.
-    pub fn missed(&self) -> u64 {
-        self.missed.load(Ordering::Relaxed)
+        self.window.missed();
     }
 
     /// Reader: from now on this thread is woken.
     pub fn serve_from_here(&self) {
         let _ = self.reader.set(std::thread::current());
+    }
+
+    /// Has the reader look, whatever for.
+    pub fn wake(&self) {
+        if let Some(reader) = self.reader.get() {
+            reader.unpark();
+        }
     }
 
     /// Reader: the next block.

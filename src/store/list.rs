@@ -148,6 +148,13 @@ pub fn sealed(layout: &Layout) -> Result<Vec<SegmentRef>, StoreError> {
     Ok(list)
 }
 
+/// The file of a sealed segment of this class; `None`: there is none any more.
+pub(super) fn sealed_file(layout: &Layout, class: &str, number: u64) -> io::Result<Option<PathBuf>> {
+    let dir = layout.class(if layout::valid_class(class) { class } else { "all" });
+    let all = entries(&dir).map_err(|e| io::Error::other(e.to_string()))?;
+    Ok(all.into_iter().find(|path| layout::sealed_number(path).is_some_and(|(_, n)| n == number)))
+}
+
 fn entries(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let read = match fs::read_dir(dir) {
         // A directory may be missing or vanish; its segments are then gone too.

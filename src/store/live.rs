@@ -1,21 +1,23 @@
-//! The store that is being recorded into, as its own process reads it: segments that are not sealed with what can be read of them,
-//! and the time before which everything is there. Handed to whoever answers questions; takes no lock that a writer takes.
+//! The store that is being recorded into, as those see it who answer questions about it: segments that are not sealed with what can be read of them,
+//! and the time before which everything is there. Knows no more than the window and the files, so it may be another process than the one that
+//! records; takes no lock that a writer takes.
 
 use super::format::{self, SegmentHeader};
-use super::keeper::{Supply, unix_now};
+use super::keeper::unix_now;
 use super::layout::Layout;
 use super::list::SegmentRef;
-use super::segment::Stage;
+use super::reader::SegmentReader;
 use crate::limits::LATE_NS;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::window::{ShownProgress, ShownSegment, WindowView};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A segment that is not sealed.
 #[derive(Clone, Debug)]
 pub struct Unsealed {
     /// Where it is, and how far it can be read.
     pub segment: SegmentRef,
-    /// Its header, if this process writes it.
+    /// Its header; `None`: who reads it has to look.
     pub header: Option<Arc<SegmentHeader>>,
 }
 
@@ -26,55 +28,31 @@ impl Unsealed {
     }
 }
 
-/// How far one writer is; written by it, read by followers.
-#[derive(Debug)]
-pub struct Progress {
-    /// Earliest time of a packet that can't be read yet, Unix ns; `u64::MAX`: there is none.
-    unsettled: AtomicU64,
-    /// When it looked, monotonic ns; `u64::MAX`: it has ended.
-    looked: AtomicU64,
-    /// How old packets were lately when they came, ns: others as old may be behind them, or on their way to another worker.
-    lag: AtomicU64,
-}
-
-impl Progress {
-    pub(super) fn new() -> Progress {
-        Progress { unsettled: AtomicU64::new(u64::MAX), looked: AtomicU64::new(0), lag: AtomicU64::new(0) }
-    }
-
-    pub(super) fn set(&self, unsettled: u64, looked: u64, lag: u64) {
-        self.lag.store(lag, Ordering::Release);
-        self.unsettled.store(unsettled, Ordering::Release);
-        self.looked.store(looked, Ordering::Release);
-    }
-
-    /// All packets before this time can be read; those that come are later.
-    fn before(&self, unix: u64, mono: u64) -> u64 {
-        // In this order: what is read of the rest is at least as new.
-        let looked = self.looked.load(Ordering::Acquire);
-        let (unsettled, lag) = (self.unsettled.load(Ordering::Acquire), self.lag.load(Ordering::Acquire));
-        match (unsettled, looked) {
-            (u64::MAX, u64::MAX) => u64::MAX,
-            // What is in the rings may be this much older than what the writer has.
-            (oldest, looked) => {
-                oldest.min(unix.saturating_sub(mono.saturating_sub(looked).saturating_add(LATE_NS + lag)))
-            }
+/// All packets before this time can be read; those that come are later.
+fn before(p: ShownProgress, unix: u64, mono: u64) -> u64 {
+    match (p.unsettled, p.looked) {
+        (u64::MAX, u64::MAX) => u64::MAX,
+        // What is in the rings may be this much older than what the writer has.
+        (oldest, looked) => {
+            oldest.min(unix.saturating_sub(mono.saturating_sub(looked).saturating_add(LATE_NS.saturating_add(p.lag))))
         }
     }
 }
 
-/// The store of this process's recorder.
+type Headers = HashMap<u64, Arc<SegmentHeader>>;
+
+/// The store of a recorder that runs.
 #[derive(Clone, Debug)]
 pub struct Live {
-    supply: Arc<Supply>,
+    window: Arc<WindowView>,
     layout: Layout,
-    /// Numbers of segments that the recorder before left, and that could not be sealed.
-    left: Arc<[u64]>,
+    /// Of segments that are not sealed, by number: each is looked for once.
+    headers: Arc<Mutex<Arc<Headers>>>,
 }
 
 impl Live {
-    pub(super) fn new(supply: Arc<Supply>, layout: Layout, left: Arc<[u64]>) -> Live {
-        Live { supply, layout, left }
+    pub(super) fn new(window: Arc<WindowView>, layout: Layout) -> Live {
+        Live { window, layout, headers: Arc::default() }
     }
 
     /// Paths of the store.
@@ -82,34 +60,38 @@ impl Live {
         &self.layout
     }
 
-    /// The segments that are not sealed, each readable up to its `durable`; one that another recorder left to its end.
-    pub fn unsealed(&self) -> Vec<Unsealed> {
-        let open = self.supply.open_segments();
-        let left = self.left.iter().map(|&number| {
-            let path = self.layout.open_segment(number);
-            let segment = SegmentRef { path, class: None, worker: None, number, sealed: false, durable: None };
-            Unsealed { segment, header: None }
-        });
-        let written = open.iter().filter(|s| s.stage() != Stage::Spare && s.settled() > 0);
-        let written = written.map(|s| Unsealed {
-            segment: SegmentRef {
-                path: self.layout.open_segment(s.number),
-                class: Some(self.supply.classes().name(s.class()).to_owned()),
-                worker: Some(s.worker()),
-                number: s.number,
-                sealed: false,
-                durable: Some(s.settled()),
-            },
-            header: s.shared_header(),
-        });
-        left.chain(written).collect()
+    /// What it is seen by.
+    pub fn window(&self) -> &Arc<WindowView> {
+        &self.window
+    }
+
+    /// The segments that are not sealed, each readable up to its `durable`; one that another recorder left to its end. `in_memory`: the header of
+    /// a segment that memory has some of, which spares a look at its file.
+    pub fn unsealed(&self, in_memory: impl Fn(u64) -> Option<Arc<SegmentHeader>>) -> Vec<Unsealed> {
+        let last = || self.headers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, mut headers) = (last().clone(), Headers::new());
+        let one = |s: ShownSegment| {
+            let path = self.layout.open_segment(s.number);
+            let (class, worker) = (self.window.class(s.class), Some(s.worker));
+            let segment = SegmentRef { path, class, worker, number: s.number, sealed: false, durable: s.settled };
+            if s.settled.is_none() {
+                return Unsealed { segment: SegmentRef { class: None, worker: None, ..segment }, header: None };
+            }
+            // The header is on the disk before the first block is.
+            let read = || SegmentReader::header_of(&segment.path).ok().map(Arc::new);
+            let header = known.get(&s.number).cloned().or_else(|| in_memory(s.number)).or_else(read);
+            headers.extend(header.iter().map(|h| (s.number, h.clone())));
+            Unsealed { segment, header }
+        };
+        let unsealed = self.window.segments().map(one).collect();
+        *last() = headers.into();
+        unsealed
     }
 
     /// All packets before this time, Unix ns, can be read. To be asked BEFORE what is there is looked at.
     pub fn complete_before(&self) -> u64 {
-        let mono = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let mono = (mono.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(mono.tv_nsec as u64);
+        let mono = crate::units::monotonic();
         let unix = unix_now();
-        self.supply.progress().iter().map(|p| p.before(unix, mono)).min().unwrap_or(u64::MAX)
+        self.window.progress().map(|p| before(p, unix, mono)).min().unwrap_or(u64::MAX)
     }
 }

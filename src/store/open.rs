@@ -19,6 +19,7 @@ use crate::class::{ClassId, Keep};
 use crate::limits::{SEGMENT_BYTES, SYNC_NS};
 use crate::metrics::latency::Distribution;
 use crate::new_file;
+use crate::window::{SegmentSlot, Window, WindowView};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -44,6 +45,8 @@ pub struct Options {
     pub vlan_in_key: bool,
     /// Where written blocks go to stay in memory.
     pub inbox: Option<Arc<Inbox>>,
+    /// Where those who read see how far everything is; `None`: one is made.
+    pub window: Option<Arc<Window>>,
     /// Builds a sealed segment's index.
     pub index: IndexHook,
     /// Tells when the packets of a sealed segment came that was there before.
@@ -65,6 +68,7 @@ impl Default for Options {
             sync: Duration::from_nanos(SYNC_NS),
             vlan_in_key: true,
             inbox: None,
+            window: None,
             index: Box::new(|_| {}),
             times: Box::new(|_| None),
             on_event: Box::new(|_| {}),
@@ -135,8 +139,8 @@ pub struct Store {
     supply: Arc<Supply>,
     workers: usize,
     running: Running,
-    /// Numbers of segments that the recorder before left, and that could not be sealed.
-    unsealed: Arc<[u64]>,
+    /// Segments that the recorder before left, and that could not be sealed, as they are shown.
+    _left: Vec<SegmentSlot>,
     _lock: Lock,
 }
 
@@ -169,6 +173,8 @@ impl Store {
         for dir in [layout.open(), layout.ledger(), layout.receipts(), layout.held()] {
             layout::make_private(&dir).map_err(at(&dir))?;
         }
+        let window = options.window.map_or_else(Window::create, Ok).map_err(at(path))?;
+        window.name_store(&id);
         let catalog = Publisher::create(&layout, &id).map_err(at(&layout.catalog()))?;
         let found = recover::recover(&layout, &id, &|e: StoreEvent| (options.on_event)(e))?;
         let roll = Roll::default();
@@ -179,8 +185,11 @@ impl Store {
             let place = keep.classes.iter().position(|(n, _)| n == name);
             let bytes = place.and_then(|at| sizes.classes.get(at)).copied().unwrap_or(sizes.made);
             roll.set(id as ClassId, name, bytes);
+            window.name_class(id as ClassId, name);
         }
-        let supply = Arc::new(Supply::new(id, roll, spares, options.inbox).with_vlans(options.vlan_in_key));
+        let left = show_left(&window, &found.unsealed).map_err(at(&layout.open()))?;
+        let supply = Supply::new(id, roll, spares, options.inbox, window).with_vlans(options.vlan_in_key);
+        let supply = Arc::new(supply);
         let plan = Plan {
             layout: layout.clone(),
             segment_bytes: sizes.made,
@@ -193,7 +202,7 @@ impl Store {
         let times = OldTimes::start(&found.sealed, options.times, move || keeper.wake()).map_err(at(path))?;
         let before = Before { sealed: found.sealed, times };
         let running = Running::start(plan, supply.clone(), catalog, before, hooks).map_err(at(path))?;
-        Ok(Store { layout, supply, workers, running, unsealed: found.unsealed.into(), _lock: lock })
+        Ok(Store { layout, supply, workers, running, _left: left, _lock: lock })
     }
 
     /// A writer for one worker, with so many block buffers of 1 MiB.
@@ -217,6 +226,7 @@ impl Store {
         let sizes = Sizes::new(segment_bytes, &keep, self.workers, self.workers + 1)?;
         for ((id, name, _), bytes) in of.iter().zip(&sizes.classes) {
             self.supply.classes().set(*id, name, *bytes);
+            self.supply.window().name_class(*id, name);
         }
         self.supply.keep(keep, sizes.made);
         Ok(())
@@ -227,9 +237,14 @@ impl Store {
         &self.layout
     }
 
-    /// The store as this process's questions read it.
-    pub fn live(&self) -> Live {
-        Live::new(self.supply.clone(), self.layout.clone(), self.unsealed.clone())
+    /// What questions see of it.
+    pub fn window(&self) -> &Arc<Window> {
+        self.supply.window()
+    }
+
+    /// The store as questions read it, who know no more of it than its window and its files.
+    pub fn live(&self) -> io::Result<Live> {
+        Ok(Live::new(WindowView::open(self.window().file()?)?, self.layout.clone()))
     }
 
     /// The ledger has the start of this recording: readers of other processes may take the recorder's signs of life for recorded time.
@@ -263,6 +278,17 @@ impl Store {
     pub(crate) fn supply(&self) -> Arc<Supply> {
         self.supply.clone()
     }
+}
+
+/// Shows segments that nobody writes.
+fn show_left(window: &Arc<Window>, numbers: &[u64]) -> io::Result<Vec<SegmentSlot>> {
+    let show = |number: &u64| {
+        let slot = window.segment(*number)?;
+        slot.settle(u64::MAX);
+        Some(slot)
+    };
+    let all: Option<Vec<SegmentSlot>> = numbers.iter().map(show).collect();
+    all.ok_or_else(|| io::Error::other(format!("{} segments here can't be sealed: too many to go on", numbers.len())))
 }
 
 /// Whether nothing is in the directory but what an interrupted making of a store leaves.

@@ -2,6 +2,7 @@
 //! syncs and seals it, by what stands here: not a byte of the file is read for it. Each field has one writer; the other side reads.
 
 use super::format::SegmentHeader;
+use crate::window::SegmentSlot;
 use std::fs::File;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
@@ -37,7 +38,8 @@ pub struct OpenSegment {
     worker: AtomicU16,
     committed: AtomicU64,
     durable: AtomicU64,
-    settled: AtomicU64,
+    /// Where questions see it.
+    shown: SegmentSlot,
     packets: AtomicU64,
     first: AtomicU64,
     last: AtomicU64,
@@ -48,7 +50,7 @@ pub struct OpenSegment {
 
 impl OpenSegment {
     /// A spare one.
-    pub fn new(number: u64, generation: u64, bytes: u64, file: File) -> OpenSegment {
+    pub fn new(number: u64, generation: u64, bytes: u64, file: File, shown: SegmentSlot) -> OpenSegment {
         OpenSegment {
             number,
             generation,
@@ -60,7 +62,7 @@ impl OpenSegment {
             worker: AtomicU16::new(0),
             committed: AtomicU64::new(0),
             durable: AtomicU64::new(0),
-            settled: AtomicU64::new(0),
+            shown,
             packets: AtomicU64::new(0),
             first: AtomicU64::new(u64::MAX),
             last: AtomicU64::new(0),
@@ -82,6 +84,7 @@ impl OpenSegment {
     pub fn open(&self, class: u8, worker: u16) {
         self.class.store(class.into(), Ordering::Relaxed);
         self.worker.store(worker, Ordering::Relaxed);
+        self.shown.open(class, worker);
         self.stage.store(Stage::Open as u8, Ordering::Release);
     }
 
@@ -154,12 +157,12 @@ impl OpenSegment {
 
     /// All before this offset can be read: from memory or, where it did not get there, from the file.
     pub fn settle(&self, offset: u64) {
-        self.settled.fetch_max(offset, Ordering::AcqRel);
+        self.shown.settle(offset);
     }
 
-    /// How far it can be read.
-    pub fn settled(&self) -> u64 {
-        self.settled.load(Ordering::Acquire)
+    /// Keeper: it is sealed, or gone, and is no longer among those that are not.
+    pub fn hide(&self) {
+        self.shown.hide();
     }
 
     /// Packets before [`durable`](OpenSegment::durable).

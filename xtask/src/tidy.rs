@@ -50,6 +50,22 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/store/segment.rs", KEEPERS),
     ("src/ledger/receipts.rs", &["index", "ledger::lookup", "ledger::search", "ledger::sides", "store::disk::mmap"]),
     ("src/control", &["worker", "source", "xsk", "bpf", "iface", "record", "cli", "conn"]),
+    (
+        "src/window",
+        &[
+            "worker", "source", "xsk", "bpf", "iface", "conn", "class", "store", "ledger", "index", "query", "recent",
+            "record", "steer", "metrics", "cli", "control", "hold",
+        ],
+    ),
+    // The two sides of the memory of recent blocks know each other by what lies in shared memory alone.
+    (
+        "src/recent/keep",
+        &["recent::read", "index", "query", "ledger", "worker", "record", "cli", "control", "steer", "source"],
+    ),
+    (
+        "src/recent/read",
+        &["recent::keep", "query", "ledger", "worker", "record", "cli", "control", "steer", "source", "conn"],
+    ),
     ("src/packet", &["conn", "class", "worker", "store", "query", "source", "cli", "control", "xsk", "bpf"]),
     // Of the sources the stages know the contract (`source::Packet`), not one that implements it.
     (
@@ -145,6 +161,7 @@ const UNSAFE: &[&str] = &[
     "src/filter",
     "src/source/packet",
     "src/store/disk",
+    "src/window",
     "src/memory.rs",
     "src/query/priority",
     "src/control/peer.rs",

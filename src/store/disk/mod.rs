@@ -2,7 +2,6 @@
 //! and its implementations: [`uring`] (the real one), [`psync`] (where io_uring is not allowed), [`sim`] (faults, for tests);
 //! the buffers, and how files are opened. Called by the writer only; nothing here knows what a packet is.
 
-pub mod arena;
 pub mod buffers;
 pub mod fault;
 pub mod files;

@@ -384,14 +384,15 @@ impl Keeper {
         }
         let number = self.plan.next_number;
         let generation = super::random()?;
+        // Before the file: of what has no slot nobody would know.
+        let Some(shown) = self.supply.window().segment(number) else { return Ok(false) };
         let (file, direct) = files::create_segment(&self.plan.layout.open_segment(number), bytes)?;
         self.plan.next_number += 1;
         if !direct && !std::mem::replace(&mut self.told_buffered, true) {
             (self.on_event)(StoreEvent::NotDirect);
         }
-        let spare = Arc::new(OpenSegment::new(number, generation, bytes, file));
+        let spare = Arc::new(OpenSegment::new(number, generation, bytes, file, shown));
         self.open.push(spare.clone());
-        self.supply.show_open(&self.open);
         if self.supply.put(spare).is_err() {
             // Only this thread puts, and there was room.
             return Ok(false);
@@ -416,9 +417,11 @@ impl Keeper {
             };
             self.unsealable.remove(&s.number);
             self.open.retain(|o| o.number != s.number);
-            self.supply.show_open(&self.open);
+            // It has moved: who looks at the window first and then at the directories finds it in one of the two.
+            s.hide();
             self.synced.remove(&s.number);
             if let Some(sealed) = sealed {
+                self.supply.window().sealed();
                 self.counts.sealed += 1;
                 (self.on_event)(StoreEvent::Sealed { path: sealed.path.clone(), packets: sealed.packets });
                 let times = sealed.times.into();

@@ -7,8 +7,8 @@ use crate::metrics::latency::Histogram;
 use crate::store::event::StoreEvent;
 use crate::store::format::StoreId;
 use crate::store::inbox::Inbox;
-use crate::store::live::Progress;
 use crate::store::segment::OpenSegment;
+use crate::window::{Window, WriterProgress};
 use crossbeam_queue::ArrayQueue;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -38,10 +38,8 @@ pub struct Supply {
     queryable_ns: Histogram,
     /// Where written blocks go to stay in memory.
     inbox: Option<Arc<Inbox>>,
-    /// Unsealed segments, spare ones included; between the keeper and who answers questions.
-    open: Mutex<Arc<[Arc<OpenSegment>]>>,
-    /// How far each writer is.
-    progress: Mutex<Vec<Arc<Progress>>>,
+    /// Where unsealed segments and writers are shown.
+    window: Arc<Window>,
     /// The ledger has the start of this recording.
     recording: AtomicBool,
 }
@@ -67,7 +65,7 @@ pub struct KeeperCounts {
 
 impl Supply {
     /// For a store with these classes; the keeper holds so many spare segments ready.
-    pub fn new(store: StoreId, classes: Roll, spares: usize, inbox: Option<Arc<Inbox>>) -> Supply {
+    pub fn new(store: StoreId, classes: Roll, spares: usize, inbox: Option<Arc<Inbox>>, window: Arc<Window>) -> Supply {
         Supply {
             store,
             vlan_in_key: true,
@@ -82,8 +80,7 @@ impl Supply {
             full: AtomicBool::new(false),
             queryable_ns: Histogram::default(),
             inbox,
-            open: Mutex::new(Arc::new([])),
-            progress: Mutex::default(),
+            window,
             recording: AtomicBool::new(false),
         }
     }
@@ -177,13 +174,9 @@ impl Supply {
         self.inbox.as_ref()
     }
 
-    /// Unsealed segments, spare ones included.
-    pub fn open_segments(&self) -> Arc<[Arc<OpenSegment>]> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn show_open(&self, open: &[Arc<OpenSegment>]) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = open.into();
+    /// What questions see of this.
+    pub fn window(&self) -> &Arc<Window> {
+        &self.window
     }
 
     /// The ledger has the start of this recording: from now on the catalog's heartbeat covers time.
@@ -196,16 +189,9 @@ impl Supply {
         self.recording.load(Ordering::Acquire)
     }
 
-    /// A writer begins.
-    pub fn begin(&self) -> Arc<Progress> {
-        let progress = Arc::new(Progress::new());
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).push(progress.clone());
-        progress
-    }
-
-    /// How far each writer is.
-    pub fn progress(&self) -> Vec<Arc<Progress>> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// A writer begins. `None`: there are too many.
+    pub fn begin(&self) -> Option<WriterProgress> {
+        self.window.begin()
     }
 
     pub(super) fn publish(&self, holdings: Vec<Holding>, counts: KeeperCounts) {

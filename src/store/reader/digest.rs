@@ -52,7 +52,7 @@ impl SegmentReader {
                 each(head.get(..HEAD_BYTES).unwrap_or_default());
                 each(rest.get(block.trailer_at - from..).unwrap_or_default());
             }
-            Bytes::Memory(_) => {
+            Bytes::Memory(..) => {
                 let whole = self.block(block)?;
                 each(whole.bytes.get(..HEAD_BYTES).unwrap_or_default());
                 each(whole.bytes.get(trailer).unwrap_or_default());

@@ -10,12 +10,16 @@ mod fetch;
 mod memory;
 mod packet;
 mod salvage;
+mod segment_file;
 mod table;
 
 pub use digest::SegmentDigest;
+#[cfg(test)]
+pub(crate) use memory::tests::SharedBlocks;
 pub use memory::{MemoryBlock, Pinned};
 use packet::BlockBytes;
 pub use packet::{Block, FoundPacket};
+pub use segment_file::SegmentFile;
 pub use table::BlockTable;
 use table::Sums;
 
@@ -61,8 +65,8 @@ enum Bytes {
     Sparse(File),
     /// The file, and the block that was read last with its offset, whole and checked.
     Direct(File, Mutex<Option<(u64, Aligned)>>),
-    /// Blocks of this process's own, as many as there are `blocks`: they are not summed again while they are in memory.
-    Memory(Vec<MemoryBlock>),
+    /// Blocks in the recorder's memory, as many as there are `blocks`, which are not summed again there; and where they are when they are gone.
+    Memory(Vec<MemoryBlock>, Option<Arc<SegmentFile>>),
 }
 
 /// An open segment.
@@ -225,7 +229,7 @@ impl SegmentReader {
 
     /// Whether reading a packet again may cost the reading of its block; of one in memory, because memory may take it back meanwhile.
     pub fn costly(&self) -> bool {
-        matches!(self.bytes, Bytes::Direct(..) | Bytes::Sparse(_) | Bytes::Memory(_))
+        matches!(self.bytes, Bytes::Direct(..) | Bytes::Sparse(_) | Bytes::Memory(..))
     }
 
     /// Length of the header: where the first block begins.
@@ -277,7 +281,7 @@ impl SegmentReader {
                 self.fetch(block, u64::MAX, &mut buf)?;
                 return Ok(Block { reader: self, block: *block, bytes: BlockBytes::Owned(buf.to_vec()) });
             }
-            Bytes::Memory(_) => match self.of_memory(block)? {
+            Bytes::Memory(..) => match self.of_memory(block)? {
                 (bytes, false) => return Ok(Block { reader: self, block: *block, bytes }),
                 (bytes, true) => bytes,
             },
@@ -332,7 +336,7 @@ impl SegmentReader {
                 self.fetch_at(block, &[offset], &mut buf)?;
                 self.packet_in(&buf, block, offset).map(FoundPacket::into_owned)
             }
-            Bytes::Memory(_) => self.block(block)?.packet(offset).map(FoundPacket::into_owned),
+            Bytes::Memory(..) => self.block(block)?.packet(offset).map(FoundPacket::into_owned),
             Bytes::Direct(file, cache) => {
                 let mut cache = cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 if cache.as_ref().is_none_or(|(at, _)| *at != block.offset) {

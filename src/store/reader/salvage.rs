@@ -84,7 +84,7 @@ impl SegmentReader {
             }
             Bytes::Direct(file, _) => Cow::Owned(self.read_direct(file, block).ok()?.to_vec()),
             Bytes::Sparse(file) => Cow::Owned(self.read_sparse(file, block).ok()?.to_vec()),
-            Bytes::Memory(_) => Cow::Owned(self.of_memory(block).ok()?.0.to_vec()),
+            Bytes::Memory(..) => Cow::Owned(self.of_memory(block).ok()?.0.to_vec()),
         };
         let contents = bytes.get(..block.trailer_at)?;
         let (piece, sound) = match &self.sums {

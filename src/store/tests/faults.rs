@@ -16,7 +16,7 @@ const EAGAIN: i32 = 11;
 const ENOSPC: i32 = 28;
 
 pub(super) fn sim(store: &Store, plan: impl FnMut(u64, &Write) -> Fault + Send + 'static) -> Writer<Sim> {
-    Writer::on(0, Buffer::allocate(34).unwrap(), Sim::new(32, plan), store.supply())
+    Writer::on(0, Buffer::allocate(34).unwrap(), Sim::new(32, plan), store.supply()).unwrap()
 }
 
 /// Packet `n` of a test: its time is its number, its bytes follow from it.

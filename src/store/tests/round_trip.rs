@@ -66,7 +66,7 @@ fn a_helper_thread_writes_the_same() {
     let (ifaces, all) = sample();
     let store = open(dir.path());
     let buffers = Buffer::allocate(40).unwrap();
-    let mut w = Writer::on(0, buffers, Psync::new(40, 32), store.supply());
+    let mut w = Writer::on(0, buffers, Psync::new(40, 32), store.supply()).unwrap();
     for p in &all {
         put(&mut w, 0, p, &ifaces);
     }

@@ -153,7 +153,8 @@ pub struct About {
     pub failed: Option<u64>,
     /// Not to be written before.
     pub retry_at: u64,
-    trailer_at: usize,
+    /// End of its packets and statistics.
+    pub trailer_at: usize,
     crcs: [u32; STRIPES],
 }
 

@@ -24,9 +24,10 @@ use crate::store::event::StoreEvent;
 use crate::store::format::{IfaceDrops, PacketOptions, packet_bytes};
 use crate::store::inbox::{Filled, Inbox};
 use crate::store::keeper::Supply;
-use crate::store::live::Progress;
+use crate::store::scan::BlockRef;
 use crate::store::segment::OpenSegment;
 use crate::store::sink::{Appended, Recorder, Sink, WriterStats};
+use crate::window::WriterProgress;
 use block::{ClosedBlock, OpenBlock};
 use crossbeam_queue::ArrayQueue;
 use interfaces::Tables;
@@ -93,7 +94,7 @@ pub struct Writer<D = AnyDisk> {
     away: usize,
     /// By buffer index: time of the earliest packet in a closed block that can't be read yet; `u64::MAX`: none.
     firsts: Vec<u64>,
-    progress: Arc<Progress>,
+    progress: WriterProgress,
     told: u64,
     /// The oldest packet since it told, and how old packets were lately.
     oldest_new: u64,
@@ -102,7 +103,7 @@ pub struct Writer<D = AnyDisk> {
 
 /// Buffers kept for segment headers.
 const HEADER_BUFFERS: usize = 2;
-/// One block in so many may be on its way to memory: the others absorb a stall of the disk.
+/// One block in so many may be on its way to memory in any case, and all that are written while as many are free: those absorb a stall of the disk.
 const BLOCKS_PER_COPY: usize = 4;
 /// Of what it knows of the age of packets, one part in so many is forgotten each time it tells.
 const LAG_DECAY: u64 = 256;
@@ -119,17 +120,17 @@ impl Writer {
         if let Some(error) = why {
             supply.tell(StoreEvent::NoUring { error: error.to_string() });
         }
-        Ok(Writer::on(worker, buffers, disk, supply))
+        Writer::on(worker, buffers, disk, supply).ok_or_else(|| io::Error::other("too many writers"))
     }
 }
 
 impl<D: Disk> Writer<D> {
-    /// A writer on any disk; two of the buffers are for headers.
-    pub(crate) fn on(worker: u16, mut free: Vec<Buffer>, disk: D, supply: Arc<Supply>) -> Writer<D> {
+    /// A writer on any disk; two of the buffers are for headers. `None`: there are too many writers.
+    pub(crate) fn on(worker: u16, mut free: Vec<Buffer>, disk: D, supply: Arc<Supply>) -> Option<Writer<D>> {
         let all = free.len();
         let headers = free.split_off(all - HEADER_BUFFERS);
-        let (inbox, progress) = (supply.inbox().cloned(), supply.begin());
-        Writer {
+        let (inbox, progress) = (supply.inbox().cloned(), supply.begin()?);
+        Some(Writer {
             worker,
             disk,
             supply,
@@ -158,14 +159,14 @@ impl<D: Disk> Writer<D> {
             durable_ns: Arc::default(),
             failing: false,
             inbox,
-            home: Arc::new(ArrayQueue::new(all / BLOCKS_PER_COPY)),
+            home: Arc::new(ArrayQueue::new(all)),
             away: 0,
             firsts: vec![u64::MAX; all],
             progress,
             told: 0,
             oldest_new: u64::MAX,
             lag: 0,
-        }
+        })
     }
 
     /// What an interface (by its index in the source) has received and lost since the start: written with each block.
@@ -251,12 +252,14 @@ impl<D: Disk> Writer<D> {
     }
 
     /// A block is durable with all before it: into memory, if there is one and it has room.
-    fn remember(&mut self, buffer: Buffer, offset: u64, len: u64, segment: &Arc<OpenSegment>) {
+    fn remember(&mut self, buffer: Buffer, about: BlockRef, segment: &Arc<OpenSegment>) {
         let mut buffer = buffer;
+        // A disk may finish many at once: what has been copied meanwhile does not count.
+        self.come_home();
         if let Some(inbox) = &self.inbox {
-            let (segment, home) = (segment.clone(), self.home.clone());
-            let block = Filled { buffer, len: len as usize, offset, segment, home };
-            match if self.away < self.home.capacity() { inbox.give(block) } else { Err(block) } {
+            let (segment, home, part) = (segment.clone(), self.home.clone(), self.buffers / BLOCKS_PER_COPY);
+            let block = Filled { buffer, about, segment, home };
+            match if self.away < part || self.free.len() > part { inbox.give(block) } else { Err(block) } {
                 Ok(()) => {
                     self.away += 1;
                     return;
@@ -265,7 +268,7 @@ impl<D: Disk> Writer<D> {
             }
             inbox.miss();
         }
-        segment.settle(offset + len);
+        segment.settle(about.offset + about.len as u64);
         self.put_free(buffer);
     }
 

@@ -10,6 +10,7 @@ use crate::store::disk::buffers::Buffer;
 use crate::store::disk::{Disk, Done, FileSlot, Write};
 use crate::store::event::StoreEvent;
 use crate::store::format::{self, BlockName, BlockTotals, HEADER_BYTES_MAX, SegmentHeader};
+use crate::store::scan::BlockRef;
 use crate::store::segment::OpenSegment;
 use crate::store::writer::block::About;
 use rustix::io::Errno;
@@ -52,11 +53,8 @@ pub(super) struct Segment {
 /// A write, in the order of offsets.
 #[derive(Debug)]
 struct Queued {
-    offset: u64,
-    len: u64,
-    packets: u32,
-    first: u64,
-    last: u64,
+    /// Of a header: without packets.
+    about: BlockRef,
     done: bool,
     /// The written block, until all before it are.
     buffer: Option<Buffer>,
@@ -203,11 +201,11 @@ impl<D: Disk> Writer<D> {
 
     fn start(&mut self, at: usize, buffer: crate::store::disk::buffers::Buffer, len: usize, about: Option<About>) {
         let s = &mut self.segments[at];
-        let (offset, totals) = (s.next, about.as_ref().map(|a| a.totals).unwrap_or_default());
+        let offset = s.next;
+        let (totals, trailer_at) = about.as_ref().map(|a| (a.totals, a.trailer_at)).unwrap_or_default();
         s.next += len as u64;
         s.shared.commit(s.next);
-        let BlockTotals { packets, first, last, .. } = totals;
-        s.queue.push_back(Queued { offset, len: len as u64, packets, first, last, done: false, buffer: None });
+        s.queue.push_back(Queued { about: BlockRef { offset, len, trailer_at, totals }, done: false, buffer: None });
         let flight = Flight { segment: s.shared.number, offset, about, tries: 0 };
         self.flights[usize::from(buffer.index())] = Some(flight);
         self.disk.write(Write { file: s.slot, offset, buffer, from: 0, to: len });
@@ -289,7 +287,7 @@ impl<D: Disk> Writer<D> {
             return block.into_iter().for_each(|b| self.put_free(b));
         };
         let s = &mut self.segments[at];
-        if let Some(q) = s.queue.iter_mut().find(|q| q.offset == flight.offset) {
+        if let Some(q) = s.queue.iter_mut().find(|q| q.about.offset == flight.offset) {
             q.done = true;
             q.buffer = block;
         }
@@ -300,19 +298,20 @@ impl<D: Disk> Writer<D> {
                 break;
             }
             let Some(q) = s.queue.pop_front() else { break };
-            s.durable = q.offset + q.len;
-            s.packets += u64::from(q.packets);
-            if q.packets > 0 {
-                (s.first, s.last) = (s.first.min(q.first), s.last.max(q.last));
+            let BlockTotals { packets, first, last, .. } = q.about.totals;
+            s.durable = q.about.offset + q.about.len as u64;
+            s.packets += u64::from(packets);
+            if packets > 0 {
+                (s.first, s.last) = (s.first.min(first), s.last.max(last));
             }
-            self.durable += u64::from(q.packets);
-            if q.packets > 0 && self.unix > 0 {
-                self.durable_ns.record(self.unix.saturating_sub(q.first));
-                oldest = if oldest == 0 { q.first } else { oldest.min(q.first) };
+            self.durable += u64::from(packets);
+            if packets > 0 && self.unix > 0 {
+                self.durable_ns.record(self.unix.saturating_sub(first));
+                oldest = if oldest == 0 { first } else { oldest.min(first) };
             }
             if let Some(buffer) = q.buffer {
                 let segment = s.shared.clone();
-                self.remember(buffer, q.offset, q.len, &segment);
+                self.remember(buffer, q.about, &segment);
             }
         }
         let s = &self.segments[at];
@@ -325,9 +324,9 @@ impl<D: Disk> Writer<D> {
     /// A write of a segment failed for good: there is a hole, and nothing more goes there.
     fn abort(&mut self, flight: &Flight) {
         if let Some(s) = self.segments.iter_mut().find(|s| s.shared.number == flight.segment) {
-            if let Some(q) = s.queue.iter_mut().find(|q| q.offset == flight.offset) {
-                q.packets = 0;
-                s.holes.push(q.offset..q.offset + q.len);
+            if let Some(q) = s.queue.iter_mut().find(|q| q.about.offset == flight.offset) {
+                q.about.totals.packets = 0;
+                s.holes.push(q.about.offset..q.about.offset + q.about.len as u64);
             }
             s.leaving = true;
         }
@@ -362,11 +361,7 @@ impl<D: Disk> Writer<D> {
         // By class and second: the blocks may be more than there is room for events.
         let mut lost: BTreeMap<(ClassId, u64), (u64, u64, u64)> = BTreeMap::new();
         let waiting = self.waiting.iter().map(|b| (b.about.class, b.about.totals));
-        let under_way = self.segments.iter().flat_map(|s| {
-            let totals =
-                |q: &Queued| BlockTotals { packets: q.packets, first: q.first, last: q.last, ..BlockTotals::default() };
-            s.queue.iter().map(move |q| (s.class, totals(q)))
-        });
+        let under_way = self.segments.iter().flat_map(|s| s.queue.iter().map(move |q| (s.class, q.about.totals)));
         for (class, t) in waiting.chain(under_way).filter(|(_, t)| t.packets > 0) {
             let sum = lost.entry((class, t.first / 1_000_000_000)).or_insert((0, t.first, t.last));
             *sum = (sum.0 + u64::from(t.packets), sum.1.min(t.first), sum.2.max(t.last));

@@ -16,19 +16,19 @@ pub fn run(recent: &Recent) {
     let _ = rustix::process::setpriority_process(None, NICE);
     let mut failing = false;
     while !recent.ending.load(Ordering::Acquire) {
-        let pools = recent.lock();
-        let Some(task) = pools.task() else {
-            drop(recent.more.wait_timeout(pools, WAIT).unwrap_or_else(PoisonError::into_inner));
+        let intake = recent.lock();
+        let Some((pool, task)) = intake.pools.task() else {
+            drop(recent.more.wait_timeout(intake, WAIT).unwrap_or_else(PoisonError::into_inner));
             continue;
         };
-        drop(pools);
+        drop(intake);
         match task.make() {
             Ok(run) => {
-                let mut pools = recent.lock();
-                for (class, last) in pools.replace(&task, run) {
-                    recent.gone.went(&class, last);
+                let mut intake = recent.lock();
+                for (class, last) in intake.pools.replace(pool, &task, run) {
+                    recent.reach.went(&class, last);
                 }
-                recent.show(&pools);
+                recent.show(&intake);
             }
             Err(e) => {
                 // Its blocks are scanned.

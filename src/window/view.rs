@@ -1,0 +1,225 @@
+//! The window as serve has it: mapped read-only. Whatever it finds there it takes for numbers: an index or a length that can't be is nothing.
+
+use super::cells::{LAYOUT_VERSION, SegmentCells, WindowCells};
+use super::shared::{Cells, SharedMemory};
+use crate::limits::{SEGMENT_SLOTS, WRITERS_MAX};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+/// The window, to look through.
+#[derive(Debug)]
+pub struct WindowView {
+    cells: Cells<WindowCells>,
+}
+
+/// An unsealed segment as the window shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShownSegment {
+    /// Unique in the store.
+    pub number: u64,
+    /// Id of its class.
+    pub class: u8,
+    /// Its worker.
+    pub worker: u16,
+    /// All before this offset can be read; `None`: another recorder has left it, and all that holds counts.
+    pub settled: Option<u64>,
+}
+
+/// How far one writer is, as [`ProgressCells`](super::cells::ProgressCells) says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShownProgress {
+    /// Earliest time of a packet that can't be read yet.
+    pub unsettled: u64,
+    /// When it looked.
+    pub looked: u64,
+    /// How old packets were lately.
+    pub lag: u64,
+}
+
+impl WindowView {
+    /// Maps a window that somebody has made. Fails if it is of another layout.
+    pub fn open(file: OwnedFd) -> io::Result<Arc<WindowView>> {
+        let cells: Cells<WindowCells> = Cells::new(SharedMemory::read_only(file)?)?;
+        match cells.version.load(Acquire) {
+            LAYOUT_VERSION => Ok(Arc::new(WindowView { cells })),
+            other => Err(io::Error::other(format!("a window of layout {other} instead of {LAYOUT_VERSION}"))),
+        }
+    }
+
+    /// The store's id.
+    pub fn store(&self) -> [u8; 16] {
+        let [a, b] = &self.cells.store;
+        (u128::from(b.load(Relaxed)) << 64 | u128::from(a.load(Relaxed))).to_le_bytes()
+    }
+
+    /// When capture began, Unix ns.
+    pub fn started(&self) -> u64 {
+        self.cells.started.load(Relaxed)
+    }
+
+    /// Capture's last sign of life, monotonic ns: its control thread's, or a writer's.
+    pub fn beat(&self) -> u64 {
+        let writers = self.progress().map(|p| p.looked).filter(|looked| *looked < u64::MAX);
+        writers.max().unwrap_or(0).max(self.cells.beat.load(Acquire))
+    }
+
+    /// How full rings and blocks are, each as a part of 1.
+    pub fn load(&self) -> (f64, f64) {
+        let part = |bits: &AtomicU64| f64::from_bits(bits.load(Relaxed)).clamp(0.0, 1.0);
+        (part(&self.cells.ring), part(&self.cells.blocks))
+    }
+
+    /// Blocks that came into memory, and that did not.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.cells.taken.load(Acquire), self.cells.missed.load(Acquire))
+    }
+
+    /// Segments that were sealed since capture began.
+    pub fn sealed(&self) -> u64 {
+        self.cells.sealed.load(Acquire)
+    }
+
+    /// Its words, which must not be written: that is a fault here.
+    pub fn cells(&self) -> &WindowCells {
+        &self.cells
+    }
+
+    /// Name of a class; `None`: it has none.
+    pub fn class(&self, id: u8) -> Option<String> {
+        let class = self.cells.classes.get(usize::from(id))?;
+        let len = usize::try_from(class.len.load(Acquire)).ok().filter(|len| *len > 0)?;
+        let bytes: Vec<u8> = class.name.iter().flat_map(|w| w.load(Relaxed).to_le_bytes()).take(len).collect();
+        String::from_utf8(bytes).ok()
+    }
+
+    /// Of each class of which memory has given something up: its name, and the time of the latest packet of that, Unix ns.
+    pub fn gone(&self) -> impl Iterator<Item = (String, u64)> + '_ {
+        let one = move |(id, class): (u8, &super::cells::ClassCells)| {
+            let last = Some(class.gone.load(Acquire)).filter(|last| *last > 0)?;
+            Some((self.class(id)?, last))
+        };
+        (0..).zip(&self.cells.classes).filter_map(one)
+    }
+
+    /// How far each writer is.
+    pub fn progress(&self) -> impl Iterator<Item = ShownProgress> + '_ {
+        let writers = self.cells.writers.load(Acquire).min(WRITERS_MAX as u64) as usize;
+        // In this order: what is read of the rest is at least as new.
+        self.cells.progress.iter().take(writers).map(|p| {
+            let looked = p.looked.load(Acquire);
+            ShownProgress { looked, unsettled: p.unsettled.load(Acquire), lag: p.lag.load(Acquire) }
+        })
+    }
+
+    /// The unsealed segments of which something can be read.
+    pub fn segments(&self) -> impl Iterator<Item = ShownSegment> + '_ {
+        let end = self.cells.segments_end.load(Acquire).min(SEGMENT_SLOTS as u64) as usize;
+        self.cells.segments.iter().take(end).filter_map(shown)
+    }
+}
+
+fn shown(cells: &SegmentCells) -> Option<ShownSegment> {
+    let number = cells.number.load(Acquire);
+    let (about, settled) = (cells.about.load(Acquire), cells.settled.load(Acquire));
+    // Another segment may have the slot by now; numbers are never used again.
+    let same = number > 0 && cells.number.load(Acquire) == number;
+    let settled = (settled < u64::MAX).then_some(settled);
+    let shown =
+        ShownSegment { number: number.saturating_sub(1), class: about as u8, worker: (about >> 16) as u16, settled };
+    (same && settled != Some(0)).then_some(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Window;
+    use super::*;
+
+    fn pair() -> (Arc<Window>, Arc<WindowView>) {
+        let window = Window::create().unwrap();
+        let view = WindowView::open(window.file().unwrap()).unwrap();
+        (window, view)
+    }
+
+    /// What capture writes serve reads, by another mapping.
+    #[test]
+    fn what_is_shown_is_seen() {
+        let (window, view) = pair();
+        let id = *b"0123456789abcdef";
+        window.name_store(&id);
+        window.beat(77, 0.25, 2.0);
+        window.took_in();
+        window.missed();
+        window.sealed();
+        assert_eq!(
+            (view.store(), view.beat(), view.load(), view.counts(), view.sealed()),
+            (id, 77, (0.25, 1.0), (1, 1), 1)
+        );
+        assert!(view.started() > 0 && view.class(0).is_none() && view.class(200).is_none());
+        for (id, name) in [(0, "all"), (63, "a-name-of-thirty-two-characters_")] {
+            window.name_class(id, name);
+            window.name_class(id, "another");
+            assert_eq!(view.class(id).as_deref(), Some(name));
+        }
+        window.name_class(1, "a-name-of-thirty-three-characters");
+        assert_eq!(view.class(1), None);
+        window.gone(63, 9);
+        window.gone(63, 7);
+        window.gone(2, 7);
+        assert_eq!(view.gone().collect::<Vec<_>>(), [("a-name-of-thirty-two-characters_".to_owned(), 9)]);
+    }
+
+    /// A segment keeps its slot; one that is sealed is shown no more, and what comes late for it is nobody else's.
+    #[test]
+    fn segments_keep_their_slots() {
+        let (window, view) = pair();
+        let [first, second] = [0, 8].map(|n| window.segment(n).unwrap());
+        assert_eq!(view.segments().count(), 0, "nothing of them can be read");
+        first.open(3, 7);
+        first.settle(4096);
+        second.settle(u64::MAX);
+        let a = ShownSegment { number: 0, class: 3, worker: 7, settled: Some(4096) };
+        let b = ShownSegment { number: 8, class: 0, worker: 0, settled: None };
+        assert_eq!(view.segments().collect::<Vec<_>>(), [a, b]);
+        first.hide();
+        first.settle(8192);
+        let third = window.segment(9).unwrap();
+        third.settle(1);
+        first.settle(9000);
+        let c = ShownSegment { number: 9, class: 0, worker: 0, settled: Some(1) };
+        assert_eq!(view.segments().collect::<Vec<_>>(), [b, c]);
+        drop(first);
+        let fourth = window.segment(10).unwrap();
+        assert_eq!((fourth.at, fourth.settled()), (0, 0), "its slot is free");
+        let all: Vec<_> = std::iter::from_fn(|| window.segment(11)).collect();
+        assert_eq!(all.len(), SEGMENT_SLOTS - 3);
+        drop(all);
+        assert!(window.segment(12).is_some());
+    }
+
+    /// A writer's look is a sign of life, its end is none.
+    #[test]
+    fn writers_tell_how_far_they_are() {
+        let (window, view) = pair();
+        let writers: Vec<_> = std::iter::from_fn(|| window.begin()).collect();
+        assert_eq!(writers.len(), WRITERS_MAX);
+        window.beat(5, 0.0, 0.0);
+        writers[1].set(100, 50, 3);
+        writers[2].set(u64::MAX, u64::MAX, 0);
+        let all: Vec<_> = view.progress().collect();
+        assert_eq!(all[1], ShownProgress { unsettled: 100, looked: 50, lag: 3 });
+        assert_eq!((all[0].unsettled, view.beat()), (u64::MAX, 50));
+    }
+
+    /// Another layout is not looked at.
+    #[test]
+    fn another_version_is_refused() {
+        let (window, _) = pair();
+        window.cells().version.store(LAYOUT_VERSION + 1, Relaxed);
+        assert!(WindowView::open(window.file().unwrap()).is_err());
+        let short = SharedMemory::create("test", 4096, super::super::shared::Writable::ByOne).unwrap();
+        assert!(WindowView::open(short.file().unwrap()).is_err());
+    }
+}
