@@ -6,8 +6,8 @@ use super::books::{Books, Counted};
 use super::capture::Capture;
 use super::detail::{Detail, Facts, Port, Times};
 use super::floods::Floods;
-use super::reload::{self, Reader};
-use super::scrape::Board;
+use super::reload::{self, Reader, Refused};
+use super::scrape;
 use super::scribe::Scribe;
 use super::signals::Signals;
 use super::store_events::StoreEvents;
@@ -16,19 +16,20 @@ use super::workers::Workers;
 use super::{Observer, Outcome};
 use crate::class::Roster;
 use crate::config::{Changes, Settings};
-use crate::control::{Load, Refused, Server};
+use crate::control::{Load, Server};
 use crate::limits::IMPORT_FULL_NS;
+use crate::messages::ToServe;
 use crate::metrics::account::{Account, SourceCounts, SourceKind};
 use crate::metrics::status::{Connections, RecentBlocks};
 use crate::recent::Keeping;
 use crate::record::statistics::Sample;
+use crate::shape;
 use crate::source::clock::monotonic;
-use crate::steer::{self, Steering};
+use crate::steer::{self, Answering, Steering};
 use crate::store::Store;
 use crate::store::event::StoreEvent;
 use crate::units;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often it looks around.
@@ -63,8 +64,10 @@ pub struct Running {
     pub roster: Roster,
     /// What it is, and what is in force.
     pub facts: Facts,
-    /// Where each sample is left for a scrape.
-    pub board: Arc<Board>,
+    /// What is said to whoever answers questions.
+    pub to_serve: ToServe,
+    /// What answers it.
+    pub answering: Answering,
 }
 
 /// A recording as its control thread sees it.
@@ -85,6 +88,8 @@ pub struct Control {
     gone: usize,
     /// Orders for which a worker had no room.
     refused: u64,
+    /// Messages for which there was no room.
+    unread: u64,
     /// What has been said of budgets that are too small.
     ages: Watch,
     /// What has been said of floods.
@@ -110,6 +115,7 @@ impl Control {
             files: 0,
             gone: 0,
             refused: 0,
+            unread: 0,
             ages: Watch::default(),
             floods: Floods::default(),
             full: None,
@@ -117,11 +123,17 @@ impl Control {
         };
         // Every series is there from the start.
         control.second = control.sample();
-        control.run.board.post(&control.run.facts, &control.second);
-        if let Some(api) = &control.run.api {
-            api.publish(control.trend.state(&control.run.facts, &control.second, &control.second, started));
-        }
+        let state = control.trend.state(&control.run.facts, &control.second, &control.second, started);
+        control.run.to_serve.state(&state);
+        control.show();
         control
+    }
+
+    /// The metrics page of the last second, where somebody may ask for it.
+    fn show(&self) {
+        if self.settings.metrics.is_some() {
+            self.run.to_serve.page(&scrape::page(&self.run.facts, &self.second));
+        }
     }
 
     /// Until the end.
@@ -162,13 +174,12 @@ impl Control {
     /// Another configuration, where somebody asks for one.
     fn reloads(&mut self, reader: &Reader<'_>) {
         if self.run.signals.reload() {
-            let done = self.reload(reader);
-            if let Some(api) = &self.run.api {
-                api.enter_signal("SIGHUP", done.err().as_ref());
-            }
+            let (status, text) = answer(self.reload(reader));
+            self.run.to_serve.reloaded(None, status, &text);
         }
-        while let Some(asked) = self.run.api.as_ref().and_then(Server::reload_asked) {
-            asked.done(self.reload(reader));
+        while let Some(asked) = self.run.to_serve.reload_asked() {
+            let (status, text) = answer(self.reload(reader));
+            self.run.to_serve.reloaded(Some(asked), status, &text);
         }
     }
 
@@ -188,7 +199,7 @@ impl Control {
                 }
                 let config = reload::in_force(&self.settings, &self.run.roster);
                 self.run.books.configuration(units::now(), config);
-                self.run.board.post(&self.run.facts, &self.second);
+                self.show();
                 Ok(changes)
             }
             Err((status, why)) => {
@@ -227,6 +238,15 @@ impl Control {
         }
     }
 
+    /// Says that whoever answers questions does not read.
+    fn unread(&mut self) {
+        let unread = self.run.to_serve.dropped();
+        if unread > self.unread {
+            tracing::warn!("what answers questions does not read: {} messages to it are dropped", unread - self.unread);
+            self.unread = unread;
+        }
+    }
+
     /// What the store tells, for at most one round.
     fn store_events(&mut self) {
         let until = Instant::now() + ROUND;
@@ -253,26 +273,25 @@ impl Control {
             self.run.books.event(units::now(), event);
         }
         self.refusals();
+        self.unread();
         self.caught_up();
         let now = self.sample();
         if let Some(news) = self.floods.look(now.mono_ns, &now.connections) {
             tracing::warn!("{news}");
             self.run.books.note(now.unix_ns, news);
         }
-        self.run.board.post(&self.run.facts, &now);
         for news in self.ages.look(&now.holdings, &self.settings) {
             tracing::warn!("{news}");
             self.run.books.note(now.unix_ns, news);
         }
         self.enter(&now);
-        if let Some(api) = &self.run.api {
-            api.publish(self.trend.state(&self.run.facts, &self.second, &now, self.started));
-        }
+        self.run.to_serve.state(&self.trend.state(&self.run.facts, &self.second, &now, self.started));
         if now.mono_ns.saturating_sub(self.shown.mono_ns) + SECOND / 20 >= observer.interval_ns() {
             observer.interval(&self.shown, &now, self.run.capture.progress());
             self.shown = now.clone();
         }
         self.second = now;
+        self.show();
     }
 
     /// The ledger's part of a second.
@@ -306,7 +325,9 @@ impl Control {
             failures.push(format!("not all that was read could be stored: {why}; {out}"));
         }
         let receipts_lost = self.run.scribe.finish() + self.run.workers.totals().tracker.receipts_lost;
-        let Running { api, orders, recent, capture, store, store_events, mut books, .. } = self.run;
+        let Running { api, answering, orders, recent, capture, store, store_events, mut books, .. } = self.run;
+        // First: whoever orders something now learns that it is too late.
+        drop(answering);
         drop(api);
         drop(orders);
         drop(recent);
@@ -382,6 +403,11 @@ impl Control {
             },
         }
     }
+}
+
+/// What came of a reload, as it is said: an HTTP status, and JSON or the reason.
+fn answer(done: Result<Changes, Refused>) -> (u16, String) {
+    done.map_or_else(|refused| refused, |changes| (200, shape::text(&changes) + "\n"))
 }
 
 /// Size and what is free to us of a path's filesystem, bytes.

@@ -9,6 +9,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "src/query",
         &[
+            "steer",
             "worker",
             "source::live",
             "source::file",
@@ -43,7 +44,30 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ),
     ("src/ledger", &["worker", "source", "xsk", "bpf", "iface", "query", "record", "cli", "control"]),
     ("src/store", &["worker", "source::xdp", "source::packet", "xsk", "bpf", "iface", "query", "cli", "control"]),
-    ("src/control", &["worker", "source", "xsk", "bpf", "iface", "record", "cli", "conn"]),
+    ("src/control", &["worker", "source", "xsk", "bpf", "iface", "record", "cli", "conn", "steer"]),
+    // What both sides say: neither the one nor the other. Of a question it knows how a connection is written.
+    (
+        "src/messages",
+        &[
+            "steer",
+            "worker",
+            "source",
+            "xsk",
+            "bpf",
+            "iface",
+            "record",
+            "cli",
+            "control",
+            "store",
+            "index",
+            "ledger",
+            "recent",
+            "hold",
+            "nids",
+            "conn::table",
+            "conn::tracker",
+        ],
+    ),
     ("src/packet", &["conn", "class", "worker", "store", "query", "source", "cli", "control", "xsk", "bpf"]),
     // Of the sources the stages know the contract (`source::Packet`), not one that implements it.
     (
@@ -62,9 +86,9 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/filter", &["worker", "store", "query", "cli", "control", "conn", "source"]),
     ("src/worker", &["steer", "query", "cli", "control"]),
     ("src/steer", &["record", "cli", "control", "xsk", "bpf", "iface", "source"]),
-    ("src/hold", &["worker", "record", "cli", "control", "xsk", "bpf", "source", "conn"]),
+    ("src/hold", &["steer", "worker", "record", "cli", "control", "xsk", "bpf", "source", "conn"]),
     ("src/evidence", &["worker", "record", "cli", "control", "xsk", "bpf", "conn", "source::live"]),
-    ("src/nids", &["worker", "record", "cli", "xsk", "bpf", "source", "conn", "iface"]),
+    ("src/nids", &["steer", "worker", "record", "cli", "xsk", "bpf", "source", "conn", "iface"]),
     ("src/planning", &["worker", "query", "record", "cli", "control", "xsk", "bpf"]),
     ("src/limits.rs", &["class", "conn", "metrics", "packet", "source", "store", "worker", "query"]),
 ];
