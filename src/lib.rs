@@ -15,6 +15,7 @@ pub mod index;
 pub mod ledger;
 pub mod limits;
 pub mod memory;
+pub mod messages;
 pub mod metrics;
 mod new_file;
 pub mod nids;

@@ -13,7 +13,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// Threads that face clients, or parse packets for their answers: they have no capability.
-const GIVEN_UP: [&str; 17] = [
+const GIVEN_UP: [&str; 20] = [
     "api",
     "audit",
     "books",
@@ -23,6 +23,7 @@ const GIVEN_UP: [&str; 17] = [
     "index-check",
     "indexer",
     "keep",
+    "look-ups",
     "memory",
     "metrics",
     "query",
@@ -30,6 +31,8 @@ const GIVEN_UP: [&str; 17] = [
     "recent-index",
     "recent-take",
     "recovery",
+    "reports",
+    "requests",
     "sides",
 ];
 

@@ -3,8 +3,7 @@
 use super::api::{At, refused};
 use super::table::Table;
 use super::{Exit, Failure, say, show};
-use crate::control::Long;
-use crate::steer::{AssignmentLine, SuspensionLine};
+use crate::control::{AssignmentLine, Long, SuspensionLine};
 use crate::units;
 use serde_json::{Value, json};
 use std::io::Write;

@@ -5,7 +5,9 @@ use super::ConfigError;
 use super::settings::{bytes, nonsense};
 use super::value::{Cutoff, Every, Recorded, Size, Span};
 use crate::class::{Idle, Keep, Policy, UnknownCutoff};
-use crate::limits::{CLASS_SNAPLEN_MIN, CLASSES_MAX, MAX_AGE_NS_MIN, RECENT_BYTES_MIN, SAMPLE_MAX, SEGMENT_BYTES_MIN};
+use crate::limits::{
+    CLASS_NAME_BYTES, CLASS_SNAPLEN_MIN, CLASSES_MAX, MAX_AGE_NS_MIN, RECENT_BYTES_MIN, SAMPLE_MAX, SEGMENT_BYTES_MIN,
+};
 use crate::units;
 use serde::Deserialize;
 use serde_json::json;
@@ -139,8 +141,8 @@ pub(super) fn classes(
     let mut classes = vec![class(ALL.to_owned(), all, snaplen)?];
     for (name, c) in config {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        if name.is_empty() || name.len() > 32 || !name.chars().all(plain) || name.starts_with('-') {
-            return nonsense(format!("class name {name:?}: use up to 32 of a-z, 0-9, - and _"));
+        if name.is_empty() || name.len() > CLASS_NAME_BYTES || !name.chars().all(plain) || name.starts_with('-') {
+            return nonsense(format!("class name {name:?}: use up to {CLASS_NAME_BYTES} of a-z, 0-9, - and _"));
         }
         if ["open", "ledger", "receipts", "held", "audit", "lock", "catalog"].contains(&name.as_str()) {
             return nonsense(format!("class name {name:?} is taken by the store itself"));

@@ -47,6 +47,17 @@ impl Prefix {
         Prefix { addr: (addr & mask).to_be_bytes(), len }
     }
 
+    /// Its 16 bytes and how many of their bits count, IPv4 as IPv6 maps it.
+    pub fn bits(&self) -> ([u8; 16], u8) {
+        (self.addr, self.len)
+    }
+
+    /// The same back; `None`: there are no so many bits, or others are set.
+    pub fn of_bits(addr: [u8; 16], len: u8) -> Option<Prefix> {
+        let prefix = (len <= BITS).then(|| Prefix::of(u128::from_be_bytes(addr), len))?;
+        (prefix.addr == addr).then_some(prefix)
+    }
+
     /// The address and how many of its bits count.
     pub fn parts(&self) -> (IpAddr, u8) {
         let addr = IpAddr::from(self.addr);

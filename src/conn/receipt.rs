@@ -50,6 +50,17 @@ pub struct Receipt {
     pub cut: bool,
 }
 
+/// What the workers say of a connection that may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookedUp {
+    /// Nobody has said.
+    Unknown,
+    /// It does not run.
+    Absent,
+    /// It runs: what a receipt would have now.
+    Runs(Receipt),
+}
+
 #[cfg(test)]
 impl Receipt {
     /// Of one packet, for tests.

@@ -2,6 +2,7 @@
 //! it.
 
 use super::audit::Line;
+use super::order_lines::{AssignmentLine, SuspensionLine};
 use super::routes::{AssignedCount, Index, Noted};
 use super::{Status, StoreInfo};
 use crate::config::Changes;
@@ -11,7 +12,6 @@ use crate::ledger::Losses;
 use crate::metrics::status::ClassState;
 use crate::query::{Listed, Summary};
 use crate::shape::{Described, ErrorAnswer};
-use crate::steer::{AssignmentLine, SuspensionLine};
 use crate::store::verify::Report;
 
 /// All of them.

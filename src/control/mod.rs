@@ -26,10 +26,10 @@ mod impatient;
 mod info;
 mod job;
 mod lanes;
+mod order_lines;
 mod peer;
 mod places;
 mod pool;
-mod reload;
 mod reply;
 mod role;
 mod routes;
@@ -42,6 +42,7 @@ mod stream;
 mod tls;
 mod token_use;
 mod tokens;
+mod totals;
 
 pub use access::{Access, TOKENS, Tcp};
 pub use answers::ANSWERS;
@@ -51,13 +52,14 @@ pub use ask_time::{Long, When};
 pub use client::{Address, Client, ClientError};
 pub use engine::Engine;
 pub use info::{StoreClass, StoreHolding, StoreInfo};
-pub use reload::Refused;
+pub use order_lines::{AssignmentLine, SuspensionLine};
 pub use role::Role;
 pub use server::{NewAccess, Server};
 pub use socket::SocketError;
 pub use status::Status;
 pub use tls::FileError;
 pub use tokens::{TokenLine, Tokens};
+pub use totals::Totals;
 
 use std::path::PathBuf;
 

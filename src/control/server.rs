@@ -11,7 +11,6 @@ use super::engine::Engine;
 use super::holding;
 use super::job::Cancel;
 use super::lanes::Lanes;
-use super::reload::{Asked, Refused, Reloads};
 use super::routes::router;
 use super::shared::Shared;
 use super::socket::{self, SocketError};
@@ -19,12 +18,11 @@ use super::tls::{self, Identity};
 use super::tokens::Tokens;
 use super::{Limits, Place, SOCKET};
 use crate::limits::{API_THREADS, ASKS_LONG, AUDIT_LAST, FOLLOWERS_MAX, FOLLOWERS_PER_USER};
-use crate::metrics::status::RecorderState;
+use crate::messages::ToCapture;
 use crate::privilege;
-use crate::steer::Steering;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -43,7 +41,7 @@ impl Server {
         place: &Place,
         access: &Access,
         engine: Engine,
-        steering: Steering,
+        capture: ToCapture,
         limits: Limits,
     ) -> Result<Option<Server>, SocketError> {
         let store = engine.store().to_owned();
@@ -55,7 +53,7 @@ impl Server {
             Place::Store => engine.store().join(SOCKET),
             Place::At(path) => path.clone(),
         };
-        match (Server::at(path, access, engine, steering, limits), place) {
+        match (Server::at(path, access, engine, capture, limits), place) {
             (Err(e @ SocketError::Io { .. }), Place::Store) if access == &Access::default() => {
                 tracing::warn!("recording goes on without an API: {e}");
                 holding::warn(&store);
@@ -69,7 +67,7 @@ impl Server {
         path: PathBuf,
         access: &Access,
         engine: Engine,
-        steering: Steering,
+        capture: ToCapture,
         limits: Limits,
     ) -> Result<Server, SocketError> {
         let io = |source| SocketError::Io { path: path.clone(), source };
@@ -83,20 +81,24 @@ impl Server {
         let shared = Arc::new(Shared {
             lanes: Lanes::start().map_err(io)?,
             engine: engine.into(),
-            steering,
+            capture,
             clients: Clients::new(limits.queries),
             rights: RwLock::new(rights.into()),
             tls: RwLock::new(remote.as_ref().map(|r| r.tls.clone())),
             tokens: Tokens::new(&tokens),
             limits: RwLock::new(limits),
-            reloads: Reloads::default(),
             audit,
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             long_asks: Arc::new(Semaphore::new(ASKS_LONG)),
             following: Clients::new(FOLLOWERS_PER_USER),
             brake,
             ending: Cancel::default(),
-            state: Mutex::default(),
+        });
+        let log = shared.audit.clone();
+        shared.capture.on_signal(move |status, text| {
+            let mut line = audit::Line::new(&Caller::signal(), "SIGHUP".to_owned());
+            (line.status, line.error) = (status, (status != 200).then_some(text));
+            log.enter(line);
         });
         let (stop, stopped) = oneshot::channel();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -130,11 +132,6 @@ impl Server {
         self.tcp
     }
 
-    /// What the recorder says of itself, for `/v1/status`.
-    pub fn publish(&self, state: RecorderState) {
-        *self.shared.state.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
-    }
-
     /// What clients may do from now on; what is under way goes on as it began.
     pub fn set_limits(&self, limits: Limits) {
         self.shared.clients.set_most(limits.queries);
@@ -158,18 +155,6 @@ impl Server {
         let Some(tls) = new.tls else { return false };
         let before = self.shared.tls.write().unwrap_or_else(PoisonError::into_inner).replace(tls.clone());
         before.is_none_or(|before| before.chain != tls.chain)
-    }
-
-    /// The next reload that somebody asked for.
-    pub fn reload_asked(&self) -> Option<Asked> {
-        self.shared.reloads.next()
-    }
-
-    /// Enters in the audit log what a signal asked for, and what came of it.
-    pub fn enter_signal(&self, name: &str, refused: Option<&Refused>) {
-        let mut line = audit::Line::new(&Caller::signal(), name.to_owned());
-        (line.status, line.error) = refused.map_or((200, None), |(status, why)| (*status, Some(why.clone())));
-        self.shared.audit.enter(line);
     }
 
     /// Ends what is under way and takes the socket away.

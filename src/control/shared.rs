@@ -8,12 +8,10 @@ use super::clients::Clients;
 use super::engine::Engine;
 use super::job::Cancel;
 use super::lanes::Lanes;
-use super::reload::Reloads;
 use super::tls::Identity;
 use super::tokens::Tokens;
-use crate::metrics::status::RecorderState;
-use crate::steer::Steering;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use crate::messages::ToCapture;
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 
 /// What all requests share.
@@ -24,14 +22,12 @@ pub struct Shared {
     pub lanes: Lanes,
     /// How much is allowed now.
     pub limits: RwLock<Limits>,
-    /// Reloads that are asked for.
-    pub reloads: Reloads,
     /// Who asks how much now.
     pub clients: Clients,
     /// The audit log.
     pub audit: Audit,
-    /// What tells the workers what to do.
-    pub steering: Steering,
+    /// What records, and has the last word on orders.
+    pub capture: ToCapture,
     /// What slows questions down.
     pub brake: Brake,
     /// Places for followers.
@@ -48,8 +44,6 @@ pub struct Shared {
     pub tokens: Tokens,
     /// The recorder ends.
     pub ending: Cancel,
-    /// What the recorder says of itself, at most a second old; none: it has said nothing yet.
-    pub state: Mutex<Option<RecorderState>>,
 }
 
 impl Shared {

@@ -41,6 +41,7 @@ pub mod view;
 mod whose;
 mod words;
 
+pub use crate::conn::receipt::LookedUp;
 pub use addresses::{Addresses, AddressesError};
 pub use community::{CommunityId, CommunityIdError};
 pub use conn::{ConnSpec, ConnSpecError};
@@ -49,7 +50,7 @@ pub use engine::{Engine, Reach};
 pub use follow::Follower;
 pub use listed::{Listed, Sort, Tunnel, listed};
 pub use run::{known_names, run, run_with};
-pub use running::{LookedUp, Running, running};
+pub use running::{Running, running};
 pub use sealed::Sealed;
 pub use statement::{Statement, sentences};
 pub use summary::{IncompleteReason, NothingFound, Place, Pruning, Refused, StoredTimes, Summary, WindowPlace};

@@ -3,21 +3,10 @@
 
 use super::Connection;
 use crate::class::ClassId;
-use crate::conn::receipt::{End, Receipt};
+use crate::conn::receipt::{End, LookedUp, Receipt};
 use crate::packet::key::Key;
 use std::cmp::Reverse;
 use std::collections::HashMap;
-
-/// What the workers say of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LookedUp {
-    /// Nobody has said.
-    Unknown,
-    /// It does not run.
-    Absent,
-    /// It runs: what a receipt would have now.
-    Runs(Receipt),
-}
 
 /// The way to the workers.
 pub trait Running: Send + Sync {

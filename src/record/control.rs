@@ -7,8 +7,8 @@ use super::capture::Capture;
 use super::detail::{Detail, Facts, Port, Times};
 use super::floods::Floods;
 use super::recent::RecentMemory;
-use super::reload::{self, Reader};
-use super::scrape::Board;
+use super::reload::{self, Reader, Refused};
+use super::scrape;
 use super::scribe::Scribe;
 use super::signals::Signals;
 use super::store_events::StoreEvents;
@@ -17,19 +17,20 @@ use super::workers::Workers;
 use super::{Observer, Outcome};
 use crate::class::Roster;
 use crate::config::{Changes, Settings};
-use crate::control::{Refused, Server};
+use crate::control::Server;
 use crate::ledger::SideMaker;
 use crate::limits::IMPORT_FULL_NS;
+use crate::messages::ToServe;
 use crate::metrics::account::{Account, SourceCounts, SourceKind};
 use crate::metrics::status::{Connections, RecentBlocks};
 use crate::record::statistics::Sample;
+use crate::shape;
 use crate::source::clock::monotonic;
-use crate::steer::{self, Steering};
+use crate::steer::{self, Answering, Steering};
 use crate::store::Store;
 use crate::store::event::StoreEvent;
 use crate::units;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often it looks around.
@@ -66,8 +67,10 @@ pub struct Running {
     pub roster: Roster,
     /// What it is, and what is in force.
     pub facts: Facts,
-    /// Where each sample is left for a scrape.
-    pub board: Arc<Board>,
+    /// What is said to whoever answers questions.
+    pub to_serve: ToServe,
+    /// What answers it.
+    pub answering: Answering,
 }
 
 /// A recording as its control thread sees it.
@@ -88,6 +91,8 @@ pub struct Control {
     gone: usize,
     /// Orders for which a worker had no room.
     refused: u64,
+    /// Messages for which there was no room.
+    unread: u64,
     /// What has been said of budgets that are too small.
     ages: Watch,
     /// What has been said of floods.
@@ -115,6 +120,7 @@ impl Control {
             files: 0,
             gone: 0,
             refused: 0,
+            unread: 0,
             ages: Watch::default(),
             floods: Floods::default(),
             full: None,
@@ -122,11 +128,17 @@ impl Control {
         };
         // Every series is there from the start.
         control.second = control.sample();
-        control.run.board.post(&control.run.facts, &control.second);
-        if let Some(api) = &control.run.api {
-            api.publish(control.trend.state(&control.run.facts, &control.second, &control.second, started));
-        }
+        let state = control.trend.state(&control.run.facts, &control.second, &control.second, started);
+        control.run.to_serve.state(&state);
+        control.show();
         control
+    }
+
+    /// The metrics page of the last second, where somebody may ask for it.
+    fn show(&self) {
+        if self.settings.metrics.is_some() {
+            self.run.to_serve.page(&scrape::page(&self.run.facts, &self.second));
+        }
     }
 
     /// Until the end.
@@ -166,13 +178,12 @@ impl Control {
     /// Another configuration, where somebody asks for one.
     fn reloads(&mut self, reader: &Reader<'_>) {
         if self.run.signals.reload() {
-            let done = self.reload(reader);
-            if let Some(api) = &self.run.api {
-                api.enter_signal("SIGHUP", done.err().as_ref());
-            }
+            let (status, text) = answer(self.reload(reader));
+            self.run.to_serve.reloaded(None, status, &text);
         }
-        while let Some(asked) = self.run.api.as_ref().and_then(Server::reload_asked) {
-            asked.done(self.reload(reader));
+        while let Some(asked) = self.run.to_serve.reload_asked() {
+            let (status, text) = answer(self.reload(reader));
+            self.run.to_serve.reloaded(Some(asked), status, &text);
         }
     }
 
@@ -192,7 +203,7 @@ impl Control {
                 }
                 let config = reload::in_force(&self.settings, &self.run.roster);
                 self.run.books.configuration(units::now(), config);
-                self.run.board.post(&self.run.facts, &self.second);
+                self.show();
                 Ok(changes)
             }
             Err((status, why)) => {
@@ -231,6 +242,15 @@ impl Control {
         }
     }
 
+    /// Says that whoever answers questions does not read.
+    fn unread(&mut self) {
+        let unread = self.run.to_serve.dropped();
+        if unread > self.unread {
+            tracing::warn!("what answers questions does not read: {} messages to it are dropped", unread - self.unread);
+            self.unread = unread;
+        }
+    }
+
     /// What the store tells, for at most one round.
     fn store_events(&mut self) {
         let until = Instant::now() + ROUND;
@@ -257,26 +277,25 @@ impl Control {
             self.run.books.event(units::now(), event);
         }
         self.refusals();
+        self.unread();
         self.caught_up();
         let now = self.sample();
         if let Some(news) = self.floods.look(now.mono_ns, &now.connections) {
             tracing::warn!("{news}");
             self.run.books.note(now.unix_ns, news);
         }
-        self.run.board.post(&self.run.facts, &now);
         for news in self.ages.look(&now.holdings, &self.settings) {
             tracing::warn!("{news}");
             self.run.books.note(now.unix_ns, news);
         }
         self.enter(&now);
-        if let Some(api) = &self.run.api {
-            api.publish(self.trend.state(&self.run.facts, &self.second, &now, self.started));
-        }
+        self.run.to_serve.state(&self.trend.state(&self.run.facts, &self.second, &now, self.started));
         if now.mono_ns.saturating_sub(self.shown.mono_ns) + SECOND / 20 >= observer.interval_ns() {
             observer.interval(&self.shown, &now, self.run.capture.progress());
             self.shown = now.clone();
         }
         self.second = now;
+        self.show();
     }
 
     /// The ledger's part of a second.
@@ -310,8 +329,10 @@ impl Control {
             failures.push(format!("not all that was read could be stored: {why}; {out}"));
         }
         let receipts_lost = self.run.scribe.finish() + self.run.workers.totals().tracker.receipts_lost;
-        let Running { api, orders, recent, sides, capture, store, store_events, mut books, .. } = self.run;
+        let Running { api, answering, orders, recent, sides, capture, store, store_events, mut books, .. } = self.run;
         sides.end();
+        // First: whoever orders something now learns that it is too late.
+        drop(answering);
         drop(api);
         drop(orders);
         drop(recent);
@@ -388,6 +409,11 @@ impl Control {
             },
         }
     }
+}
+
+/// What came of a reload, as it is said: an HTTP status, and JSON or the reason.
+fn answer(done: Result<Changes, Refused>) -> (u16, String) {
+    done.map_or_else(|refused| refused, |changes| (200, shape::text(&changes) + "\n"))
 }
 
 /// Size and what is free to us of a path's filesystem, bytes.

@@ -29,15 +29,16 @@ pub use reload::Reader;
 
 use crate::config::{From, Settings, SourceChoice};
 use crate::conn::shunt::{NoShunt, Shunt};
-use crate::control::{Engine, Server};
+use crate::control::{Engine, Server, Totals};
 use crate::iface::Request;
 use crate::ledger::{Book, LEDGER_BYTES, Pulse, RECEIPTS_BYTES, Receipts, SideMaker};
+use crate::messages::{Socket, ToCapture, ToServe};
 use crate::metrics::account::{Broken, SourceKind};
 use crate::metrics::http::Endpoint;
 use crate::source::Source;
 use crate::source::file::{FileReport, FileSource, Progress};
 use crate::source::live::{Live, LivePlan, Survey};
-use crate::steer::Totals;
+use crate::steer::Answering;
 use crate::store::Store;
 use crate::units;
 use crate::window::Window;
@@ -48,7 +49,6 @@ use control::{Control, Running};
 use detail::Facts;
 use memory::Sizes;
 use recent::RecentMemory;
-use scrape::Board;
 use scribe::Scribe;
 use signals::Signals;
 use statistics::Sample;
@@ -206,9 +206,16 @@ impl<'a> Start<'a> {
         let orders = crate::steer::Keeping::start(&steering, layout.root());
         let orders = orders.map_err(RecordError::system("the thread of orders"))?;
         let scribe = Scribe::start(workers.posts().to_vec(), receipts)?;
-        let board = Arc::new(Board::default());
-        let shown = board.clone();
-        let serve = |e: Endpoint| e.serve(move || shown.page());
+        let to_serve = ToServe::default();
+        to_serve.classes(common.roster.in_force());
+        let answering = Answering::start(&steering, &to_serve);
+        let answering = answering.map_err(RecordError::system("the threads that answer requests"))?;
+        let (ours, theirs) = Socket::pair().map_err(RecordError::system("the socket of requests"))?;
+        to_serve.attach(ours);
+        let to_capture = ToCapture::new(theirs).map_err(RecordError::system("the thread of reports"))?;
+        let shown = to_capture.clone();
+        let page = move || shown.page().map_or("# the recording begins\n".to_owned(), |page| page.to_string());
+        let serve = |e: Endpoint| e.serve(page);
         // Until the account is closed.
         let _server = endpoint.map(serve).transpose().map_err(RecordError::system("the metrics' threads"))?;
         let facts = facts(settings, &common, kind, capture.shunt_slots());
@@ -217,9 +224,8 @@ impl<'a> Start<'a> {
         let sides = sides.map_err(RecordError::system("the thread of side files"))?;
         let engine = Engine::new(live, recent.as_ref().map(|r| r.reading.recent().clone()))
             .with_books()
-            .with_running(Arc::new(Totals::new(steering.clone())));
-        let api =
-            Server::start(&settings.api, &settings.api_access, engine, steering.clone(), settings.api_limits.clone())?;
+            .with_running(Arc::new(Totals::new(to_capture.clone())));
+        let api = Server::start(&settings.api, &settings.api_access, engine, to_capture, settings.api_limits.clone())?;
         let running = Running {
             api,
             recent,
@@ -235,7 +241,8 @@ impl<'a> Start<'a> {
             signals,
             roster: common.roster,
             facts,
-            board,
+            to_serve,
+            answering,
         };
         Ok(Control::new(running, settings.clone()).run(reader, observer))
     }

@@ -7,7 +7,6 @@ use super::control::Running;
 use super::{budgets, names, workers};
 use crate::config::{Changes, Settings};
 use crate::conn::expressible;
-use crate::control::Refused;
 use crate::recent::Shares;
 use crate::worker::filter::Filters;
 use crate::worker::mailbox::Rules;
@@ -15,7 +14,9 @@ use crate::worker::mailbox::Rules;
 /// Where settings come from when they are asked for again: the file, and the options of the command line over it.
 pub type Reader<'a> = dyn Fn() -> Result<Settings, String> + 'a;
 
-/// Why nothing was changed.
+/// Why nothing was changed: an HTTP status and the reason.
+pub type Refused = (u16, String);
+
 fn wrong(why: impl ToString) -> Refused {
     (422, why.to_string())
 }
@@ -59,6 +60,7 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     changes.waiting_workers = run.steering.rules(made);
     // Not before the workers have the new ones; what was assigned to one that is gone is taken back.
     changes.unassigned = run.steering.classes(roster.in_force());
+    run.to_serve.classes(roster.in_force());
     run.roster = roster;
     run.facts.classes = class_facts(&run.roster, &settings);
     run.facts.min_ages = min_ages(&settings);

@@ -6,25 +6,6 @@ use super::detail::{Facts, Port};
 use super::statistics::Sample;
 use crate::metrics::account::{Tally, WorkerCounts};
 use crate::metrics::prometheus::{Kind, Page, seconds};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// Where the control thread leaves the last sample for whoever answers a scrape.
-#[derive(Debug, Default)]
-pub struct Board(Mutex<Option<Arc<(Facts, Sample)>>>);
-
-impl Board {
-    /// Leaves a sample.
-    pub fn post(&self, facts: &Facts, sample: &Sample) {
-        let news = Arc::new((facts.clone(), sample.clone()));
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(news);
-    }
-
-    /// The page; before the first sample a comment.
-    pub fn page(&self) -> String {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        last.map_or("# the recording begins\n".to_owned(), |last| page(&last.0, &last.1))
-    }
-}
 
 /// Packets or bytes of a tally.
 type Of = fn(Tally) -> u64;

@@ -172,4 +172,33 @@ mod tests {
             assert_eq!((other.holds_seconds, own.room_bytes), (all.holds_seconds, Some(2_000)));
         }
     }
+
+    /// To the last digit: what `status` says is what `record --json` says.
+    #[test]
+    fn serve_knows_a_state_as_it_was_said() {
+        use crate::messages::{Socket, ToCapture, ToServe};
+        let (ours, theirs) = Socket::pair().unwrap();
+        let to_serve = ToServe::default();
+        to_serve.attach(ours);
+        let capture = ToCapture::new(theirs).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        capture.on_signal(move |_, _| {
+            let _ = tell.send(());
+        });
+        let facts = Facts { classes: vec![("all".into(), None)], ..Facts::default() };
+        let mut trend = Trend::default();
+        let mut last = sample(0, &[("all", 1_000)]);
+        for n in 1..=40 {
+            let mut now = sample(n, &[("all", 1_000 + 1_237 * n)]);
+            // Seconds are never whole ones.
+            now.mono_ns += 7_919 * n * n;
+            let state = trend.state(&facts, &last, &now, 0);
+            to_serve.state(&state);
+            // All before it has come.
+            to_serve.reloaded(None, 200, "");
+            told.recv().unwrap();
+            assert_eq!(capture.state().as_deref(), Some(&state));
+            last = now;
+        }
+    }
 }

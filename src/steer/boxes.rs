@@ -1,7 +1,7 @@
 //! What goes to a worker in a box and comes back in it: rules, which reach every worker sooner or later, and look-ups, which are given up when
 //! a worker does not answer. Owns the numbers of boxes, and who is late. Called by [`handle`](super::handle) and the control thread.
 
-use super::handle::{LOOK, SteerError, Steering};
+use super::handle::{LOOK, Steering};
 use crate::limits::ANSWER_NS;
 use crate::worker::mailbox::{Errand, Rules};
 use std::sync::atomic::Ordering::Relaxed;
@@ -56,21 +56,21 @@ impl Steering {
         self.workers.boxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn post(&self, n: usize, number: u64, errand: Errand) -> Result<(), SteerError> {
-        let line = self.workers.lines.get(n).ok_or(SteerError::Silent(n))?;
-        line.mail.errands.push((number, errand)).map_err(|_| SteerError::Silent(n))
+    /// False: the worker has not taken the one before.
+    pub(super) fn post(&self, n: usize, number: u64, errand: Errand) -> bool {
+        self.workers.lines.get(n).is_some_and(|line| line.mail.errands.push((number, errand)).is_ok())
     }
 
     /// A look-up that comes back until then; one that does not is taken out again.
-    pub(super) fn back(&self, boxes: &mut Boxes, n: usize, number: u64, until: Instant) -> Result<Errand, SteerError> {
+    pub(super) fn back(&self, boxes: &mut Boxes, n: usize, number: u64, until: Instant) -> Option<Errand> {
         if let Some(errand) = self.answer(boxes, n, number, until) {
-            return Ok(errand);
+            return Some(errand);
         }
         // Not taken yet: then it never is.
         if let Some(line) = self.workers.lines.get(n) {
             drop(line.mail.errands.pop());
         }
-        Err(SteerError::Silent(n))
+        None
     }
 
     /// The box of this number, if it comes until then.

@@ -1,17 +1,15 @@
-//! The handle: commands to all workers, new rules, look-ups. Owns the senders' side of every mailbox; any thread may use it. Small
+//! The handle: commands to all workers, new rules, look-ups. Owns the senders' side of every mailbox; any thread of capture may use it. Small
 //! commands don't wait; what comes back in a box is waited for, on the caller's thread.
 
 use super::boxes::Boxes;
 use super::keep::Orders;
 use super::kept::{Assigned, Suspended};
-use super::registry::{Assignment, Registry, RegistryError, Suspension, Target};
-use super::words;
-use crate::class::ClassId;
-use crate::conn::orders::Prefix;
+use super::registry::{Assignment, Registry};
+use crate::conn::receipt::LookedUp;
 use crate::limits::{ANSWER_NS, COMMANDS_WAITING, ORDERS_NAMED, TOTALS_NS, TOTALS_OF_BOX};
+use crate::messages::{self, InForce, ListKind, Order, OrderError, OrderedBy, OrdersTaken, Target};
 use crate::packet::Parser;
 use crate::packet::key::Key;
-use crate::query::LookedUp;
 use crate::worker::mailbox::{Command, Errand, Look};
 use crate::worker::run::Line;
 use std::sync::atomic::Ordering::Relaxed;
@@ -20,20 +18,6 @@ use std::time::{Duration, Instant};
 
 /// How often a sender looks whether its box has come back.
 pub(super) const LOOK: Duration = Duration::from_micros(300);
-
-/// Why a worker was not told, or did not answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SteerError {
-    /// The mailbox is full.
-    #[error("{COMMANDS_WAITING} commands wait for a worker, more than it takes: try again in a moment")]
-    Full,
-    /// It makes no sense, or there is no room.
-    #[error(transparent)]
-    Registry(#[from] RegistryError),
-    /// No answer.
-    #[error("worker {0} does not answer")]
-    Silent(usize),
-}
 
 /// The workers of a recording.
 #[derive(Clone, Debug)]
@@ -63,41 +47,56 @@ impl Steering {
         self.workers.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives an address or a net a class.
-    pub fn assign(&self, prefix: Prefix, assignment: Assignment) -> Result<(), SteerError> {
-        let mut registry = self.registry();
-        registry.class(&assignment.class)?;
-        self.room()?;
-        registry.assign(prefix, assignment)?;
-        self.tell(&registry, Target::Address(prefix));
-        Ok(())
+    /// Carries out these orders, one after the other, until one can't be. Between them nobody else orders anything.
+    pub fn carry_out(&self, by: &OrderedBy, orders: &[Order]) -> OrdersTaken {
+        let (mut registry, mut taken) = (self.registry(), OrdersTaken::default());
+        for order in orders {
+            match self.carry_out_one(&mut registry, by, *order) {
+                Ok(was) => (taken.taken, taken.was) = (taken.taken + 1, was),
+                Err(why) => {
+                    taken.refused = Some(why);
+                    break;
+                }
+            }
+        }
+        taken
     }
 
-    /// Takes an assignment back. `None`: there was none.
-    pub fn unassign(&self, prefix: Prefix) -> Result<Option<Assigned>, SteerError> {
-        let mut registry = self.registry();
+    /// What it takes back.
+    fn carry_out_one(
+        &self,
+        registry: &mut Registry,
+        by: &OrderedBy,
+        order: Order,
+    ) -> Result<Option<InForce>, OrderError> {
+        let class = match order {
+            Order::Assign { class, .. } => {
+                let none = || OrderError::class(&format!("number {class}"), registry.classes());
+                Some(registry.name(class).ok_or_else(none)?)
+            }
+            _ => None,
+        };
         self.room()?;
-        let was = registry.unassign(&prefix);
-        self.tell(&registry, Target::Address(prefix));
-        Ok(was.map(|a| Assigned::of(&prefix, &a)))
-    }
-
-    /// Suspends cutoff and idle timeout until these Unix times, ns; 0 leaves what there is.
-    pub fn suspend(&self, target: Target, cutoff: u64, timeout: u64, by: &str) -> Result<(), SteerError> {
-        let mut registry = self.registry();
-        self.room()?;
-        registry.suspend(target, cutoff, timeout, by)?;
-        self.tell(&registry, target);
-        Ok(())
-    }
-
-    /// Takes back what is suspended. `None`: nothing was.
-    pub fn resume(&self, target: Target, cutoff: bool, timeout: bool) -> Result<Option<Suspended>, SteerError> {
-        let mut registry = self.registry();
-        self.room()?;
-        let was = registry.resume(&target, cutoff, timeout);
-        self.tell(&registry, target);
-        Ok(was.map(|s: Suspension| Suspended::of(&target, &s)))
+        let (target, was) = match order {
+            Order::Assign { prefix, role, until, .. } => {
+                let (class, by) = (class.unwrap_or_default(), by.as_str().to_owned());
+                registry.assign(prefix, Assignment { class, role, until, by })?;
+                (Target::Address(prefix), None)
+            }
+            Order::Unassign(prefix) => {
+                let was = registry.unassign(&prefix).and_then(|a| registry.assigned(&prefix, &a));
+                (Target::Address(prefix), was)
+            }
+            Order::Suspend { target, cutoff, timeout } => {
+                registry.suspend(target, cutoff, timeout, by.as_str())?;
+                (target, None)
+            }
+            Order::Resume { target, cutoff, timeout } => {
+                (target, registry.resume(&target, cutoff, timeout).map(|s| s.of(target)))
+            }
+        };
+        self.tell(registry, target);
+        Ok(was)
     }
 
     /// Ends what is over. Where the workers have no room now, they are told a little later.
@@ -118,9 +117,13 @@ impl Steering {
         }
     }
 
-    /// The name of a class that is in force.
-    pub fn class(&self, id: ClassId) -> Option<String> {
-        self.registry().name(id)
+    /// The same of one kind, as it is said to serve.
+    pub fn in_force(&self, kind: ListKind) -> Vec<InForce> {
+        let registry = self.registry();
+        match kind {
+            ListKind::Assignments => registry.assignments().filter_map(|(p, a)| registry.assigned(p, a)).collect(),
+            ListKind::Suspensions => registry.suspensions().map(|(t, s)| s.of(*t)).collect(),
+        }
     }
 
     /// How many assignments and suspensions are in force.
@@ -153,8 +156,8 @@ impl Steering {
         let (mut n, mut lost) = (0, Vec::new());
         let mut registry = self.registry();
         for a in orders.assignments.iter().filter(|a| a.until_ns > now) {
-            let put = words::prefix(&a.address).and_then(|prefix| {
-                let role = words::role(Some(&a.role))?;
+            let put = messages::prefix(&a.address).and_then(|prefix| {
+                let role = messages::role(Some(&a.role))?;
                 let (class, by) = (a.class.clone(), a.by.clone());
                 let assignment = Assignment { class, role, until: a.until_ns, by };
                 registry.assign(prefix, assignment).map_err(|e| format!("{}: {e}", a.address))?;
@@ -185,9 +188,9 @@ impl Steering {
     }
 
     /// Whether every worker's mailbox takes a command: only who holds the registry fills it.
-    fn room(&self) -> Result<(), SteerError> {
+    fn room(&self) -> Result<(), OrderError> {
         match self.workers.lines.iter().any(|l| l.mail.commands.is_full()) {
-            true => Err(SteerError::Full),
+            true => Err(OrderError::Waiting),
             false => Ok(()),
         }
     }
@@ -250,12 +253,12 @@ impl Steering {
             let (number, until) = (boxes.number, Instant::now() + Duration::from_nanos(ANSWER_NS));
             workers.retain(|&n| {
                 let look = Look { keys: part(n).to_vec(), found: vec![None; part(n).len()], next: 0 };
-                let taken = self.post(n, number, Errand::Look(Box::new(look))).is_ok();
+                let taken = self.post(n, number, Errand::Look(Box::new(look)));
                 silent.extend((!taken).then_some(n));
                 taken
             });
             for n in workers {
-                let Ok(Errand::Look(look)) = self.back(&mut boxes, n, number, until) else {
+                let Some(Errand::Look(look)) = self.back(&mut boxes, n, number, until) else {
                     silent.push(n);
                     continue;
                 };

@@ -1,8 +1,8 @@
 //! Orders as the store's file `orders.json` has them: a format of the store, written and read by `keep`. What is said of orders is in `said`.
 
-use super::registry::{Assignment, Suspension, Target};
-use super::words::{name, role_name, target};
+use super::registry::{Assignment, Suspension};
 use crate::conn::orders::Prefix;
+use crate::messages::{Target, name, role_name, target};
 use crate::units;
 use serde::{Deserialize, Serialize};
 

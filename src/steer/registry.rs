@@ -4,26 +4,9 @@
 use crate::class::ClassId;
 use crate::conn::orders::{AddressOrder, ConnOrder, Plain, Prefix, Role};
 use crate::limits::{ORDERS_ADDRESSES, ORDERS_CONNECTIONS};
+use crate::messages::{InForce, Order, OrderError, OrderedBy, Target};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
-
-/// What is ordered for whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Target {
-    /// The connections of an address or a net.
-    Address(Prefix),
-    /// One connection.
-    Connection(Plain),
-}
-
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Target::Address(prefix) => prefix.fmt(f),
-            Target::Connection(plain) => f.write_str(&super::words::name(plain)),
-        }
-    }
-}
 
 /// An address' class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,25 +32,12 @@ pub struct Suspension {
     pub by: String,
 }
 
-/// Why something was not put in force.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RegistryError {
-    /// No such class.
-    #[error("there is no class {name:?}: there are {known}")]
-    Class {
-        /// What was asked for.
-        name: String,
-        /// Those that there are.
-        known: String,
-    },
-    /// Too many.
-    #[error("{most} {what} have orders, as many as there can be: take some back, or give them a shorter time")]
-    Full {
-        /// `addresses and nets`, `connections`.
-        what: &'static str,
-        /// The bound.
-        most: usize,
-    },
+impl Suspension {
+    /// As it is said of whom it is for.
+    pub fn of(&self, target: Target) -> InForce {
+        let order = Order::Suspend { target, cutoff: self.cutoff, timeout: self.timeout };
+        InForce { order, by: OrderedBy::new(&self.by) }
+    }
 }
 
 /// All that is in force.
@@ -91,17 +61,26 @@ impl Registry {
     }
 
     /// The id of a class.
-    pub fn class(&self, name: &str) -> Result<ClassId, RegistryError> {
+    pub fn class(&self, name: &str) -> Result<ClassId, OrderError> {
         let id = self.classes.iter().position(|c| c.as_deref() == Some(name));
-        id.and_then(|id| ClassId::try_from(id).ok()).ok_or_else(|| {
-            let known: Vec<&str> = self.classes.iter().flatten().map(String::as_str).collect();
-            RegistryError::Class { name: name.to_owned(), known: known.join(", ") }
-        })
+        id.and_then(|id| ClassId::try_from(id).ok()).ok_or_else(|| OrderError::class(name, &self.classes))
     }
 
     /// The name of a class; `None`: it is gone.
     pub fn name(&self, id: ClassId) -> Option<String> {
         self.classes.get(usize::from(id)).cloned().flatten()
+    }
+
+    /// All names, by id.
+    pub fn classes(&self) -> &[Option<String>] {
+        &self.classes
+    }
+
+    /// An assignment as it is said. `None`: its class is gone.
+    pub fn assigned(&self, prefix: &Prefix, a: &Assignment) -> Option<InForce> {
+        let class = self.class(&a.class).ok()?;
+        let order = Order::Assign { prefix: *prefix, class, role: a.role, until: a.until };
+        Some(InForce { order, by: OrderedBy::new(&a.by) })
     }
 
     /// Other classes are in force. What was assigned to one that is gone is taken back: its targets are returned.
@@ -127,12 +106,12 @@ impl Registry {
         }
     }
 
-    fn hold_address(&mut self, prefix: Prefix, new: bool) -> Result<(), RegistryError> {
+    fn hold_address(&mut self, prefix: Prefix, new: bool) -> Result<(), OrderError> {
         if !new {
             return Ok(());
         }
         if !self.addresses.contains_key(&prefix) && self.addresses.len() >= ORDERS_ADDRESSES {
-            return Err(RegistryError::Full { what: "addresses and nets", most: ORDERS_ADDRESSES });
+            return Err(OrderError::Addresses);
         }
         *self.addresses.entry(prefix).or_default() += 1;
         Ok(())
@@ -148,7 +127,7 @@ impl Registry {
     }
 
     /// Assigns, in the place of what the address was assigned before.
-    pub fn assign(&mut self, prefix: Prefix, assignment: Assignment) -> Result<(), RegistryError> {
+    pub fn assign(&mut self, prefix: Prefix, assignment: Assignment) -> Result<(), OrderError> {
         self.class(&assignment.class)?;
         self.hold_address(prefix, !self.assignments.contains_key(&prefix))?;
         let until = assignment.until;
@@ -166,12 +145,12 @@ impl Registry {
     }
 
     /// Suspends cutoff and timeout until these times; 0 leaves what there is.
-    pub fn suspend(&mut self, target: Target, cutoff: u64, timeout: u64, by: &str) -> Result<(), RegistryError> {
+    pub fn suspend(&mut self, target: Target, cutoff: u64, timeout: u64, by: &str) -> Result<(), OrderError> {
         let new = !self.suspensions.contains_key(&target);
         match target {
             Target::Address(prefix) => self.hold_address(prefix, new)?,
             Target::Connection(_) if new && self.connections >= ORDERS_CONNECTIONS => {
-                return Err(RegistryError::Full { what: "connections", most: ORDERS_CONNECTIONS });
+                return Err(OrderError::Connections);
             }
             Target::Connection(_) => self.connections += usize::from(new),
         }

@@ -24,9 +24,22 @@ fn threads_that_face_clients_have_no_capability() {
     let threads = s["threads"].as_array().expect("threads");
     let named = |name: &str| threads.iter().filter(|t| t["name"] == name).collect::<Vec<_>>();
     let of_files = ["chown", "dac_override", "dac_read_search", "fowner"].map(Value::from);
-    let names =
-        ["api", "audit", "holds", "indexer", "memory", "metrics", "query", "recent", "recent-index", "recent-take", "sides"];
-    for name in names {
+    for name in [
+        "api",
+        "audit",
+        "holds",
+        "indexer",
+        "look-ups",
+        "memory",
+        "metrics",
+        "query",
+        "recent",
+        "recent-index",
+        "recent-take",
+        "reports",
+        "requests",
+        "sides",
+    ] {
         let of = named(name);
         assert!(!of.is_empty(), "{name}: {threads:?}");
         for t in of {

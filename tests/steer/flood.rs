@@ -59,7 +59,9 @@ fn a_flood_leaves_memory_classes_and_connections_as_they_were() {
     assert_eq!(connections["flood_refused"].as_u64(), Some(lost), "{connections}");
     let tracked = connections["tracked"].as_u64().expect("a number");
     assert_eq!(tracked + lost, 60_000 + 200, "of the flood each was tracked or dropped");
-    assert!((u64::from(LIMIT) + 60_000 / 80..u64::from(LIMIT) + 60_000 / 50).contains(&tracked), "{tracked}");
+    // One in 64 by chance; the two hundred of before are tracked, too.
+    let sampled = tracked - 200;
+    assert!((u64::from(LIMIT) + 60_000 / 80..u64::from(LIMIT) + 60_000 / 50).contains(&sampled), "{sampled}");
     // Connections of the source that are answered are recorded from the answer on.
     d.feed_frames((0..50).flat_map(|n| answered(66, 1, 60_001 + n)), 1000);
     let whole = d.count(&json!({"filter": "host 10.66.0.1 and tcp portrange 60001-60050"}));

@@ -9,6 +9,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "src/query",
         &[
+            "steer",
             "worker",
             "source::live",
             "source::file",
@@ -49,7 +50,6 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/store/seal.rs", KEEPERS),
     ("src/store/segment.rs", KEEPERS),
     ("src/ledger/receipts.rs", &["index", "ledger::lookup", "ledger::search", "ledger::sides", "store::disk::mmap"]),
-    ("src/control", &["worker", "source", "xsk", "bpf", "iface", "record", "cli", "conn"]),
     (
         "src/window",
         &[
@@ -65,6 +65,30 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     (
         "src/recent/read",
         &["recent::keep", "query", "ledger", "worker", "record", "cli", "control", "steer", "source", "conn"],
+    ),
+    ("src/control", &["worker", "source", "xsk", "bpf", "iface", "record", "cli", "conn", "steer"]),
+    // What both sides say: neither the one nor the other. Of a question it knows how a connection is written.
+    (
+        "src/messages",
+        &[
+            "steer",
+            "worker",
+            "source",
+            "xsk",
+            "bpf",
+            "iface",
+            "record",
+            "cli",
+            "control",
+            "store",
+            "index",
+            "ledger",
+            "recent",
+            "hold",
+            "nids",
+            "conn::table",
+            "conn::tracker",
+        ],
     ),
     ("src/packet", &["conn", "class", "worker", "store", "query", "source", "cli", "control", "xsk", "bpf"]),
     // Of the sources the stages know the contract (`source::Packet`), not one that implements it.
@@ -84,9 +108,9 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/filter", &["worker", "store", "query", "cli", "control", "conn", "source"]),
     ("src/worker", &["steer", "query", "cli", "control"]),
     ("src/steer", &["record", "cli", "control", "xsk", "bpf", "iface", "source"]),
-    ("src/hold", &["worker", "record", "cli", "control", "xsk", "bpf", "source", "conn"]),
+    ("src/hold", &["steer", "worker", "record", "cli", "control", "xsk", "bpf", "source", "conn"]),
     ("src/evidence", &["worker", "record", "cli", "control", "xsk", "bpf", "conn", "source::live"]),
-    ("src/nids", &["worker", "record", "cli", "xsk", "bpf", "source", "conn", "iface"]),
+    ("src/nids", &["steer", "worker", "record", "cli", "xsk", "bpf", "source", "conn", "iface"]),
     ("src/planning", &["worker", "query", "record", "cli", "control", "xsk", "bpf"]),
     ("src/limits.rs", &["class", "conn", "metrics", "packet", "source", "store", "worker", "query"]),
 ];

@@ -230,7 +230,7 @@ pub const ROWS: &[Row] = &[
         path: "/v1/assignments",
         role: Role::Connections,
         body: 0,
-        handler: |call| Box::pin(ready(orders::assignments(call))),
+        handler: |call| Box::pin(orders::assignments(call)),
         summary: "the assignments that are in force, JSON lines",
     },
     Row {
@@ -238,7 +238,7 @@ pub const ROWS: &[Row] = &[
         path: "/v1/assignments",
         role: Role::Control,
         body: ASK_BYTES_MAX,
-        handler: |call| Box::pin(ready(orders::unassign(call))),
+        handler: |call| Box::pin(orders::unassign(call)),
         summary: "take the assignment of an address or net back",
     },
     Row {
@@ -246,7 +246,7 @@ pub const ROWS: &[Row] = &[
         path: "/v1/suspensions",
         role: Role::Control,
         body: ASK_BYTES_MAX,
-        handler: |call| Box::pin(ready(orders::suspend(call))),
+        handler: |call| Box::pin(orders::suspend(call)),
         summary: "store a connection, or all of an address, past its cutoff for a time; or keep it from ending by being idle",
     },
     Row {
@@ -254,7 +254,7 @@ pub const ROWS: &[Row] = &[
         path: "/v1/suspensions",
         role: Role::Connections,
         body: 0,
-        handler: |call| Box::pin(ready(orders::suspensions(call))),
+        handler: |call| Box::pin(orders::suspensions(call)),
         summary: "the suspensions that are in force, JSON lines",
     },
     Row {
@@ -262,7 +262,7 @@ pub const ROWS: &[Row] = &[
         path: "/v1/suspensions",
         role: Role::Control,
         body: ASK_BYTES_MAX,
-        handler: |call| Box::pin(ready(orders::resume(call))),
+        handler: |call| Box::pin(orders::resume(call)),
         summary: "take a suspension back",
     },
 ];

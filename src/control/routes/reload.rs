@@ -1,17 +1,16 @@
 //! Another configuration.
 
 use crate::control::call::Call;
+use crate::messages::NoAnswer;
 use axum::body::Body;
 use axum::http::Response;
 
-/// `POST /v1/reload`: reads the configuration's file again. The control thread does it; what it refuses leaves all as it was.
+/// `POST /v1/reload`: reads the configuration's file again. The recorder does it; what it refuses leaves all as it was.
 pub async fn reload(call: Call) -> Response<Body> {
-    let Some(told) = call.shared.reloads.ask() else {
-        return call.refuse((503, "other reloads wait: try again in a moment".into()));
-    };
-    match told.await {
-        Ok(Ok(done)) => call.answer(&done),
-        Ok(Err(why)) => call.refuse(why),
-        Err(_) => call.refuse((503, "the recorder ends".into())),
+    match call.shared.capture.reload().await {
+        Ok((200, text)) => call.answer_text(text),
+        Ok((status, why)) => call.refuse((status, why)),
+        Err(NoAnswer::Busy) => call.refuse((503, "other reloads wait: try again in a moment".into())),
+        Err(why) => call.refuse((503, why.to_string())),
     }
 }

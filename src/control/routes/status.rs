@@ -6,7 +6,7 @@ use crate::control::status::{Audit, Brake, Status};
 use crate::metrics::status::RecorderState;
 use axum::body::Body;
 use axum::http::Response;
-use std::sync::PoisonError;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// `GET /v1/status`.
@@ -18,7 +18,7 @@ pub async fn status(call: Call) -> Response<Body> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         store: shared.engine.store().to_owned(),
-        recorder,
+        recorder: RecorderState::clone(&recorder),
         queries: shared.clients.busy() as u64,
         brake: Brake { on: shared.brake.on(), times, waited_seconds },
         audit: Audit { failing: shared.audit.failing() },
@@ -36,18 +36,14 @@ pub async fn classes(call: Call) -> Response<Body> {
 }
 
 /// What the recorder said last. It says it first when its workers run, a moment after its socket is there.
-async fn published(shared: &Shared) -> Option<RecorderState> {
+async fn published(shared: &Shared) -> Option<Arc<RecorderState>> {
     for _ in 0..100 {
-        if let Some(state) = said(shared) {
+        if let Some(state) = shared.capture.state() {
             return Some(state);
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    said(shared)
-}
-
-fn said(shared: &Shared) -> Option<RecorderState> {
-    shared.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    shared.capture.state()
 }
 
 fn begins() -> (u16, String) {
@@ -56,7 +52,7 @@ fn begins() -> (u16, String) {
 
 /// Connections that run, as the recorder said last; `None`: it has not said yet.
 pub fn tracked(shared: &Shared) -> Option<u64> {
-    said(shared).map(|state| state.counters.connections.tracked)
+    shared.capture.state().map(|state| state.counters.connections.tracked)
 }
 
 /// Memory of this process that is in use, bytes; 0 if the system does not tell.

@@ -2,6 +2,7 @@
 
 use super::Summary;
 use super::met::{Met, Packets};
+use crate::conn::receipt::LookedUp;
 use crate::conn::receipt::{End, Receipt};
 use crate::ledger::{LedgerError, Told};
 use crate::limits::TOTALS_MAX;
@@ -10,7 +11,6 @@ use crate::query::QueryError;
 use crate::query::engine::Means;
 use crate::query::lives::{ByName, RECEIPT_BYTES, Span, by_silence};
 use crate::query::pace::{Pace, Stopped};
-use crate::query::running::LookedUp;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 

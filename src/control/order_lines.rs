@@ -1,6 +1,6 @@
 //! Orders as they are said: the lines of `assignments` and `suspensions`. Owns their fields; made by the API, read by the command line.
 
-use super::kept::{Assigned, Suspended};
+use crate::messages::{self, InForce, Order, Target};
 use crate::query::ConnSpec;
 use crate::shape::{Ends, Maybe, Time};
 use schemars::JsonSchema;
@@ -41,21 +41,37 @@ pub struct SuspensionLine {
     pub by: String,
 }
 
-impl From<Assigned> for AssignmentLine {
-    fn from(a: Assigned) -> AssignmentLine {
-        AssignmentLine { address: a.address, class: a.class, role: a.role, until: a.until_ns, by: a.by }
+impl AssignmentLine {
+    /// Of what is in force; `classes`: names by id. `None`: it is no assignment, or its class is gone by now.
+    pub fn of(of: &InForce, classes: &[Option<String>]) -> Option<AssignmentLine> {
+        let Order::Assign { prefix, class, role, until } = of.order else { return None };
+        Some(AssignmentLine {
+            address: prefix.to_string(),
+            class: classes.get(usize::from(class)).cloned().flatten()?,
+            role: messages::role_name(role).to_owned(),
+            until,
+            by: of.by.as_str().to_owned(),
+        })
     }
 }
 
-impl From<Suspended> for SuspensionLine {
-    fn from(s: Suspended) -> SuspensionLine {
+impl SuspensionLine {
+    /// Of what is in force. `None`: it is no suspension.
+    pub fn of(of: &InForce) -> Option<SuspensionLine> {
+        let Order::Suspend { target, cutoff, timeout } = of.order else { return None };
         let until = |ns: u64| (ns > 0).then_some(ns);
-        SuspensionLine {
-            connection: s.conn.and_then(|c| c.parse::<ConnSpec>().ok()).map(|c| c.ends()),
-            address: s.address,
-            cutoff_until: until(s.cutoff_until_ns),
-            timeout_until: until(s.timeout_until_ns),
-            by: s.by,
-        }
+        let (connection, address) = match target {
+            Target::Address(prefix) => (None, Some(prefix.to_string())),
+            Target::Connection(plain) => {
+                (messages::name(&plain).parse::<ConnSpec>().ok().map(|spec| spec.ends()), None)
+            }
+        };
+        Some(SuspensionLine {
+            connection,
+            address,
+            cutoff_until: until(cutoff),
+            timeout_until: until(timeout),
+            by: of.by.as_str().to_owned(),
+        })
     }
 }

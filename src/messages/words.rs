@@ -1,6 +1,6 @@
 //! How orders are written: addresses, connections, roles. Owns the grammar; used by the API, the command line and the file.
 
-use super::registry::Target;
+use super::Target;
 use crate::conn::orders::{Plain, Prefix, Role};
 use crate::packet::key::{Key, Key4, Key6, Tail};
 use crate::query::ConnSpec;
