@@ -52,7 +52,7 @@ pub use brake::Load;
 pub use client::{Address, Client, ClientError};
 pub use engine::Engine;
 pub use info::{StoreClass, StoreHolding, StoreInfo};
-pub use reload::Refused;
+pub use reload::{Asked as ReloadAsked, Refused};
 pub use role::Role;
 pub use server::{NewAccess, Server};
 pub use socket::SocketError;

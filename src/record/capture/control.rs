@@ -1,27 +1,26 @@
-//! The control loop: signals, the duration, samples each second, what changed. Runs on the thread that started the
+//! Capture's control: its rounds, the duration, samples each second, what changed. Runs on the thread that started the
 //! recording; everything slow is here, nothing waits for it.
 
-use super::ages::Watch;
 use super::books::{Books, Counted};
-use super::capture::Capture;
-use super::detail::{Detail, Facts, Port, Times};
 use super::floods::Floods;
-use super::reload::{self, Reader};
-use super::scrape::Board;
+use super::reload;
 use super::scribe::Scribe;
-use super::signals::Signals;
+use super::source::CaptureSource;
 use super::store_events::StoreEvents;
 use super::trend::Trend;
 use super::workers::Workers;
-use super::{Observer, Outcome};
 use crate::class::Roster;
 use crate::config::{Changes, Settings};
-use crate::control::{Load, Refused, Server};
+use crate::control::{Load, Refused};
 use crate::limits::IMPORT_FULL_NS;
 use crate::metrics::account::{Account, SourceCounts, SourceKind};
 use crate::metrics::status::{Connections, RecentBlocks};
 use crate::recent::Keeping;
+use crate::record::ages::Watch;
+use crate::record::detail::{Detail, Facts, Port, Times};
+use crate::record::handed::Said;
 use crate::record::statistics::Sample;
+use crate::record::{Observer, Outcome};
 use crate::source::clock::monotonic;
 use crate::steer::{self, Steering};
 use crate::store::Store;
@@ -37,12 +36,10 @@ const SECOND: u64 = 1_000_000_000;
 
 /// What a recording is made of once it runs.
 pub struct Running {
-    /// Where questions are answered.
-    pub api: Option<Server>,
     /// Recent packets in memory.
     pub recent: Option<Keeping>,
     /// The source.
-    pub capture: Capture,
+    pub capture: CaptureSource,
     /// The workers.
     pub workers: Workers,
     /// What tells them what to do.
@@ -57,14 +54,12 @@ pub struct Running {
     pub store_events: StoreEvents,
     /// The ledger.
     pub books: Books,
-    /// SIGINT, SIGTERM.
-    pub signals: Signals,
     /// Ids of the classes.
     pub roster: Roster,
     /// What it is, and what is in force.
     pub facts: Facts,
-    /// Where each sample is left for a scrape.
-    pub board: Arc<Board>,
+    /// What it says of itself.
+    pub said: Arc<Said>,
 }
 
 /// A recording as its control thread sees it.
@@ -93,6 +88,17 @@ pub struct Control {
     full: Option<String>,
     /// Since when blocks wait for one all the same.
     stuck: Option<u64>,
+    /// It is to end.
+    stopping: bool,
+}
+
+/// A recording that takes nothing any more, whose last segments are not sealed yet.
+pub struct Resting {
+    control: Control,
+    last: Sample,
+    /// What went wrong.
+    failures: Vec<String>,
+    receipts_lost: u64,
 }
 
 impl Control {
@@ -114,88 +120,65 @@ impl Control {
             floods: Floods::default(),
             full: None,
             stuck: None,
+            stopping: false,
         };
         // Every series is there from the start.
         control.second = control.sample();
-        control.run.board.post(&control.run.facts, &control.second);
-        if let Some(api) = &control.run.api {
-            api.publish(control.trend.state(&control.run.facts, &control.second, &control.second, started));
-        }
+        control.run.said.post(&control.run.facts, &control.second);
+        let state = control.trend.state(&control.run.facts, &control.second, &control.second, started);
+        control.run.said.set_state(state);
         control
     }
 
-    /// Until the end.
-    pub fn run(mut self, reader: &Reader<'_>, observer: &mut dyn Observer) -> Outcome {
-        let mut stopping = false;
-        while !self.run.workers.ended() {
-            self.store_events();
-            let now = monotonic();
-            let over = self.settings.duration_ns.is_some_and(|d| now.saturating_sub(self.started) >= d);
-            if !stopping && (over || self.run.signals.stop()) {
-                stopping = true;
-                tracing::debug!("{}: draining", if over { "the time is over" } else { "asked to stop" });
-                self.run.workers.stop();
-            }
-            self.brake();
-            if !stopping && self.import_is_stuck(now) {
-                stopping = true;
-                self.run.workers.stop();
-            }
-            if !stopping {
-                self.reloads(reader);
-                self.deaths();
-            }
-            if now.saturating_sub(self.second.mono_ns) >= SECOND {
-                self.each_second(observer);
-            }
-        }
-        self.end(stopping)
+    /// What is in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
-    /// Questions wait while rings or blocks fill.
-    fn brake(&self) {
-        if let Some(api) = &self.run.api {
-            api.load(Load { ring: self.run.capture.ring_fill(), blocks: self.run.workers.blocks_fill() });
+    /// Looks around, for one round. False: the workers have ended, nothing comes any more.
+    pub fn round(&mut self, observer: &mut dyn Observer) -> bool {
+        if self.run.workers.ended() {
+            return false;
         }
+        self.store_events();
+        let now = monotonic();
+        if self.settings.duration_ns.is_some_and(|d| now.saturating_sub(self.started) >= d) {
+            self.stop("the time is over");
+        }
+        self.run.said.set_load(Load { ring: self.run.capture.ring_fill(), blocks: self.run.workers.blocks_fill() });
+        if !self.stopping && self.import_is_stuck(now) {
+            self.stop("there is no room for the rest");
+        }
+        if !self.stopping {
+            self.deaths();
+        }
+        if now.saturating_sub(self.second.mono_ns) >= SECOND {
+            self.each_second(observer);
+        }
+        true
     }
 
-    /// Another configuration, where somebody asks for one.
-    fn reloads(&mut self, reader: &Reader<'_>) {
-        if self.run.signals.reload() {
-            let done = self.reload(reader);
-            if let Some(api) = &self.run.api {
-                api.enter_signal("SIGHUP", done.err().as_ref());
-            }
-        }
-        while let Some(asked) = self.run.api.as_ref().and_then(Server::reload_asked) {
-            asked.done(self.reload(reader));
+    /// Nothing is received any more; what was received is written.
+    pub fn stop(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.stopping, true) {
+            tracing::debug!("{why}: draining");
+            self.run.workers.stop();
         }
     }
 
-    fn reload(&mut self, reader: &Reader<'_>) -> Result<Changes, Refused> {
-        let new = reader().map_err(|why| (422, why));
-        match new.and_then(|new| reload::apply(&mut self.run, &self.settings, new)) {
-            Ok((settings, changes)) => {
-                self.settings = settings;
-                changes.changed_in_words().iter().for_each(|w| tracing::info!("reload: {w}"));
-                changes.needs_restart_in_words().iter().for_each(|w| tracing::warn!("reload: {w}"));
-                changes.unassigned_in_words().iter().for_each(|w| tracing::warn!("reload: {w}"));
-                if changes.changed_in_words().is_empty() {
-                    tracing::info!("reload: nothing has changed");
-                }
-                for n in &changes.waiting_workers {
-                    tracing::warn!("reload: worker {n} does not answer: it has the old rules until it does");
-                }
-                let config = reload::in_force(&self.settings, &self.run.roster);
-                self.run.books.configuration(units::now(), config);
-                self.run.board.post(&self.run.facts, &self.second);
-                Ok(changes)
-            }
-            Err((status, why)) => {
-                tracing::error!("reload: refused, the configuration is as it was: {why}");
-                Err((status, why))
-            }
-        }
+    /// It has been told to.
+    pub fn stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Other settings, as far as that is possible while recording. Refused: all is as it was.
+    pub fn reload(&mut self, new: Settings) -> Result<Changes, Refused> {
+        let (settings, changes) = reload::apply(&mut self.run, &self.settings, new)?;
+        self.settings = settings;
+        let config = reload::in_force(&self.settings, &self.run.roster);
+        self.run.books.configuration(units::now(), config);
+        self.run.said.post(&self.run.facts, &self.second);
+        Ok(changes)
     }
 
     /// Says at once that a worker has died; the others go on.
@@ -259,15 +242,13 @@ impl Control {
             tracing::warn!("{news}");
             self.run.books.note(now.unix_ns, news);
         }
-        self.run.board.post(&self.run.facts, &now);
+        self.run.said.post(&self.run.facts, &now);
         for news in self.ages.look(&now.holdings, &self.settings) {
             tracing::warn!("{news}");
             self.run.books.note(now.unix_ns, news);
         }
         self.enter(&now);
-        if let Some(api) = &self.run.api {
-            api.publish(self.trend.state(&self.run.facts, &self.second, &now, self.started));
-        }
+        self.run.said.set_state(self.trend.state(&self.run.facts, &self.second, &now, self.started));
         if now.mono_ns.saturating_sub(self.shown.mono_ns) + SECOND / 20 >= observer.interval_ns() {
             observer.interval(&self.shown, &now, self.run.capture.progress());
             self.shown = now.clone();
@@ -288,8 +269,9 @@ impl Control {
         self.run.books.second(self.second.unix_ns, now.unix_ns, counted);
     }
 
-    fn end(mut self, stopped: bool) -> Outcome {
-        if let (true, Some((read, total))) = (stopped, self.run.capture.progress())
+    /// Once no round is left: waits for the workers, and enters what they have done. All of it can be asked for from then on.
+    pub fn rest(mut self) -> Resting {
+        if let (true, Some((read, total))) = (self.stopping, self.run.capture.progress())
             && read < total
         {
             let (rest, total) = (units::size(total - read), units::size(total));
@@ -298,7 +280,7 @@ impl Control {
             self.run.books.unread(units::now(), text);
         }
         let mut failures = self.run.workers.join();
-        let mut last = self.sample();
+        let last = self.sample();
         self.enter(&last);
         let files = self.run.capture.kind() == SourceKind::File;
         if let Some(why) = self.full.take().filter(|_| files && last.account.store.write_failed > 0) {
@@ -306,27 +288,7 @@ impl Control {
             failures.push(format!("not all that was read could be stored: {why}; {out}"));
         }
         let receipts_lost = self.run.scribe.finish() + self.run.workers.totals().tracker.receipts_lost;
-        let Running { api, orders, recent, capture, store, store_events, mut books, .. } = self.run;
-        drop(api);
-        drop(orders);
-        drop(recent);
-        last.holdings = std::thread::scope(|s| {
-            let closing = s.spawn(|| store.close());
-            for event in store_events {
-                books.store_event(units::now(), &event);
-            }
-            closing.join().unwrap_or_default()
-        });
-        if receipts_lost > 0 {
-            let text = format!("{receipts_lost} receipts of connections are lost");
-            tracing::warn!("{text}");
-            books.note(units::now(), text);
-        }
-        for failure in &failures {
-            books.note(units::now(), failure.clone());
-        }
-        books.close(units::now());
-        Outcome { broken: last.account.check().err(), last, started: self.started, files: capture.reports(), failures }
+        Resting { control: self, last, failures, receipts_lost }
     }
 
     fn sample(&mut self) -> Sample {
@@ -381,6 +343,35 @@ impl Control {
                 filesystem: filesystem(self.run.store.layout().root()),
             },
         }
+    }
+}
+
+impl Resting {
+    /// Once nobody asks any more: seals what is open, and closes the books.
+    pub fn close(self) -> Outcome {
+        let Resting { control, mut last, failures, receipts_lost } = self;
+        let started = control.started;
+        let Running { orders, recent, capture, store, store_events, mut books, .. } = control.run;
+        drop(orders);
+        drop(recent);
+        last.holdings = std::thread::scope(|s| {
+            let closing = s.spawn(|| store.close());
+            for event in store_events {
+                books.store_event(units::now(), &event);
+            }
+            closing.join().unwrap_or_default()
+        });
+        if receipts_lost > 0 {
+            let text = format!("{receipts_lost} receipts of connections are lost");
+            tracing::warn!("{text}");
+            books.note(units::now(), text);
+        }
+        for failure in &failures {
+            books.note(units::now(), failure.clone());
+        }
+        books.close(units::now());
+        let (broken, files) = (last.account.check().err(), capture.reports());
+        Outcome { broken, last, started, files, failures }
     }
 }
 

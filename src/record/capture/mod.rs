@@ -1,0 +1,168 @@
+//! Capture: what takes packets in and writes them. Makes the store, starts the workers, keeps the books. Owns everything whose death would
+//! lose packets, and knows nothing of those who ask: what they get of it is [`ForServe`], and nothing else. Never waits for serve.
+
+mod books;
+mod control;
+mod floods;
+mod imports;
+mod names;
+mod reload;
+mod scribe;
+mod source;
+mod store_events;
+mod threads;
+mod trend;
+mod workers;
+
+pub use control::Control;
+pub use source::CaptureSource;
+pub use threads::cpus;
+
+use super::detail::Facts;
+use super::handed::{ForServe, Said};
+use super::memory::{self, Sizes};
+use super::{RecordError, advice, budgets};
+use crate::config::Settings;
+use crate::conn::shunt::Shunt;
+use crate::ledger::{LEDGER_BYTES, RECEIPTS_BYTES, Receipts};
+use crate::metrics::account::SourceKind;
+use crate::packet::Parser;
+use crate::recent::{Keeping, Recent};
+use crate::source::Source;
+use crate::store::Store;
+use crate::store::keeper::IndexHook;
+use crate::store::layout::Layout;
+use crate::units;
+use books::Books;
+use control::Running;
+use reload::shares;
+use scribe::Scribe;
+use std::sync::Arc;
+use store_events::StoreEvents;
+use workers::{Common, Workers};
+
+/// The memory of recent packets, where there is some.
+fn recent(settings: &Settings) -> Result<Option<Keeping>, RecordError> {
+    let start = || Recent::start(&shares(settings));
+    (settings.memory > 0).then(start).transpose().map_err(RecordError::system("the memory of recent packets"))
+}
+
+/// A recording whose store is open and whose source is not.
+pub struct Start<'a> {
+    settings: &'a Settings,
+    common: Common<'a>,
+    recent: Option<Keeping>,
+    store: Store,
+    store_events: StoreEvents,
+}
+
+impl<'a> Start<'a> {
+    /// Opens the store. What is wrong with the settings shows before anything is made: `first` is called in between, for what else can be.
+    /// `index`: who makes the index of a segment that is sealed, from what is in memory of it.
+    pub fn new(
+        settings: &'a Settings,
+        sizes: Sizes,
+        first: impl FnOnce() -> Result<(), RecordError>,
+        index: impl FnOnce(Option<&Arc<Recent>>) -> IndexHook,
+    ) -> Result<Start<'a>, RecordError> {
+        if let Some(why) = budgets::too_large(settings).into_iter().next() {
+            return Err(RecordError::Budget(why));
+        }
+        for why in advice::of(settings) {
+            tracing::warn!("{why}");
+        }
+        let common = Common::new(settings, sizes)?;
+        first()?;
+        let recent = recent(settings)?;
+        let inbox = recent.as_ref().map(|keeping| keeping.recent().inbox().clone());
+        let (store, store_events) = common.store(inbox, index(recent.as_ref().map(Keeping::recent)))?;
+        Ok(Start { settings, common, recent, store, store_events })
+    }
+
+    /// How many workers there will be.
+    pub fn workers(&self) -> usize {
+        self.common.sizes.workers
+    }
+
+    /// The parser, whose seed the kernel's programs share.
+    pub fn parser(&self) -> Parser {
+        self.common.parser
+    }
+
+    /// Where things are in the store.
+    pub fn layout(&self) -> &Layout {
+        self.store.layout()
+    }
+
+    /// Records from now on. `began`: before the source could see a packet, Unix ns.
+    pub fn run<Src, K>(
+        self,
+        began: u64,
+        sources: Vec<(Src, K)>,
+        capture: CaptureSource,
+    ) -> Result<(Control, ForServe), RecordError>
+    where
+        Src: Source + Send + 'static,
+        K: Shunt + Send + 'static,
+    {
+        let Start { settings, common, recent, store, store_events } = self;
+        let kind = match capture.kind() {
+            SourceKind::Xdp => "xdp",
+            SourceKind::Packet => "packet",
+            SourceKind::File => "file",
+        };
+        let layout = store.layout();
+        let books =
+            Books::open(&layout.ledger(), LEDGER_BYTES, began, kind, reload::in_force(settings, &common.roster))?;
+        // In this order: no packet can be stored before the ledger covers its time.
+        store.recording();
+        let receipts = Receipts::open(&layout.receipts(), RECEIPTS_BYTES)?.vlan_in_key(settings.vlan_in_key);
+        let workers = Workers::start(&common, &store, sources)?;
+        let steering = workers.steering(&common);
+        let orders = crate::steer::Keeping::start(&steering, layout.root());
+        let orders = orders.map_err(RecordError::system("the thread of orders"))?;
+        let for_serve = ForServe {
+            live: store.live(),
+            recent: recent.as_ref().map(|keeping| keeping.recent().clone()),
+            ledger: books.pulse().clone(),
+            receipts: receipts.pulse().clone(),
+            steering: steering.clone(),
+            said: Arc::new(Said::default()),
+        };
+        let scribe = Scribe::start(workers.posts().to_vec(), receipts)?;
+        let facts = facts(settings, &common, kind, capture.shunt_slots());
+        let running = Running {
+            recent,
+            capture,
+            workers,
+            steering,
+            orders,
+            scribe,
+            store,
+            store_events,
+            books,
+            roster: common.roster,
+            facts,
+            said: for_serve.said.clone(),
+        };
+        Ok((Control::new(running, settings.clone()), for_serve))
+    }
+}
+
+fn facts(settings: &Settings, common: &Common<'_>, source: &'static str, shunt_slots: u64) -> Facts {
+    let sizes = &common.sizes;
+    let workers = sizes.workers as u64;
+    // What it says of interfaces is of now; they are there, or the recording had not begun.
+    let plan = memory::plan(settings).unwrap_or_default();
+    Facts {
+        memory: plan.parts.iter().map(|p| (p.part, p.bytes)).collect(),
+        source,
+        started: units::now(),
+        classes: reload::class_facts(&common.roster, settings),
+        min_ages: reload::min_ages(settings),
+        shares: shares(settings),
+        budget: settings.disk,
+        connections: [sizes.tracker.connections_v4, sizes.tracker.connections_v6].map(|n| n as u64 * workers),
+        shunt_slots,
+    }
+}
