@@ -1,6 +1,7 @@
 //! What several integration tests share.
 #![allow(dead_code)]
 
+pub mod processes;
 pub mod said;
 
 use std::path::{Path, PathBuf};
