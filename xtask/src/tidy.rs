@@ -64,6 +64,19 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/steer", &["record", "cli", "control", "xsk", "bpf", "iface", "source"]),
     ("src/hold", &["worker", "record", "cli", "control", "xsk", "bpf", "source", "conn"]),
     ("src/evidence", &["worker", "record", "cli", "control", "xsk", "bpf", "conn", "source::live"]),
+    // It knows who lives, not what for: what is handed over is bytes and descriptors.
+    (
+        "src/parent",
+        &[
+            "bpf", "cli", "class", "config", "conn", "control", "hold", "index", "ledger", "nids", "query", "recent",
+            "record", "source", "steer", "store", "worker", "xsk",
+        ],
+    ),
+    ("src/record/capture", &["query", "index", "hold", "nids", "evidence", "cli", "record::serve", "record::whole"]),
+    (
+        "src/record/serve",
+        &["worker", "source", "xsk", "bpf", "iface", "conn", "cli", "record::capture", "record::whole"],
+    ),
     ("src/nids", &["worker", "record", "cli", "xsk", "bpf", "source", "conn", "iface"]),
     ("src/planning", &["worker", "query", "record", "cli", "control", "xsk", "bpf"]),
     ("src/limits.rs", &["class", "conn", "metrics", "packet", "source", "store", "worker", "query"]),
@@ -78,6 +91,7 @@ const UNSAFE: &[&str] = &[
     "src/source/packet",
     "src/store/disk",
     "src/memory.rs",
+    "src/parent/inherit.rs",
     "src/query/priority",
     "src/control/peer.rs",
     "benches/table.rs",
