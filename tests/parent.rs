@@ -333,3 +333,11 @@ fn a_half_that_does_not_begin_ends_the_recording_with_its_code() {
         family.lines().iter().for_each(|l| family.until_gone(l.pid));
     }
 }
+
+#[test]
+fn the_words_of_halves_are_nobodys_commands() {
+    let out = Command::new(env!("CARGO_BIN_EXE_retrotap")).arg("record-capture").stdin(Stdio::null()).output();
+    let out = out.expect("it runs");
+    assert_eq!(out.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("retrotap record"), "{out:?}");
+}

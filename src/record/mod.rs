@@ -23,16 +23,16 @@ use crate::config::{From, Settings, SourceChoice};
 use crate::conn::shunt::{NoShunt, Shunt};
 use crate::iface::Request;
 use crate::metrics::account::Broken;
+use crate::parent::ToParent;
 use crate::source::Source;
 use crate::source::file::{FileReport, FileSource, Progress};
 use crate::source::live::{Live, LivePlan, Survey};
 use crate::units;
 use crate::worker::filter::Filters;
 use capture::{CaptureSource, Start};
-use leader::Leader;
+use leader::{Lead, Leader};
 use memory::Sizes;
 use serve::{Doors, Indexing, Serve};
-use signals::Signals;
 use statistics::Sample;
 use std::sync::Arc;
 use whole::Whole;
@@ -58,6 +58,8 @@ pub struct Outcome {
     pub files: Vec<FileReport>,
     /// Sources that gave up, and threads that panicked.
     pub failures: Vec<String>,
+    /// A worker at a wire ended unasked, and the recording with it or soon after.
+    pub crippled: bool,
 }
 
 impl Outcome {
@@ -73,6 +75,15 @@ impl Outcome {
 
 /// Records until the files end, the time is over, or a signal comes. `reader`: where a reload finds new settings.
 pub fn run(settings: &Settings, reader: &Reader<'_>, observer: &mut dyn Observer) -> Result<Outcome, RecordError> {
+    run_led(settings, Lead::Own(reader), observer)
+}
+
+/// The same in a process that the parent has started: it leads, and knows the settings.
+pub fn run_half(settings: &Settings, parent: ToParent, observer: &mut dyn Observer) -> Result<Outcome, RecordError> {
+    run_led(settings, Lead::Parent(parent), observer)
+}
+
+fn run_led(settings: &Settings, lead: Lead<'_>, observer: &mut dyn Observer) -> Result<Outcome, RecordError> {
     match &settings.from {
         From::Files { paths, pace } => {
             let source = FileSource::open(paths, *pace)?;
@@ -80,12 +91,12 @@ pub fn run(settings: &Settings, reader: &Reader<'_>, observer: &mut dyn Observer
                 Filters::new(settings.filter.as_deref(), &source.first_interfaces())?;
             }
             let progress = source.progress();
-            let opened = Opened::new(settings, Sizes::files(settings))?;
-            opened.run(units::now(), vec![(source, NoShunt)], CaptureSource::Files(progress), reader, observer)
+            let opened = Opened::new(settings, Sizes::files(settings), lead)?;
+            opened.run(units::now(), vec![(source, NoShunt)], CaptureSource::Files(progress), observer)
         }
         From::Interfaces { .. } => {
             let survey = survey(settings)?;
-            let opened = Opened::new(settings, Sizes::live(settings, &survey))?;
+            let opened = Opened::new(settings, Sizes::live(settings, &survey), lead)?;
             let workers = opened.start.workers();
             if let Some(wanted) = settings.workers.filter(|w| *w > workers) {
                 tracing::warn!(
@@ -106,7 +117,7 @@ pub fn run(settings: &Settings, reader: &Reader<'_>, observer: &mut dyn Observer
                 tracing::info!("{note}");
             }
             let sources = std::mem::take(&mut live.workers);
-            opened.run(began, sources, CaptureSource::Live(Box::new(live)), reader, observer)
+            opened.run(began, sources, CaptureSource::Live(Box::new(live)), observer)
         }
     }
 }
@@ -120,9 +131,9 @@ pub fn run_sources<S: Source + Send + 'static>(
     reader: &Reader<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, RecordError> {
-    let opened = Opened::new(settings, Sizes::sources(settings, sources.len()))?;
+    let opened = Opened::new(settings, Sizes::sources(settings, sources.len()), Lead::Own(reader))?;
     let sources = sources.into_iter().map(|s| (s, NoShunt)).collect();
-    opened.run(units::now(), sources, CaptureSource::Files(progress), reader, observer)
+    opened.run(units::now(), sources, CaptureSource::Files(progress), observer)
 }
 
 /// Both halves before the source is opened.
@@ -131,11 +142,11 @@ struct Opened<'a> {
     start: Start<'a>,
     doors: Doors,
     indexing: Option<Indexing>,
-    signals: Signals,
+    leader: Leader<'a>,
 }
 
 impl<'a> Opened<'a> {
-    fn new(settings: &'a Settings, sizes: Sizes) -> Result<Opened<'a>, RecordError> {
+    fn new(settings: &'a Settings, sizes: Sizes, lead: Lead<'a>) -> Result<Opened<'a>, RecordError> {
         let (mut doors, mut indexing) = (Doors::default(), None);
         let bind = || {
             doors = Doors::open(settings)?;
@@ -143,9 +154,9 @@ impl<'a> Opened<'a> {
         };
         let start =
             Start::new(settings, sizes, bind, |recent| indexing.insert(Indexing::new(&settings.store, recent)).hook())?;
-        let signals = Signals::new().map_err(RecordError::system("signals"))?;
+        let leader = Leader::new(lead)?;
         indexing.iter().for_each(Indexing::look);
-        Ok(Opened { settings, start, doors, indexing, signals })
+        Ok(Opened { settings, start, doors, indexing, leader })
     }
 
     fn run<Src, K>(
@@ -153,7 +164,6 @@ impl<'a> Opened<'a> {
         began: u64,
         sources: Vec<(Src, K)>,
         source: CaptureSource,
-        reader: &Reader<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, RecordError>
     where
@@ -164,7 +174,8 @@ impl<'a> Opened<'a> {
         let serve = Serve::start(self.settings, self.doors, handed)?;
         // It ends with the keeper, which has the other hand on it.
         drop(self.indexing);
-        Ok(Whole::new(capture, serve, Leader::new(self.signals, reader)).run(observer))
+        self.leader.works()?;
+        Ok(Whole::new(capture, serve, self.leader).run(observer))
     }
 }
 

@@ -7,6 +7,7 @@ use super::serve::Serve;
 use super::{Observer, Outcome};
 use crate::config::{Changes, Settings};
 use crate::control::{Refused, ReloadAsked};
+use crate::limits::RELOADS_WAITING;
 
 /// Capture and serve.
 pub struct Whole<'a> {
@@ -29,6 +30,10 @@ impl<'a> Whole<'a> {
             if self.leader.stop() {
                 self.capture.stop("asked to stop");
             }
+            // Its queue stays blind; a new capture sees all of them, after a moment in which none is seen.
+            if self.leader.starts_again() && self.capture.is_crippled() {
+                self.capture.stop("a worker died");
+            }
             self.serve.round();
             if !self.capture.stopping() {
                 self.reloads();
@@ -44,11 +49,14 @@ impl<'a> Whole<'a> {
 
     /// Other settings, where there are some.
     fn reloads(&mut self) {
-        while let Some(asked) = self.serve.reload_asked() {
+        while self.waiting.len() < RELOADS_WAITING
+            && let Some(asked) = self.serve.reload_asked()
+        {
             self.waiting.push((self.leader.ask(), asked));
         }
         while let Some((number, new)) = self.leader.rules() {
             let done = self.reload(new);
+            self.leader.answer(number, &done);
             match number {
                 None => self.serve.signalled(done.err().as_ref()),
                 Some(number) => {

@@ -142,6 +142,23 @@ impl Recorder {
         }
     }
 
+    /// Waits until the last line satisfies a condition, whoever has written it; that line.
+    pub fn until_last(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            if let Some(last) = self.lines().pop().filter(&condition) {
+                return last;
+            }
+            assert!(start.elapsed() < PATIENCE, "{what} did not come:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The process that was started.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// All complete lines so far.
     fn lines(&self) -> Vec<Value> {
         let text = fs::read_to_string(&self.out).unwrap_or_default();

@@ -166,6 +166,11 @@ impl Control {
         }
     }
 
+    /// A worker at a wire has ended unasked: what its queue brings is lost.
+    pub fn is_crippled(&self) -> bool {
+        self.gone > 0 && self.run.capture.kind() != SourceKind::File
+    }
+
     /// It has been told to.
     pub fn stopping(&self) -> bool {
         self.stopping
@@ -279,6 +284,10 @@ impl Control {
             tracing::warn!("{text}");
             self.run.books.unread(units::now(), text);
         }
+        // All at once are no fewer.
+        if !self.stopping {
+            self.gone = self.run.workers.gone();
+        }
         let mut failures = self.run.workers.join();
         let last = self.sample();
         self.enter(&last);
@@ -350,7 +359,7 @@ impl Resting {
     /// Once nobody asks any more: seals what is open, and closes the books.
     pub fn close(self) -> Outcome {
         let Resting { control, mut last, failures, receipts_lost } = self;
-        let started = control.started;
+        let (crippled, started) = (control.is_crippled(), control.started);
         let Running { orders, recent, capture, store, store_events, mut books, .. } = control.run;
         drop(orders);
         drop(recent);
@@ -371,7 +380,7 @@ impl Resting {
         }
         books.close(units::now());
         let (broken, files) = (last.account.check().err(), capture.reports());
-        Outcome { broken, last, started, files, failures }
+        Outcome { broken, last, started, files, failures, crippled }
     }
 }
 
