@@ -20,6 +20,7 @@ pub mod metrics;
 mod new_file;
 pub mod nids;
 pub mod packet;
+pub mod parent;
 pub mod planning;
 pub mod privilege;
 pub mod query;

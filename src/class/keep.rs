@@ -1,7 +1,7 @@
 //! How long a class is kept, and in what: read by the store's keeper. Plain numbers; knows nothing of files.
 
 /// What is kept of a class on the disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Keep {
     /// Disk budget of the class, bytes; `None`: what the others leave of the store's.
     pub disk: Option<u64>,

@@ -9,6 +9,7 @@ mod set;
 
 use crate::limits::SNAPLEN;
 use crate::packet::key::{Kind, Tail};
+use serde::{Deserialize, Serialize};
 
 pub use keep::Keep;
 pub use roster::Roster;
@@ -26,7 +27,7 @@ pub type ClassId = u8;
 pub const ALL: ClassId = 0;
 
 /// Idle timeouts by protocol, ns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Idle {
     /// TCP.
     pub tcp_ns: u64,
@@ -53,7 +54,7 @@ impl Idle {
 
 /// What is stored of link types, tunnels and encapsulations that the parser does not follow
 /// ([`Key::aggregate`](crate::packet::key::Key::aggregate)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UnknownCutoff {
     /// Everything.
     Whole,
@@ -64,7 +65,7 @@ pub enum UnknownCutoff {
 }
 
 /// How much of each connection of a class is kept, and when a connection has ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// Bytes after which a connection is no longer stored; `None`: everything is stored.
     pub cutoff_bytes: Option<u64>,

@@ -3,8 +3,10 @@
 use super::Failure;
 use super::plain::plain;
 use crate::shape;
+use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
@@ -18,9 +20,26 @@ impl FormatTime for Clock {
     }
 }
 
+/// How much is said.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Voice {
+    /// How often -v was given.
+    pub verbose: u8,
+    /// Only errors.
+    pub quiet: bool,
+}
+
+static VOICE: OnceLock<Voice> = OnceLock::new();
+
+/// How much this process says.
+pub fn voice() -> Voice {
+    VOICE.get().copied().unwrap_or(Voice { verbose: 0, quiet: false })
+}
+
 /// Sets the subscriber up. RETROTAP_LOG, in the syntax of tracing's filters, wins over the options.
-pub fn start(verbose: u8, quiet: bool) {
-    let level = match (quiet, verbose) {
+pub fn start(voice: Voice) {
+    let _ = VOICE.set(voice);
+    let level = match (voice.quiet, voice.verbose) {
         (true, _) => "error",
         (_, 0) => "info",
         (_, 1) => "debug",

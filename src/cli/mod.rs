@@ -12,6 +12,7 @@ mod exit;
 mod export;
 mod extras;
 mod file;
+mod halves;
 mod hold;
 mod info;
 mod lists;
@@ -39,7 +40,9 @@ mod verify;
 pub use exit::{Exit, Failure};
 
 use crate::filter::apart;
+use crate::parent;
 use clap::{Parser, Subcommand};
+use logging::Voice;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use std::process::ExitCode;
@@ -146,14 +149,16 @@ enum Command {
 
 /// Parses the arguments and does what they say.
 pub fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|word| word == apart::WORD) {
-        return apart::serve();
+    match std::env::args_os().nth(1) {
+        Some(word) if word == apart::WORD => return apart::serve(),
+        Some(word) if word == parent::CAPTURE => return halves::capture(),
+        _ => {}
     }
     // Also where the arguments make no sense.
     let json = std::env::args_os().take_while(|a| a != "--").any(|a| a == "--json");
     let done = match Cli::try_parse() {
         Ok(cli) => {
-            logging::start(cli.verbose, cli.quiet);
+            logging::start(Voice { verbose: cli.verbose, quiet: cli.quiet });
             dispatch(cli.command)
         }
         Err(e) if e.use_stderr() && json => Err(Failure::usage(e.to_string().trim_end())),

@@ -1,18 +1,20 @@
 //! `retrotap record`: its arguments, laid over the configuration.
 
 use super::table::Table;
-use super::{Exit, Failure, account, say, show};
+use super::{Exit, Failure, account, halves, say, show};
 use crate::config::plan::Plan;
 use crate::config::{ApiConfig, ClassConfig, Config, ConfigError, Cutoff, From, Settings, Size, SourceChoice, Span};
 use crate::metrics::status::{Report, ReportKind};
+use crate::parent::{self, ToParent};
 use crate::privilege;
-use crate::record::{self, RecordError};
+use crate::record::{self, Observer, Outcome, RecordError};
 use crate::source::file::FileReport;
 use crate::units;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use toml::Spanned;
 
 const EXAMPLES: &str = "Examples:
@@ -123,10 +125,31 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         return print_plan(&plan, json);
     }
     tracing::debug!("memory: {}", units::size(plan.total()));
+    privilege::of_a_recorder();
+    if halves::wanted(&settings) {
+        return halves::lead(settings, Box::new(reader), json);
+    }
+    shown(&settings, json, |observer| record::run(&settings, &reader, observer)).map(|(exit, _)| exit)
+}
+
+/// Records as the half of a parent; the code that tells it how that ended.
+pub fn half(settings: &Settings, parent: ToParent, json: bool) -> Result<ExitCode, Failure> {
+    privilege::of_a_recorder();
+    let (exit, crippled) = shown(settings, json, |observer| record::run_half(settings, parent, observer))?;
+    let exit = super::said(exit)?;
+    // No word of its own: it is to be started again.
+    Ok(if crippled { ExitCode::from(parent::DIED) } else { exit.into() })
+}
+
+/// Shows a recording: its intervals, what became of its files, its account. Beside how it ended whether a worker had died.
+fn shown(
+    settings: &Settings,
+    json: bool,
+    record: impl FnOnce(&mut dyn Observer) -> Result<Outcome, RecordError>,
+) -> Result<(Exit, bool), Failure> {
     let files = matches!(settings.from, From::Files { .. });
     let mut observer = show::observer(json, files, settings.log_interval_ns);
-    privilege::of_a_recorder();
-    let outcome = record::run(&settings, &reader, &mut *observer).map_err(failure)?;
+    let outcome = record(&mut *observer).map_err(failure)?;
     drop(observer);
     for file in &outcome.files {
         for line in file.changed.lines() {
@@ -166,8 +189,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     }
     match &outcome.broken {
         Some(broken) => Err(Failure::incomplete(broken)),
-        None if outcome.is_whole() => Ok(Exit::Done),
-        None => Ok(Exit::Incomplete),
+        None if outcome.is_whole() => Ok((Exit::Done, outcome.crippled)),
+        None => Ok((Exit::Incomplete, outcome.crippled)),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::limits::{
     CLASS_NAME_BYTES, CLASS_SNAPLEN_MIN, CLASSES_MAX, MAX_AGE_NS_MIN, RECENT_BYTES_MIN, SAMPLE_MAX, SEGMENT_BYTES_MIN,
 };
 use crate::units;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -64,7 +64,7 @@ pub struct ClassConfig {
 }
 
 /// One class.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClassSettings {
     /// Its name, which is also that of its directory.
     pub name: String,

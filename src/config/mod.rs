@@ -6,6 +6,7 @@
 
 mod api;
 mod classes;
+pub(crate) mod data;
 pub mod import;
 mod live;
 pub mod plan;

@@ -13,11 +13,12 @@ use crate::limits::{
 };
 use crate::metrics::http::Address;
 use crate::units;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::PathBuf;
 
 /// Where packets come from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum From {
     /// Capture files, at a multiple of their pace.
     Files {
@@ -35,8 +36,8 @@ pub enum From {
     },
 }
 
-/// Everything that `record` needs to know.
-#[derive(Clone, Debug, PartialEq)]
+/// Everything that `record` needs to know. As data it goes to the processes of a recorder, which read no configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// Where packets come from.
     pub from: From,
@@ -47,6 +48,7 @@ pub struct Settings {
     /// CPUs of the workers, in their order; with fewer they go round. None: those that the process may use.
     pub worker_cpus: Vec<usize>,
     /// Directory of the store.
+    #[serde(with = "super::data")]
     pub store: PathBuf,
     /// Disk budget, bytes; `None`: what the filesystem has, less a reserve (2 %, at least 1 GiB; of a small one 5 %).
     pub disk: Option<u64>,

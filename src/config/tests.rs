@@ -136,3 +136,20 @@ fn files_take_the_place_of_interfaces() {
     let s = Settings::new(file.overlay(Config { read: vec!["a.pcap".into()], ..Config::default() })).unwrap();
     assert_eq!(s.from, From::Files { paths: vec!["a.pcap".into()], pace: None });
 }
+
+/// The processes of a recorder are given settings as data: what comes out is what went in.
+#[test]
+fn settings_go_through_data_unchanged() {
+    use std::os::unix::ffi::OsStringExt;
+    let all = format!(
+        "{LEAST}source = \"xdp\"\nworkers = 3\nworker_cpus = [1, 3]\ndisk = \"1TiB\"\nfilter = \"tcp or udp\"\ndedup = true\nduration = \"1h\"\n\
+         metrics = \"[::1]:9\"\nmemory = \"1GiB\"\n[api]\nqueries = 3\n[api.roles]\npackets = [\"alice\", \"@analysts\"]\n\
+         [class.x]\nfilter = \"port 53\"\nprecedence = -3\ncutoff = \"none\"\nsample = 64\nmax_age = \"7d\"\nmemory = \"32MiB\"\nrenew_tcp = \"1h\"\n"
+    );
+    for text in [LEAST, &all] {
+        let mut settings = settings(text).unwrap();
+        settings.store = std::ffi::OsString::from_vec(b"/no \xff text".to_vec()).into();
+        let data = serde_json::to_vec(&settings).unwrap();
+        assert_eq!(serde_json::from_slice::<Settings>(&data).unwrap(), settings);
+    }
+}

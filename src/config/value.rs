@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// How packets are taken from interfaces.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceChoice {
     /// xdp where the interface serves nothing but the tap, else packet; file with --read

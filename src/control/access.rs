@@ -3,12 +3,13 @@
 
 use super::peer::Peer;
 use super::role::Role;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// What the configuration says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Access {
     /// The socket's group, whose members may query packets unless `roles` says otherwise; none: the recorder's own.
     pub group: Option<String>,
@@ -19,7 +20,7 @@ pub struct Access {
 }
 
 /// TCP with TLS and tokens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tcp {
     /// Where it listens.
     pub listen: SocketAddr,

@@ -61,10 +61,11 @@ pub use tls::FileError;
 pub use tokens::{TokenLine, Tokens};
 pub use totals::Totals;
 
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// What one client may do, and where it asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Queries of one user at a time, waiting ones included.
     pub queries: usize,
@@ -75,12 +76,12 @@ pub struct Limits {
 }
 
 /// Where the socket is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
     /// In the store, `api.sock`; where that can't be, recording goes on without.
     Store,
     /// Here, or the recording does not start.
-    At(PathBuf),
+    At(#[serde(with = "crate::config::data")] PathBuf),
     /// Nowhere.
     Off,
 }

@@ -1,4 +1,4 @@
-//! Why a recording could not start. Shown as it is; the command line turns it into an exit code.
+//! Why a recording could not start, or not go on with other settings. Shown as it is; the command line turns it into an exit code.
 
 use crate::class::ClassError;
 use crate::conn::TrackerError;
@@ -8,6 +8,9 @@ use crate::source::file::FileError;
 use crate::source::live;
 use crate::store::StoreError;
 use std::io;
+
+/// Why other settings were not taken: an HTTP status and the reason. All is as it was.
+pub type Refused = (u16, String);
 
 /// Why it could not start.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! The memory of recent packets in this process: the side that keeps it and the side that reads it, which know each other by shared memory alone.
 
-use super::reload;
+use super::capture::shares;
 use crate::config::Settings;
 use crate::recent::keep::{Admission, Keep, Keeping};
 use crate::recent::read::{Reading, Recent};
@@ -20,7 +20,7 @@ pub struct RecentMemory {
 impl RecentMemory {
     /// Starts both.
     pub fn start(settings: &Settings, window: &Arc<Window>) -> io::Result<RecentMemory> {
-        let keeping = Keep::start(&reload::shares(settings), window)?;
+        let keeping = Keep::start(&shares(settings), window)?;
         let Admission { arena, pins } = keeping.keep().admit()?;
         let (arena, window) = (ArenaView::open(arena, pins)?, WindowView::open(window.file()?)?);
         Ok(RecentMemory { reading: Recent::new(arena, window, &settings.store).start()?, keeping })

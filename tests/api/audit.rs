@@ -1,6 +1,6 @@
 //! The audit log: it only grows, and where it can't be written nothing is answered but statistics.
 
-use crate::common::Retrotap;
+use crate::common::{Retrotap, processes};
 use crate::rig::{Daemon, packet};
 
 /// Names of the log's files of today and tomorrow: a test at midnight has two.
@@ -67,7 +67,7 @@ fn the_log_is_only_ever_appended_to() {
         let asked = |l: &&serde_json::Value| l["ask"]["filter"] == "udp";
         daemon.audit(|l| l.iter().filter(asked).count() == n as usize + 1);
         // It is open to append, whoever writes.
-        let pid = daemon.child.id();
+        let pid = processes::with_thread(daemon.child.id(), "api").expect("the process that answers");
         let mut seen = 0;
         for fd in std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its files").flatten() {
             let is = std::fs::read_link(fd.path()).unwrap_or_default();

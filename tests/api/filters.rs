@@ -1,6 +1,6 @@
 //! Expressions that keep libpcap's compiler busy for minutes, or overflow its stack: they cost the request, and nothing else.
 
-use crate::common::Retrotap;
+use crate::common::{Retrotap, processes};
 use crate::rig::{Daemon, packet};
 
 /// So many ranges of ports: `portrange 1-3 or 5-7 or ...`. Single ports would be a list, which libpcap never sees.
@@ -43,14 +43,11 @@ fn compilers_end_with_their_recorder() {
     daemon.feed((0..10).map(packet));
     daemon.until_count(10);
     assert_eq!(daemon.ask("/v1/count", r#"{"filter": "udp port 53"}"#).0, 200);
-    let compilers = || -> Vec<String> {
-        let tasks =
-            std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", daemon.child.id())).unwrap_or_default();
-        // Of all its threads: any of them may have started one.
-        let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.child.id())).into_iter().flatten().flatten();
-        let all = threads.filter_map(|t| std::fs::read_to_string(t.path().join("children")).ok());
-        all.chain([tasks]).flat_map(|t| t.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
+    let is_compiler = |pid: &u32| {
+        std::fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|c| c.split(|b| *b == 0).any(|w| w == b"compile-filters"))
     };
+    let compilers = || -> Vec<u32> { processes::tree(daemon.child.id()).into_iter().filter(is_compiler).collect() };
     let before = compilers();
     assert!(!before.is_empty(), "a filter is compiled in a process of its own");
     let status = std::fs::read_to_string(format!("/proc/{}/status", before[0])).expect("a compiler");
@@ -59,13 +56,7 @@ fn compilers_end_with_their_recorder() {
     }
     daemon.child.kill().expect("a signal");
     daemon.child.wait().expect("its end");
-    daemon.until("the end of its compilers", || {
-        // One that nobody has waited for yet is ended, too.
-        let ended = |pid: &String| {
-            std::fs::read_to_string(format!("/proc/{pid}/status")).map_or(true, |s| s.contains("State:\tZ"))
-        };
-        before.iter().all(ended).then_some(())
-    });
+    daemon.until("the end of its compilers", || before.iter().all(|pid| processes::is_gone(*pid)).then_some(()));
 }
 
 /// Whoever starts a recorder may have files open that it inherits: its compilers have no use for them, and few files of their own.

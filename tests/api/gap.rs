@@ -1,6 +1,6 @@
 //! A hold that follows at a wire: the time when nobody recorded is stated in it, and what comes afterwards is in it. Takes root.
 
-use crate::common::{Retrotap, check_account};
+use crate::common::{Retrotap, check_account, processes};
 use crate::net::{A, B, Sender, in_namespace, veth};
 use crate::rig::PATIENCE;
 use rustix::process::{Pid, Signal, kill_process};
@@ -41,8 +41,7 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+            processes::kill(&mut self.child);
         }
     }
 }

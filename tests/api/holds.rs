@@ -106,8 +106,7 @@ fn a_hold_that_follows_goes_on_where_it_stood() {
     // Stopped and started: what comes then, and killed and started.
     let mut daemon = Daemon::start(&r, &[]);
     feed(&mut daemon, 201);
-    daemon.child.kill().expect("it dies");
-    daemon.child.wait().expect("it is dead");
+    daemon.kill();
     // A slice that was under way when it died.
     let file = r.store().join("held/f/packets.pcapng");
     let mut torn = std::fs::File::options().append(true).open(&file).expect("the packets");

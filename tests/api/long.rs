@@ -37,8 +37,7 @@ fn an_import_that_was_killed_says_so_before_and_after_the_next_start() {
     };
     let running = r.run(&["query", "--direct", "--json"]).json();
     assert_eq!((why(&running).len(), &running["complete"]), (0, &true.into()), "{running}");
-    daemon.child.kill().expect("a signal");
-    daemon.child.wait().expect("its end");
+    daemon.kill();
     let killed = r.run(&["query", "--direct", "--json"]).json();
     assert_eq!(why(&killed), ["import_cut_short"], "{killed}");
     assert_eq!(r.run(&["query", "--direct", "--strict"]).code, Some(1));

@@ -1,6 +1,6 @@
 //! A recorder that is fed through a pipe, and plain HTTP over its socket: no library between the test and the bytes.
 
-use crate::common::Retrotap;
+use crate::common::{Retrotap, processes};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -122,6 +122,11 @@ impl Daemon {
         self.end()
     }
 
+    /// Killed with all its processes.
+    pub fn kill(mut self) {
+        processes::kill(&mut self.child);
+    }
+
     /// Waits for its end.
     pub fn end(mut self) -> serde_json::Value {
         drop(self.input.take());
@@ -140,8 +145,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+            processes::kill(&mut self.child);
         }
     }
 }

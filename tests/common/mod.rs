@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod memory;
+pub mod processes;
 pub mod said;
 
 use std::path::{Path, PathBuf};

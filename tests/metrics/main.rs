@@ -1,6 +1,8 @@
 //! What operators see, end to end: the scrape of a recorder under load is the account, to the packet; promtool and a real
 //! Prometheus read it; rules and dashboard name what there is. In network namespaces; needs root.
 
+#[path = "../common/mod.rs"]
+mod common;
 mod page;
 mod shipped;
 mod tuning;

@@ -5,6 +5,7 @@
 mod brake;
 #[path = "../common/mod.rs"]
 mod common;
+mod died;
 mod syscalls;
 mod world;
 

@@ -1,6 +1,7 @@
 //! A network namespace with veth pairs, the recorder in it, and the load that knows the truth. Everything that a test
 //! started or made is gone when its `World` is dropped.
 
+use crate::common::processes;
 use retrotap::metrics::account::{Account, Tally};
 use serde_json::Value;
 use std::fs::{self, File};
@@ -141,6 +142,23 @@ impl Recorder {
         }
     }
 
+    /// Waits until the last line satisfies a condition, whoever has written it; that line.
+    pub fn until_last(&self, what: &str, condition: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            if let Some(last) = self.lines().pop().filter(&condition) {
+                return last;
+            }
+            assert!(start.elapsed() < PATIENCE, "{what} did not come:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The process that was started.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// All complete lines so far.
     fn lines(&self) -> Vec<Value> {
         let text = fs::read_to_string(&self.out).unwrap_or_default();
@@ -150,10 +168,7 @@ impl Recorder {
 
     /// The id of one of its threads.
     pub fn thread(&self, name: &str) -> u32 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("its threads");
-        let is = |task: &PathBuf| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name);
-        let task = tasks.flatten().map(|t| t.path()).find(is).expect("the thread");
-        task.file_name().and_then(|id| id.to_str()?.parse().ok()).expect("a number")
+        processes::thread(self.child.id(), name).expect("the thread")
     }
 
     pub fn log(&self) -> String {
@@ -183,14 +198,13 @@ impl Recorder {
         (account, last)
     }
 
-    /// SIGKILL: no chance to say anything.
+    /// SIGKILL to all of it: no chance to say anything.
     pub fn kill(mut self) {
-        self.child.kill().expect("the recorder dies");
-        self.child.wait().expect("the recorder is dead");
+        processes::kill(&mut self.child);
     }
 
     pub fn signal(&self, name: &str) {
-        // The commands before it (ip, taskset) have become the recorder itself: one process.
+        // The commands before it (ip, taskset) have become the recorder itself: the one that leads it.
         done(Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]));
     }
 }
@@ -198,8 +212,7 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+            processes::kill(&mut self.child);
         }
     }
 }

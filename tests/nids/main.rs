@@ -13,10 +13,10 @@ mod rig;
 mod suricata;
 mod zeek;
 
-use common::{Retrotap, libpcap};
+use common::{Retrotap, libpcap, processes};
 use coupling::{Coupling, eve};
 use rig::{Daemon, packet};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
@@ -227,8 +227,7 @@ fn what_waits_does_not_hold_up_the_end() {
     let rules =
         "per_offender = \"100000/1s\"\n[[rule]]\nname = \"x\"\nlimit = \"100000/1s\"\nhold = [\"connection\"]\n";
     let coupling = Coupling::listen(&r, rules, &[]);
-    let recorder = Pid::from_child(&daemon.child);
-    kill_process(recorder, Signal::STOP).expect("a signal");
+    processes::signal(daemon.child.id(), Signal::STOP);
     let mut suricata = coupling.connect();
     let all: String = (1..=4_000).map(|n| eve(7, 1, 1).replace("12345", &n.to_string()) + "\n").collect();
     suricata.write_all(all.as_bytes()).expect("it reads");
@@ -236,7 +235,7 @@ fn what_waits_does_not_hold_up_the_end() {
     coupling.until("every place taken", |lines| lines.iter().any(full));
     let start = std::time::Instant::now();
     let (code, counts, _) = coupling.stop();
-    kill_process(recorder, Signal::CONT).expect("a signal");
+    processes::signal(daemon.child.id(), Signal::CONT);
     eprintln!("ended after {:.1} s: {counts}", start.elapsed().as_secs_f64());
     let n = |what: &str| counts[what].as_u64().expect("a count");
     assert!(code == Some(1) && n("left") > 1_000, "{counts}");

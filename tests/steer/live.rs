@@ -2,7 +2,7 @@
 //! soon is printed, not asserted: `RETROTAP_STEER=ROUNDS,GBPS,SECONDS` makes a measurement of it (beside `examples/load`), as in
 //! `benches/results/`. Needs root; says `skipped` without.
 
-use crate::common::{check_account, libpcap};
+use crate::common::{check_account, libpcap, processes};
 use crate::net::{Sender, in_namespace, veth};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -43,8 +43,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Ok(None) = self.0.try_wait() {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
+            processes::kill(&mut self.0);
         }
     }
 }

@@ -9,7 +9,7 @@ mod live;
 mod net;
 mod running;
 
-use common::{Retrotap, check_account};
+use common::{Retrotap, check_account, processes};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -163,8 +163,7 @@ impl<'a> Daemon<'a> {
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+            processes::kill(&mut self.child);
         }
     }
 }

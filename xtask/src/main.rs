@@ -7,6 +7,7 @@ mod deny;
 mod fuzz;
 mod json;
 mod netns;
+mod processes;
 mod setup;
 mod shell;
 mod term;

@@ -1,5 +1,6 @@
 //! Running other programs: where they are, as whom, with what output. Used by every command of xtask.
 
+use crate::processes;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -102,8 +103,8 @@ pub fn wait(child: &mut std::process::Child, at_most: Duration) -> Result<End, S
         match child.try_wait().map_err(|e| e.to_string())? {
             Some(status) => return Ok(End::Itself(status.success())),
             None if start.elapsed() > at_most => {
-                let doing = threads(child.id());
-                child.kill().and_then(|()| child.wait()).map_err(|e| e.to_string())?;
+                let doing = processes::tree(child.id()).into_iter().map(threads).collect();
+                processes::kill(child);
                 return Ok(End::Killed(doing));
             }
             None => std::thread::sleep(Duration::from_millis(20)),
@@ -116,13 +117,12 @@ fn threads(pid: u32) -> String {
     let read = |dir: &std::path::Path, what: &str| {
         std::fs::read_to_string(dir.join(what)).unwrap_or_default().trim().to_string()
     };
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten().map(|t| t.path());
     let line = |dir: std::path::PathBuf| {
         let stat = read(&dir, "stat");
         let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim().chars().next()).unwrap_or('?');
         format!("  {} {state} {} {}\n", read(&dir, "comm"), read(&dir, "wchan"), read(&dir, "syscall"))
     };
-    tasks.map(line).collect()
+    processes::tasks(pid).map(line).collect()
 }
 
 /// The command as one would type it.

@@ -195,7 +195,12 @@ struct Binary {
     package: PathBuf,
     /// Tests that share the machine (namespaces, CPUs): one after another.
     alone: bool,
+    /// Its recorders have a parent, as those of interfaces have; else those of files are one process.
+    parent: bool,
 }
+
+/// What is tested in both shapes of a recorder that is fed through a pipe.
+const BOTH_SHAPES: &[&str] = &["api", "classes", "nids"];
 
 /// Compiles everything that tests use; returns the test binaries: unit tests first, namespaces last.
 fn build() -> Result<Vec<Binary>, String> {
@@ -224,12 +229,16 @@ fn build() -> Result<Vec<Binary>, String> {
         };
         let target = message.text("target.name").unwrap_or("?");
         let manifest = Path::new(message.text("manifest_path").unwrap_or("."));
-        found.push(Binary {
-            name: format!("{kind} {target}"),
-            path: path.into(),
-            package: manifest.parent().unwrap_or(Path::new(".")).into(),
-            alone: target.contains("netns") || target.contains("metrics"),
-        });
+        let both = kind == "tests" && BOTH_SHAPES.contains(&target);
+        for parent in [false, true].into_iter().filter(|parent| both || !parent) {
+            found.push(Binary {
+                name: format!("{kind} {target}{}", if parent { " below a parent" } else { "" }),
+                path: path.into(),
+                package: manifest.parent().unwrap_or(Path::new(".")).into(),
+                alone: target.contains("netns") || target.contains("metrics"),
+                parent,
+            });
+        }
     }
     let rank = |b: &Binary| if b.alone { 2 } else { u8::from(b.name.starts_with("tests")) };
     found.sort_by_key(|b| (rank(b), b.name.clone()));
@@ -245,6 +254,9 @@ impl Binary {
         command.arg("--show-output").current_dir(&self.package).stdin(Stdio::null()).stdout(file).stderr(errors);
         if self.alone {
             command.arg("--test-threads=1");
+        }
+        if self.parent {
+            command.env("RETROTAP_PROCESSES", "parent");
         }
         let mut child = command.spawn().map_err(|e| format!("{}: {e}", self.name))?;
         let end = shell::wait(&mut child, STEP_MAX)?;

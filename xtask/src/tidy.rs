@@ -111,6 +111,19 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/hold", &["steer", "worker", "record", "cli", "control", "xsk", "bpf", "source", "conn"]),
     ("src/evidence", &["worker", "record", "cli", "control", "xsk", "bpf", "conn", "source::live"]),
     ("src/nids", &["steer", "worker", "record", "cli", "xsk", "bpf", "source", "conn", "iface"]),
+    // It knows who lives, not what for: what is handed over is bytes and descriptors.
+    (
+        "src/parent",
+        &[
+            "bpf", "cli", "class", "config", "conn", "control", "hold", "index", "ledger", "nids", "query", "recent",
+            "record", "source", "steer", "store", "worker", "xsk",
+        ],
+    ),
+    ("src/record/capture", &["query", "index", "hold", "nids", "evidence", "cli", "record::serve", "record::whole"]),
+    (
+        "src/record/serve",
+        &["worker", "source", "xsk", "bpf", "iface", "conn", "cli", "record::capture", "record::whole"],
+    ),
     ("src/planning", &["worker", "query", "record", "cli", "control", "xsk", "bpf"]),
     ("src/limits.rs", &["class", "conn", "metrics", "packet", "source", "store", "worker", "query"]),
 ];
@@ -187,6 +200,7 @@ const UNSAFE: &[&str] = &[
     "src/store/disk",
     "src/window",
     "src/memory.rs",
+    "src/parent/inherit.rs",
     "src/query/priority",
     "src/control/peer.rs",
     "benches/table.rs",

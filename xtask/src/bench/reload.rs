@@ -6,6 +6,7 @@ use super::Options;
 use super::results::{Results, columns, median, short};
 use crate::json::{Value, object};
 use crate::netns::Namespace;
+use crate::processes;
 use crate::shell;
 use std::fs::{self, File};
 use std::path::Path;
@@ -23,8 +24,9 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        if let Ok(None) = self.0.try_wait() {
+            processes::kill(&mut self.0);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
-//! The processor time of a process by the scheduler's own account (`schedstat`, nanoseconds; the ticks of /proc/stat
-//! don't see work in softirqs): all its threads, also those that ended, and on which CPU they ran.
+//! The processor time of a process and all below it by the scheduler's own account (`schedstat`, nanoseconds; the ticks of /proc/stat
+//! don't see work in softirqs): all their threads, also those that ended, and on which CPU they ran.
 
+use crate::processes::{tasks, tree};
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
@@ -20,7 +21,7 @@ struct Seen {
     by_cpu: HashMap<usize, u64>,
 }
 
-/// Watches a process until dropped.
+/// Watches a process and all below it until dropped.
 pub struct Watch {
     pid: u32,
     seen: Arc<Mutex<Seen>>,
@@ -69,9 +70,10 @@ impl Drop for Watch {
 
 fn look(pid: u32, seen: &Mutex<Seen>) {
     let Ok(mut seen) = seen.lock() else { return };
-    for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
-        let Some((ns, cpu)) = thread(&task.path()) else { continue };
-        let before = seen.threads.insert(task.file_name().to_string_lossy().into_owned(), ns).unwrap_or(0);
+    for task in tree(pid).into_iter().flat_map(tasks) {
+        let Some((ns, cpu)) = thread(&task) else { continue };
+        let id = task.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let before = seen.threads.insert(id, ns).unwrap_or(0);
         *seen.by_cpu.entry(cpu).or_default() += ns.saturating_sub(before);
     }
 }
@@ -84,15 +86,35 @@ fn thread(task: &Path) -> Option<(u64, usize)> {
     Some((ns, cpu))
 }
 
-/// Bytes that the process has caused to be written to disk so far (`/proc/PID/io`).
+/// Bytes that the process and all below it have caused to be written to disk so far (`/proc/PID/io`); `None` where the system does not tell of
+/// one of them.
 pub fn written(pid: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
-    text.lines().find_map(|l| l.strip_prefix("write_bytes: "))?.parse().ok()
+    let of = |pid: u32| {
+        let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+        text.lines().find_map(|l| l.strip_prefix("write_bytes: "))?.parse::<u64>().ok()
+    };
+    tree(pid).into_iter().map(of).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is below it counts as its own.
+    #[test]
+    fn a_program_below_uses_its_time() {
+        let watch = Watch::start(std::process::id());
+        let before = watch.used(0).0;
+        let mut child = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("a shell");
+        let start = std::time::Instant::now();
+        while thread(Path::new(&format!("/proc/{0}/task/{0}", child.id()))).is_none_or(|(ns, _)| ns < 200_000_000) {
+            assert!(start.elapsed() < Duration::from_secs(60), "a shell that does nothing");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let used = watch.used(0).0 - before;
+        child.kill().and_then(|()| child.wait()).expect("its end");
+        assert!(used >= 0.2, "{used} s");
+    }
 
     #[test]
     fn this_process_uses_its_time() {

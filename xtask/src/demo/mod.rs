@@ -5,7 +5,7 @@ mod screen;
 
 use crate::json::Value;
 use crate::netns::Namespace;
-use crate::{setup, shell};
+use crate::{processes, setup, shell};
 use std::fs::{self, File};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -102,8 +102,7 @@ struct Running(Child);
 impl Drop for Running {
     fn drop(&mut self) {
         if let Ok(None) = self.0.try_wait() {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
+            processes::kill(&mut self.0);
         }
     }
 }

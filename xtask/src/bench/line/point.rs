@@ -5,6 +5,7 @@ use super::super::tool::{Tool, last, prepare};
 use super::super::usage::{Watch, written};
 use crate::json::{Value, object};
 use crate::netns::Namespace;
+use crate::processes;
 use crate::shell;
 use std::fs::{self, File};
 use std::path::Path;
@@ -44,8 +45,7 @@ struct Running(Child);
 impl Drop for Running {
     fn drop(&mut self) {
         if let Ok(None) = self.0.try_wait() {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
+            processes::kill(&mut self.0);
         }
     }
 }

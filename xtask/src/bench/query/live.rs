@@ -4,6 +4,7 @@ use crate::bench::Options;
 use crate::bench::tool::last;
 use crate::json::Value;
 use crate::netns::Namespace;
+use crate::processes;
 use crate::shell;
 use std::fs::{self, File};
 use std::path::Path;
@@ -19,8 +20,7 @@ pub struct Recorder(Child);
 impl Drop for Recorder {
     fn drop(&mut self) {
         if let Ok(None) = self.0.try_wait() {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
+            processes::kill(&mut self.0);
         }
         let _ = fs::remove_dir_all(FOLDER);
     }

@@ -1,8 +1,8 @@
 //! The scribe: the thread that carries receipts from the workers to the disk. Workers never wait for it but at their
 //! end, when every connection's receipt is due at once.
 
-use super::RecordError;
 use crate::ledger::Receipts;
+use crate::record::RecordError;
 use crate::units;
 use crate::worker::receipts::Post;
 use std::sync::Arc;

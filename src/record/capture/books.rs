@@ -1,12 +1,12 @@
 //! The books: what goes into the ledger while a recording runs. Owns the comparison of one second's counters with those of
 //! the second before, and the words for events. Called by the control thread only.
 
-use super::RecordError;
 use super::imports::Imports;
 use super::workers::WorkerTotals;
 use crate::ledger::{Ledger, Pulse, What};
 use crate::limits::ENTRIES_WAITING;
 use crate::metrics::account::SourceCounts;
+use crate::record::RecordError;
 use crate::source::file::FileReport;
 use crate::source::live::Event;
 use crate::store::event::{Cause, StoreEvent};

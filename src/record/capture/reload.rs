@@ -1,22 +1,18 @@
 //! Another configuration while recording: read anew, checked as at a start, then put in force part by part, without a packet lost. Owns
-//! the order: first the store learns of new classes, then the workers, then who shows and answers. What is refused leaves all as it was; what
+//! the order: first the store learns of new classes, then the workers, then who shows; serve has its part after it. What is refused leaves all as it was; what
 //! is accepted comes to be in force everywhere, also in a worker that does not answer now.
 //! Done on the control thread.
 
 use super::control::Running;
-use super::{budgets, names, workers};
+use super::{names, workers};
 use crate::config::{Changes, Settings};
 use crate::conn::expressible;
 use crate::recent::Shares;
+use crate::record::{Refused, budgets};
 use crate::worker::filter::Filters;
 use crate::worker::mailbox::Rules;
 
-/// Where settings come from when they are asked for again: the file, and the options of the command line over it.
-pub type Reader<'a> = dyn Fn() -> Result<Settings, String> + 'a;
-
-/// Why nothing was changed: an HTTP status and the reason.
-pub type Refused = (u16, String);
-
+/// Why nothing was changed.
 fn wrong(why: impl ToString) -> Refused {
     (422, why.to_string())
 }
@@ -36,7 +32,6 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     let told = set().map_err(wrong)?;
     expressible(&told).map_err(wrong)?;
     filters().map_err(wrong)?;
-    let access = run.api.as_ref().map(|api| api.access(&settings.api_access)).transpose().map_err(wrong)?;
     let made: Result<Vec<Rules>, Refused> = (0..run.workers.count())
         .map(|_| {
             let mut classes = set().map_err(wrong)?;
@@ -66,15 +61,9 @@ pub fn apply(run: &mut Running, old: &Settings, new: Settings) -> Result<(Settin
     run.facts.min_ages = min_ages(&settings);
     run.facts.shares = shares(&settings);
     if let Some(recent) = &run.recent {
-        recent.keeping.keep().share(run.facts.shares.clone());
+        recent.keep().share(run.facts.shares.clone());
     }
     run.facts.budget = settings.disk;
-    if let Some(api) = &run.api {
-        api.set_limits(settings.api_limits.clone());
-    }
-    if let Some((api, access)) = run.api.as_ref().zip(access) {
-        changes.certificate = api.set_access(access);
-    }
     Ok((settings, changes))
 }
 

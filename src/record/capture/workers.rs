@@ -1,16 +1,12 @@
 //! The workers: what each is made of, their threads, and what they publish. Owns the order in which memory is taken, all
 //! of it before the first packet.
 
-use super::detail::WorkerDetail;
-use super::memory::Sizes;
-use super::recent::RecentMemory;
 use super::store_events::{self, StoreEvents};
-use super::{RecordError, names, threads};
+use super::{Hooks, names, threads};
 use crate::class::{Class, Roster};
 use crate::config::{ClassSettings, Settings};
 use crate::conn::shunt::Shunt;
 use crate::conn::{Secret, Tracker, TrackerStats};
-use crate::index::Indexer;
 use crate::limits::{CLASSES_MAX, SYNC_NS};
 use crate::memory::near;
 use crate::metrics::account::{Dropped, StoreCounts, WorkerCounts};
@@ -18,8 +14,12 @@ use crate::metrics::latency::Distribution;
 use crate::metrics::publish::sum;
 use crate::metrics::tallies::{Row, Tallies};
 use crate::packet::Parser;
+use crate::record::RecordError;
+use crate::record::detail::WorkerDetail;
+use crate::record::memory::Sizes;
 use crate::source::{Interface, Source};
 use crate::steer::Steering;
+use crate::store::inbox::Inbox;
 use crate::store::{Options, Store};
 use crate::window::Window;
 use crate::worker::dedup::Dedup;
@@ -78,19 +78,15 @@ impl<'a> Common<'a> {
         })
     }
 
-    /// Opens the store, or makes it. Its events come out of the receiver.
+    /// Opens the store, or makes it. Its events come out of the receiver; written blocks go to `inbox`; who reads sees in the window how far
+    /// everything is; `hooks`: who reads what is stored.
     pub fn store(
         &self,
         window: &Arc<Window>,
-        recent: Option<&RecentMemory>,
+        inbox: Option<Arc<Inbox>>,
+        hooks: Hooks,
     ) -> Result<(Store, StoreEvents), RecordError> {
         let (on_event, entered, events) = store_events::channel();
-        let mut indexer = Indexer::new(&self.settings.store);
-        if let Some(recent) = recent.map(|r| r.reading.recent().clone()) {
-            indexer = indexer.with_memory(Box::new(move |segment| recent.of_segment(segment)));
-        }
-        let indexer = Arc::new(indexer);
-        let indexing = indexer.clone();
         let options = Options {
             on_event,
             entered,
@@ -101,14 +97,13 @@ impl<'a> Common<'a> {
             workers: self.sizes.workers,
             sync: Duration::from_nanos(SYNC_NS),
             vlan_in_key: self.settings.vlan_in_key,
-            inbox: recent.map(|r| r.keeping.keep().inbox().clone()),
+            inbox,
             window: Some(window.clone()),
-            index: Box::new(move |segment| indexing.index(segment)),
-            times: Box::new(crate::index::times_of),
+            index: hooks.index,
+            times: hooks.times,
         };
         let store = Store::create_or_open(&self.settings.store, options)?;
         names::save(&self.settings.store, &self.known, &self.roster);
-        indexer.look(crate::query::priority::idle);
         Ok((store, events))
     }
 }

@@ -1,10 +1,10 @@
 //! The two kinds of capture behind one face, for the control thread: files and interfaces. Owns what is left of a
 //! capture after its sources went to the workers: counters, events, reports.
 
-use super::detail::{NicLoss, Port};
 use crate::iface::NicCounters;
 use crate::limits::SHUNT_SLOTS;
 use crate::metrics::account::SourceKind;
+use crate::record::detail::{NicLoss, Port};
 use crate::source::file::{FileReport, Progress};
 use crate::source::live::{Event, Live};
 use std::sync::Arc;
@@ -14,19 +14,19 @@ const NIC_CAUSES: [(&str, Reading); 3] =
     [("rx_missed", |n| n.rx_missed), ("rx_over", |n| n.rx_over), ("rx_fifo", |n| n.rx_fifo)];
 
 /// A running capture.
-pub enum Capture {
+pub enum CaptureSource {
     /// Capture files.
     Files(Arc<Progress>),
     /// Interfaces.
     Live(Box<Live>),
 }
 
-impl Capture {
+impl CaptureSource {
     /// Which first line of the sum law holds.
     pub fn kind(&self) -> SourceKind {
         match self {
-            Capture::Files(_) => SourceKind::File,
-            Capture::Live(live) => live.kind,
+            CaptureSource::Files(_) => SourceKind::File,
+            CaptureSource::Live(live) => live.kind,
         }
     }
 
@@ -34,8 +34,8 @@ impl Capture {
     /// it was.
     pub fn ports(&self, before: &[Port]) -> Vec<Port> {
         let live = match self {
-            Capture::Files(progress) => return vec![Port { from: progress.counts(), ..Port::default() }],
-            Capture::Live(live) => live,
+            CaptureSource::Files(progress) => return vec![Port { from: progress.counts(), ..Port::default() }],
+            CaptureSource::Live(live) => live,
         };
         let counts = live.ports().unwrap_or_else(|e| {
             tracing::warn!("the kernel's counters cannot be read: {e}");
@@ -58,15 +58,15 @@ impl Capture {
     /// How full the fullest ring is, as a part of 1.
     pub fn ring_fill(&self) -> f64 {
         match self {
-            Capture::Files(_) => 0.0,
-            Capture::Live(live) => live.ring_fill(),
+            CaptureSource::Files(_) => 0.0,
+            CaptureSource::Live(live) => live.ring_fill(),
         }
     }
 
     /// What the interfaces' own counters call lost before the source saw it, since the start. An interface that was gone
     /// and came back counts from 0: what was there before stays, as `before` has it.
     pub fn nic_lost(&mut self, before: &[NicLoss]) -> Vec<NicLoss> {
-        let Capture::Live(live) = self else { return Vec::new() };
+        let CaptureSource::Live(live) = self else { return Vec::new() };
         let mut now = live.nic_losses();
         let mut all = Vec::new();
         for (interface, _) in live.links() {
@@ -85,40 +85,40 @@ impl Capture {
     /// Interfaces and whether they have a link.
     pub fn links(&self) -> Vec<(String, bool)> {
         match self {
-            Capture::Files(_) => Vec::new(),
-            Capture::Live(live) => live.links(),
+            CaptureSource::Files(_) => Vec::new(),
+            CaptureSource::Live(live) => live.links(),
         }
     }
 
     /// Places of the shunt.
     pub fn shunt_slots(&self) -> u64 {
         match self {
-            Capture::Files(_) => 0,
-            Capture::Live(_) => u64::from(SHUNT_SLOTS),
+            CaptureSource::Files(_) => 0,
+            CaptureSource::Live(_) => u64::from(SHUNT_SLOTS),
         }
     }
 
     /// What has changed since the last second.
     pub fn tick(&mut self) -> Vec<Event> {
         match self {
-            Capture::Files(_) => Vec::new(),
-            Capture::Live(live) => live.tick(),
+            CaptureSource::Files(_) => Vec::new(),
+            CaptureSource::Live(live) => live.tick(),
         }
     }
 
     /// Bytes read and bytes in all, for files.
     pub fn progress(&self) -> Option<(u64, u64)> {
         match self {
-            Capture::Files(progress) => Some(progress.read()),
-            Capture::Live(_) => None,
+            CaptureSource::Files(progress) => Some(progress.read()),
+            CaptureSource::Live(_) => None,
         }
     }
 
     /// The files that are done.
     pub fn reports(&self) -> Vec<FileReport> {
         match self {
-            Capture::Files(progress) => progress.reports(),
-            Capture::Live(_) => Vec::new(),
+            CaptureSource::Files(progress) => progress.reports(),
+            CaptureSource::Live(_) => Vec::new(),
         }
     }
 }

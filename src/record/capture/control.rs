@@ -1,36 +1,34 @@
-//! The control loop: signals, the duration, samples each second, what changed. Runs on the thread that started the
+//! Capture's control: its rounds, the duration, samples each second, what changed. Runs on the thread that started the
 //! recording; everything slow is here, nothing waits for it.
 
-use super::ages::Watch;
 use super::books::{Books, Counted};
-use super::capture::Capture;
-use super::detail::{Detail, Facts, Port, Times};
 use super::floods::Floods;
-use super::recent::RecentMemory;
-use super::reload::{self, Reader, Refused};
-use super::scrape;
+use super::reload;
 use super::scribe::Scribe;
-use super::signals::Signals;
+use super::source::CaptureSource;
 use super::store_events::StoreEvents;
 use super::trend::Trend;
 use super::workers::Workers;
-use super::{Observer, Outcome};
 use crate::class::Roster;
 use crate::config::{Changes, Settings};
-use crate::control::Server;
-use crate::ledger::SideMaker;
 use crate::limits::IMPORT_FULL_NS;
 use crate::messages::ToServe;
 use crate::metrics::account::{Account, SourceCounts, SourceKind};
 use crate::metrics::status::{Connections, RecentBlocks};
+use crate::recent::keep::Keeping;
+use crate::recent::read::Recent;
+use crate::record::ages::Watch;
+use crate::record::detail::{Detail, Facts, Port, Times};
+use crate::record::scrape;
 use crate::record::statistics::Sample;
-use crate::shape;
+use crate::record::{Observer, Outcome, Refused};
 use crate::source::clock::monotonic;
 use crate::steer::{self, Answering, Steering};
 use crate::store::Store;
 use crate::store::event::StoreEvent;
 use crate::units;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often it looks around.
@@ -39,12 +37,12 @@ const SECOND: u64 = 1_000_000_000;
 
 /// What a recording is made of once it runs.
 pub struct Running {
-    /// Where questions are answered.
-    pub api: Option<Server>,
     /// Recent packets in memory.
-    pub recent: Option<RecentMemory>,
+    pub recent: Option<Keeping>,
+    /// What those who answer hold of it.
+    pub held: Option<Arc<Recent>>,
     /// The source.
-    pub capture: Capture,
+    pub capture: CaptureSource,
     /// The workers.
     pub workers: Workers,
     /// What tells them what to do.
@@ -53,24 +51,20 @@ pub struct Running {
     pub orders: steer::Keeping,
     /// Receipts to the disk.
     pub scribe: Scribe,
-    /// What makes their side files.
-    pub sides: SideMaker,
     /// The store.
     pub store: Store,
     /// What happens to it.
     pub store_events: StoreEvents,
     /// The ledger.
     pub books: Books,
-    /// SIGINT, SIGTERM.
-    pub signals: Signals,
     /// Ids of the classes.
     pub roster: Roster,
     /// What it is, and what is in force.
     pub facts: Facts,
     /// What is said to whoever answers questions.
     pub to_serve: ToServe,
-    /// What answers it.
-    pub answering: Answering,
+    /// What answers it, until the end.
+    pub answering: Option<Answering>,
 }
 
 /// A recording as its control thread sees it.
@@ -101,15 +95,26 @@ pub struct Control {
     full: Option<String>,
     /// Since when blocks wait for one all the same.
     stuck: Option<u64>,
+    /// It is to end.
+    stopping: bool,
+}
+
+/// A recording that takes nothing any more, whose last segments are not sealed yet.
+pub struct Resting {
+    control: Control,
+    last: Sample,
+    /// What went wrong.
+    failures: Vec<String>,
+    receipts_lost: u64,
 }
 
 impl Control {
     /// Takes over what was started.
     pub fn new(run: Running, settings: Settings) -> Control {
         let started = monotonic();
-        let none = Sample::none(started, units::now(), run.capture.kind());
         // Before anything can be asked of it.
         run.store.window().beat(started, 0.0, 0.0);
+        let none = Sample::none(started, units::now(), run.capture.kind());
         let mut control = Control {
             run,
             settings,
@@ -125,6 +130,7 @@ impl Control {
             floods: Floods::default(),
             full: None,
             stuck: None,
+            stopping: false,
         };
         // Every series is there from the start.
         control.second = control.sample();
@@ -141,76 +147,67 @@ impl Control {
         }
     }
 
-    /// Until the end.
-    pub fn run(mut self, reader: &Reader<'_>, observer: &mut dyn Observer) -> Outcome {
-        let mut stopping = false;
-        while !self.run.workers.ended() {
-            self.store_events();
-            let now = monotonic();
-            let over = self.settings.duration_ns.is_some_and(|d| now.saturating_sub(self.started) >= d);
-            if !stopping && (over || self.run.signals.stop()) {
-                stopping = true;
-                tracing::debug!("{}: draining", if over { "the time is over" } else { "asked to stop" });
-                self.run.workers.stop();
-            }
-            self.beat();
-            if !stopping && self.import_is_stuck(now) {
-                stopping = true;
-                self.run.workers.stop();
-            }
-            if !stopping {
-                self.reloads(reader);
-                self.deaths();
-            }
-            if now.saturating_sub(self.second.mono_ns) >= SECOND {
-                self.each_second(observer);
-            }
-        }
-        self.end(stopping)
+    /// The way to those who answer.
+    pub fn to_serve(&self) -> &ToServe {
+        &self.run.to_serve
     }
 
-    /// A sign of life; questions wait while rings or blocks fill.
-    fn beat(&self) {
+    /// What is in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Looks around, for one round. False: the workers have ended, nothing comes any more.
+    pub fn round(&mut self, observer: &mut dyn Observer) -> bool {
+        if self.run.workers.ended() {
+            return false;
+        }
+        self.store_events();
+        let now = monotonic();
+        if self.settings.duration_ns.is_some_and(|d| now.saturating_sub(self.started) >= d) {
+            self.stop("the time is over");
+        }
+        // A sign of life; questions wait while rings or blocks fill.
         let (ring, blocks) = (self.run.capture.ring_fill(), self.run.workers.blocks_fill());
         self.run.store.window().beat(monotonic(), ring, blocks);
+        if !self.stopping && self.import_is_stuck(now) {
+            self.stop("there is no room for the rest");
+        }
+        if !self.stopping {
+            self.deaths();
+        }
+        if now.saturating_sub(self.second.mono_ns) >= SECOND {
+            self.each_second(observer);
+        }
+        true
     }
 
-    /// Another configuration, where somebody asks for one.
-    fn reloads(&mut self, reader: &Reader<'_>) {
-        if self.run.signals.reload() {
-            let (status, text) = answer(self.reload(reader));
-            self.run.to_serve.reloaded(None, status, &text);
-        }
-        while let Some(asked) = self.run.to_serve.reload_asked() {
-            let (status, text) = answer(self.reload(reader));
-            self.run.to_serve.reloaded(Some(asked), status, &text);
+    /// Nothing is received any more; what was received is written.
+    pub fn stop(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.stopping, true) {
+            tracing::debug!("{why}: draining");
+            self.run.workers.stop();
         }
     }
 
-    fn reload(&mut self, reader: &Reader<'_>) -> Result<Changes, Refused> {
-        let new = reader().map_err(|why| (422, why));
-        match new.and_then(|new| reload::apply(&mut self.run, &self.settings, new)) {
-            Ok((settings, changes)) => {
-                self.settings = settings;
-                changes.changed_in_words().iter().for_each(|w| tracing::info!("reload: {w}"));
-                changes.needs_restart_in_words().iter().for_each(|w| tracing::warn!("reload: {w}"));
-                changes.unassigned_in_words().iter().for_each(|w| tracing::warn!("reload: {w}"));
-                if changes.changed_in_words().is_empty() {
-                    tracing::info!("reload: nothing has changed");
-                }
-                for n in &changes.waiting_workers {
-                    tracing::warn!("reload: worker {n} does not answer: it has the old rules until it does");
-                }
-                let config = reload::in_force(&self.settings, &self.run.roster);
-                self.run.books.configuration(units::now(), config);
-                self.show();
-                Ok(changes)
-            }
-            Err((status, why)) => {
-                tracing::error!("reload: refused, the configuration is as it was: {why}");
-                Err((status, why))
-            }
-        }
+    /// A worker at a wire has ended unasked: what its queue brings is lost.
+    pub fn is_crippled(&self) -> bool {
+        self.gone > 0 && self.run.capture.kind() != SourceKind::File
+    }
+
+    /// It has been told to.
+    pub fn stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Other settings, as far as that is possible while recording. Refused: all is as it was.
+    pub fn reload(&mut self, new: Settings) -> Result<Changes, Refused> {
+        let (settings, changes) = reload::apply(&mut self.run, &self.settings, new)?;
+        self.settings = settings;
+        let config = reload::in_force(&self.settings, &self.run.roster);
+        self.run.books.configuration(units::now(), config);
+        self.show();
+        Ok(changes)
     }
 
     /// Says at once that a worker has died; the others go on.
@@ -311,8 +308,9 @@ impl Control {
         self.run.books.second(self.second.unix_ns, now.unix_ns, counted);
     }
 
-    fn end(mut self, stopped: bool) -> Outcome {
-        if let (true, Some((read, total))) = (stopped, self.run.capture.progress())
+    /// Once no round is left: waits for the workers, and enters what they have done. All of it can be asked for from then on.
+    pub fn rest(mut self) -> Resting {
+        if let (true, Some((read, total))) = (self.stopping, self.run.capture.progress())
             && read < total
         {
             let (rest, total) = (units::size(total - read), units::size(total));
@@ -320,8 +318,12 @@ impl Control {
             tracing::warn!("{text}");
             self.run.books.unread(units::now(), text);
         }
+        // All at once are no fewer.
+        if !self.stopping {
+            self.gone = self.run.workers.gone();
+        }
         let mut failures = self.run.workers.join();
-        let mut last = self.sample();
+        let last = self.sample();
         self.enter(&last);
         let files = self.run.capture.kind() == SourceKind::File;
         if let Some(why) = self.full.take().filter(|_| files && last.account.store.write_failed > 0) {
@@ -329,31 +331,9 @@ impl Control {
             failures.push(format!("not all that was read could be stored: {why}; {out}"));
         }
         let receipts_lost = self.run.scribe.finish() + self.run.workers.totals().tracker.receipts_lost;
-        let Running { api, answering, orders, recent, sides, capture, store, store_events, mut books, .. } = self.run;
-        sides.end();
-        // First: whoever orders something now learns that it is too late.
-        drop(answering);
-        drop(api);
-        drop(orders);
-        drop(recent);
-        last.holdings = std::thread::scope(|s| {
-            let closing = s.spawn(|| store.close());
-            for event in store_events {
-                books.store_event(units::now(), &event);
-            }
-            closing.join().unwrap_or_default()
-        });
-        if receipts_lost > 0 {
-            let text = format!("{receipts_lost} receipts of connections are lost");
-            tracing::warn!("{text}");
-            books.note(units::now(), text);
-        }
-        for failure in &failures {
-            books.note(units::now(), failure.clone());
-        }
-        drop(sides);
-        books.close(units::now());
-        Outcome { broken: last.account.check().err(), last, started: self.started, files: capture.reports(), failures }
+        // Whoever orders something now learns that it is too late.
+        drop(self.run.answering.take());
+        Resting { control: self, last, failures, receipts_lost }
     }
 
     fn sample(&mut self) -> Sample {
@@ -368,9 +348,9 @@ impl Control {
             from += port.from;
         }
         let mut times = Times { step: t.step_ns, durable: t.durable_ns, ..Times::default() };
-        let memory = self.run.recent.as_ref().map(|recent| {
-            let (blocks, missed) = recent.keeping.keep().counts();
-            recent.keeping.keep().queryable_ns(&mut times.queryable);
+        let memory = self.run.recent.as_ref().map(|keeping| {
+            let (blocks, missed) = keeping.keep().counts();
+            keeping.keep().queryable_ns(&mut times.queryable);
             RecentBlocks { blocks, missed_blocks: missed }
         });
         if memory.is_none() {
@@ -401,7 +381,7 @@ impl Control {
                 tracker: t.tracker,
                 keeper: self.run.store.keeper_counts(),
                 memory,
-                held: self.run.recent.as_ref().map(|recent| recent.reading.recent().held()).unwrap_or_default(),
+                held: self.run.held.as_ref().map(|recent| recent.held()).unwrap_or_default(),
                 nic,
                 links: self.run.capture.links(),
                 times,
@@ -411,9 +391,33 @@ impl Control {
     }
 }
 
-/// What came of a reload, as it is said: an HTTP status, and JSON or the reason.
-fn answer(done: Result<Changes, Refused>) -> (u16, String) {
-    done.map_or_else(|refused| refused, |changes| (200, shape::text(&changes) + "\n"))
+impl Resting {
+    /// Once nobody asks any more: seals what is open, and closes the books.
+    pub fn close(self) -> Outcome {
+        let Resting { control, mut last, failures, receipts_lost } = self;
+        let (crippled, started) = (control.is_crippled(), control.started);
+        let Running { orders, recent, capture, store, store_events, mut books, .. } = control.run;
+        drop(orders);
+        drop(recent);
+        last.holdings = std::thread::scope(|s| {
+            let closing = s.spawn(|| store.close());
+            for event in store_events {
+                books.store_event(units::now(), &event);
+            }
+            closing.join().unwrap_or_default()
+        });
+        if receipts_lost > 0 {
+            let text = format!("{receipts_lost} receipts of connections are lost");
+            tracing::warn!("{text}");
+            books.note(units::now(), text);
+        }
+        for failure in &failures {
+            books.note(units::now(), failure.clone());
+        }
+        books.close(units::now());
+        let (broken, files) = (last.account.check().err(), capture.reports());
+        Outcome { broken, last, started, files, failures, crippled }
+    }
 }
 
 /// Size and what is free to us of a path's filesystem, bytes.

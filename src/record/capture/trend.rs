@@ -1,10 +1,10 @@
 //! What the last second and the last minute were like: rates, the share that is kept, and how long each class's budget lasts at the rate
 //! at which it grows. Owns the window; fed and read by the control thread once a second, shown by `/v1/status`.
 
-use super::detail::Facts;
-use super::statistics::{Sample, class_holding};
 use crate::metrics::account::Tally;
 use crate::metrics::status::{ClassState, Kept, Rate, Rates, RecorderState};
+use crate::record::detail::Facts;
+use crate::record::statistics::{Sample, class_holding};
 use std::collections::{BTreeMap, VecDeque};
 
 /// The window of the classes' growth: segments are written in blocks, budgets are kept in segments.

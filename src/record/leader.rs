@@ -1,0 +1,112 @@
+//! Who tells a recording to stop and gives it other settings: its own signals and the reader of its configuration, or the parent that started
+//! this process. Owns which reloads wait; asked by the control thread between its rounds.
+
+use super::signals::Signals;
+use super::{RecordError, Refused};
+use crate::config::{Changes, Settings};
+use crate::parent::{FromParent, ToParent};
+use std::collections::VecDeque;
+
+/// Where settings come from when they are asked for again: the file, and the options of the command line over it.
+pub type Reader<'a> = dyn Fn() -> Result<Settings, String> + 'a;
+
+/// Who it will be, before anything runs.
+pub enum Lead<'a> {
+    /// This process itself.
+    Own(&'a Reader<'a>),
+    /// The one that started it.
+    Parent(ToParent),
+}
+
+/// Settings for whoever asked under a number, or for a signal; or why there are none.
+type New = (Option<u32>, Result<Settings, String>);
+
+/// Who it is.
+pub struct Leader<'a> {
+    who: Who<'a>,
+    numbers: u32,
+}
+
+enum Who<'a> {
+    Own { signals: Signals, reader: &'a Reader<'a>, asked: VecDeque<u32> },
+    Parent { to: ToParent, end: bool, new: VecDeque<New> },
+}
+
+impl<'a> Leader<'a> {
+    /// From now on signals are taken over, where they are this process's own.
+    pub fn new(lead: Lead<'a>) -> Result<Leader<'a>, RecordError> {
+        let who = match lead {
+            Lead::Own(reader) => {
+                let signals = Signals::new().map_err(RecordError::system("signals"))?;
+                Who::Own { signals, reader, asked: VecDeque::new() }
+            }
+            Lead::Parent(to) => Who::Parent { to, end: false, new: VecDeque::new() },
+        };
+        Ok(Leader { who, numbers: 0 })
+    }
+
+    /// It records and answers.
+    pub fn works(&self) -> Result<(), RecordError> {
+        match &self.who {
+            Who::Own { .. } => Ok(()),
+            Who::Parent { to, .. } => to.ready(&[]).map_err(RecordError::system("the parent")),
+        }
+    }
+
+    /// Somebody starts it again where it ends for a reason of its own.
+    pub fn starts_again(&self) -> bool {
+        matches!(self.who, Who::Parent { .. })
+    }
+
+    /// It is to stop.
+    pub fn stop(&mut self) -> bool {
+        match &mut self.who {
+            Who::Own { signals, .. } => signals.stop(),
+            Who::Parent { to, end, new } => {
+                while let (false, Some(said)) = (*end, to.hear()) {
+                    match said {
+                        FromParent::End => *end = true,
+                        // It is a part of this process.
+                        FromParent::ServeAgain => {}
+                        FromParent::Rules { number, document, .. } => {
+                            let settings = serde_json::from_slice(&document).unwrap_or_else(|e| Err(e.to_string()));
+                            new.push_back(((number != 0).then_some(number), settings));
+                        }
+                    }
+                }
+                *end
+            }
+        }
+    }
+
+    /// Somebody asks for other settings: they come under this number.
+    pub fn ask(&mut self) -> u32 {
+        // 0 is a signal.
+        self.numbers = self.numbers.wrapping_add(1).max(1);
+        match &mut self.who {
+            Who::Own { asked, .. } => asked.push_back(self.numbers),
+            Who::Parent { to, .. } => to.ask(self.numbers),
+        }
+        self.numbers
+    }
+
+    /// The next settings, or why there are none; without a number where a signal asked.
+    pub fn rules(&mut self) -> Option<New> {
+        match &mut self.who {
+            Who::Own { signals, reader, asked } => {
+                let number = if signals.reload() { None } else { Some(asked.pop_front()?) };
+                Some((number, reader()))
+            }
+            Who::Parent { new, .. } => new.pop_front(),
+        }
+    }
+
+    /// What became of them.
+    pub fn answer(&self, number: Option<u32>, done: &Result<Changes, Refused>) {
+        let Who::Parent { to, .. } = &self.who else { return };
+        let words = serde_json::to_vec(done).unwrap_or_default();
+        if let Err(e) = to.answer(number.unwrap_or(0), done.is_ok(), &words) {
+            tracing::error!("the parent does not learn which settings are in force: {e}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A recording in one process: capture's rounds, and beside them what crosses between capture, serve and whoever leads. Owns the order of their
+//! ends, and of a reload. Runs on the thread that started the recording; everything slow is here, no packet waits for it.
+
+use super::capture::Control;
+use super::leader::Leader;
+use super::serve::Serve;
+use super::{Observer, Outcome, Refused};
+use crate::config::{Changes, Settings};
+use crate::limits::RELOADS_WAITING;
+use crate::messages::ReloadAsked;
+use crate::shape;
+
+/// Capture and serve.
+pub struct Whole<'a> {
+    capture: Control,
+    serve: Serve,
+    leader: Leader<'a>,
+    /// Clients who wait for a reload, by the number under which the leader was asked for it.
+    waiting: Vec<(u32, ReloadAsked)>,
+}
+
+impl<'a> Whole<'a> {
+    /// Takes over what was started.
+    pub fn new(capture: Control, serve: Serve, leader: Leader<'a>) -> Whole<'a> {
+        Whole { capture, serve, leader, waiting: Vec::new() }
+    }
+
+    /// Until the end.
+    pub fn run(mut self, observer: &mut dyn Observer) -> Outcome {
+        while self.capture.round(observer) {
+            if self.leader.stop() {
+                self.capture.stop("asked to stop");
+            }
+            // Its queue stays blind; a new capture sees all of them, after a moment in which none is seen.
+            if self.leader.starts_again() && self.capture.is_crippled() {
+                self.capture.stop("a worker died");
+            }
+            if !self.capture.stopping() {
+                self.reloads();
+            }
+        }
+        // In this order: who answers has all of it for the last answers, and is gone before what he answers from.
+        let Whole { capture, mut serve, waiting, .. } = self;
+        let resting = capture.rest();
+        drop(waiting);
+        serve.end();
+        resting.close()
+    }
+
+    /// Other settings, where there are some.
+    fn reloads(&mut self) {
+        while self.waiting.len() < RELOADS_WAITING
+            && let Some(asked) = self.capture.to_serve().reload_asked()
+        {
+            self.waiting.push((self.leader.ask(), asked));
+        }
+        while let Some((number, new)) = self.leader.rules() {
+            let done = self.reload(new);
+            self.leader.answer(number, &done);
+            let (status, text) = answer(done);
+            let to_serve = self.capture.to_serve();
+            match number {
+                None => to_serve.reloaded(None, status, &text),
+                Some(number) => {
+                    if let Some(at) = self.waiting.iter().position(|(n, _)| *n == number) {
+                        to_serve.reloaded(Some(self.waiting.swap_remove(at).1), status, &text);
+                    }
+                }
+            }
+        }
+    }
+
+    fn reload(&mut self, new: Result<Settings, String>) -> Result<Changes, Refused> {
+        let done = new.map_err(|why| (422, why)).and_then(|new| {
+            // All that can be wrong, before anything is changed.
+            let access = self.serve.check(&self.capture.settings().adopt(new.clone()).0)?;
+            let mut changes = self.capture.reload(new)?;
+            changes.certificate = self.serve.adopt(self.capture.settings(), access);
+            Ok(changes)
+        });
+        match &done {
+            Ok(changes) => tell(changes),
+            Err((_, why)) => tracing::error!("reload: refused, the configuration is as it was: {why}"),
+        }
+        done
+    }
+}
+
+/// What came of a reload, as it is said: an HTTP status, and JSON or the reason.
+fn answer(done: Result<Changes, Refused>) -> (u16, String) {
+    done.map_or_else(|refused| refused, |changes| (200, shape::text(&changes) + "\n"))
+}
+
+fn tell(changes: &Changes) {
+    changes.changed_in_words().iter().for_each(|w| tracing::info!("reload: {w}"));
+    changes.needs_restart_in_words().iter().for_each(|w| tracing::warn!("reload: {w}"));
+    changes.unassigned_in_words().iter().for_each(|w| tracing::warn!("reload: {w}"));
+    if changes.changed_in_words().is_empty() {
+        tracing::info!("reload: nothing has changed");
+    }
+    for n in &changes.waiting_workers {
+        tracing::warn!("reload: worker {n} does not answer: it has the old rules until it does");
+    }
+}
