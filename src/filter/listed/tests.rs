@@ -6,7 +6,7 @@ use crate::filter::bpf::{self, Form, Program};
 use proptest::prelude::*;
 
 fn machine(program: &Program) -> Machine {
-    Machine::new(program.instructions().iter().map(|i| Step { instruction: *i, member: None }).collect())
+    Machine::plain(program.instructions())
 }
 
 /// What the language has, by the instructions that it is made of.
