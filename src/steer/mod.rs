@@ -16,7 +16,7 @@ mod words;
 
 pub use crate::conn::orders::{Prefix, Role};
 pub use handle::{SteerError, Steering};
-pub use keep::Keeping;
+pub use keep::{Keeping, Orders};
 pub use kept::{Assigned, Suspended};
 pub use registry::{Assignment, RegistryError, Suspension, Target};
 pub use said::{AssignmentLine, SuspensionLine};
