@@ -295,7 +295,7 @@ pub const COUNTS_BYTES: u64 = 512 << 20;
 pub const COUNT_BYTES: u64 = 256 << 20;
 /// So much each answer has in any case, whatever others have: some 2,000 connections.
 pub const COUNT_BYTES_SURE: u64 = 1 << 20;
-/// Brackets within brackets that the planner follows; an expression with more is not pruned.
+/// Brackets within brackets, and `not` behind a keyword, that the planner follows; an expression with more is not pruned.
 pub const FILTER_DEPTH_MAX: usize = 100;
 
 /// Damaged places that a summary names; more are only counted.

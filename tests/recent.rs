@@ -9,7 +9,7 @@ use retrotap::recent::keep::{Admission, Keep};
 use retrotap::recent::read::Recent;
 use retrotap::source::{InputOptions, Interface, Packet};
 use retrotap::store::sink::{Appended, Recorder, Sink};
-use retrotap::store::{Options, Store};
+use retrotap::store::{Options, Store, Writer};
 use retrotap::units::{monotonic, now};
 use retrotap::window::arena::ArenaView;
 use retrotap::window::{Window, WindowView};
@@ -39,10 +39,8 @@ fn frame(n: u64, time: u64) -> Vec<u8> {
 }
 
 /// Feeds so many packets of this moment, of two classes in turns by thousands, as fast as the disk takes them.
-fn feed(store: &Store, packets: u64) {
-    let interfaces = [Interface::new("eth0", 1)];
-    let mut writer = store.writer(0, 32).expect("a writer");
-    let mut time = 0;
+fn feed(mut writer: Writer, packets: u64) {
+    let (interfaces, mut time) = ([Interface::new("eth0", 1)], 0);
     for n in 0..packets {
         while !writer.room() {
             writer.tick(monotonic());
@@ -117,7 +115,8 @@ fn answers_while_memory_goes_are_those_of_the_files() {
     };
     let store = Store::create_or_open(dir.path(), options).expect("a store");
     let engine = Engine::new(store.live().expect("a second mapping"), Some(recent.clone()));
-    let fed = AtomicBool::new(false);
+    // Before anybody asks: until there is a writer all is there that ever will be.
+    let (writer, fed) = (store.writer(0, 32).expect("a writer"), AtomicBool::new(false));
     let mut answers: Vec<Answered> = std::thread::scope(|s| {
         let asking = ASKED.map(|asked| {
             let (engine, recent, fed, store) = (&engine, &recent, &fed, dir.path());
@@ -129,7 +128,7 @@ fn answers_while_memory_goes_are_those_of_the_files() {
                 all
             })
         });
-        feed(&store, PACKETS);
+        feed(writer, PACKETS);
         fed.store(true, Relaxed);
         asking.into_iter().flat_map(|a| a.join().expect("questions")).collect()
     });

@@ -20,7 +20,7 @@ mod caller;
 mod client;
 mod clients;
 mod engine;
-mod frames;
+pub mod frames;
 mod holding;
 mod impatient;
 mod info;

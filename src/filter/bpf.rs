@@ -47,6 +47,9 @@ const KNOWN: &[u16] = &[
 /// `BPF_RET | BPF_K`.
 const RETURN_CONSTANT: u16 = 0x06;
 
+/// `BPF_JMP | BPF_JA`: the only jump that can go back.
+const JUMP: u16 = 0x05;
+
 /// Instructions as `pcap_compile` made them, here or in another process: validated, ending in a return on every path. Read-only from then on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Program(Box<[Instruction]>);
@@ -143,6 +146,11 @@ impl Program {
         valid.then_some(Program(program))
     }
 
+    /// Whether it jumps back somewhere, as `protochain` does: then it may never end.
+    pub(super) fn jumps_back(&self) -> bool {
+        self.0.iter().any(|i| i.code == JUMP && i.k.cast_signed() < 0)
+    }
+
     pub(super) fn instructions(&self) -> &[Instruction] {
         &self.0
     }
@@ -151,7 +159,8 @@ impl Program {
     pub(super) fn run(&self, data: &[u8], wire_len: u32) -> bool {
         let captured = u32::try_from(data.len()).unwrap_or(u32::MAX);
         // SAFETY: the instructions come from `pcap_compile`, or were checked by `bpf_validate`: every path ends in a return,
-        // with jumps inside; they are not changed. `data` is readable for `captured` bytes, and the interpreter checks
+        // with jumps inside; they are not changed, and none goes back ([`Filter`](super::Filter) has others run by its own
+        // interpreter). `data` is readable for `captured` bytes, and the interpreter checks
         // every load against that.
         unsafe { bpf_filter(self.0.as_ptr(), data.as_ptr(), wire_len, captured) != 0 }
     }

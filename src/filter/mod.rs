@@ -12,6 +12,7 @@ mod position;
 
 use crate::limits::{FILTER_BYTES_MAX, FILTER_CPU_SECONDS, FILTER_LISTS_MAX, FILTER_MEMORY_BYTES};
 use bpf::Form;
+use listed::machine::Machine;
 
 /// What libpcap says where no packet can match.
 const REJECTS_ALL: &str = "expression rejects all packets";
@@ -131,9 +132,16 @@ impl FilterError {
 #[derive(Clone, Debug)]
 pub struct Filter {
     program: bpf::Program,
+    /// Runs it where it jumps back, and so might never end.
+    counted: Option<Machine>,
 }
 
 impl Filter {
+    fn of(program: bpf::Program) -> Filter {
+        let counted = program.jumps_back().then(|| Machine::plain(program.instructions()));
+        Filter { program, counted }
+    }
+
     /// Checks an expression before it is known what packets it will be asked about: that it compiles for some of the
     /// common link types. The error is that of the first, Ethernet.
     pub fn check(expression: &str) -> Result<(), FilterError> {
@@ -174,16 +182,26 @@ impl Filter {
         }
         names::refuse(expression)?;
         match apart::compile(expression, link_type, Form::Optimised)? {
-            Ok(program) => Ok(Filter { program }),
+            Ok(program) => Ok(Filter::of(program)),
             Err(message) => Err(FilterError::Refused { message, near: None }),
         }
+    }
+
+    /// A filter as it goes from one process of this program to another: its instructions.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.program.bytes()
+    }
+
+    /// The other way; `None`: that is no program that libpcap's interpreter runs to an end.
+    pub fn checked(bytes: &[u8]) -> Option<Filter> {
+        bpf::Program::checked(bytes).map(Filter::of)
     }
 
     /// As libpcap makes it without its optimiser (`tcpdump -O`).
     #[cfg(test)]
     pub(crate) fn compile_as_written(expression: &str, link_type: u16) -> Result<Filter, FilterError> {
         match bpf::compile(expression, link_type, Form::Plain)? {
-            Ok(program) => Ok(Filter { program }),
+            Ok(program) => Ok(Filter::of(program)),
             Err(message) => Err(FilterError::Refused { message, near: None }),
         }
     }
@@ -191,7 +209,10 @@ impl Filter {
     /// True if libpcap's interpreter accepts the packet: `data` are its captured bytes, `wire_len` its length on the wire.
     #[inline]
     pub fn matches(&self, data: &[u8], wire_len: u32) -> bool {
-        self.program.run(data, wire_len)
+        match &self.counted {
+            None => self.program.run(data, wire_len),
+            Some(machine) => machine.run(&[], data, wire_len),
+        }
     }
 
     /// True if every packet matches, as with the empty expression.

@@ -9,6 +9,9 @@
 use super::{FilterError, Place};
 use std::net::Ipv6Addr;
 
+/// No address with colons is longer: eight groups of four digits, the last two of them as an IPv4 address.
+const ADDRESS_MAX: usize = 45;
+
 /// A token: its byte range in the expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Token<'a> {
@@ -234,9 +237,11 @@ fn first_token(s: &str) -> Option<(TokenKind, usize)> {
         return Some(if len > 1 { (TokenKind::Escaped, len) } else { (TokenKind::Symbol, 1) });
     }
     let word = word_len(s);
-    // Addresses with colons, unless a word reaches further (the longest match wins, as with flex).
-    let colons = s.find(|c: char| !(c.is_ascii_hexdigit() || c == ':' || c == '.')).unwrap_or(s.len());
-    let address = s.get(..colons).filter(|a| colons >= word && a.contains(':'));
+    // Addresses with colons, unless a word reaches further (the longest match wins, as with flex). No further than an address reaches: else
+    // each token of `1:1:1:` would look through all that follow.
+    let colon = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
+    let colons = s.bytes().take(ADDRESS_MAX + 1).take_while(colon).count();
+    let address = s.get(..colons).filter(|a| colons <= ADDRESS_MAX && colons >= word && a.contains(':'));
     if address.is_some_and(|a| a.parse::<Ipv6Addr>().is_ok() || is_mac(a, ':')) {
         return Some((TokenKind::Literal, colons));
     }

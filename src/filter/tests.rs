@@ -182,6 +182,37 @@ fn errors_say_what_and_where() {
     assert!(e.contains("syntax error") && e.contains("column 13"), "{e}");
 }
 
+/// As long as an expression may be: each of its words looked through all that follow.
+#[test]
+fn a_long_expression_is_cut_into_words_one_by_one() {
+    for piece in ["1:", "::", "a:"] {
+        let text = piece.repeat((64 << 10) / 2);
+        assert!(names::tokens(&text).count() >= (64 << 10) / 2 && names::refuse(&text).is_ok() == (piece != "a:"));
+    }
+    assert!(names::refuse("host ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255").is_ok());
+}
+
+/// libpcap takes jumps back for right, since `protochain` needs them: a program of another process that goes round and round is run to an end.
+#[test]
+fn a_program_without_an_end_ends() {
+    let program = |all: &[(u16, u32)]| -> Vec<u8> {
+        let one = |&(code, k): &(u16, u32)| [&code.to_ne_bytes()[..], &[0, 0], &k.to_ne_bytes()].concat();
+        all.iter().flat_map(one).collect()
+    };
+    let round = Filter::checked(&program(&[(0x05, u32::MAX), (0x06, 1)])).expect("what libpcap takes");
+    assert!(!round.matches(&[0; 60], 60));
+    let once = Filter::checked(&program(&[(0x05, 0), (0x06, 1)])).expect("what libpcap takes");
+    assert!(once.matches(&[0; 60], 60));
+    assert!(Filter::checked(&once.bytes()).is_some() && Filter::checked(&once.bytes()[1..]).is_none());
+    // Its loop goes through a chain of 12 headers of 8 bytes, and through 60 of them.
+    for headers in [12, 60] {
+        let chain = [[60, 0, 1, 4, 0, 0, 0, 0].repeat(headers - 1), vec![17, 0, 1, 4, 0, 0, 0, 0]].concat();
+        let packet = [&[0x60, 0, 0, 0, 2, 0, 60, 64][..], &[0; 32], &chain, &[0, 9, 0, 53]].concat();
+        let filter = Filter::compile("ip6 protochain 17", 101).expect("a filter");
+        assert!(filter.matches(&packet, packet.len() as u32) && !filter.matches(&packet[..44], 44), "{headers}");
+    }
+}
+
 #[test]
 fn nothing_panics() {
     assert!(matches!(Filter::compile(&"(".repeat(1 << 20), ETHERNET), Err(FilterError::TooLong { .. })));

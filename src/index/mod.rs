@@ -10,7 +10,7 @@ pub mod community;
 pub mod conns;
 mod distinct;
 pub mod file;
-mod filters;
+pub mod filters;
 mod fuse;
 mod hashes;
 mod indexer;
@@ -24,7 +24,7 @@ mod read;
 mod run;
 mod skip;
 pub mod term;
-mod terms;
+pub mod terms;
 #[cfg(test)]
 pub(crate) mod tests;
 mod times;

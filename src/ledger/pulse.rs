@@ -59,9 +59,16 @@ impl Pulse {
         }
     }
 
+    /// Those that its writer may write; who reads has them mapped read-only.
+    fn own(&self) -> Option<&PulseCells> {
+        (!matches!(self.0, Lies::Read(..))).then(|| self.cells())
+    }
+
     /// Something has been written.
     pub(super) fn wrote(&self) {
-        self.cells().writes.fetch_add(1, Ordering::Release);
+        if let Some(cells) = self.own() {
+            cells.writes.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// How often so far. To be asked before what was written is read.
@@ -71,12 +78,16 @@ impl Pulse {
 
     /// The ledger: a sign of life.
     pub(super) fn beat(&self, t: u64) {
-        self.cells().alive.store(t, Ordering::Release);
+        if let Some(cells) = self.own() {
+            cells.alive.store(t, Ordering::Release);
+        }
     }
 
     /// Capture records, or no longer does: while it does, its life is a sign of life.
     pub fn recording(&self, is: bool) {
-        self.cells().recording.store(is.into(), Ordering::Release);
+        if let Some(cells) = self.own() {
+            cells.recording.store(is.into(), Ordering::Release);
+        }
     }
 
     /// The last sign of life, Unix ns; 0: none yet. Of a capture that is dead or stopped, it lies a moment behind its last beat.

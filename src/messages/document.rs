@@ -63,26 +63,11 @@ impl DocumentKind {
 pub(super) struct Documents(Vec<(DocumentKind, Instant, File)>);
 
 impl Documents {
-    /// Makes one of what `write` writes: the file and its length.
-    pub(super) fn make(
-        &mut self,
-        kind: DocumentKind,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> io::Result<(&File, u64)> {
-        let file = memfd_create("retrotap-document", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        let mut file = BufWriter::with_capacity(64 << 10, File::from(file));
-        write(&mut file)?;
-        let mut file = file.into_inner().map_err(|e| e.into_error())?;
-        let bytes = file.stream_position()?;
-        if bytes > DOCUMENT_BYTES as u64 {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        // Not against being cut short: that is how its memory comes back.
-        fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SEAL)?;
+    /// Keeps the memory of this one, and takes that of older ones back.
+    pub(super) fn keep(&mut self, kind: DocumentKind, file: File) -> Option<&File> {
         self.0.push((kind, Instant::now(), file));
         self.take_back();
-        let (_, _, file) = self.0.last().ok_or(io::ErrorKind::NotFound)?;
-        Ok((file, bytes))
+        self.0.last().map(|(_, _, file)| file)
     }
 
     /// Takes the memory back of those that others have followed, and of answers that nobody waits for any more.
@@ -97,6 +82,21 @@ impl Documents {
             }
         }
     }
+}
+
+/// Makes a document of what `write` writes: its file and its length.
+pub(super) fn make(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<(File, u64)> {
+    let file = memfd_create("retrotap-document", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut file = BufWriter::with_capacity(64 << 10, File::from(file));
+    write(&mut file)?;
+    let mut file = file.into_inner().map_err(|e| e.into_error())?;
+    let bytes = file.stream_position()?;
+    if bytes > DOCUMENT_BYTES as u64 {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    // Not against being cut short: that is how its memory comes back.
+    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SEAL)?;
+    Ok((file, bytes))
 }
 
 /// Reads a document of this length; an error: its memory is taken back by now.

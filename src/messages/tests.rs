@@ -287,15 +287,17 @@ fn who_does_not_read_is_not_waited_for() {
 #[test]
 fn nobody_changes_a_document() {
     let mut documents = Documents::default();
-    let (file, bytes) = documents.make(DocumentKind::Page, |to| to.write_all(b"page")).unwrap();
-    let mut theirs = file.try_clone().unwrap();
+    let (file, bytes) = document::make(|to| to.write_all(b"page")).unwrap();
+    let mut theirs = documents.keep(DocumentKind::Page, file).unwrap().try_clone().unwrap();
     assert!(theirs.write_all(b"other").is_err() && theirs.set_len(100).is_err());
     assert_eq!(document::read(&theirs, bytes).unwrap(), b"page");
-    for _ in 0..2 {
-        documents.make(DocumentKind::Page, |to| to.write_all(b"next")).unwrap();
+    for n in 0..2 {
+        assert!(document::read(&theirs, bytes).is_ok(), "{n} have come since");
+        let (next, _) = document::make(|to| to.write_all(b"next")).unwrap();
+        documents.keep(DocumentKind::Page, next);
     }
     assert!(document::read(&theirs, bytes).is_err() && theirs.metadata().unwrap().len() == 0);
-    assert!(documents.make(DocumentKind::State, |_| Err(std::io::ErrorKind::Other.into())).is_err());
+    assert!(document::make(|_| Err(std::io::ErrorKind::Other.into())).is_err());
 }
 
 /// A file that somebody sends to capture is closed by the kernel, and what is too long is no message.

@@ -16,4 +16,4 @@ mod unentered;
 
 pub use answering::Answering;
 pub use handle::Steering;
-pub use keep::Keeping;
+pub use keep::{Keeping, Orders};

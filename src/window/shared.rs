@@ -46,7 +46,10 @@ impl Drop for SharedMemory {
 impl SharedMemory {
     /// Makes `len` bytes, all zero; the system calls them `name`. Pages are taken as they are first touched.
     pub fn create(name: &str, len: usize, by: Writable) -> io::Result<SharedMemory> {
-        let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        // Nobody runs it; kernels before 6.3 do not know how to say that.
+        let made = memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL).or_else(|_| memfd_create(name, flags));
+        let file = made?;
         ftruncate(&file, len as u64)?;
         // Before the seal that forbids to map it so.
         let memory = SharedMemory::map(file, ProtFlags::READ | ProtFlags::WRITE)?;

@@ -57,6 +57,12 @@ fn others_push_nothing_out_of_a_class_with_memory_of_its_own() {
     w.feed(53, 10);
     flood(&mut w);
     shown(&w, "all", |c| c["memory_bytes"].as_u64() > Some(10 * MIB));
+    // It goes when others need its place, which they do when enough of them has come to memory.
+    for _ in 0..10 {
+        if held(&w, "quiet") > 0 {
+            flood(&mut w);
+        }
+    }
     assert_eq!(held(&w, "quiet"), 0);
     // And gets it back.
     w.reload(&config("memory = \"16MiB\"\n"));

@@ -409,6 +409,8 @@ impl Walk {
             return None;
         }
         self.layers += 1;
+        // Also where no header has given a name: PPP with a label and a frame that is no IP.
+        self.named = true;
         into(self)
     }
 

@@ -24,7 +24,8 @@ cargo xtask COMMAND
   bench [NAME]           measurements that anyone can rerun, against other tools; alone: which there are
   test  [--no-install]   everything: formats, lints, unit, property, vectors, replay, eBPF fixtures, namespaces
         [FILTER...]      only the steps whose name contains one of these words
-  fuzz  [TARGET]         more of what the tests try in part, from other seeds; alone: which targets there are
+  fuzz  [TARGET...]      parsers of bytes from outside and histories of stores, for longer and from other seeds; alone: which
+                         targets there are
   docs                   write docs/json.md, made from the types that are said as JSON
   tidy                   the rules of the source tree
   deny                   licences, advisories and sources of the dependencies (installs cargo-deny when it is missing)

@@ -25,11 +25,13 @@ enum Probe {
     File(&'static [&'static str]),
     /// A component of the Rust toolchain, by the cargo command that it brings.
     Component(&'static str),
+    /// A program that cargo builds, from crates.io.
+    Crate(&'static str),
 }
 
 struct Need {
     probe: Probe,
-    /// apt's package, or rustup's component.
+    /// apt's package, rustup's component, or a crate with its version.
     package: &'static str,
     scope: Scope,
     why: &'static str,
@@ -41,7 +43,7 @@ const fn need(probe: Probe, package: &'static str, scope: Scope, why: &'static s
     Need { probe, package, scope, why, optional: false }
 }
 
-use Probe::{Component, File, Program};
+use Probe::{Component, Crate, File, Program};
 
 const NEEDS: &[Need] = &[
     need(Program("cc"), "gcc", Scope::Build, "links Rust programs, compiles libbpf"),
@@ -80,11 +82,18 @@ const NEEDS: &[Need] = &[
     Need { optional: true, ..need(Program("shellcheck"), "shellcheck", Scope::Test, "reads the scripts of tuning/") },
     need(Component("fmt"), "rustfmt", Scope::Test, "the format of Rust files"),
     need(Component("clippy"), "clippy", Scope::Test, "the lint wall"),
+    Need { optional: true, ..need(Program("c++"), "g++", Scope::Test, "libFuzzer is C++") },
+    Need { optional: true, ..need(Crate("cargo-fuzz"), CARGO_FUZZ, Scope::Test, "tries parsers with any bytes") },
+    need(Crate("cargo-deny"), CARGO_DENY, Scope::Test, "licences, advisories and sources of the dependencies"),
 ];
+
+/// The versions that the repository was tried with.
+pub const CARGO_FUZZ: &str = "cargo-fuzz@0.13.2";
+pub const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
 fn missing(need: &Need) -> bool {
     match need.probe {
-        Program(name) => shell::find(name).is_none(),
+        Program(name) | Crate(name) => shell::find(name).is_none(),
         File(paths) => !paths.iter().any(|p| Path::new(p).exists()),
         Component(name) => !shell::quiet("cargo", &[name, "--version"]),
     }
@@ -96,11 +105,16 @@ pub fn ensure(scope: Scope, install: bool) -> Result<(), String> {
     if absent.is_empty() {
         return Ok(());
     }
-    let (components, packages): (Vec<&Need>, Vec<&Need>) =
+    let (components, others): (Vec<&Need>, Vec<&Need>) =
         absent.iter().copied().partition(|n| matches!(n.probe, Component(_)));
+    let (crates, packages): (Vec<&Need>, Vec<&Need>) = others.into_iter().partition(|n| matches!(n.probe, Crate(_)));
     println!("setup: missing on this machine:");
     for n in &absent {
-        let kind = if matches!(n.probe, Component(_)) { "rustup" } else { "apt" };
+        let kind = match n.probe {
+            Component(_) => "rustup",
+            Crate(_) => "cargo",
+            _ => "apt",
+        };
         println!("  {kind:6} {:18} {}{}", n.package, n.why, if n.optional { " (optional)" } else { "" });
     }
     let required: Vec<&str> = packages.iter().filter(|n| !n.optional).map(|n| n.package).collect();
@@ -110,7 +124,10 @@ pub fn ensure(scope: Scope, install: bool) -> Result<(), String> {
             println!("setup: nothing that is required is missing");
             return Ok(());
         }
-        return Err(format!("--no-install: nothing was installed. To install it: {}", advice(&packages, &components)));
+        return Err(format!(
+            "--no-install: nothing was installed. To install it: {}",
+            advice(&packages, &components, &crates)
+        ));
     }
     if !packages.is_empty() && shell::find("apt-get").is_none() {
         if required.is_empty() {
@@ -140,10 +157,22 @@ pub fn ensure(scope: Scope, install: bool) -> Result<(), String> {
         }
         shell::run(Command::new("rustup").args(["component", "add"]).args(&names))?;
     }
+    for need in crates {
+        match (build(need.package), need.optional) {
+            (Err(e), true) => println!("setup: going on without {}: {e}", need.package),
+            (built, _) => built?,
+        }
+    }
     match absent.iter().find(|n| !n.optional && missing(n)) {
         Some(n) => Err(format!("{} was installed and what it is for is still not found: {}", n.package, n.why)),
         None => Ok(()),
     }
+}
+
+/// Builds a program of crates.io. Unoptimised: it is built much sooner, and has little to do.
+pub fn build(package: &str) -> Result<(), String> {
+    println!("setup: about to build with cargo: {package} (some minutes)");
+    shell::run(Command::new("cargo").args(["install", "--quiet", "--locked", "--debug", package]))
 }
 
 /// Installs these packages whose absence is no failure, for benches.
@@ -157,7 +186,7 @@ pub fn fetch(packages: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-fn advice(packages: &[&Need], components: &[&Need]) -> String {
+fn advice(packages: &[&Need], components: &[&Need], crates: &[&Need]) -> String {
     let names = |needs: &[&Need]| needs.iter().filter(|n| !n.optional).map(|n| n.package).collect::<Vec<_>>().join(" ");
     let mut ways = Vec::new();
     if !names(packages).is_empty() {
@@ -165,6 +194,9 @@ fn advice(packages: &[&Need], components: &[&Need]) -> String {
     }
     if !names(components).is_empty() {
         ways.push(format!("rustup component add {}", names(components)));
+    }
+    if !names(crates).is_empty() {
+        ways.push(format!("cargo install --locked {}", names(crates)));
     }
     ways.join(" && ")
 }

@@ -2,7 +2,7 @@
 //! `N passed, N failed, N skipped`. A test that prints a line beginning `skipped: ` counts as skipped, not as passed.
 
 use crate::json::Value;
-use crate::{bench, deny, setup, shell, term, tidy};
+use crate::{bench, deny, fuzz, setup, shell, term, tidy};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -64,6 +64,11 @@ pub fn run(install: bool, words: &[&str]) -> Result<(), String> {
     step("format ebpf", &mut || Outcome::of(clang_format()));
     step("tidy", &mut || Outcome::of(tidy::run().map(|_| ())));
     step("licences", &mut || Outcome::of(deny::offline(install)));
+    step("advisories", &mut || match deny::advisories(install) {
+        Ok(Ok(())) => Outcome::of(Ok(())),
+        Ok(Err(why)) => Outcome { skipped: vec![format!("advisories: {why}")], ..Outcome::default() },
+        Err(e) => Outcome::of(Err(e)),
+    });
     step("clippy", &mut || {
         Outcome::of(checked("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });
@@ -91,6 +96,11 @@ pub fn run(install: bool, words: &[&str]) -> Result<(), String> {
             Ok(out) => outcome(&String::from_utf8_lossy(&out.stdout), out.status.success(), "cargo test --doc"),
             Err(e) => Outcome::of(Err(e.to_string())),
         }
+    });
+    step("fuzz", &mut || match fuzz::test() {
+        Ok(Ok(passed)) => Outcome { passed, ..Outcome::default() },
+        Ok(Err(why)) => Outcome { skipped: vec![format!("fuzz: {why}")], ..Outcome::default() },
+        Err(e) => Outcome::of(Err(e)),
     });
     for bench in bench::BENCHES {
         step(&format!("bench {}", bench.name), &mut || smoke(bench, root.as_deref()));

@@ -214,7 +214,7 @@ const UNSAFE: &[&str] = &[
 const FILE_LINES: usize = 400;
 const FUNCTION_LINES: usize = 80;
 /// Folders of source text.
-const TREES: &[&str] = &["src", "tests", "benches", "examples", "ebpf", "xtask/src"];
+const TREES: &[&str] = &["src", "tests", "benches", "examples", "ebpf", "fuzz", "xtask/src"];
 
 /// Checks every rule; the report is what has grown long, the error what is wrong.
 pub fn run() -> Result<String, String> {

@@ -5,7 +5,7 @@
 mod child;
 mod inherited;
 mod pool;
-mod wire;
+pub mod wire;
 
 pub use child::serve;
 

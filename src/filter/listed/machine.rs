@@ -1,11 +1,14 @@
 //! Runs libpcap's programs as its own interpreter does (`pcap_filter` of `bpf_filter.c`), with one instruction more: whether a list has what is
-//! compared. Safe by construction: every load and jump is checked. What ends a program in any other way than by a return rejects the packet.
+//! compared. Safe by construction: every load and jump is checked, and steps are counted. What ends a program in any other way than by a return
+//! rejects the packet. Programs that jump back are run by it, too: libpcap's interpreter would run one that never ends for ever.
 
 use super::{Kind, List};
 use crate::filter::bpf::Instruction;
 
 /// Words of scratch memory.
 const MEMORY: usize = 16;
+/// Steps for each byte of a packet: `protochain` goes eight bytes on or more with each turn of its loop, of some dozen steps.
+const STEPS_A_BYTE: usize = 64;
 
 /// Where an instruction compares with the entries of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub(super) struct Member {
 
 /// One instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Step {
+pub(in crate::filter) struct Step {
     /// As libpcap made it, with an example.
     pub(super) instruction: Instruction,
     /// It compares with a list, and not with the example.
@@ -27,7 +30,7 @@ pub(super) struct Step {
 
 /// A program.
 #[derive(Clone, Debug)]
-pub(super) struct Machine(Box<[Step]>);
+pub(in crate::filter) struct Machine(Box<[Step]>);
 
 /// The packet as it is loaded from.
 struct Packet<'a> {
@@ -56,18 +59,23 @@ impl Machine {
         Machine(steps.into())
     }
 
+    /// Without lists, as libpcap's interpreter would run it.
+    pub(in crate::filter) fn plain(instructions: &[Instruction]) -> Machine {
+        Machine(instructions.iter().map(|i| Step { instruction: *i, member: None }).collect())
+    }
+
     /// Whether it accepts the packet.
-    pub(super) fn run(&self, lists: &[List], data: &[u8], wire_len: u32) -> bool {
+    pub(in crate::filter) fn run(&self, lists: &[List], data: &[u8], wire_len: u32) -> bool {
         self.returned(lists, &Packet { data, wire_len }).is_some_and(|value| value != 0)
     }
 
-    /// What it returns; `None`: it loads what is not there, or divides by nothing.
+    /// What it returns; `None`: it loads what is not there, divides by nothing, or goes round and round.
     fn returned(&self, lists: &[List], packet: &Packet<'_>) -> Option<u32> {
         let (mut a, mut x, mut memory) = (0u32, 0u32, [0u32; MEMORY]);
         // Words of the entry that is being compared.
         let mut words = [0u32; 4];
         let mut at = 0usize;
-        loop {
+        for _ in 0..self.0.len() + (packet.data.len() + 1) * STEPS_A_BYTE {
             let Step { instruction: Instruction { code, jump_true, jump_false, k }, member } = *self.0.get(at)?;
             at += 1;
             let mut jump = |yes: bool| at += usize::from(if yes { jump_true } else { jump_false });
@@ -137,5 +145,6 @@ impl Machine {
                 _ => return None,
             }
         }
+        None
     }
 }

@@ -8,7 +8,7 @@
 //! comes to an entry that asks for what is not there before one that matches, so that its answer depends on the order of the words. Here entries
 //! that are asked alike are asked together: they match what one of them alone would match.
 
-mod machine;
+pub(super) mod machine;
 mod template;
 #[cfg(test)]
 mod tests;

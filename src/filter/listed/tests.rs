@@ -1,12 +1,12 @@
 //! Our interpreter against libpcap's: the same program, the same packet, the same answer.
 
-use super::machine::{Machine, Step};
+use super::machine::Machine;
 use super::*;
 use crate::filter::bpf::{self, Form, Program};
 use proptest::prelude::*;
 
 fn machine(program: &Program) -> Machine {
-    Machine::new(program.instructions().iter().map(|i| Step { instruction: *i, member: None }).collect())
+    Machine::plain(program.instructions())
 }
 
 /// What the language has, by the instructions that it is made of.

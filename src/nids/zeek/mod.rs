@@ -3,8 +3,8 @@
 //! Called by the command line.
 
 mod answer;
-mod event;
-mod frame;
+pub mod event;
+pub mod frame;
 
 pub use answer::Answers;
 

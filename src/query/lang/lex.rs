@@ -4,6 +4,9 @@
 
 use std::net::Ipv6Addr;
 
+/// No IPv6 address is longer, and no MAC: eight groups of four digits, the last two of them as an IPv4 address.
+const COLONS_MAX: usize = 45;
+
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -74,7 +77,9 @@ fn one(rest: &str) -> (Kind, usize) {
         }
         '$' => (Kind::Mac, 1 + rest.chars().skip(1).take(2).take_while(char::is_ascii_hexdigit).count()),
         c if c.is_ascii_alphanumeric() || c == ':' => {
-            let hex = run(|c| c.is_ascii_hexdigit() || matches!(c, ':' | '.'));
+            // No further than an address reaches: else each token of `1:1:1:` would look through all that follow.
+            let hex = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
+            let hex = rest.bytes().take(COLONS_MAX).take_while(hex).count();
             if let Some((kind, len)) = rest.get(..hex).and_then(colons) {
                 return (kind, len);
             }

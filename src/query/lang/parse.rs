@@ -164,7 +164,11 @@ impl<'t> Parser<'t> {
             return e;
         }
         if self.peek(0)?.kind == Kind::Not {
-            return self.item();
+            // `host not host not ...` goes no deeper than brackets do.
+            self.depth += 1;
+            let e = if self.depth > FILTER_DEPTH_MAX { None } else { self.item() };
+            self.depth -= 1;
+            return e;
         }
         let t = self.next()?;
         let mut exact = qual.end == End::Either && !matches!(qual.proto, Some("arp" | "rarp"));

@@ -240,7 +240,9 @@ fn plan(e: &Expr, given: u64) -> Planned {
             Op::And => {
                 let more = plan(e, given | so_far.implied);
                 let (plan, implied) = (so_far.plan.and(more.plan), so_far.implied | more.implied);
-                Planned { plan, implied, idle: [so_far.idle, more.idle].concat() }
+                let mut idle = so_far.idle;
+                idle.extend(more.idle);
+                Planned { plan, implied, idle }
             }
             Op::Or => {
                 let more = plan(e, given);
@@ -248,7 +250,11 @@ fn plan(e: &Expr, given: u64) -> Planned {
                 // With one side the other rules out nothing either.
                 let idle = match plan {
                     Plan::All => Vec::from([Range { start: first.at().start, end: e.at().end }]),
-                    _ => [so_far.idle, more.idle].concat(),
+                    _ => {
+                        let mut idle = so_far.idle;
+                        idle.extend(more.idle);
+                        idle
+                    }
                 };
                 Planned { plan, implied, idle }
             }

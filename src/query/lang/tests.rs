@@ -441,6 +441,32 @@ fn leaves_over_the_captures() {
     assert!(matched > 1000 && pruned > asked / 4, "{asked} asked, {matched} matched, {pruned} pruned");
 }
 
+/// As long as a request may be. Each token looked through all that follow, and the longest address was sought in all of it: such a text kept a
+/// thread busy for hours.
+#[test]
+fn a_long_text_is_taken_apart_token_by_token() {
+    for (piece, each) in [("1:", 2), ("::", 2), ("a:", 2), ("1.", 1)] {
+        let text = piece.repeat(128 << 10);
+        let tokens = super::lex::lex(&text).len();
+        assert!(tokens == (128 << 10) * each || each == 1, "{tokens} of {piece:?}");
+        assert_eq!(Plan::of(&text), Plan::All);
+    }
+    let longest = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255";
+    assert_eq!(Plan::of(&format!("host {longest}")), is(Term::addr(longest.parse().unwrap())));
+}
+
+/// `not` behind a keyword was followed as deep as it was written: 256 KiB of it overflowed any stack, and ended the recorder.
+#[test]
+fn no_text_goes_deeper_than_brackets_may() {
+    for piece in ["host not ", "port ! ", "src host not ", "(", "not ", "-", "tcp[", "vlan ("] {
+        let small = std::thread::Builder::new().stack_size(1 << 20);
+        let text = piece.repeat((256 << 10) / piece.len());
+        let plan = small.spawn(move || Plan::of(&text)).unwrap().join();
+        assert_eq!(plan.ok(), Some(Plan::All), "{piece:?}");
+    }
+    assert_eq!(Plan::of("host not host not host 10.0.0.1 and udp"), Plan::of("udp"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
