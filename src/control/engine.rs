@@ -4,7 +4,9 @@
 use crate::ledger::Pulse;
 use crate::query::pace::{Freely, Pace};
 use crate::query::view::View;
-use crate::query::{self, Follower, Found, PacketSink, Query, QueryError, Running, Statement, Summary, running};
+use crate::query::{
+    self, Cursor, Follower, Found, PacketSink, Query, QueryError, Running, Statement, Summary, running,
+};
 use crate::recent::{Recent, Shown};
 use crate::store::live::Live;
 use crate::units;
@@ -98,10 +100,10 @@ impl Engine {
         self.held.answer_at_hand(query, &self.shown(), pace, out).ok()
     }
 
-    /// A follower, at the beginning of its past.
-    pub fn follow(&self, query: &Query) -> Result<Follower, QueryError> {
+    /// A follower, at the beginning of its past or where another one stood.
+    pub fn follow(&self, query: &Query, after: Option<&Cursor>) -> Result<Follower, QueryError> {
         let shown = self.shown();
-        self.held.follow(query, &self.view(&shown, query, &Freely)?)
+        self.held.follow(query, &self.view(&shown, query, &Freely)?, self.live.start(), after)
     }
 
     /// What has come since its last round; true: that was the last. `rest`: nothing comes any more, nothing is held back.
@@ -116,7 +118,7 @@ impl Engine {
         // In this order: all packets before that time are in what is looked at afterwards.
         let before = if rest { u64::MAX } else { self.live.complete_before() };
         let shown = self.shown();
-        follower.round(&self.view(&shown, query, pace)?, before, out)
+        self.held.round(follower, &self.view(&shown, query, pace)?, before, out)
     }
 
     /// The end of a follower.
@@ -125,9 +127,9 @@ impl Engine {
     }
 
     fn view<'a>(&self, shown: &'a Shown, query: &Query, pace: &'a dyn Pace) -> Result<View<'a>, QueryError> {
-        let open = if query.memory_only { Vec::new() } else { self.live.unsealed() };
+        let (open, made) = if query.memory_only { Default::default() } else { self.live.open_and_made() };
         let sealed = if query.memory_only { Default::default() } else { self.held.shelf()? };
-        let mut view = View { open, sealed, recent: shown, pace };
+        let mut view = View { open, made, sealed, recent: shown, pace };
         view.once();
         Ok(view)
     }

@@ -70,11 +70,18 @@ pub struct Live {
     layout: Layout,
     /// Numbers of segments that the recorder before left, and that could not be sealed.
     left: Arc<[u64]>,
+    /// When the store was opened, Unix ns.
+    start: u64,
 }
 
 impl Live {
-    pub(super) fn new(supply: Arc<Supply>, layout: Layout, left: Arc<[u64]>) -> Live {
-        Live { supply, layout, left }
+    pub(super) fn new(supply: Arc<Supply>, layout: Layout, left: Arc<[u64]>, start: u64) -> Live {
+        Live { supply, layout, left, start }
+    }
+
+    /// When its recorder opened it, Unix ns: until it does so anew no number of a segment is given twice.
+    pub fn start(&self) -> u64 {
+        self.start
     }
 
     /// Paths of the store.
@@ -84,25 +91,33 @@ impl Live {
 
     /// The segments that are not sealed, each readable up to its `durable`; one that another recorder left to its end.
     pub fn unsealed(&self) -> Vec<Unsealed> {
+        self.open_and_made().0
+    }
+
+    /// The same, and the numbers of segments that are made and have nothing yet that can be read: there is none besides with a number that is not
+    /// higher than all of these.
+    pub fn open_and_made(&self) -> (Vec<Unsealed>, Vec<u64>) {
         let open = self.supply.open_segments();
+        let settled: Vec<u64> = open.iter().map(|s| if s.stage() == Stage::Spare { 0 } else { s.settled() }).collect();
+        let made = open.iter().zip(&settled).filter(|(_, settled)| **settled == 0).map(|(s, _)| s.number).collect();
         let left = self.left.iter().map(|&number| {
             let path = self.layout.open_segment(number);
             let segment = SegmentRef { path, class: None, worker: None, number, sealed: false, durable: None };
             Unsealed { segment, header: None }
         });
-        let written = open.iter().filter(|s| s.stage() != Stage::Spare && s.settled() > 0);
-        let written = written.map(|s| Unsealed {
+        let written = open.iter().zip(settled).filter(|(_, settled)| *settled > 0);
+        let written = written.map(|(s, settled)| Unsealed {
             segment: SegmentRef {
                 path: self.layout.open_segment(s.number),
                 class: Some(self.supply.classes().name(s.class()).to_owned()),
                 worker: Some(s.worker()),
                 number: s.number,
                 sealed: false,
-                durable: Some(s.settled()),
+                durable: Some(settled),
             },
             header: s.shared_header(),
         });
-        left.chain(written).collect()
+        (left.chain(written).collect(), made)
     }
 
     /// All packets before this time, Unix ns, can be read. To be asked BEFORE what is there is looked at.

@@ -8,7 +8,7 @@ use super::inbox::Inbox;
 use super::keeper::roll::Roll;
 use super::keeper::shelf::{Holding, Retention};
 use super::keeper::sizes::Sizes;
-use super::keeper::{EnteredHook, EventHook, IndexHook, KeeperCounts, Plan, Running, Supply};
+use super::keeper::{EnteredHook, EventHook, IndexHook, KeeperCounts, Plan, Running, Supply, unix_now};
 use super::layout::{self, Layout};
 use super::live::Live;
 use super::lock::Lock;
@@ -134,6 +134,8 @@ pub struct Store {
     running: Running,
     /// Numbers of segments that the recorder before left, and that could not be sealed.
     unsealed: Arc<[u64]>,
+    /// When it was opened, Unix ns.
+    opened: u64,
     _lock: Lock,
 }
 
@@ -187,7 +189,8 @@ impl Store {
         };
         let hooks = (options.index, options.on_event, options.entered);
         let running = Running::start(plan, supply.clone(), catalog, found.sealed, hooks).map_err(at(path))?;
-        Ok(Store { layout, supply, workers, running, unsealed: found.unsealed.into(), _lock: lock })
+        let opened = unix_now();
+        Ok(Store { layout, supply, workers, running, unsealed: found.unsealed.into(), opened, _lock: lock })
     }
 
     /// A writer for one worker, with so many block buffers of 1 MiB.
@@ -223,7 +226,7 @@ impl Store {
 
     /// The store as this process's questions read it.
     pub fn live(&self) -> Live {
-        Live::new(self.supply.clone(), self.layout.clone(), self.unsealed.clone())
+        Live::new(self.supply.clone(), self.layout.clone(), self.unsealed.clone(), self.opened)
     }
 
     /// The ledger has the start of this recording: readers of other processes may take the recorder's signs of life for recorded time.
