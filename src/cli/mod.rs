@@ -12,6 +12,7 @@ mod exit;
 mod export;
 mod extras;
 mod file;
+mod follow;
 mod hold;
 mod info;
 mod lists;
