@@ -3,6 +3,7 @@
 
 use super::api::refused;
 use super::file::{NewFile, is_no_file};
+use super::follow::{Asked, follow};
 use super::manifest;
 use super::query::{Format, INTERRUPTED, failure};
 use super::{Exit, Failure};
@@ -17,6 +18,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// Where an answer goes.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +31,8 @@ pub struct Target<'a> {
     pub replace: bool,
     /// Of the packets.
     pub format: Format,
+    /// Of a follower: so long its recorder is looked for again.
+    pub patience: Duration,
 }
 
 impl From<Format> for output::Format {
@@ -54,7 +58,7 @@ type Given = (Summary, Option<Origin>);
 
 /// Writes the answer.
 pub fn write(request: &Query, daemon: Option<(Client, Ask)>, to: &Target<'_>) -> Result<Summary, Failure> {
-    let follow = daemon.as_ref().is_some_and(|(_, ask)| ask.follow);
+    let follows = daemon.as_ref().is_some_and(|(_, ask)| ask.follow);
     let to_stdout = to.path.as_os_str() == "-";
     for path in [Some(to.path).filter(|_| !to_stdout), to.manifest].into_iter().flatten() {
         refuse_inside(&request.store, path)?;
@@ -72,7 +76,7 @@ pub fn write(request: &Query, daemon: Option<(Client, Ask)>, to: &Target<'_>) ->
         return Err(Failure::cannot(INTERRUPTED));
     };
     if let (Some(beside), Some(origin)) = (beside, origin) {
-        let question = Question::of(request, follow);
+        let question = Question::of(request, follows);
         manifest::keep(&Manifest::new(question, origin, &summary, file, units::now()), beside)?;
     }
     Ok(summary)
@@ -154,6 +158,11 @@ fn packets(
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, enough.clone()).map_err(Failure::cannot)?;
         }
+    }
+    if ask.follow {
+        let ask = Ask { cursors: true, ..ask };
+        let asked = Asked { request, ask: &ask, format: to.format.into(), patience: to.patience, enough: &enough };
+        return follow(&mut daemon, &asked, &mut out);
     }
     let mut settling = Settling::new(&mut out);
     let given = match ask.manifest {

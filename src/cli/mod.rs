@@ -12,6 +12,7 @@ mod exit;
 mod export;
 mod extras;
 mod file;
+mod follow;
 mod halves;
 mod hold;
 mod info;

@@ -12,6 +12,7 @@ use crate::shape;
 use crate::units;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const EXAMPLES: &str = "Examples:
   retrotap query 'host 10.1.2.3 and port 443' --last 10m -w out.pcapng
@@ -90,6 +91,10 @@ pub struct Args {
     /// Follow for so long; if the recorder ends before, the exit code is 1
     #[arg(long = "for", value_name = "TIME", value_parser = crate::units::parse_duration, requires = "follow", help_heading = "Which packets")]
     pub lasting: Option<u64>,
+    /// Where the connection to the recorder breaks while following, look for it again for so long and go on where it stood, without gap and
+    /// without giving a packet twice; 0s: end there. Not with --manifest
+    #[arg(long, value_name = "TIME", value_parser = crate::units::parse_duration, default_value = "60s", requires = "follow", help_heading = "Which packets")]
+    pub reconnect: u64,
     /// Only what is in the recorder's memory
     #[arg(long, conflicts_with = "direct", help_heading = "Which packets")]
     pub memory_only: bool,
@@ -179,8 +184,8 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
         None if let Some(mut daemon) = daemon => daemon.count(&ask).map_err(refused),
         None => query::run(&request, &mut Nothing).map_err(failure),
         Some(path) => {
-            let to =
-                Target { path: &path, manifest: args.manifest.as_deref(), replace: args.force, format: args.format };
+            let (manifest, patience) = (args.manifest.as_deref(), Duration::from_nanos(args.reconnect));
+            let to = Target { path: &path, manifest, replace: args.force, format: args.format, patience };
             answer::write(&request, daemon.zip(Some(ask)), &to)
         }
     };

@@ -2,6 +2,7 @@
 //! it.
 
 use super::audit::Line;
+use super::frames::FollowerStands;
 use super::order_lines::{AssignmentLine, SuspensionLine};
 use super::routes::{AssignedCount, Index, Noted};
 use super::{Status, StoreInfo};
@@ -23,6 +24,7 @@ pub const ANSWERS: &[Described] = &[
         "GET /v1/holds/{name}/packets",
     ]),
     Described::new::<Listed>("Connection").listed(&["connections --json", "POST /v1/connections"]),
+    Described::new::<FollowerStands>("FollowerStands").to(&["POST /v1/query with cursors, in frames C"]),
     Described::new::<Losses>("Losses").by(&["losses --json"]).to(&["POST /v1/losses"]),
     Described::new::<StoreInfo>("StoreInfo").by(&["info --json"]).to(&["GET /v1/info"]),
     Described::new::<Report>("Verified").by(&["verify --json"]).to(&["POST /v1/verify"]),

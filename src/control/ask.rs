@@ -3,7 +3,7 @@
 
 use super::ask_time::{Long, When};
 use crate::limits::{ASK_BYTES_MAX, AUDIT_ASK_BYTES};
-use crate::query::{Addresses, CommunityId, ConnSpec, Query, Sort};
+use crate::query::{Addresses, CommunityId, ConnSpec, Cursor, Query, Sort};
 use crate::units;
 use axum::body::Bytes;
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,12 @@ pub struct Ask {
     /// Goes on with what comes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub follow: bool,
+    /// A follower says where it stands: the body is made of frames.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cursors: bool,
+    /// Goes on where a follower stood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
     /// Of connections: what comes first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sort: Option<Sort>,
@@ -164,12 +170,31 @@ impl Ask {
         }
     }
 
+    /// Where a follower stood that this one goes on from.
+    pub fn after(&self) -> Result<Option<Cursor>, String> {
+        match &self.after {
+            _ if self.cursors && !self.follow => {
+                Err("cursors say where a follower stands: without follow they mean nothing".into())
+            }
+            None => Ok(None),
+            Some(_) if !self.follow => {
+                Err("after says where a follower goes on: without follow it means nothing".into())
+            }
+            Some(_) if self.since.is_some() || self.last.is_some() => {
+                Err("since and last cannot be used with after: it has when the first one began".into())
+            }
+            Some(text) => Cursor::parse(text).map(Some),
+        }
+    }
+
     /// That nothing is asked which only packets have.
     pub fn lists(&self) -> Result<(), String> {
-        let packets = self.lasting.is_some() || self.limit.is_some() || !is_default(&self.format) || self.manifest;
+        let cursors = self.cursors || self.after.is_some();
+        let packets =
+            self.lasting.is_some() || self.limit.is_some() || !is_default(&self.format) || self.manifest || cursors;
         match (self.follow, packets) {
             (false, false) => Ok(()),
-            _ => Err("follow, for, limit, format and manifest are for /v1/query: connections take sort and top".into()),
+            _ => Err("follow, for, limit, format, manifest, cursors and after are for /v1/query: connections take sort and top".into()),
         }
     }
 

@@ -2,7 +2,7 @@
 //! the command line; runs on the caller's thread.
 
 use super::ask::Ask;
-use super::frames::Unframing;
+use super::frames::{OnlyPackets, TakesFrames, Unframing};
 use super::reply::{ERROR, SUMMARY};
 use super::tls;
 use crate::evidence::Origin;
@@ -135,10 +135,23 @@ impl Client {
         out: &mut dyn Write,
         enough: &AtomicBool,
     ) -> Result<(Summary, Origin), ClientError> {
-        let mut frames = Unframing::new(out, MANIFEST_BYTES_MAX as usize);
+        let (summary, origin) = self.follow(ask, &mut OnlyPackets(out), enough)?;
+        Ok((summary, origin.ok_or_else(|| self.wrong("the answer does not say where it comes from"))?))
+    }
+
+    /// Packets in frames, with what else is in them: where a follower stands, and at the end where the packets come from, as `ask` wants it.
+    pub fn follow(
+        &mut self,
+        ask: &Ask,
+        to: &mut dyn TakesFrames,
+        enough: &AtomicBool,
+    ) -> Result<(Summary, Option<Origin>), ClientError> {
+        let mut frames = Unframing::new(to, MANIFEST_BYTES_MAX as usize);
         let said = self.send("POST", "/v1/query", &json(ask), &mut frames, &|| enough.load(Relaxed))?;
-        let origin = frames.origin().and_then(|text| serde_json::from_slice(&text).ok());
-        Ok((self.summary(&said)?, origin.ok_or_else(|| self.wrong("the answer does not say where it comes from"))?))
+        let whole = frames.origin();
+        let summary = self.summary(&said)?;
+        let origin = whole.ok_or_else(|| self.wrong("the answer broke off in a frame"))?;
+        Ok((summary, serde_json::from_slice(&origin).ok()))
     }
 
     /// A file: its bytes go to `out`, until it ends or `enough` says so. Its summary.

@@ -4,7 +4,9 @@
 use crate::ledger::{Book, Pulse};
 use crate::query::pace::{Freely, Pace};
 use crate::query::view::View;
-use crate::query::{self, Follower, Found, PacketSink, Query, QueryError, Running, Statement, Summary, running};
+use crate::query::{
+    self, Cursor, Follower, Found, PacketSink, Query, QueryError, Running, Statement, Summary, running,
+};
 use crate::recent::read::{Recent, ShownRuns};
 use crate::store::live::{Live, Unsealed};
 use crate::units;
@@ -63,9 +65,9 @@ impl Engine {
         self.recent.as_ref().map_or_else(|| Arc::new([]) as ShownRuns, |r| r.shown())
     }
 
-    /// What is not sealed, after that.
-    fn unsealed(&self, shown: &ShownRuns) -> Vec<Unsealed> {
-        self.live.unsealed(|number| {
+    /// What is not sealed, after that; and the numbers of segments that have nothing yet.
+    fn open_and_made(&self, shown: &ShownRuns) -> (Vec<Unsealed>, Vec<u64>) {
+        self.live.open_and_made(|number| {
             let mut runs = shown.iter().map(|r| r.reader());
             runs.find(|r| r.header().number == number).map(|r| r.shared_header())
         })
@@ -74,7 +76,7 @@ impl Engine {
     /// Answers.
     pub fn answer(&self, query: &Query, pace: &dyn Pace, out: &mut dyn PacketSink) -> Result<Summary, QueryError> {
         let shown = self.shown();
-        self.held.answer_live(query, &shown, self.unsealed(&shown), pace, out)
+        self.held.answer_live(query, &shown, self.open_and_made(&shown).0, pace, out)
     }
 
     /// All packets before this time, Unix ns, can be found. To be asked before they are.
@@ -112,10 +114,10 @@ impl Engine {
         self.held.answer_at_hand(query, &self.shown(), pace, out).ok()
     }
 
-    /// A follower, at the beginning of its past.
-    pub fn follow(&self, query: &Query) -> Result<Follower, QueryError> {
+    /// A follower, at the beginning of its past or where another one stood.
+    pub fn follow(&self, query: &Query, after: Option<&Cursor>) -> Result<Follower, QueryError> {
         let shown = self.shown();
-        self.held.follow(query, &self.view(&shown, query, &Freely)?)
+        self.held.follow(query, &self.view(&shown, query, &Freely)?, self.live.start(), after)
     }
 
     /// What has come since its last round; true: that was the last. `rest`: nothing comes any more, nothing is held back.
@@ -130,7 +132,7 @@ impl Engine {
         // In this order: all packets before that time are in what is looked at afterwards.
         let before = if rest { u64::MAX } else { self.live.complete_before() };
         let shown = self.shown();
-        follower.round(&self.view(&shown, query, pace)?, before, out)
+        self.held.round(follower, &self.view(&shown, query, pace)?, before, out)
     }
 
     /// The end of a follower.
@@ -139,9 +141,9 @@ impl Engine {
     }
 
     fn view<'a>(&self, shown: &'a ShownRuns, query: &Query, pace: &'a dyn Pace) -> Result<View<'a>, QueryError> {
-        let open = if query.memory_only { Vec::new() } else { self.unsealed(shown) };
+        let (open, made) = if query.memory_only { Default::default() } else { self.open_and_made(shown) };
         let sealed = if query.memory_only { Default::default() } else { self.held.shelf()? };
-        let mut view = View { open, sealed, recent: shown, pace };
+        let mut view = View { open, made, sealed, recent: shown, pace };
         view.once();
         Ok(view)
     }

@@ -10,7 +10,7 @@ use crate::evidence::{Asker, Noted, Noting, Origin};
 use crate::limits::{AT_ONCE_BYTES, AT_ONCE_CANDIDATES, AT_ONCE_NS, FILTER_BYTES_MAX, FOLLOW_NS};
 use crate::query::output::{Format, Nothing, Output, Writer};
 use crate::query::pace::{Pace, Stopped};
-use crate::query::{OutputError, PacketSink, Query, QueryError, Sort, Summary, listed, prunes};
+use crate::query::{Cursor, OutputError, PacketSink, Query, QueryError, Sort, Summary, listed, prunes};
 use crate::shape;
 use crate::units;
 use axum::body::Bytes;
@@ -286,6 +286,10 @@ pub struct Following {
     pub query: Query,
     /// Format of the packets.
     pub form: Form,
+    /// Where another one stood, from which it goes on.
+    pub after: Option<Cursor>,
+    /// It says where it stands.
+    pub cursors: bool,
     /// Bytes that the answer may have.
     pub bytes: u64,
     /// How long, ns.
@@ -306,7 +310,8 @@ impl Following {
     /// Follows. Returns as [`Job::run`].
     pub fn run(mut self, engine: &Engine) -> (Result<Summary, Refusal>, u64) {
         let (origin, mut noted) = (self.origin.take(), Noted::default());
-        let mut stream = Stream::new(self.to.clone(), self.form.into(), self.bytes, engine.statement(&self.query));
+        let stream = Stream::new(self.to.clone(), self.form.into(), self.bytes, engine.statement(&self.query));
+        let mut stream = stream.with_cursors(self.cursors);
         let answer = self.follow(engine, &mut stream, origin.is_some().then_some(&mut noted));
         let answer = answer.map_err(|e| refusal(&e));
         // As long as it takes: that it is over was asked for.
@@ -323,7 +328,8 @@ impl Following {
     ) -> Result<Summary, QueryError> {
         let until = self.lasting.and_then(|ns| Instant::now().checked_add(Duration::from_nanos(ns)));
         let measure = Measure::new(self.cancel.clone(), Cancel::default(), None, self.brake.clone());
-        let mut follower = engine.follow(&self.query)?;
+        let mut follower = engine.follow(&self.query, self.after.as_ref())?;
+        stream.stands(&|| follower.cursor())?;
         loop {
             let over = until.is_some_and(|t| Instant::now() >= t);
             let ending = self.ending.cancelled();
@@ -334,6 +340,7 @@ impl Following {
             };
             // Also when nothing was found: the client sees that it is being served.
             stream.push()?;
+            stream.stands(&|| follower.cursor())?;
             if last || over || ending {
                 let summary = engine.finish(follower, &measure)?;
                 let full = self.query.limit.is_some_and(|limit| summary.packets >= limit);
@@ -370,6 +377,7 @@ pub fn refusal(e: &QueryError) -> Refusal {
         | QueryError::Class { .. }
         | QueryError::Interface { .. }
         | QueryError::TooMany(..)
+        | QueryError::Cursor(_)
         | QueryError::Output(OutputError::LinkTypes(..) | OutputError::Time(_)) => (400, e.to_string()),
         QueryError::Output(OutputError::Io { source, .. }) if source.kind() == std::io::ErrorKind::QuotaExceeded => {
             (413, Stopped::Bytes.to_string())

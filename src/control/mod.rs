@@ -51,6 +51,7 @@ pub use ask_hold::{HoldAsk, HoldsLimitAsk};
 pub use ask_time::{Long, When};
 pub use client::{Address, Client, ClientError};
 pub use engine::Engine;
+pub use frames::{FollowerStands, TakesFrames};
 pub use info::{StoreClass, StoreHolding, StoreInfo};
 pub use order_lines::{AssignmentLine, SuspensionLine};
 pub use role::Role;

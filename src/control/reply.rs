@@ -95,7 +95,7 @@ pub fn answer(kind: &'static str, first: Message, more: Receiving, cancel: Cance
             cancel.disarm();
             refuse(status, &error)
         }
-        Message::Chunk(_) | Message::Origin(_) => {
+        Message::Chunk(_) | Message::Origin(_) | Message::Stands(_) => {
             let stream = Streamed { framed, first: Some(first), more, trailers: None, cancel };
             let mut response = Response::new(Body::new(stream.boxed_unsync()));
             let headers = response.headers_mut();
@@ -173,6 +173,7 @@ impl hyper::body::Body for Streamed {
                 return Poll::Ready(Some(Ok(self.data(FrameKind::Packets, bytes))));
             }
             Some(Message::Origin(bytes)) => return Poll::Ready(Some(Ok(self.data(FrameKind::Origin, bytes)))),
+            Some(Message::Stands(bytes)) => return Poll::Ready(Some(Ok(self.data(FrameKind::Cursor, bytes)))),
             Some(Message::End(rest, summary)) => (rest, SUMMARY, summary.json_within(SUMMARY_BYTES)),
             Some(Message::Failed(rest, refusal)) => {
                 let Refusal { status, error } = refusal;

@@ -2,12 +2,14 @@
 //! a chunk goes: at once when it is large, and after a few milliseconds however small it is, so that the first packet is
 //! not kept back. A client that reads slowly stops the query thread, never the server; one that does not read ends its answer ([`Sending`]).
 
+use super::frames::FollowerStands;
 use super::send::{Sending, unread};
 use crate::evidence::Origin;
-use crate::limits::FIRST_CHUNK_NS;
+use crate::limits::{CURSOR_EACH, FIRST_CHUNK_NS};
 use crate::query::output::{Format, Output, Writer};
 use crate::query::pace::Stopped;
-use crate::query::{Answer, OutputError, PacketSink, Statement, Summary};
+use crate::query::{Answer, Cursor, OutputError, PacketSink, SoFar, Statement, Summary};
+use crate::shape;
 use axum::body::Bytes;
 use std::cell::Cell;
 use std::io::{self, ErrorKind, Write};
@@ -20,6 +22,8 @@ pub enum Message {
     Chunk(Bytes),
     /// Where its packets come from, JSON; the end comes.
     Origin(Bytes),
+    /// Where a follower stands behind what came, JSON; more comes.
+    Stands(Bytes),
     /// The rest of it.
     End(Bytes, Box<Summary>),
     /// The rest of a list that has no summary.
@@ -89,6 +93,9 @@ pub struct Stream {
     sent: Rc<Cell<u64>>,
     last: Instant,
     statement: Statement,
+    /// Whether a follower is to say where it stands; when it did last, and behind how many bytes.
+    cursors: bool,
+    told: (Option<Instant>, u64),
 }
 
 impl Stream {
@@ -97,7 +104,26 @@ impl Stream {
         let (hold, sent) = (Rc::new(Cell::new(true)), Rc::new(Cell::new(0)));
         let chunks = Chunks { to: to.clone(), hold: hold.clone(), held: Vec::new(), sent: sent.clone(), most };
         let writer = Writer::new(chunks, "the socket", format);
-        Stream { writer, to, hold, sent, last: Instant::now(), statement }
+        Stream { writer, to, hold, sent, last: Instant::now(), statement, cursors: false, told: (None, 0) }
+    }
+
+    /// The same of a follower that says where it stands.
+    pub fn with_cursors(self, cursors: bool) -> Stream {
+        Stream { cursors, ..self }
+    }
+
+    /// A follower stands here: said behind packets, and now and then where there are none.
+    pub fn stands(&mut self, at: &dyn Fn() -> Option<(Cursor, SoFar)>) -> Result<(), OutputError> {
+        let waits = self.told.0.is_some_and(|told| told.elapsed() < CURSOR_EACH);
+        if !self.cursors || self.sent.get() == self.told.1 && waits {
+            return Ok(());
+        }
+        let (cursor, so_far) = at().map(|(cursor, so_far)| (cursor.text(), so_far)).unwrap_or_default();
+        let text = shape::text(&FollowerStands { cursor, so_far });
+        self.told = (Some(Instant::now()), self.sent.get());
+        // Whether anybody takes it the next packets find out, or the end.
+        let _ = self.to.send(Message::Stands(text.into()));
+        Ok(())
     }
 
     /// Sends where the packets come from.
@@ -142,5 +168,14 @@ impl PacketSink for Stream {
     fn packet(&mut self, p: &Answer<'_>) -> Result<(), OutputError> {
         self.writer.packet(p)?;
         if self.last.elapsed() >= Duration::from_nanos(FIRST_CHUNK_NS) { self.push() } else { Ok(()) }
+    }
+
+    fn given(&mut self, stands: &dyn Fn() -> Option<(Cursor, SoFar)>) -> Result<(), OutputError> {
+        if !self.cursors || self.sent.get() == self.told.1 {
+            return Ok(());
+        }
+        // What was sent may end before this packet.
+        self.push()?;
+        self.stands(stands)
     }
 }

@@ -1,7 +1,7 @@
 //! Which segments the packets of an answer come from: noted as they go by. Called by whoever answers with a manifest; costs a comparison a
 //! packet.
 
-use crate::query::{Answer, OutputError, PacketSink};
+use crate::query::{Answer, Cursor, OutputError, PacketSink, SoFar};
 use crate::store::format::SegmentHeader;
 use std::collections::BTreeMap;
 
@@ -73,5 +73,9 @@ impl PacketSink for Noting<'_> {
         self.to.packet(p)?;
         self.noted.note(p.segment);
         Ok(())
+    }
+
+    fn given(&mut self, stands: &dyn Fn() -> Option<(Cursor, SoFar)>) -> Result<(), OutputError> {
+        self.to.given(stands)
     }
 }

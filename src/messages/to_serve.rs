@@ -182,14 +182,9 @@ impl ToServe {
         // A long list takes its time; nobody else who has something to say waits for it.
         let sent = match document::make(write) {
             Ok((file, bytes)) => {
-<<<<<<< ours
-                let report = Report::Document { id, kind, status, bytes };
-                socket.send(&report.encode(&[]), Some(file.as_fd()))
-=======
-                let report = Report::Document { id, kind, bytes }.encode(&[]);
+                let report = Report::Document { id, kind, status, bytes }.encode(&[]);
                 let mut documents = locked(&self.0.documents);
                 socket.send(&report, documents.keep(kind, file).map(|file| file.as_fd()))
->>>>>>> theirs
             }
             Err(e) => {
                 tracing::warn!("a document for whoever asks ({kind:?}): {e}");

@@ -136,6 +136,17 @@ impl Daemon {
         Err(Refusal::No(format!("there are a hundred holds {} already", case.name)))
     }
 
+    /// The hold of this case, if there is one: of its name, or with a number behind it, and about the same.
+    pub fn made(&self, case: Case<'_>) -> Result<Option<HoldLine>, Refusal> {
+        let holds: Vec<HoldLine> = self.client().and_then(|mut c| c.list("/v1/holds")).map_err(refused)?;
+        let named = |name: &str| {
+            let rest = name.strip_prefix(case.name);
+            rest.is_some_and(|n| n.is_empty() || n.strip_prefix('-').is_some_and(|n| n.parse::<u8>().is_ok()))
+        };
+        let about = |h: &HoldLine| h.record.as_ref().is_some_and(|r| r.about.as_ref() == Some(case.about));
+        Ok(holds.into_iter().find(|h| named(&h.name) && about(h)))
+    }
+
     /// Copies a hold's packets to a file.
     pub fn export(&self, name: &str, mut file: File) -> Result<(), Refusal> {
         let mut client = self.client().map_err(refused)?;

@@ -155,7 +155,13 @@ impl Keeper {
         let text = a.signature.as_deref().unwrap_or_default();
         let reason = format!("nids rule {}: {} {text}", order.rule, a.what());
         let case = Case { name, reason: reason.trim_end(), about: &a.record, follow, terms: self.terms };
-        self.shared.insist(order, || self.shared.daemon.hold(what, since, case))
+        let mut again = false;
+        self.shared.insist(order, || {
+            // The recorder may have made it, and only its answer got lost.
+            let made = if again { self.shared.daemon.made(case)? } else { None };
+            again = true;
+            made.map_or_else(|| self.shared.daemon.hold(what, since, case), Ok)
+        })
     }
 
     fn told(
@@ -187,9 +193,17 @@ impl Keeper {
     fn feed_back(&self, (feed, spool): &(Feed, Spool), order: &Order, hold: &HoldLine) {
         let begun = Instant::now();
         let wrong = |e: std::io::Error| Refusal::No(format!("{}: {e}", feed.spool().display()));
-        let done = spool.create(&hold.name).map_err(wrong).and_then(|(name, file)| {
-            let given = self.shared.daemon.export(&hold.name, file);
-            let given = given.and_then(|()| feed.give(&spool.path(&name)).map_err(Refusal::No));
+        // A copy that broke off is made anew.
+        let copied = self.shared.insist(order, || {
+            let (name, file) = spool.create(&hold.name).map_err(wrong)?;
+            let copied = self.shared.daemon.export(&hold.name, file);
+            if copied.is_err() {
+                let _ = spool.remove(&name);
+            }
+            copied.map(|()| name)
+        });
+        let done = copied.and_then(|name| {
+            let given = feed.give(&spool.path(&name)).map_err(Refusal::No);
             if given.is_err() {
                 let _ = spool.remove(&name);
             }

@@ -10,7 +10,7 @@ use super::room::AnswerRoom;
 use super::running::Running;
 use super::sealed::Sealed;
 use super::view::View;
-use super::{Follower, PacketSink, Query, QueryError, Summary};
+use super::{Cursor, Follower, PacketSink, Query, QueryError, Recording, Summary};
 use crate::index::{Run, Skip, read_filters};
 use crate::ledger::{Files, Held as Books, Pulse, Told};
 use crate::limits::{COUNT_BYTES, COUNTS_BYTES, LIST_BYTES, LISTS_BYTES};
@@ -165,9 +165,27 @@ impl Engine {
         }
     }
 
-    /// A follower, at the beginning of its past; `view` is only looked at for its times and classes.
-    pub fn follow(&self, query: &Query, view: &View<'_>) -> Result<Follower, QueryError> {
-        Follower::new(query, self.means(), view)
+    /// A follower of what a recorder that was started then writes: at the beginning of its past, or where another one stood. `view` is only
+    /// looked at for its times and classes.
+    pub fn follow(
+        &self,
+        query: &Query,
+        view: &View<'_>,
+        start: u64,
+        after: Option<&Cursor>,
+    ) -> Result<Follower, QueryError> {
+        Follower::new(query, self.means(), view, Recording { store: self.store_id(), start }, after)
+    }
+
+    /// What has come since a follower's last round: see [`Follower::round`].
+    pub fn round(
+        &self,
+        follower: &mut Follower,
+        view: &View<'_>,
+        before: u64,
+        out: &mut dyn PacketSink,
+    ) -> Result<bool, QueryError> {
+        follower.round(self.means(), view, before, out)
     }
 
     /// The end of a follower.
@@ -188,7 +206,7 @@ impl Engine {
         let books = self.books.as_ref().filter(|_| query.memory_only).ok_or(stopped)?;
         let told = books.at_hand();
         let means = Means { told: &told, at_hand: true, ..self.means() };
-        let view = View { open: Vec::new(), sealed: Shelf::default(), recent, pace };
+        let view = View { open: Vec::new(), made: Vec::new(), sealed: Shelf::default(), recent, pace };
         super::run::answer(query, means, &view, out).map(|(summary, _)| summary)
     }
 

@@ -14,12 +14,12 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-/// What packets of an answer are ordered by, the time first.
-type Place = (u64, u16, u64, u64);
+/// What packets of an answer are ordered by: time, worker, segment, offset.
+pub type Order = (u64, u16, u64, u64);
 
 /// A part whose next packet is known.
 struct Open {
-    place: Place,
+    place: Order,
     part: Box<Part>,
 }
 

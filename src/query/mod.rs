@@ -9,6 +9,7 @@ mod community;
 mod conn;
 mod connections;
 mod counted;
+mod cursor;
 mod engine;
 mod extensions;
 mod extent;
@@ -26,6 +27,7 @@ pub mod pace;
 mod part;
 mod plans;
 pub mod priority;
+mod read_so_far;
 mod refused;
 mod room;
 mod run;
@@ -33,6 +35,7 @@ mod running;
 mod sealed;
 mod select;
 mod sift;
+mod stands;
 mod statement;
 mod summary;
 #[cfg(test)]
@@ -46,14 +49,16 @@ pub use addresses::{Addresses, AddressesError};
 pub use community::{CommunityId, CommunityIdError};
 pub use conn::{ConnSpec, ConnSpecError};
 pub use connections::{Connection, Found};
+pub use cursor::{Cursor, SegmentMarks};
 pub use engine::{Engine, Reach};
 pub use follow::Follower;
 pub use listed::{Listed, Sort, Tunnel, listed};
 pub use run::{known_names, run, run_with};
 pub use running::{Running, running};
 pub use sealed::Sealed;
+pub use stands::Recording;
 pub use statement::{Statement, sentences};
-pub use summary::{IncompleteReason, NothingFound, Place, Pruning, Refused, StoredTimes, Summary, WindowPlace};
+pub use summary::{IncompleteReason, NothingFound, Place, Pruning, Refused, SoFar, StoredTimes, Summary, WindowPlace};
 pub use words::{explained, missing, text};
 
 /// Whether an index finds what answers this expression, or everything has to be looked at.
@@ -122,6 +127,11 @@ pub struct Answer<'a> {
 pub trait PacketSink {
     /// One packet.
     fn packet(&mut self, p: &Answer<'_>) -> Result<(), OutputError>;
+
+    /// Of a follower: where it stands behind the packet that it has just given, for whoever wants to go on from there.
+    fn given(&mut self, _stands: &dyn Fn() -> Option<(Cursor, SoFar)>) -> Result<(), OutputError> {
+        Ok(())
+    }
 }
 
 /// Why an answer can't be delivered.
@@ -166,6 +176,9 @@ pub enum QueryError {
     /// The output.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// A follower can't go on from there.
+    #[error("the cursor does not fit: {0}; follow anew, without after")]
+    Cursor(String),
     /// The caller's pace ended it.
     #[error("{0}")]
     Stopped(pace::Stopped),

@@ -20,6 +20,8 @@ const RUNS_BETWEEN: usize = 8;
 pub struct View<'a> {
     /// Not sealed.
     pub open: Vec<Unsealed>,
+    /// Numbers of segments that are made and have nothing yet; looked at with `open`.
+    pub made: Vec<u64>,
     /// Sealed.
     pub sealed: Shelf,
     /// In memory.

@@ -78,8 +78,8 @@ pub fn missing(s: &Summary) -> Vec<String> {
         let of = [(s.uncounted_packets, "packet"), (s.uncounted_receipts, "receipt")];
         let of: Vec<String> = of.iter().filter(|(n, _)| *n > 0).map(|(n, what)| several(*n, what)).collect();
         line(format!(
-            "  not counted:  connections of {}: they do not fit the memory that one answer may take; figures of connections and of what was cut \
-             are at least so high",
+            "  not counted:  connections of {}: they do not fit the memory that one answer may take, or came before a connection that broke; \
+             figures of connections and of what was cut are at least so high",
             of.join(" and ")
         ));
     }

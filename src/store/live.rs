@@ -55,6 +55,11 @@ impl Live {
         Live { window, layout, headers: Arc::default() }
     }
 
+    /// When its recorder opened it, Unix ns: until it does so anew no number of a segment is given twice.
+    pub fn start(&self) -> u64 {
+        self.window.started()
+    }
+
     /// Paths of the store.
     pub fn layout(&self) -> &Layout {
         &self.layout
@@ -68,6 +73,12 @@ impl Live {
     /// The segments that are not sealed, each readable up to its `durable`; one that another recorder left to its end. `in_memory`: the header of
     /// a segment that memory has some of, which spares a look at its file.
     pub fn unsealed(&self, in_memory: impl Fn(u64) -> Option<Arc<SegmentHeader>>) -> Vec<Unsealed> {
+        self.open_and_made(in_memory).0
+    }
+
+    /// The same, and the numbers of segments that are made and have nothing yet that can be read: there is none besides with a number that is not
+    /// higher than all of these.
+    pub fn open_and_made(&self, in_memory: impl Fn(u64) -> Option<Arc<SegmentHeader>>) -> (Vec<Unsealed>, Vec<u64>) {
         let last = || self.headers.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, mut headers) = (last().clone(), Headers::new());
         let one = |s: ShownSegment| {
@@ -83,9 +94,10 @@ impl Live {
             headers.extend(header.iter().map(|h| (s.number, h.clone())));
             Unsealed { segment, header }
         };
-        let unsealed = self.window.segments().map(one).collect();
+        let (segments, made) = self.window.segments();
+        let unsealed = segments.into_iter().map(one).collect();
         *last() = headers.into();
-        unsealed
+        (unsealed, made)
     }
 
     /// All packets before this time, Unix ns, can be read. To be asked BEFORE what is there is looked at.

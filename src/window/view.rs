@@ -114,22 +114,39 @@ impl WindowView {
         })
     }
 
-    /// The unsealed segments of which something can be read.
-    pub fn segments(&self) -> impl Iterator<Item = ShownSegment> + '_ {
+    /// The unsealed segments of which something can be read; and the numbers of those that are made and have nothing yet that can be read. They are those
+    /// of one moment: there is none besides with a number that is not higher than all of these.
+    pub fn segments(&self) -> (Vec<ShownSegment>, Vec<u64>) {
+        loop {
+            let before = self.numbers();
+            let all: Vec<ShownSegment> = self.slots().filter_map(shown).collect();
+            // Numbers are never used again: where the same ones are there twice nothing came or went in between.
+            if self.numbers() == before {
+                let (made, open): (Vec<_>, Vec<_>) = all.into_iter().partition(|s| s.settled == Some(0));
+                return (open, made.into_iter().map(|s| s.number).collect());
+            }
+            // Capture makes a segment, or seals one: it does so a few times a second.
+            std::thread::yield_now();
+        }
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &SegmentCells> {
         let end = self.cells.segments_end.load(Acquire).min(SEGMENT_SLOTS as u64) as usize;
-        self.cells.segments.iter().take(end).filter_map(shown)
+        self.cells.segments.iter().take(end)
+    }
+
+    /// What lies in each slot.
+    fn numbers(&self) -> Vec<u64> {
+        self.slots().map(|cells| cells.number.load(Acquire)).collect()
     }
 }
 
 fn shown(cells: &SegmentCells) -> Option<ShownSegment> {
     let number = cells.number.load(Acquire);
     let (about, settled) = (cells.about.load(Acquire), cells.settled.load(Acquire));
-    // Another segment may have the slot by now; numbers are never used again.
-    let same = number > 0 && cells.number.load(Acquire) == number;
     let settled = (settled < u64::MAX).then_some(settled);
-    let shown =
-        ShownSegment { number: number.saturating_sub(1), class: about as u8, worker: (about >> 16) as u16, settled };
-    (same && settled != Some(0)).then_some(shown)
+    let number = number.checked_sub(1)?;
+    Some(ShownSegment { number, class: about as u8, worker: (about >> 16) as u16, settled })
 }
 
 #[cfg(test)]
@@ -176,20 +193,20 @@ mod tests {
     fn segments_keep_their_slots() {
         let (window, view) = pair();
         let [first, second] = [0, 8].map(|n| window.segment(n).unwrap());
-        assert_eq!(view.segments().count(), 0, "nothing of them can be read");
+        assert_eq!(view.segments(), (vec![], vec![0, 8]), "nothing of them can be read");
         first.open(3, 7);
         first.settle(4096);
         second.settle(u64::MAX);
         let a = ShownSegment { number: 0, class: 3, worker: 7, settled: Some(4096) };
         let b = ShownSegment { number: 8, class: 0, worker: 0, settled: None };
-        assert_eq!(view.segments().collect::<Vec<_>>(), [a, b]);
+        assert_eq!(view.segments(), (vec![a, b], vec![]));
         first.hide();
         first.settle(8192);
         let third = window.segment(9).unwrap();
         third.settle(1);
         first.settle(9000);
         let c = ShownSegment { number: 9, class: 0, worker: 0, settled: Some(1) };
-        assert_eq!(view.segments().collect::<Vec<_>>(), [b, c]);
+        assert_eq!(view.segments(), (vec![b, c], vec![]));
         drop(first);
         let fourth = window.segment(10).unwrap();
         assert_eq!((fourth.at, fourth.settled()), (0, 0), "its slot is free");

@@ -3,10 +3,10 @@
 use crate::access::{certified, mode, port, text};
 use crate::common::Retrotap;
 use crate::net::as_user;
-use crate::rig::{Daemon, packet};
+use crate::rig::{Daemon, PATIENCE, packet};
 use retrotap::limits::{CLIENTS_PER_USER, STRANGERS_MAX, STRANGERS_PER_ADDRESS};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::os::unix::net::UnixStream;
 
@@ -53,6 +53,31 @@ fn connections_that_say_nothing_keep_nobody_out() {
     assert_eq!(daemon.stop()["stored"]["packets"], 500);
     let listed = r.run(&["token", "list", "--json"]).json();
     assert!(listed["used"].is_string() && listed["expires"].is_null(), "{listed}");
+}
+
+/// Who begins TLS and does not go on is shown out, at whatever byte he stopped.
+#[test]
+fn a_tls_handshake_that_is_not_ended_is_closed() {
+    let (r, port) = (Retrotap::default(), port());
+    let (config, _) = certified(&r, port, "");
+    let daemon = Daemon::start(&r, &["-c", &text(&config)]);
+    // Record, length, ClientHello, its length and a version; and less of it.
+    let hello = [22, 3, 1, 0, 100, 1, 0, 0, 96, 3, 3];
+    let mut all: Vec<_> = [0, 1, 5, hello.len()]
+        .map(|n| {
+            let mut s = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the port");
+            s.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+            s.write_all(&hello[..n]).expect("it takes bytes");
+            s
+        })
+        .into();
+    for (n, s) in all.iter_mut().enumerate() {
+        // An end or a reset; what waits for ever is an error of another kind.
+        let end = s.read_to_end(&mut Vec::new());
+        let waited = end.as_ref().is_err_and(|e| matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+        assert!(!waited, "connection {n} is open: {end:?}");
+    }
+    daemon.stop();
 }
 
 /// A user of this machine has so many connections; who has the store is not kept out by them.

@@ -2,9 +2,12 @@
 
 use crate::common::{Retrotap, Seen, libpcap};
 use crate::rig::{Daemon, Reply, packet, request, sized};
+use retrotap::limits::{FOLLOW_HELD, FOLLOWERS_PER_USER};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
 /// A follower that reads to the end of its answer.
@@ -147,6 +150,97 @@ fn a_follower_ends_at_its_limit_its_time_or_its_client() {
     let alone = r.run(&["query", "--follow", "-w", &r.dir().join("x").to_string_lossy()]);
     assert_eq!(alone.code, Some(2), "{}", alone.err);
     assert!(alone.err.contains("no recorder"), "{}", alone.err);
+}
+
+/// What is of a time to come is held back, but only so much of it.
+#[test]
+fn a_follower_holds_back_so_much_and_no_more() {
+    let r = Retrotap::default();
+    let mut daemon = Daemon::start(&r, &["--memory", "16MiB"]);
+    let follower = follow(&daemon, r#"{"follow": true, "limit": 5000}"#);
+    let tomorrow = (retrotap::units::now() / 1_000_000_000 + 86_400) as u32;
+    let later = |n: u32| {
+        let mut record = sized(n, 1500);
+        record[..4].copy_from_slice(&tomorrow.to_le_bytes());
+        record[4..8].copy_from_slice(&(n * 1000).to_le_bytes());
+        record
+    };
+    let many = (FOLLOW_HELD / 1500) as u32 + 10_000;
+    for from in (0..many).step_by(5_000) {
+        daemon.feed((from..many.min(from + 5_000)).map(later));
+    }
+    // While the recorder runs, and their time has not come.
+    let reply = follower.join().expect("a follower");
+    assert_eq!(reply.summary()["packets"], 5000);
+    assert_eq!(daemon.stop()["stored"]["packets"], many);
+    assert!(packets(&r, &reply) == queried(&r, "")[..5000]);
+}
+
+/// What expires after it was given is not missing; nor is what has left memory.
+#[test]
+fn what_expires_once_it_was_given_is_not_missing() {
+    let r = Retrotap::default();
+    let mut daemon = Daemon::start(&r, &["--memory", "16MiB", "--disk", "32MiB"]);
+    let followers =
+        [r#"{"follow": true}"#, r#"{"follow": true, "memory_only": true}"#].map(|body| begin(&daemon, body));
+    let mut readers = followers.map(|stream| {
+        let seen = Arc::new(AtomicUsize::new(0));
+        let to = seen.clone();
+        (seen, std::thread::spawn(move || counted(stream, &to)))
+    });
+    for step in 0..30u32 {
+        daemon.feed((step * 4_000..(step + 1) * 4_000).map(|n| sized(n, 700)));
+        let want = (step as usize + 1) * 4_000 * 700;
+        for (seen, _) in &mut readers {
+            daemon.until("what came", || (seen.load(Relaxed) >= want).then_some(()));
+        }
+    }
+    assert_eq!(daemon.stop()["stored"]["packets"], 120_000);
+    for (_, reader) in readers {
+        let summary = reader.join().expect("a reader").summary();
+        assert_eq!((&summary["packets"], &summary["expired_segments"]), (&120_000.into(), &0.into()), "{summary}");
+        let why: Vec<_> = summary["incomplete"].as_array().expect("a list").iter().map(|i| &i["why"]).collect();
+        assert!(!why.iter().any(|w| **w == "expired"), "{summary}");
+    }
+}
+
+/// Reads to the end, and says how far it is.
+fn counted(mut stream: UnixStream, seen: &AtomicUsize) -> Reply {
+    let (mut all, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+    loop {
+        match stream.read(&mut buffer).expect("a response") {
+            0 => return Reply::of(&all),
+            n => all.extend_from_slice(&buffer[..n]),
+        }
+        seen.store(all.len(), Relaxed);
+    }
+}
+
+/// One user has so many followers and no more, and gets a place back when one ends; other questions have their own.
+#[test]
+fn a_user_has_so_many_followers() {
+    let r = Retrotap::default();
+    let config = r.dir().join("retrotap.toml");
+    std::fs::write(&config, "[api]\nqueries = 100\n").expect("writes");
+    let mut daemon = Daemon::start(&r, &["--memory", "16MiB", "-c", &config.to_string_lossy()]);
+    daemon.feed((0..10).map(packet));
+    daemon.until_count(10);
+    let body = r#"{"follow": true}"#;
+    let mut all: Vec<UnixStream> = (0..FOLLOWERS_PER_USER).map(|_| begin(&daemon, body)).collect();
+    // Each has its place when the first bytes come.
+    all.iter_mut().for_each(|s| s.read_exact(&mut [0; 12]).expect("a head"));
+    let (status, said) = daemon.ask("/v1/query", body);
+    assert!(status == 429 && said.to_string().contains(&format!("{FOLLOWERS_PER_USER} followers")), "{said}");
+    daemon.until_count(10);
+    drop(all.pop());
+    daemon.until("a place", || {
+        let mut next = begin(&daemon, body);
+        let mut head = [0; 12];
+        next.read_exact(&mut head).expect("a head");
+        (&head == b"HTTP/1.1 200").then_some(())
+    });
+    drop(all);
+    daemon.stop();
 }
 
 /// The command line's follower: interrupted, its file is whole.

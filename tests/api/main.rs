@@ -18,6 +18,7 @@ mod long;
 mod net;
 mod openapi;
 mod refusals;
+mod resume;
 mod rig;
 mod said;
 mod screens;

@@ -18,7 +18,9 @@ use coupling::{Coupling, eve};
 use rig::{Daemon, packet};
 use rustix::process::Signal;
 use serde_json::Value;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 const HOLD: &str = r#"
@@ -177,6 +179,56 @@ fn a_recorder_that_was_started_anew_is_found_again() {
     daemon.stop();
 }
 
+/// Passes requests on to the recorder; of the first that makes a hold the answer gets lost.
+fn losing_an_answer(r: &Retrotap, to: &Path) -> std::path::PathBuf {
+    let (path, to) = (r.dir().join("losing.sock"), to.to_owned());
+    let listener = UnixListener::bind(&path).expect("a socket");
+    std::thread::spawn(move || {
+        let mut lost = false;
+        for client in listener.incoming() {
+            let (Ok(mut client), Ok(mut recorder)) = (client, UnixStream::connect(&to)) else { return };
+            let mut head = [0; 15];
+            let Ok(()) = client.read_exact(&mut head) else { continue };
+            recorder.write_all(&head).expect("it takes bytes");
+            let (mut asks, mut takes) =
+                (client.try_clone().expect("a socket"), recorder.try_clone().expect("a socket"));
+            std::thread::spawn(move || std::io::copy(&mut asks, &mut takes));
+            if &head == b"POST /v1/holds " && !std::mem::replace(&mut lost, true) {
+                // It was made when the answer begins.
+                let _ = recorder.read_exact(&mut [0]);
+                let _ = (client.shutdown(Shutdown::Both), recorder.shutdown(Shutdown::Both));
+                continue;
+            }
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut recorder, &mut client);
+                client.shutdown(Shutdown::Both)
+            });
+        }
+    });
+    path
+}
+
+/// A hold whose answer got lost is asked for again, and there is one of it.
+#[test]
+fn a_hold_whose_answer_got_lost_is_made_once() {
+    let r = Retrotap::default();
+    let daemon = recorded(&r);
+    let losing = losing_an_answer(&r, &daemon.socket);
+    let rules = "[[rule]]\nname = \"x\"\nhold = [\"connection\"]\n";
+    let coupling = Coupling::listen(&r, rules, &["--api", &losing.to_string_lossy()]);
+    writeln!(coupling.connect(), "{}", eve(7, 1, 1)).expect("it reads");
+    let actions = coupling.until_actions(1);
+    assert!(actions[0]["error"].is_null(), "{actions:?}");
+    assert_eq!(actions[0]["packets"].as_u64(), Some(queried(&r, &["host 10.0.0.7"]).len() as u64));
+    let lines = coupling.lines();
+    assert!(lines.iter().any(|l| l["peer"] == "recorder" && l["there"] == false), "the answer got lost: {lines:?}");
+    let holds = r.run(&["holds", "--json"]);
+    assert_eq!(holds.text().lines().count(), 1, "{}", holds.text());
+    let (code, counts, log) = coupling.stop();
+    assert_eq!((code, &counts["held"], &counts["failed"]), (Some(0), &1.into(), &0.into()), "{log}");
+    daemon.stop();
+}
+
 /// A rule says `follow`: what comes of the connection is held, too; one of which there is nothing yet, from its first packet on.
 #[test]
 fn a_hold_of_an_alert_follows_its_connection() {
@@ -228,11 +280,15 @@ fn what_waits_does_not_hold_up_the_end() {
         "per_offender = \"100000/1s\"\n[[rule]]\nname = \"x\"\nlimit = \"100000/1s\"\nhold = [\"connection\"]\n";
     let coupling = Coupling::listen(&r, rules, &[]);
     processes::signal(daemon.child.id(), Signal::STOP);
-    let mut suricata = coupling.connect();
-    let all: String = (1..=4_000).map(|n| eve(7, 1, 1).replace("12345", &n.to_string()) + "\n").collect();
-    suricata.write_all(all.as_bytes()).expect("it reads");
+    let (suricata, sent) = (coupling.connect(), std::cell::Cell::new(1u16));
     let full = |l: &Value| l["error"].as_str().is_some_and(|e| e.contains("holds wait already"));
-    coupling.until("every place taken", |lines| lines.iter().any(full));
+    // How many are taken before goes by who of its threads is how fast: alerts come until every place is taken.
+    coupling.until("every place taken", |lines| {
+        let from = sent.replace(sent.get().saturating_add(500));
+        let more: String = (from..sent.get()).map(|n| eve(7, 1, 1).replace("12345", &n.to_string()) + "\n").collect();
+        (&suricata).write_all(more.as_bytes()).expect("it reads");
+        lines.iter().any(full)
+    });
     let start = std::time::Instant::now();
     let (code, counts, _) = coupling.stop();
     processes::signal(daemon.child.id(), Signal::CONT);

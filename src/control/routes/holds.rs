@@ -81,7 +81,7 @@ pub async fn make(mut call: Call) -> Response<Body> {
         let answers = &mut |query: &_, out: &mut dyn crate::query::PacketSink| engine.answer(query, measure, out);
         if ask.follow {
             // What makes no sense is said now, not found out by the thread that follows.
-            engine.follow(&query).map_err(|e| refusal(&e))?;
+            engine.follow(&query, None).map_err(|e| refusal(&e))?;
             let before = engine.complete_before().min(units::now()).max(settled(engine));
             let hold = held.follow(&query, &ask.name, why, (before, until), answers).map_err(refused)?;
             return Ok(HoldLine::new(hold));

@@ -32,11 +32,12 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
     let asked = call.json::<Ask>().and_then(|ask| {
         let query = ask.query(call.shared.engine.store()).map_err(|why| (400, why))?;
         let lasting = ask.lasting().map_err(|why| (400, why))?;
+        let after = ask.after().map_err(|why| (400, why))?;
         ask.gives_packets().map_err(|why| (400, why))?;
         may_ask(&call.caller, &query.filter)?;
-        Ok((ask, query, lasting))
+        Ok((ask, query, lasting, after))
     });
-    let (ask, query, lasting) = match asked {
+    let (ask, query, lasting, after) = match asked {
         Ok((ask, ..)) if ask.manifest && !packets => {
             return call
                 .refuse((400, "a count has no packets that come from anywhere: manifest is for /v1/query".into()));
@@ -61,7 +62,7 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
         enter.done(answer, sent);
     };
     let form = ask.format;
-    let kind = if ask.manifest { FRAMES } else { kind(form) };
+    let kind = if ask.manifest || ask.cursors { FRAMES } else { kind(form) };
     let origin = ask.manifest.then(|| asker(&call));
     if !ask.follow && !ask.manifest && !shared.brake.of_memory().on() {
         let at_once = || job::at_once(&engine, &query, packets.then_some(form), bytes);
@@ -92,8 +93,8 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
             let why = format!("{FOLLOWERS_MAX} followers are as many as there can be: wait for one to end");
             return call.refuse((429, why));
         };
-        let following =
-            Following { query, form, bytes, lasting, cancel, ending, brake: shared.brake.clone(), origin, to };
+        let (brake, cursors) = (shared.brake.clone(), ask.cursors);
+        let following = Following { query, form, after, cursors, bytes, lasting, cancel, ending, brake, origin, to };
         let thread = std::thread::Builder::new().name("follow".into());
         let spawned = thread.spawn(move || {
             priority::idle();

@@ -8,9 +8,11 @@ mod pcap;
 mod pcapng;
 mod place;
 mod settle;
+mod splice;
 
 pub use place::{fill_in, fill_in_with};
 pub use settle::{Output, Settling};
+pub use splice::Splice;
 
 use super::{Answer, OutputError, PacketSink};
 use crate::source::Interface;

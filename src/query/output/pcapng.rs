@@ -13,8 +13,10 @@ use std::collections::HashSet;
 pub const SECTION: u32 = 0x0a0d_0d0a;
 /// Type of an interface's statistics.
 pub const STATISTICS: u32 = 5;
-const INTERFACE: u32 = 1;
-const PACKET: u32 = 6;
+/// Type of an interface's description.
+pub const INTERFACE: u32 = 1;
+/// Type of a packet.
+pub const PACKET: u32 = 6;
 
 /// Option codes.
 pub mod code {

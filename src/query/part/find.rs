@@ -53,7 +53,7 @@ impl Part {
 
     fn asked(&self, q: &Question<'_>, judge: &mut Judge) -> Option<Asked> {
         let sieve = judge.sieve(self.place.reader()?.link_type());
-        Some(Asked { sieve, window: q.from..q.to })
+        Some(Asked { sieve, window: q.from.max(self.since)..q.to })
     }
 
     /// The hits of the next block.

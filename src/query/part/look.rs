@@ -79,12 +79,11 @@ impl Part {
         // In memory the receipts of what is there mostly are as well.
         let expected = matches!(self.place, Place::File(_)).then_some(&mut self.expected);
         let wanted = match self.place.index().zip(self.place.about()).filter(|_| !q.full_scan) {
-            Some((index, about)) => {
-                candidates(q.plans.of(about), index, (q.from, q.to), expected).unwrap_or_else(|_| {
+            Some((index, about)) => candidates(q.plans.of(about), index, (q.from.max(self.since), q.to), expected)
+                .unwrap_or_else(|_| {
                     summary.damaged_indexes += 1;
                     Candidates::All
-                })
-            }
+                }),
             None => Candidates::All,
         };
         if matches!(&wanted, Candidates::At(offsets) if offsets.is_empty()) {
@@ -107,7 +106,7 @@ impl Part {
             Candidates::At(offsets) if !stale && offsets.len() as u64 <= few => Some(offsets),
             _ => None,
         };
-        let overlaps = |b: &BlockRef| b.totals.first < q.to && b.totals.last >= q.from;
+        let overlaps = |b: &BlockRef| b.totals.first < q.to && b.totals.last >= q.from.max(self.since);
         let mut blocks: Vec<BlockRef> = reader.blocks().to_vec();
         blocks.retain(|b| {
             let elsewhere = self.elsewhere.iter().any(|e| e.contains(&b.offset));

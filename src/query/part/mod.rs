@@ -101,6 +101,8 @@ pub struct Part {
     place: Place,
     /// Offsets of the segment that are read from memory instead.
     elsewhere: Vec<Range<u64>>,
+    /// Earlier packets are not asked for, whatever the window.
+    since: u64,
     /// Not later than its first packet of the answer.
     pub first: u64,
     /// Blocks that have not been looked at, the latest first.
@@ -126,6 +128,7 @@ impl Part {
         Part {
             place,
             elsewhere: Vec::new(),
+            since: 0,
             first,
             blocks: Vec::new(),
             looked: false,
@@ -257,6 +260,11 @@ impl Part {
     pub fn without(mut self, elsewhere: &[Range<u64>]) -> Part {
         self.elsewhere.extend_from_slice(elsewhere);
         self
+    }
+
+    /// Leaves out packets that are earlier.
+    pub fn since(self, time: u64) -> Part {
+        Part { since: time, first: self.first.max(time), ..self }
     }
 
     /// Whether [`look`] is still to come.

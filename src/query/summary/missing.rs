@@ -13,9 +13,18 @@ pub fn from_ledger(
     now: u64,
     summary: &mut Summary,
 ) -> Result<(), LedgerError> {
-    // What has no class may be of any.
-    let asked = |class: &Option<String>| classes.is_empty() || class.as_ref().is_none_or(|c| classes.contains(c));
-    for ExpiredSpan { class, first, last } in told.expired(from, to)?.into_iter().filter(|e| asked(&e.class)) {
+    expired_of(told.expired(from, to)?, to, classes, summary);
+    rest_of_ledger(told, (from, to), classes, now, summary)
+}
+
+/// What has no class may be of any.
+fn asked(classes: &[String], class: &Option<String>) -> bool {
+    classes.is_empty() || class.as_ref().is_none_or(|c| classes.contains(c))
+}
+
+/// Fills in what has expired of a window that ends there.
+pub fn expired_of(spans: Vec<ExpiredSpan>, to: u64, classes: &[String], summary: &mut Summary) {
+    for ExpiredSpan { class, first, last } in spans.into_iter().filter(|e| asked(classes, &e.class)) {
         // Where nobody knows how far it went: up to the oldest packet that there is.
         let oldest = || summary.store_first().unwrap_or(u64::MAX);
         let (first, last) = (first, last.unwrap_or_else(|| oldest().min(to).saturating_sub(1)));
@@ -23,7 +32,18 @@ pub fn from_ledger(
             summary.lacks(IncompleteReason::Expired { class, from: first, to: last });
         }
     }
-    for LossSum { cause, place, class, packets } in told.losses(from, to)?.into_iter().filter(|l| asked(&l.class)) {
+}
+
+/// Fills in all else that the ledger knows.
+pub fn rest_of_ledger(
+    told: &dyn Told,
+    (from, to): (u64, u64),
+    classes: &[String],
+    now: u64,
+    summary: &mut Summary,
+) -> Result<(), LedgerError> {
+    let losses = told.losses(from, to)?.into_iter().filter(|l| asked(classes, &l.class));
+    for LossSum { cause, place, class, packets } in losses {
         summary.lacks(IncompleteReason::Lost { cause, place, class, packets });
     }
     for since in told.broken_imports()? {
@@ -58,8 +78,7 @@ pub fn beyond_memory(
     summary: &mut Summary,
 ) -> Result<(), LedgerError> {
     let Some(reach) = means.reach else { return Ok(()) };
-    let asked = |class: &Option<String>| classes.is_empty() || class.as_ref().is_none_or(|c| classes.contains(c));
-    for (class, reaches) in reach().into_iter().filter(|(class, reaches)| asked(class) && from < *reaches) {
+    for (class, reaches) in reach().into_iter().filter(|(class, reaches)| asked(classes, class) && from < *reaches) {
         // What was before the first recording memory does not lack.
         if means.told.only_imported()? || !means.told.covered(from, reaches)?.recorded.is_empty() {
             summary.lacks(IncompleteReason::BeyondMemory { class, from: reaches });

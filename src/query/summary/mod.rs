@@ -8,13 +8,15 @@ mod incomplete;
 mod met;
 mod missing;
 mod nothing;
+mod so_far;
 #[cfg(test)]
 mod tests;
 
 pub use incomplete::IncompleteReason;
 pub use met::{Met, MetPacket};
-pub use missing::{beyond_memory, from_ledger};
+pub use missing::{beyond_memory, expired_of, from_ledger, rest_of_ledger};
 pub use nothing::{NothingFound, StoredTimes, WindowPlace};
+pub use so_far::SoFar;
 
 use crate::limits::DAMAGE_NAMED;
 use crate::shape::{Count, Maybe, Seconds, Time};
@@ -136,8 +138,8 @@ pub struct Summary {
     /// Connections that may run, of which the recorder did not say so in time: what is cut of them now is not in the figures.
     #[serde(with = "Count")]
     pub running_unknown: u64,
-    /// Packets of the answer whose connections are not counted: there are more than one answer may have in memory. All figures of connections are
-    /// at least so high.
+    /// Packets of the answer whose connections are not counted: there are more than one answer may have in memory, or a follower gave them before its
+    /// connection broke. All figures of connections are at least so high.
     #[serde(with = "Count")]
     pub uncounted_packets: u64,
     /// Receipts that were not looked at for the same reason.
