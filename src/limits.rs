@@ -475,8 +475,10 @@ pub const KEEP_THREADS: usize = 4;
 pub const KEEP_WAITING: usize = 256;
 /// ... and so many may one user have: a NIDS makes one after the other.
 pub const KEEP_PER_USER: usize = 64;
-/// Threads for questions about memory alone that the API's threads could not answer at once, and how many of those wait; more go to the query threads.
+/// Threads for questions about memory alone that the API's threads could not answer at once ...
 pub const MEMORY_THREADS: usize = 2;
+/// ... and how many of those wait, some milliseconds each; more go to the query threads, where beside a full load one may take seconds.
+pub const MEMORY_WAITING: usize = 256;
 /// A sign of life is given once a second: a gap that is shorter is none.
 pub const GAP_MIN_NS: u64 = 2_000_000_000;
 /// Chunks of an answer that wait for a slow client.

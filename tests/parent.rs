@@ -82,8 +82,8 @@ impl Family {
     /// Capture and serve as they are at work.
     fn at_work(&self, after: usize) -> (u32, u32) {
         let serve = self.said(after, "serve", "sees").pid;
-        let captures = self.lines().into_iter().filter(|l| l.who == "capture" && l.what == "begins");
-        (captures.last().expect("a capture").pid, serve)
+        let mut captures = self.lines().into_iter().filter(|l| l.who == "capture" && l.what == "begins");
+        (captures.next_back().expect("a capture").pid, serve)
     }
 
     fn here(&self) -> usize {

@@ -221,7 +221,7 @@ mod tests {
         let mut cut = Unframing::new(&mut nowhere, 10);
         cut.write_all(&all[..all.len() - 1]).unwrap();
         assert_eq!(cut.origin(), None);
-        let long = [&[b'C'], &(CURSOR_FRAME_MAX as u32 + 1).to_be_bytes()[..]].concat();
+        let long = [b"C", &(CURSOR_FRAME_MAX as u32 + 1).to_be_bytes()[..]].concat();
         let cursors = [&b"C\0\0\0\0"[..], b"C\0\0\0\x01x", &long];
         for wrong in cursors.into_iter().chain([&b"X\0\0\0\0"[..], &frame(FrameKind::Origin, b"{}")]) {
             assert!(Unframing::new(&mut nowhere, 1).write_all(wrong).is_err(), "{wrong:?}");

@@ -6,7 +6,7 @@ use super::clients::{Clients, Place};
 use super::pool::{Pool, Size};
 use crate::limits::{
     ANSWERS_STALLED, BOOKS_PER_USER, BOOKS_THREADS, BOOKS_WAITING, DESK_PER_USER, DESK_THREADS, DESK_WAITING,
-    JOBS_WAITING, KEEP_PER_USER, KEEP_THREADS, KEEP_WAITING, MEMORY_THREADS, QUERY_THREADS,
+    JOBS_WAITING, KEEP_PER_USER, KEEP_THREADS, KEEP_WAITING, MEMORY_THREADS, MEMORY_WAITING, QUERY_THREADS,
 };
 use crate::query::priority;
 
@@ -42,8 +42,8 @@ impl Lanes {
             Pool::start(name, priority::idle, size).map(|pool| (pool, Clients::new(each)))
         };
         let packets = Size { threads: QUERY_THREADS, stalled: ANSWERS_STALLED, waiting: JOBS_WAITING };
-        // What finds no place here goes to the others.
-        let memory = Size { threads: MEMORY_THREADS, stalled: MEMORY_THREADS, waiting: MEMORY_THREADS };
+        // What finds no place here goes to the others, who get a processor only when nobody else wants one.
+        let memory = Size { threads: MEMORY_THREADS, stalled: MEMORY_THREADS, waiting: MEMORY_WAITING };
         Ok(Lanes {
             packets: Pool::start("query", priority::idle, packets)?,
             memory: Pool::start("memory", priority::idle_disk, memory)?,

@@ -186,15 +186,15 @@ impl Parent {
     fn hear(&mut self) {
         for _ in 0..HALF_MESSAGES {
             let Some(message) = self.capture.running.as_mut().and_then(Running::hear) else { break };
-            self.from_capture(message);
+            self.capture_says(message);
         }
         for _ in 0..HALF_MESSAGES {
             let Some(message) = self.serve.running.as_mut().and_then(Running::hear) else { break };
-            self.from_serve(&message);
+            self.serve_says(&message);
         }
     }
 
-    fn from_capture(&mut self, message: Message) {
+    fn capture_says(&mut self, message: Message) {
         match message.kind {
             Kind::Ready => {
                 if let Some(capture) = &mut self.capture.running {
@@ -219,7 +219,7 @@ impl Parent {
         }
     }
 
-    fn from_serve(&mut self, message: &Message) {
+    fn serve_says(&mut self, message: &Message) {
         match message.kind {
             Kind::Ready => {
                 if let Some(serve) = &mut self.serve.running {

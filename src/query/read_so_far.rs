@@ -90,7 +90,7 @@ impl ReadSoFar {
             let (old, most) = (self.of(number), most(number));
             if let Some(since) = since.filter(|_| span.start < old) {
                 let part = Part::of_run(run, &held_back, summary);
-                parts.extend(part.map(|p| p.without(&[old..WHOLE]).since(since)));
+                parts.extend(part.map(|p| p.without(std::slice::from_ref(&(old..WHOLE))).since(since)));
             }
             if span.end > old && old < most {
                 parts.extend(Part::of_run(run, q, summary).map(|p| p.without(&[0..old, most..WHOLE])));
@@ -107,7 +107,10 @@ impl ReadSoFar {
                 let of_file =
                     |q: &Question<'_>, summary: &mut Summary| Part::of_file(unsealed.segment.clone(), q, summary);
                 if let Some(since) = since.filter(|_| old > 0) {
-                    parts.extend(of_file(&held_back, summary)?.map(|p| p.without(&[old..WHOLE]).since(since)));
+                    parts.extend(
+                        of_file(&held_back, summary)?
+                            .map(|p| p.without(std::slice::from_ref(&(old..WHOLE))).since(since)),
+                    );
                 }
                 if old < most {
                     parts.extend(of_file(q, summary)?.map(|p| p.without(&[0..old, most..WHOLE])));
@@ -179,7 +182,7 @@ impl ReadSoFar {
         };
         if let Some(since) = since.filter(|_| old > 0 && in_file(0..old)) {
             let part = Part::of_sealed(sealed, held_back, summary)?;
-            parts.extend(part.map(|p| p.without(held).without(&[old..WHOLE]).since(since)));
+            parts.extend(part.map(|p| p.without(held).without(std::slice::from_ref(&(old..WHOLE))).since(since)));
         }
         if old < most && in_file(old..most) {
             let part = Part::of_sealed(sealed, q, summary)?;

@@ -8,6 +8,7 @@ use super::layout::Layout;
 use super::list::SegmentRef;
 use super::reader::SegmentReader;
 use crate::limits::LATE_NS;
+use crate::window::cells::NAME_WORDS;
 use crate::window::{ShownProgress, ShownSegment, WindowView};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,6 +39,9 @@ fn before(p: ShownProgress, unix: u64, mono: u64) -> u64 {
         }
     }
 }
+
+// The window has room for every name of a class.
+const _: () = assert!(format::CLASS_NAME_MAX <= 8 * NAME_WORDS);
 
 type Headers = HashMap<u64, Arc<SegmentHeader>>;
 

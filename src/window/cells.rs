@@ -153,6 +153,5 @@ mod tests {
         assert_eq!([offset_of!(ProgressCells, looked), offset_of!(ProgressCells, lag)], [8, 16]);
         assert_eq!([offset_of!(SegmentCells, about), offset_of!(SegmentCells, settled)], [8, 16]);
         assert_eq!([offset_of!(PulseCells, alive), offset_of!(PulseCells, recording)], [8, 16]);
-        assert_eq!(crate::store::format::CLASS_NAME_MAX, 8 * NAME_WORDS);
     }
 }

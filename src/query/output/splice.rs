@@ -210,7 +210,7 @@ mod tests {
             interfaces: Vec::new(),
         };
         for &(time, n) in packets {
-            let interface = Interface::new(&format!("eth{n}"), 1);
+            let interface = Interface::new(format!("eth{n}"), 1);
             let data = &time.to_le_bytes()[..(time % 9) as usize];
             let p = Answer { time, wire_len: 60, data, options: &[], interface: &interface, segment: &segment };
             writer.packet(&p).unwrap();

@@ -6,14 +6,21 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Niceness: less than what captures, more than what asks.
-const NICE: i32 = 5;
+/// Niceness: less than what captures, more than what asks. Whoever asks looks through what has no index yet, and would take from this thread the time
+/// in which it makes one: on a busy machine each question then is slower than the one before.
+const NICE: i32 = -10;
 /// How long it waits for more to do.
 const WAIT: Duration = Duration::from_millis(100);
 
+/// The calling thread has its place before those that ask, where that is allowed: to be called as long as it has capabilities.
+pub fn comes_before_questions() {
+    if let Err(e) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!("indexes of recent packets are made at normal priority: nice {NICE} is not allowed ({e})");
+    }
+}
+
 /// Until the end.
 pub fn run(recent: &Recent) {
-    let _ = rustix::process::setpriority_process(None, NICE);
     let mut failing = false;
     while !recent.ending.load(Ordering::Acquire) {
         let intake = recent.lock();

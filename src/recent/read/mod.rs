@@ -85,6 +85,7 @@ impl Recent {
                 }
             })?,
             thread("recent-index").spawn(move || {
+                indexer::comes_before_questions();
                 privilege::without_capabilities();
                 indexer::run(&indexing);
             })?,

@@ -284,7 +284,11 @@ mod tests {
         assert_eq!(shared.take_back(), 1, "what is being indexed stays");
         assert!(a.pin().is_some() && b.pin().is_none());
         let told = (first.class.clone(), a.about().totals.last);
-        assert_eq!(runs.replace(&task, task.make().unwrap(), 1), [told.clone()], "for the sake of indexes");
+        assert_eq!(
+            runs.replace(&task, task.make().unwrap(), 1),
+            std::slice::from_ref(&told),
+            "for the sake of indexes"
+        );
         assert!(runs.fresh(1 << 30).is_none(), "what is gone is not indexed");
         assert_eq!(runs.drop_chunks(&[a.chunk()]), []);
         assert_eq!(runs.drop_chunks(&[b.chunk()]), [told], "with its chunk");
