@@ -64,8 +64,8 @@ fn a_segment_is_sealed_without_a_look_at_it() {
 #[test]
 fn holes_are_filled_and_a_lost_header_is_written_again() {
     let ifaces = ethernet(&["eth0"]);
-    let all: Vec<Kept> = (0..80).map(|n| packet(n, 50_000)).collect();
-    for failing in [&[0u64][..], &[1], &[2, 3], &[4], &[0, 2, 4], &[1, 2, 3, 4], &[0, 1, 2, 3, 4]] {
+    let all: Vec<Kept> = (0..22).map(|n| packet(n, 200_000)).collect();
+    for failing in [&[0u64][..], &[1], &[2, 3], &[5], &[0, 2, 4], &[0, 1, 2, 3, 4]] {
         let (dir, killed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (store, told) = watched(dir.path(), Options::default());
         // In the place of the directory of its class: sealing stops there.
@@ -84,6 +84,11 @@ fn holes_are_filled_and_a_lost_header_is_written_again() {
         drop(w);
         let failed = |e| matches!(e, StoreEvent::SealFailed { .. });
         while !failed(told.recv_timeout(Duration::from_secs(60)).unwrap()) {}
+        // The catalog says so a moment later.
+        let start = Instant::now();
+        while all_packets(dir.path()).len() < all.len() && start.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         assert_same(&by_time(all_packets(dir.path())), &all);
         copy(dir.path(), killed.path());
         fs::remove_file(&class).unwrap();
