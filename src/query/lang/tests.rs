@@ -445,10 +445,10 @@ fn leaves_over_the_captures() {
 /// thread busy for hours.
 #[test]
 fn a_long_text_is_taken_apart_token_by_token() {
-    for (piece, each) in [("1:", 2), ("::", 2), ("a:", 2), ("1.", 1)] {
+    // Eight groups are an address, and what is behind them a colon.
+    for (piece, tokens) in [("1:", 32 << 10), ("a:", 32 << 10), ("::", 128 << 10), ("1.", 1)] {
         let text = piece.repeat(128 << 10);
-        let tokens = super::lex::lex(&text).len();
-        assert!(tokens == (128 << 10) * each || each == 1, "{tokens} of {piece:?}");
+        assert_eq!(super::lex::lex(&text).len(), tokens, "{piece:?}");
         assert_eq!(Plan::of(&text), Plan::All);
     }
     let longest = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255";
@@ -459,7 +459,7 @@ fn a_long_text_is_taken_apart_token_by_token() {
 #[test]
 fn no_text_goes_deeper_than_brackets_may() {
     for piece in ["host not ", "port ! ", "src host not ", "(", "not ", "-", "tcp[", "vlan ("] {
-        let small = std::thread::Builder::new().stack_size(1 << 20);
+        let small = std::thread::Builder::new().stack_size(2 << 20);
         let text = piece.repeat((256 << 10) / piece.len());
         let plan = small.spawn(move || Plan::of(&text)).unwrap().join();
         assert_eq!(plan.ok(), Some(Plan::All), "{piece:?}");
