@@ -10,7 +10,8 @@ pub fn run(data: &[u8]) {
     let (what, bytes) = crate::options(data);
     match what % 3 {
         0 => {
-            if let Ok(reply) = wire::replied(&mut &bytes[..]) {
+            let mut from = bytes;
+            if let Ok(reply) = wire::replied(&mut from) {
                 let mut again = Vec::new();
                 wire::reply(&mut again, &reply).expect("room");
                 assert_eq!(wire::replied(&mut &again[..]).expect("what was written"), reply);
@@ -20,7 +21,8 @@ pub fn run(data: &[u8]) {
             }
         }
         1 => {
-            if let Ok(Some((task, link_type, text))) = wire::asked(&mut &bytes[..]) {
+            let mut from = bytes;
+            if let Ok(Some((task, link_type, text))) = wire::asked(&mut from) {
                 let mut again = Vec::new();
                 wire::ask(&mut again, task, link_type, &text).expect("room");
                 assert_eq!(again, bytes[..again.len()]);

@@ -62,7 +62,7 @@ fn question(what: u8, bytes: &[u8], at: usize) -> Option<String> {
         11 => format!("ether proto {}", half()?),
         12 => "tcp".to_owned(),
         13 => format!("portrange {}-{}", half()?.saturating_sub(5), half()?),
-        14 => format!("net {}/{}", wide()?, 128),
+        14 => format!("ip6 protochain {}", byte()?),
         _ => format!("host {} and port {}", Ipv4Addr::from(word()?), half()?),
     };
     Some(format!("{}{primitive}", BEFORE[usize::from(what & 7)]))
@@ -72,7 +72,8 @@ fn question(what: u8, bytes: &[u8], at: usize) -> Option<String> {
 pub fn seeds(add: &mut dyn FnMut(Vec<u8>)) {
     for (link_type, frame) in crate::made::frames() {
         let Some(link) = LINKS.iter().position(|l| *l == link_type) else { continue };
-        for (what, at) in [(0, 26), (4 << 3, 34), (8 << 3, 14), (3 << 3, 22), (12 << 3, 0), (7 << 3, 20)] {
+        for (what, at) in [(0, 26), (4 << 3, 34), (8 << 3, 14), (3 << 3, 22), (12 << 3, 0), (7 << 3, 20), (14 << 3, 20)]
+        {
             add([&[link as u8, what, at][..], &frame].concat());
         }
     }
