@@ -1,7 +1,7 @@
 //! Frames of the API's stream of packets and their origin, as a client takes them apart: any bytes, in any pieces. Pieces make no difference; what is made
 //! of packets and an origin comes apart into these.
 
-use retrotap::control::frames::{FrameKind, Unframing, frame};
+use retrotap::control::frames::{FrameKind, OnlyPackets, Unframing, frame};
 use std::io::Write;
 
 /// Longest origin that is kept.
@@ -23,7 +23,8 @@ pub fn run(data: &[u8]) {
 /// Packets, and the origin if all of it was there; `None`: they are no frames.
 fn apart(bytes: &[u8], piece: usize) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     let mut packets = Vec::new();
-    let mut unframing = Unframing::new(&mut packets, MOST);
+    let mut only = OnlyPackets(&mut packets);
+    let mut unframing = Unframing::new(&mut only, MOST);
     for piece in bytes.chunks(piece) {
         unframing.write_all(piece).ok()?;
     }
