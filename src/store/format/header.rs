@@ -24,6 +24,7 @@ pub const HEADER_BYTES_MAX: usize =
 
 /// In the header's flags: VLAN ids do not tell connections apart.
 const NO_VLANS: u16 = 1;
+const _: () = assert!(CLASS_NAME_MAX == 8 * crate::window::cells::NAME_WORDS, "a class's name fits the window");
 const MAGIC: u32 = u32::from_le_bytes(*b"RTS1");
 const USERAPPL: &str = concat!("retrotap ", env!("CARGO_PKG_VERSION"));
 /// Value of the segment option.
