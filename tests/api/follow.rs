@@ -152,6 +152,29 @@ fn a_follower_ends_at_its_limit_its_time_or_its_client() {
     assert!(alone.err.contains("no recorder"), "{}", alone.err);
 }
 
+/// What is of a time to come waits for it, all of it: older packets may come.
+#[test]
+fn a_follower_gives_nothing_before_its_time() {
+    let r = Retrotap::default();
+    let mut daemon = Daemon::start(&r, &["--memory", "16MiB"]);
+    let tomorrow = (retrotap::units::now() / 1_000_000_000 + 86_400) as u32;
+    daemon.feed((0..100).map(|n| {
+        let mut record = packet(n);
+        record[..4].copy_from_slice(&(tomorrow + n).to_le_bytes());
+        record
+    }));
+    daemon.until_count(100);
+    let early = follow(&daemon, r#"{"follow": true, "for": "300ms"}"#);
+    assert_eq!(early.join().expect("a follower").summary()["packets"], 0);
+    let all = follow(&daemon, r#"{"follow": true}"#);
+    // An older one that comes later is in its place.
+    daemon.feed([packet(100)]);
+    daemon.until_count(101);
+    daemon.stop();
+    let reply = all.join().expect("a follower");
+    assert!(packets(&r, &reply) == queried(&r, ""), "in the order of time");
+}
+
 /// What is of a time to come is held back, but only so much of it.
 #[test]
 fn a_follower_holds_back_so_much_and_no_more() {
@@ -214,6 +237,31 @@ fn counted(mut stream: UnixStream, seen: &AtomicUsize) -> Reply {
         }
         seen.store(all.len(), Relaxed);
     }
+}
+
+/// A segment that the recorder before could not seal is of the past like all others.
+#[test]
+fn a_follower_has_what_could_not_be_sealed() {
+    let r = Retrotap::default();
+    let config = r.dir().join("retrotap.toml");
+    std::fs::write(
+        &config,
+        "[class.all]\ncutoff = \"none\"\n[class.c]\nfilter = \"net 10.0.0.0/27\"\ncutoff = \"none\"\n",
+    )
+    .expect("writes");
+    let more = ["--memory", "16MiB", "-c", &config.to_string_lossy()];
+    let mut daemon = Daemon::start(&r, &more);
+    // In the place of the directory of its class.
+    std::fs::write(r.store().join("c"), "").expect("writes");
+    daemon.feed((0..100).map(packet));
+    daemon.until_count(100);
+    daemon.stop();
+    let daemon = Daemon::start(&r, &more);
+    let follower = follow(&daemon, r#"{"follow": true, "for": "300ms"}"#);
+    assert_eq!(follower.join().expect("a follower").summary()["packets"], 100);
+    let of_class = follow(&daemon, r#"{"follow": true, "for": "300ms", "classes": ["c"]}"#);
+    assert_eq!(of_class.join().expect("a follower").summary()["packets"], 32);
+    daemon.stop();
 }
 
 /// One user has so many followers and no more, and gets a place back when one ends; other questions have their own.
