@@ -185,7 +185,7 @@ impl Follower {
         let (settled, stands) = (round.before, &mut self.stands);
         (stands.read, stands.settled, stands.resumed, stands.shelf) =
             (reading, settled, Resumed::No, view.sealed.clone());
-        stands.renumbered &= view.made.is_empty() && view.open.iter().all(|u| u.header.is_none());
+        stands.renumbered &= view.made.is_empty() && view.open.iter().all(|u| u.segment.durable.is_none());
         Ok(given.full() || before >= to)
     }
 

@@ -103,19 +103,22 @@ impl ReadSoFar {
             let (old, most) = (self.of(number), most(number));
             let held = in_memory.get(&number).unwrap_or(&none);
             if unsealed.header.is_none() {
-                // Left by the recorder before: nothing is added to it.
+                // Left by the recorder before: nothing is added to it. Or one that grows, whose header could not be read just now: as far as
+                // it was then, whatever its file has meanwhile, but for what memory has.
+                let end = unsealed.segment.durable.unwrap_or(WHOLE);
+                let most = most.min(end);
                 let of_file =
                     |q: &Question<'_>, summary: &mut Summary| Part::of_file(unsealed.segment.clone(), q, summary);
                 if let Some(since) = since.filter(|_| old > 0) {
                     parts.extend(
                         of_file(&held_back, summary)?
-                            .map(|p| p.without(std::slice::from_ref(&(old..WHOLE))).since(since)),
+                            .map(|p| p.without(held).without(std::slice::from_ref(&(old..WHOLE))).since(since)),
                     );
                 }
                 if old < most {
-                    parts.extend(of_file(q, summary)?.map(|p| p.without(&[0..old, most..WHOLE])));
+                    parts.extend(of_file(q, summary)?.map(|p| p.without(held).without(&[0..old, most..WHOLE])));
                 }
-                read(number, WHOLE);
+                read(number, end);
                 continue;
             }
             let (start, end) = (unsealed.start(), unsealed.segment.durable.unwrap_or(0));
