@@ -1,7 +1,7 @@
 //! Followers whose connection breaks, at any byte, hundreds of times, or whose recorder is killed: they go on where they stood, and have in the end
 //! what one question has later, byte by byte; what is lost meanwhile is said.
 
-use crate::common::{Retrotap, Seen, libpcap};
+use crate::common::{Retrotap, Seen, libpcap, processes};
 use crate::packets_of;
 use crate::rig::{Daemon, PATIENCE, packet, request, sized};
 use serde_json::{Value, json};
@@ -317,7 +317,7 @@ fn a_recorder_that_is_killed_and_started_again_is_followed_on() {
         if kill == 3 {
             daemon.stop();
         } else {
-            daemon.child.kill().expect("it dies");
+            processes::kill(&mut daemon.child);
         }
     }
     let mut follower = follower.expect("a follower");
@@ -388,7 +388,7 @@ fn what_was_given_before_the_end_is_a_whole_file() {
 }
 
 /// The cursors of a follower of the API, by frames.
-fn cursors(daemon: &Daemon, ask: &Value) -> (Vec<u8>, Vec<Value>) {
+pub fn cursors(daemon: &Daemon, ask: &Value) -> (Vec<u8>, Vec<Value>) {
     let mut stream = daemon.connect();
     stream.write_all(&request("POST", "/v1/query", &ask.to_string())).expect("a request");
     let mut all = Vec::new();

@@ -103,6 +103,10 @@ fn every_command_and_request_has_the_one_shape() {
         "{changed}"
     );
     requests(&daemon, &mut heard);
+    let follow = serde_json::json!({ "follow": true, "for": "100ms", "cursors": true });
+    for stands in crate::resume::cursors(&daemon, &follow).1 {
+        heard.one("FollowerStands", &stands.to_string());
+    }
     // The log of all that.
     for line in daemon.audit(|l| l.len() > 30) {
         check("AuditLine", &line);
@@ -111,11 +115,13 @@ fn every_command_and_request_has_the_one_shape() {
     let store = r.store().to_string_lossy().into_owned();
     let ran = heard.command(&r, &["doctor", "--security", "--store", &store]);
     heard.one("Security", &ran.text());
+    let out = r.dir().join("record.json");
+    daemon.until("an interval", || std::fs::read_to_string(&out).ok().filter(|said| said.contains('\n')).map(drop));
     let report = daemon.stop();
     check("FinalReport", &report);
     heard.objects.insert("FinalReport".into());
     heard.commands.insert("record".into());
-    let said = std::fs::read_to_string(r.dir().join("record.json")).expect("its output");
+    let said = std::fs::read_to_string(&out).expect("its output");
     let lines: Vec<&str> = said.lines().collect();
     heard.lines("RecorderReport", &lines[..lines.len() - 1].join("\n"));
     files(&r, &mut heard);

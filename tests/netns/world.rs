@@ -204,8 +204,13 @@ impl Recorder {
     }
 
     pub fn signal(&self, name: &str) {
-        // The commands before it (ip, taskset) have become the recorder itself: the one that leads it.
-        done(Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]));
+        match name {
+            // All of it stands still.
+            "STOP" => processes::signal(self.child.id(), rustix::process::Signal::STOP),
+            "CONT" => processes::signal(self.child.id(), rustix::process::Signal::CONT),
+            // The commands before it (ip, taskset) have become the recorder itself: the one that leads it.
+            _ => done(Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())])),
+        }
     }
 }
 
