@@ -66,7 +66,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("src/evidence", &["worker", "record", "cli", "control", "xsk", "bpf", "conn", "source::live"]),
     ("src/nids", &["worker", "record", "cli", "xsk", "bpf", "source", "conn", "iface"]),
     ("src/planning", &["worker", "query", "record", "cli", "control", "xsk", "bpf"]),
-    ("src/limits.rs", &["class", "conn", "metrics", "packet", "source", "store", "worker", "query"]),
+    ("src/limits", &["class", "conn", "metrics", "packet", "source", "store", "worker", "query"]),
 ];
 
 /// The only places that may `allow(unsafe_code)`.
