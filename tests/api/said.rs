@@ -111,11 +111,14 @@ fn every_command_and_request_has_the_one_shape() {
     let store = r.store().to_string_lossy().into_owned();
     let ran = heard.command(&r, &["doctor", "--security", "--store", &store]);
     heard.one("Security", &ran.text());
+    let out = r.dir().join("record.json");
+    // It is said once a second, and all this may take less.
+    daemon.until("an interval", || std::fs::read_to_string(&out).ok().filter(|said| said.contains('\n')).map(drop));
     let report = daemon.stop();
     check("FinalReport", &report);
     heard.objects.insert("FinalReport".into());
     heard.commands.insert("record".into());
-    let said = std::fs::read_to_string(r.dir().join("record.json")).expect("its output");
+    let said = std::fs::read_to_string(&out).expect("its output");
     let lines: Vec<&str> = said.lines().collect();
     heard.lines("RecorderReport", &lines[..lines.len() - 1].join("\n"));
     files(&r, &mut heard);

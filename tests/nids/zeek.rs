@@ -68,7 +68,12 @@ impl Peer {
 
     fn hear(&mut self) -> Value {
         loop {
-            match self.0.read().expect("a message") {
+            let read = match self.0.read() {
+                // A process of the test's own has ended meanwhile.
+                Err(tungstenite::Error::Io(e)) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                read => read.expect("a message"),
+            };
+            match read {
                 Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("{other:?}"),
