@@ -1,5 +1,5 @@
 //! What answers may take in memory: a list of connections that finds no room is refused, a count that finds none says so, and below the bounds
-//! nothing changes. Each bound of `docs/bounds.md` that has its test here is reached with small numbers; the product's are in `src/limits.rs`.
+//! nothing changes. Each bound of `docs/bounds.md` that has its test here is reached with small numbers; the product's are in `src/limits`.
 
 mod common;
 

@@ -116,6 +116,7 @@ fn every_command_and_request_has_the_one_shape() {
     let ran = heard.command(&r, &["doctor", "--security", "--store", &store]);
     heard.one("Security", &ran.text());
     let out = r.dir().join("record.json");
+    // It is said once a second, and all this may take less.
     daemon.until("an interval", || std::fs::read_to_string(&out).ok().filter(|said| said.contains('\n')).map(drop));
     let report = daemon.stop();
     check("FinalReport", &report);

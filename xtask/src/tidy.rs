@@ -125,7 +125,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         &["worker", "source", "xsk", "bpf", "iface", "conn", "cli", "record::capture", "record::whole"],
     ),
     ("src/planning", &["worker", "query", "record", "cli", "control", "xsk", "bpf"]),
-    ("src/limits.rs", &["class", "conn", "metrics", "packet", "source", "store", "worker", "query"]),
+    ("src/limits", &["class", "conn", "metrics", "packet", "source", "store", "worker", "query"]),
 ];
 
 /// What reads segments.
