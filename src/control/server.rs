@@ -111,6 +111,7 @@ impl Server {
         let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
             privilege::without_capabilities();
             runtime.block_on(async move {
+                tokio::spawn(all.capture.receive());
                 if let Err(e) = accept(listener, remote, app, all, stopped).await {
                     tracing::warn!("the API does not start: {e}");
                 }

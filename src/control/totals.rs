@@ -149,7 +149,9 @@ mod tests {
     fn what_was_asked_is_kept_and_asked_for_together() {
         let (ours, theirs) = Socket::pair().unwrap();
         let capture = std::thread::spawn(move || answers(&ours));
-        let totals = Totals::new(ToCapture::new(theirs).unwrap());
+        let to_capture = ToCapture::new(theirs);
+        to_capture.receive_on_a_thread().unwrap();
+        let totals = Totals::new(to_capture);
         assert_eq!(totals.known(&[Key::tcp(1)]), None, "nobody has asked yet");
         // Whoever comes right after it is not sent away too.
         totals.known(&[Key::tcp(2)]);
@@ -166,7 +168,9 @@ mod tests {
     #[test]
     fn a_capture_that_has_ended_is_not_waited_for() {
         let (ours, theirs) = Socket::pair().unwrap();
-        let totals = Totals::new(ToCapture::new(theirs).unwrap());
+        let to_capture = ToCapture::new(theirs);
+        to_capture.receive_on_a_thread().unwrap();
+        let totals = Totals::new(to_capture);
         drop(ours);
         assert_eq!(totals.totals(&[Key::tcp(1)]), [LookedUp::Unknown]);
         assert_eq!(totals.known(&[Key::tcp(1)]), Some(vec![LookedUp::Unknown]), "and another way would know no more");

@@ -2,6 +2,7 @@
 //! comes with a message. Each end is a file of its own, so the other side can't change how this one waits.
 
 use crate::limits::MESSAGE_BYTES;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -21,6 +22,16 @@ pub(super) enum Unsent {
     /// There is no room: the other side does not read.
     Full,
     /// There is no other side.
+    Gone,
+}
+
+/// What a look for a message found.
+pub(super) enum Received<'b> {
+    /// One, and the file that came with it; one that is longer than any of ours is empty.
+    Message(&'b [u8], Option<OwnedFd>),
+    /// None just now.
+    Nothing,
+    /// There is no other side any more.
     Gone,
 }
 
@@ -64,27 +75,31 @@ impl Socket {
         Some(buffer.get(..len).unwrap_or_default())
     }
 
-    /// The same with the file that comes with the message.
-    pub(super) fn receive_with_file<'b>(
-        &self,
-        buffer: &'b mut [u8; MESSAGE_BYTES],
-    ) -> Option<(&'b [u8], Option<OwnedFd>)> {
+    /// The next message, if there is one, with the file that comes with it.
+    pub(super) fn next_with_file<'b>(&self, buffer: &'b mut [u8; MESSAGE_BYTES]) -> Received<'b> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut with = RecvAncillaryBuffer::new(&mut space);
         let (len, whole) = loop {
             let mut parts = [IoSliceMut::new(buffer.as_mut_slice())];
-            match recvmsg(&self.0, &mut parts, &mut with, RecvFlags::CMSG_CLOEXEC) {
-                Ok(got) if got.bytes == 0 => return None,
+            match recvmsg(&self.0, &mut parts, &mut with, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT) {
+                Ok(got) if got.bytes == 0 => return Received::Gone,
                 Ok(got) => break (got.bytes, !got.flags.contains(ReturnFlags::TRUNC)),
                 Err(Errno::INTR) => {}
-                Err(_) => return None,
+                Err(Errno::AGAIN) => return Received::Nothing,
+                Err(_) => return Received::Gone,
             }
         };
         let file = with.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut files) => files.next(),
             _ => None,
         });
-        Some((if whole { buffer.get(..len).unwrap_or_default() } else { &[] }, file))
+        Received::Message(if whole { buffer.get(..len).unwrap_or_default() } else { &[] }, file)
+    }
+
+    /// Waits until there is a message, or no other side any more.
+    pub(super) fn wait(&self) {
+        let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+        while let Err(Errno::INTR) = poll(&mut fds, None) {}
     }
 
     /// Ends both directions: whoever waits here or at the other end goes on.

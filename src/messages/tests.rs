@@ -1,6 +1,7 @@
 //! The messages, byte by byte, and the two ends: whatever comes is an error or a message of ours, and nobody waits for who does not read.
 
 use super::document::{self, Documents};
+use super::socket::Received;
 use super::*;
 use crate::conn::orders::{Plain, Prefix, Role};
 use crate::conn::receipt::{End, LookedUp, Receipt};
@@ -271,7 +272,7 @@ fn who_does_not_read_is_not_waited_for() {
     let mut buffer = Box::new([0; MESSAGE_BYTES]);
     let (mut whole, mut short) = (0, 0);
     to_serve.end();
-    while let Some((bytes, file)) = theirs.receive_with_file(&mut buffer) {
+    while let Received::Message(bytes, file) = theirs.next_with_file(&mut buffer) {
         let Ok(Report::Document { bytes, .. }) = Report::decode(bytes, |_| None) else { continue };
         match document::read(&file.unwrap().into(), bytes) {
             Ok(text) => {
@@ -324,7 +325,8 @@ fn what_capture_says_is_known_to_serve() {
     to_serve.classes(vec![Some("all".into()), None]);
     let (ours, theirs) = Socket::pair().unwrap();
     to_serve.attach(ours);
-    let capture = ToCapture::new(theirs).unwrap();
+    let capture = ToCapture::new(theirs);
+    capture.receive_on_a_thread().unwrap();
     assert!(capture.page().is_none() && capture.state().is_none());
     let (tell, told) = std::sync::mpsc::channel();
     capture.on_signal(move |status, text| drop(tell.send((status, text))));
@@ -335,4 +337,51 @@ fn what_capture_says_is_known_to_serve() {
     assert_eq!(told.recv().unwrap(), (422, "wrong".to_owned()));
     assert_eq!(capture.page().as_deref(), Some("page"));
     assert_eq!((capture.class(1), capture.class(2), capture.class_id("new")), (None, Some("new".into()), Some(2)));
+}
+
+/// Whoever waits goes on when nothing can come any more: capture has gone, or what receives has.
+#[test]
+fn who_waits_for_an_answer_is_told_that_none_comes() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let by = OrderedBy::new("alice");
+    let order = || vec![Order::Unassign(Prefix::host([10, 0, 0, 1].into()))];
+    let (ours, theirs) = Socket::pair().unwrap();
+    let capture = ToCapture::new(theirs);
+    let receiving = runtime.spawn(capture.receive());
+    let asked = runtime.block_on(async {
+        let gone = async {
+            tokio::task::yield_now().await;
+            ours.close();
+        };
+        tokio::join!(capture.order(&by, order()), gone).0
+    });
+    assert_eq!(asked, Err(NoAnswer::Ended));
+    runtime.block_on(receiving).unwrap();
+    assert_eq!(capture.look_up(&[Key::tcp(1)]), [LookedUp::Unknown]);
+
+    let (_ours, theirs) = Socket::pair().unwrap();
+    let capture = ToCapture::new(theirs);
+    let receiving = runtime.spawn(capture.receive());
+    let asked = runtime.block_on(async {
+        let gone = async {
+            tokio::task::yield_now().await;
+            receiving.abort();
+        };
+        tokio::join!(capture.order(&by, order()), gone).0
+    });
+    assert_eq!(asked, Err(NoAnswer::Ended));
+}
+
+/// A scrape has the page of this moment, whoever receives or does not.
+#[test]
+fn a_page_needs_nobody_who_receives() {
+    let to_serve = ToServe::default();
+    let (ours, theirs) = Socket::pair().unwrap();
+    to_serve.attach(ours);
+    let capture = ToCapture::new(theirs);
+    assert_eq!(capture.page(), None);
+    for page in ["first", "second"] {
+        to_serve.page(page);
+        assert_eq!(capture.page().as_deref(), Some(page));
+    }
 }

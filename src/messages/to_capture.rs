@@ -1,11 +1,12 @@
-//! Serve's end: all that it asks of capture, and what capture has said last. Owns a thread that receives, and who waits for which answer.
-//! Handlers of requests wait without a thread, query threads with theirs; both give up in time, and when capture ends.
+//! Serve's end: all that it asks of capture, and what capture has said last. Owns who waits for which answer. Handlers of requests wait without
+//! a thread, query threads with theirs; both give up in time, and when capture ends. It is received where handlers run, so that an answer
+//! has no other thread to wake; where there are none, on a thread.
 
 use super::document::{self, DocumentKind};
 use super::order::{InForce, Order, OrderedBy};
 use super::report::{OrdersTaken, Report};
 use super::request::{Asked, ListKind, Request};
-use super::socket::{Socket, Unsent};
+use super::socket::{Received, Socket, Unsent};
 use crate::class::ClassId;
 use crate::conn::receipt::LookedUp;
 use crate::limits::{CAPTURE_ANSWERS, LOOK_UPS_OF_MESSAGE, LOOK_UPS_UNDER_WAY, MESSAGE_BYTES, TOTALS_NS};
@@ -13,16 +14,20 @@ use crate::metrics::status::RecorderState;
 use crate::packet::key::Key;
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::io::ErrorKind::WouldBlock;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
 /// How long it is until a message is tried again that found no room.
 const AGAIN: Duration = Duration::from_millis(1);
+/// So many messages are received before others have a turn.
+const AT_A_TIME: usize = 16;
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,17 +50,22 @@ pub enum NoAnswer {
 #[derive(Clone)]
 pub struct ToCapture {
     inner: Arc<Inner>,
-    _receiving: Arc<Receiving>,
+    _closing: Arc<Closing>,
 }
 
-/// Ends the thread with the last that asks.
-struct Receiving {
-    inner: Arc<Inner>,
-    thread: Option<JoinHandle<()>>,
+/// Closes the socket with the last that asks.
+struct Closing(Arc<Inner>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.socket.close();
+    }
 }
 
 struct Inner {
     socket: Socket,
+    /// Held by whoever receives.
+    buffer: Mutex<Box<[u8; MESSAGE_BYTES]>>,
     waiting: Mutex<Waiting>,
     last: AtomicU64,
     /// Held by whoever asks for a list: one at a time is under way.
@@ -110,23 +120,59 @@ impl Drop for Question<'_> {
 }
 
 impl ToCapture {
-    /// Over this socket, whose other end capture has.
-    pub fn new(socket: Socket) -> std::io::Result<ToCapture> {
+    /// Over this socket, whose other end capture has. Nothing comes before it is received.
+    pub fn new(socket: Socket) -> ToCapture {
         let inner = Arc::new(Inner {
             socket,
+            buffer: Mutex::new(Box::new([0; MESSAGE_BYTES])),
             waiting: Mutex::default(),
             last: AtomicU64::new(0),
             listing: tokio::sync::Mutex::default(),
             said: Mutex::default(),
             signal: Mutex::default(),
         });
-        let receives = inner.clone();
-        let thread = std::thread::Builder::new().name("reports".into()).spawn(move || {
+        ToCapture { _closing: Closing(inner.clone()).into(), inner }
+    }
+
+    /// Receives on a thread of its own, until capture ends or nobody asks any more.
+    pub fn receive_on_a_thread(&self) -> std::io::Result<()> {
+        let inner = self.inner.clone();
+        std::thread::Builder::new().name("reports".into()).spawn(move || {
             crate::privilege::without_capabilities();
-            receives.receive();
+            let ending = Ending(inner);
+            while !matches!(ending.0.take_in(&mut locked(&ending.0.buffer), usize::MAX), Taken::Gone) {
+                ending.0.socket.wait();
+            }
         })?;
-        let receiving = Receiving { inner: inner.clone(), thread: Some(thread) };
-        Ok(ToCapture { inner, _receiving: receiving.into() })
+        Ok(())
+    }
+
+    /// Receives as a task, until capture ends or nobody asks any more; a runtime that ends is the same.
+    pub fn receive(&self) -> impl Future<Output = ()> + Send + use<> {
+        // Also where it never begins.
+        let ending = Ending(self.inner.clone());
+        async move {
+            // Whatever messages are, they wake who waits as a stream's bytes do.
+            let stream = || {
+                let own = std::os::unix::net::UnixStream::from(ending.0.socket.as_fd().try_clone_to_owned()?);
+                own.set_nonblocking(true)?;
+                UnixStream::from_std(own)
+            };
+            let Ok(stream) = stream() else { return };
+            while stream.readable().await.is_ok() {
+                let gone = stream.try_io(Interest::READABLE, || {
+                    match ending.0.take_in(&mut locked(&ending.0.buffer), AT_A_TIME) {
+                        // There may be more.
+                        Taken::Some => Ok(false),
+                        Taken::All => Err(WouldBlock.into()),
+                        Taken::Gone => Ok(true),
+                    }
+                });
+                if matches!(gone, Ok(true)) {
+                    return;
+                }
+            }
+        }
     }
 
     /// Orders; capture carries them out until one can't be. At most [`ORDERS_OF_MESSAGE`](crate::limits::ORDERS_OF_MESSAGE).
@@ -209,8 +255,12 @@ impl ToCapture {
         locked(&self.inner.said).state.clone()
     }
 
-    /// The metrics page; `None`: there is none yet.
+    /// The metrics page; `None`: there is none yet. What has come is received first, unless somebody is at it: who else receives may be waiting for
+    /// a disk.
     pub fn page(&self) -> Option<Arc<str>> {
+        if let Ok(mut buffer) = self.inner.buffer.try_lock() {
+            self.inner.take_in(&mut buffer, usize::MAX);
+        }
         locked(&self.inner.said).page.clone()
     }
 
@@ -230,7 +280,7 @@ impl ToCapture {
         self.classes().get(usize::from(id)).cloned().flatten()
     }
 
-    /// Calls this for each reload that a signal asked for, with status and text; on the thread that receives.
+    /// Calls this for each reload that a signal asked for, with status and text, where it is received.
     pub fn on_signal(&self, tell: impl Fn(u16, String) + Send + 'static) {
         *locked(&self.inner.signal) = Some(Box::new(tell));
     }
@@ -274,12 +324,17 @@ impl ToCapture {
     }
 }
 
-impl Drop for Receiving {
+/// Whoever waits is told that nothing comes any more.
+struct Ending(Arc<Inner>);
+
+impl Drop for Ending {
     fn drop(&mut self) {
-        self.inner.socket.close();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let left = {
+            let mut waiting = locked(&self.0.waiting);
+            waiting.ended = true;
+            std::mem::take(&mut waiting.all)
+        };
+        left.into_values().for_each(|waiter| (waiter.tell)(None));
     }
 }
 
@@ -287,24 +342,36 @@ fn text_of(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
+/// What was received.
+enum Taken {
+    /// As many as were to be, and perhaps not all.
+    Some,
+    /// All that there was.
+    All,
+    /// Capture has ended.
+    Gone,
+}
+
 impl Inner {
-    /// Until capture ends, or nobody asks any more.
-    fn receive(&self) {
-        let mut buffer = Box::new([0; MESSAGE_BYTES]);
-        while let Some((bytes, file)) = self.socket.receive_with_file(&mut buffer) {
-            let keys = |id| locked(&self.waiting).all.get(&id).map(|waiter| waiter.keys.clone());
-            match Report::decode(bytes, keys) {
-                Ok(report) => self.take(report, file),
-                // Also the answer to a look-up that nobody waits for any more.
-                Err(e) => tracing::debug!("from capture: {e}"),
+    /// Receives so many messages at most, in their order. Whoever comes by may do it.
+    fn take_in(&self, buffer: &mut [u8; MESSAGE_BYTES], most: usize) -> Taken {
+        for _ in 0..most {
+            match self.socket.next_with_file(buffer) {
+                Received::Message(bytes, file) => self.received(bytes, file),
+                Received::Nothing => return Taken::All,
+                Received::Gone => return Taken::Gone,
             }
         }
-        let left = {
-            let mut waiting = locked(&self.waiting);
-            waiting.ended = true;
-            std::mem::take(&mut waiting.all)
-        };
-        left.into_values().for_each(|waiter| (waiter.tell)(None));
+        Taken::Some
+    }
+
+    fn received(&self, bytes: &[u8], file: Option<OwnedFd>) {
+        let keys = |id| locked(&self.waiting).all.get(&id).map(|waiter| waiter.keys.clone());
+        match Report::decode(bytes, keys) {
+            Ok(report) => self.take(report, file),
+            // Also the answer to a look-up that nobody waits for any more.
+            Err(e) => tracing::debug!("from capture: {e}"),
+        }
     }
 
     fn take(&self, report: Report, file: Option<OwnedFd>) {

@@ -69,7 +69,13 @@ fn capture(lines: &[Arc<Line>]) -> (Answering, ToServe, ToCapture) {
     let answering = Answering::start(&steering(lines), &to_serve).unwrap();
     let (ours, theirs) = Socket::pair().unwrap();
     to_serve.attach(ours);
-    (answering, to_serve, ToCapture::new(theirs).unwrap())
+    (answering, to_serve, asking(theirs))
+}
+
+fn asking(socket: Socket) -> ToCapture {
+    let capture = ToCapture::new(socket);
+    capture.receive_on_a_thread().unwrap();
+    capture
 }
 
 fn wait<T>(answer: impl Future<Output = T>) -> T {
@@ -208,7 +214,7 @@ fn a_serve_gets_no_answer_of_the_one_before() {
     drop(theirs);
     let (ours, third) = Socket::pair().unwrap();
     to_serve.attach(ours);
-    let third = ToCapture::new(third).unwrap();
+    let third = asking(third);
     let list = wait(third.list(ListKind::Assignments)).unwrap();
     assert_eq!((list.len(), list[0].by.as_str()), (1, "alice"));
     let end = AtomicBool::new(false);

@@ -36,7 +36,6 @@ fn threads_that_face_clients_have_no_capability() {
         "recent",
         "recent-index",
         "recent-take",
-        "reports",
         "requests",
         "sides",
     ] {

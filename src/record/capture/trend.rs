@@ -180,7 +180,8 @@ mod tests {
         let (ours, theirs) = Socket::pair().unwrap();
         let to_serve = ToServe::default();
         to_serve.attach(ours);
-        let capture = ToCapture::new(theirs).unwrap();
+        let capture = ToCapture::new(theirs);
+        capture.receive_on_a_thread().unwrap();
         let (tell, told) = std::sync::mpsc::channel();
         capture.on_signal(move |_, _| {
             let _ = tell.send(());

@@ -70,7 +70,7 @@ impl Serve {
     /// Answers from now on.
     pub fn start(settings: &Settings, doors: Doors, from: ForServe) -> Result<Serve, RecordError> {
         let ForServe { live, recent, messages } = from;
-        let to_capture = ToCapture::new(messages).map_err(RecordError::system("the thread of reports"))?;
+        let to_capture = ToCapture::new(messages);
         let shown = to_capture.clone();
         let page = move || shown.page().map_or("# the recording begins\n".to_owned(), |page| page.to_string());
         let metrics = doors.0.map(|e: Endpoint| e.serve(page)).transpose();
@@ -80,7 +80,11 @@ impl Serve {
         let engine = Engine::new(live, recent.as_ref().map(|r| r.recent().clone()))
             .with_books()
             .with_running(Arc::new(Totals::new(to_capture.clone())));
-        let api = Server::start(&settings.api, &settings.api_access, engine, to_capture, settings.api_limits.clone())?;
+        let own = to_capture.clone();
+        let api = Server::start(&settings.api, &settings.api_access, engine, own, settings.api_limits.clone())?;
+        if api.is_none() {
+            to_capture.receive_on_a_thread().map_err(RecordError::system("the thread of reports"))?;
+        }
         Ok(Serve { api, recent, sides: Some(sides), _metrics: metrics })
     }
 
