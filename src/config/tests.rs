@@ -144,7 +144,7 @@ fn settings_go_through_data_unchanged() {
     let all = format!(
         "{LEAST}source = \"xdp\"\nworkers = 3\nworker_cpus = [1, 3]\ndisk = \"1TiB\"\nfilter = \"tcp or udp\"\ndedup = true\nduration = \"1h\"\n\
          metrics = \"[::1]:9\"\nmemory = \"1GiB\"\n[api]\nqueries = 3\n[api.roles]\npackets = [\"alice\", \"@analysts\"]\n\
-         [class.x]\nfilter = \"port 53\"\nprecedence = -3\ncutoff = \"none\"\nsample = 64\nmax_age = \"7d\"\nmemory = \"32MiB\"\nrenew_tcp = \"1h\"\n"
+         [class.x]\nfilter = \"port 53\"\nprecedence = -3\ncutoff = \"1MiB\"\nsample = 64\nmax_age = \"7d\"\nmemory = \"32MiB\"\nrenew_tcp = \"1h\"\n"
     );
     for text in [LEAST, &all] {
         let mut settings = settings(text).unwrap();
