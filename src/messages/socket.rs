@@ -24,6 +24,19 @@ pub(super) enum Unsent {
     Gone,
 }
 
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> OwnedFd {
+        socket.0
+    }
+}
+
+impl From<OwnedFd> for Socket {
+    /// An end that another process has made.
+    fn from(fd: OwnedFd) -> Socket {
+        Socket(fd)
+    }
+}
+
 impl Socket {
     /// Both ends.
     pub fn pair() -> io::Result<(Socket, Socket)> {
