@@ -5,13 +5,14 @@ use super::logging::{self, Voice};
 use super::{Exit, Failure, record};
 use crate::config::{From, Settings};
 use crate::filter::apart;
-use crate::parent::{self, Begun, Half, Plan, Wanted};
+use crate::parent::{self, Begun, Half, Plan, ToParent, Wanted};
+use crate::privilege;
 use serde::{Deserialize, Serialize};
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Says otherwise, for tests of one shape or the other: `one`, `parent`. Not for users.
+/// Says otherwise, for tests of one shape or the other: `one`, `parent`, `apart` (serve is a process of its own, too). Not for users.
 const PROCESSES: &str = "RETROTAP_PROCESSES";
 
 /// What a half begins with.
@@ -22,6 +23,8 @@ struct Told {
     json: bool,
     /// Standard input is handed over: a capture is read from it.
     input: bool,
+    /// Serve is a process of its own.
+    apart: bool,
 }
 
 /// Settings, read when somebody asks for them.
@@ -31,7 +34,7 @@ pub type Reader = Box<dyn Fn() -> Result<Settings, String> + Send + Sync>;
 pub fn wanted(settings: &Settings) -> bool {
     match std::env::var(PROCESSES).as_deref() {
         Ok("one") => false,
-        Ok("parent") => true,
+        Ok("parent" | "apart") => true,
         _ => matches!(settings.from, From::Interfaces { .. }),
     }
 }
@@ -40,9 +43,10 @@ pub fn wanted(settings: &Settings) -> bool {
 pub fn lead(settings: Settings, reader: Reader, json: bool) -> Result<Exit, Failure> {
     let files = matches!(settings.from, From::Files { .. });
     let input = matches!(&settings.from, From::Files { paths, .. } if paths.iter().any(|p| p.as_os_str() == "-"));
+    let apart = std::env::var(PROCESSES).is_ok_and(|shape| shape == "apart");
     let voice = logging::voice();
     let begin = move |settings: &Settings| {
-        serde_json::to_vec(&Told { settings: settings.clone(), voice, json, input })
+        serde_json::to_vec(&Told { settings: settings.clone(), voice, json, input, apart })
             .map_err(|e| format!("the settings cannot be handed over: {e}"))
     };
     let first = begin(&settings).map_err(Failure::cannot)?;
@@ -69,36 +73,58 @@ pub fn lead(settings: Settings, reader: Reader, json: bool) -> Result<Exit, Fail
     let stdin = || std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned();
     let handed = input.then(stdin).transpose().map_err(own)?;
     let capture = Half { word: parent::CAPTURE, handed: handed.into_iter().collect() };
-    let plan = Plan { capture, serve: None, begin: first, documents: Arc::new(documents), again: !files };
+    let serve = apart.then(|| Half { word: parent::SERVE, handed: Vec::new() });
+    let plan = Plan { capture, serve, begin: first, documents: Arc::new(documents), again: !files };
     let code = parent::run(plan).map_err(|e| Failure::cannot(format_args!("capture cannot be started: {e}")))?;
     std::process::exit(code.into())
 }
 
-/// The half: all of a recording, until serve is a process of its own.
-pub fn capture() -> ExitCode {
+/// What the parent says first; nobody's half ends here.
+fn begun(word: &str) -> Result<(Told, Vec<OwnedFd>, ToParent), ExitCode> {
     let begun = parent::begin().and_then(|begun| Ok((serde_json::from_slice::<Told>(&begun.document)?, begun)));
-    let (told, Begun { handed, parent, .. }) = match begun {
+    let (told, Begun { handed, parent, .. }) = begun.map_err(|e| {
+        logging::error(&format_args!("{word} is a part of `retrotap record`, which starts it itself: {e}"));
+        ExitCode::from(Exit::Usage)
+    })?;
+    Ok((told, handed, parent))
+}
+
+/// How a half ends that has recorded, or served.
+fn end(done: Result<ExitCode, Failure>, json: bool) -> ExitCode {
+    done.unwrap_or_else(|failure| {
+        logging::failed(&failure, json);
+        failure.exit.into()
+    })
+}
+
+/// Capture; with it serve, where that is no process of its own.
+pub fn capture() -> ExitCode {
+    let (told, handed, parent) = match begun(parent::CAPTURE) {
         Ok(begun) => begun,
-        Err(e) => {
-            logging::error(&format_args!(
-                "{} is a part of `retrotap record`, which starts it itself: {e}",
-                parent::CAPTURE
-            ));
-            return Exit::Usage.into();
-        }
+        Err(code) => return code,
     };
     logging::start(told.voice);
     apart::always();
     // Where processes are listed it would have the name of a link in /proc.
     let _ = rustix::thread::set_name(c"retrotap");
-    let recorded = input(told.input, handed).and_then(|()| record::half(&told.settings, parent, told.json));
-    match recorded {
-        Ok(code) => code,
-        Err(failure) => {
-            logging::failed(&failure, told.json);
-            failure.exit.into()
-        }
-    }
+    let record = |()| record::half(&told.settings, parent, !told.apart, told.json);
+    end(input(told.input, handed).and_then(record), told.json)
+}
+
+/// Serve.
+pub fn serve() -> ExitCode {
+    let (told, handed, parent) = match begun(parent::SERVE) {
+        Ok(begun) => begun,
+        Err(code) => return code,
+    };
+    // Before it closes itself to others.
+    parent::first_to_go();
+    logging::start(told.voice);
+    apart::always();
+    let _ = rustix::thread::set_name(c"retrotap-serve");
+    privilege::of_a_recorder();
+    privilege::without_capabilities();
+    end(record::serve(&told.settings, handed, &parent).map(|()| ExitCode::SUCCESS), told.json)
 }
 
 /// Takes over standard input, where it is handed over.

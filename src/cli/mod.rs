@@ -153,6 +153,7 @@ pub fn main() -> ExitCode {
     match std::env::args_os().nth(1) {
         Some(word) if word == apart::WORD => return apart::serve(),
         Some(word) if word == parent::CAPTURE => return halves::capture(),
+        Some(word) if word == parent::SERVE => return halves::serve(),
         _ => {}
     }
     // Also where the arguments make no sense.

@@ -13,6 +13,7 @@ use crate::units;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use toml::Spanned;
@@ -133,12 +134,18 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 /// Records as the half of a parent; the code that tells it how that ended.
-pub fn half(settings: &Settings, parent: ToParent, json: bool) -> Result<ExitCode, Failure> {
+pub fn half(settings: &Settings, parent: ToParent, with_serve: bool, json: bool) -> Result<ExitCode, Failure> {
     privilege::of_a_recorder();
-    let (exit, crippled) = shown(settings, json, |observer| record::run_half(settings, parent, observer))?;
+    let run = |observer: &mut dyn Observer| record::run_half(settings, parent, with_serve, observer);
+    let (exit, crippled) = shown(settings, json, run)?;
     let exit = super::said(exit)?;
     // No word of its own: it is to be started again.
     Ok(if crippled { ExitCode::from(parent::DIED) } else { exit.into() })
+}
+
+/// Answers as the half of a parent.
+pub fn serve(settings: &Settings, handed: Vec<OwnedFd>, parent: &ToParent) -> Result<(), Failure> {
+    record::serve_half(settings, handed, parent).map_err(failure)
 }
 
 /// Shows a recording: its intervals, what became of its files, its account. Beside how it ended whether a worker had died.

@@ -9,7 +9,7 @@ use crate::privilege;
 use crate::store::format::{StoreId, header_bytes};
 use crate::store::layout::{self, Layout};
 use crate::store::list::{SegmentRef, id_in_segments, sealed};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
@@ -70,6 +70,20 @@ impl Indexer {
             && segment.exists()
         {
             tracing::warn!("{}: no index: {e}", segment.display());
+        }
+    }
+
+    /// Makes those that are missing, of segments that are sealed and were not looked at before.
+    pub fn index_missing(&self, looked: &mut BTreeSet<u64>) {
+        let Ok(all) = sealed(&self.layout) else { return };
+        let there: BTreeSet<u64> = all.iter().map(|s| s.number).collect();
+        looked.retain(|number| there.contains(number));
+        for segment in all.into_iter().filter(|s| looked.insert(s.number) && !s.index().exists()) {
+            self.index(&segment.path);
+            // It may have expired meanwhile; whoever lets it expire removes the segment first, so one of the two finds the index.
+            if !segment.path.exists() {
+                let _ = std::fs::remove_file(segment.index());
+            }
         }
     }
 

@@ -35,6 +35,12 @@ pub(super) enum Received<'b> {
     Gone,
 }
 
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> OwnedFd {
+        socket.0
+    }
+}
+
 impl Socket {
     /// Both ends.
     pub fn pair() -> io::Result<(Socket, Socket)> {

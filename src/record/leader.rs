@@ -6,6 +6,8 @@ use super::{RecordError, Refused};
 use crate::config::{Changes, Settings};
 use crate::parent::{FromParent, ToParent};
 use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Where settings come from when they are asked for again: the file, and the options of the command line over it.
 pub type Reader<'a> = dyn Fn() -> Result<Settings, String> + 'a;
@@ -16,6 +18,8 @@ pub enum Lead<'a> {
     Own(&'a Reader<'a>),
     /// The one that started it.
     Parent(ToParent),
+    /// The same, and it has started serve as well, or will.
+    Capture(ToParent),
 }
 
 /// Settings for whoever asked under a number, or for a signal; or why there are none.
@@ -29,7 +33,7 @@ pub struct Leader<'a> {
 
 enum Who<'a> {
     Own { signals: Signals, reader: &'a Reader<'a>, asked: VecDeque<u32> },
-    Parent { to: ToParent, end: bool, new: VecDeque<New> },
+    Parent { to: ToParent, end: bool, again: bool, new: VecDeque<New> },
 }
 
 impl<'a> Leader<'a> {
@@ -40,16 +44,24 @@ impl<'a> Leader<'a> {
                 let signals = Signals::new().map_err(RecordError::system("signals"))?;
                 Who::Own { signals, reader, asked: VecDeque::new() }
             }
-            Lead::Parent(to) => Who::Parent { to, end: false, new: VecDeque::new() },
+            Lead::Parent(to) | Lead::Capture(to) => Who::Parent { to, end: false, again: false, new: VecDeque::new() },
         };
         Ok(Leader { who, numbers: 0 })
     }
 
-    /// It records and answers.
-    pub fn works(&self) -> Result<(), RecordError> {
+    /// It records. `handed`: what serve is to have, where it is another process.
+    pub fn works(&self, handed: &[OwnedFd]) -> io::Result<()> {
         match &self.who {
             Who::Own { .. } => Ok(()),
-            Who::Parent { to, .. } => to.ready(&[]).map_err(RecordError::system("the parent")),
+            Who::Parent { to, .. } => to.ready(&handed.iter().map(AsFd::as_fd).collect::<Vec<_>>()),
+        }
+    }
+
+    /// Another serve is to be handed over to, once each time that it is asked for.
+    pub fn serve_again(&mut self) -> bool {
+        match &mut self.who {
+            Who::Own { .. } => false,
+            Who::Parent { again, .. } => std::mem::take(again),
         }
     }
 
@@ -62,12 +74,11 @@ impl<'a> Leader<'a> {
     pub fn stop(&mut self) -> bool {
         match &mut self.who {
             Who::Own { signals, .. } => signals.stop(),
-            Who::Parent { to, end, new } => {
+            Who::Parent { to, end, again, new } => {
                 while let (false, Some(said)) = (*end, to.hear()) {
                     match said {
                         FromParent::End => *end = true,
-                        // It is a part of this process.
-                        FromParent::ServeAgain => {}
+                        FromParent::ServeAgain => *again = true,
                         FromParent::Rules { number, document, .. } => {
                             let settings = serde_json::from_slice(&document).unwrap_or_else(|e| Err(e.to_string()));
                             new.push_back(((number != 0).then_some(number), settings));

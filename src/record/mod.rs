@@ -28,6 +28,7 @@ use crate::parent::ToParent;
 use crate::source::Source;
 use crate::source::file::{FileReport, FileSource, Progress};
 use crate::source::live::{Live, LivePlan, Survey};
+use crate::store::keeper::IndexHook;
 use crate::units;
 use crate::worker::filter::Filters;
 use capture::{CaptureSource, Hooks, Start};
@@ -35,6 +36,8 @@ use leader::{Lead, Leader};
 use memory::Sizes;
 use serve::{Doors, Indexing, Serve};
 use statistics::Sample;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use whole::Whole;
 
@@ -79,9 +82,19 @@ pub fn run(settings: &Settings, reader: &Reader<'_>, observer: &mut dyn Observer
     run_led(settings, Lead::Own(reader), observer)
 }
 
-/// The same in a process that the parent has started: it leads, and knows the settings.
-pub fn run_half(settings: &Settings, parent: ToParent, observer: &mut dyn Observer) -> Result<Outcome, RecordError> {
-    run_led(settings, Lead::Parent(parent), observer)
+/// The same in a process that the parent has started: it leads, and knows the settings. `with_serve`: serve is in this process, too.
+pub fn run_half(
+    settings: &Settings,
+    parent: ToParent,
+    with_serve: bool,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, RecordError> {
+    run_led(settings, if with_serve { Lead::Parent(parent) } else { Lead::Capture(parent) }, observer)
+}
+
+/// Serve in a process that the parent has started, over what capture has handed over; until it is to end.
+pub fn serve_half(settings: &Settings, handed: Vec<OwnedFd>, parent: &ToParent) -> Result<(), RecordError> {
+    serve::process::run(settings, handed, parent)
 }
 
 fn run_led(settings: &Settings, lead: Lead<'_>, observer: &mut dyn Observer) -> Result<Outcome, RecordError> {
@@ -148,14 +161,20 @@ struct Opened<'a> {
 
 impl<'a> Opened<'a> {
     fn new(settings: &'a Settings, sizes: Sizes, lead: Lead<'a>) -> Result<Opened<'a>, RecordError> {
+        let with_serve = !matches!(lead, Lead::Capture(_));
         let (mut doors, mut indexing) = (Doors::default(), None);
         let bind = || {
-            doors = Doors::open(settings)?;
+            if with_serve {
+                doors = Doors::open(settings)?;
+            }
             Ok(())
         };
-        let start = Start::new(settings, sizes, bind, |recent| {
-            let indexing = indexing.insert(Indexing::new(&settings.store, recent));
-            Hooks { index: indexing.hook(), times: indexing.times() }
+        let start = Start::new(settings, sizes, with_serve, bind, |recent| {
+            let made = Indexing::new(&settings.store, recent);
+            let times = made.times();
+            // Another process looks for what is sealed by itself.
+            let index: IndexHook = if with_serve { indexing.insert(made).hook() } else { Box::new(|_: &Path| ()) };
+            Hooks { index, times }
         })?;
         let leader = Leader::new(lead)?;
         indexing.iter().for_each(Indexing::look);
@@ -174,10 +193,12 @@ impl<'a> Opened<'a> {
         K: Shunt + Send + 'static,
     {
         let (capture, handed) = self.start.run(began, sources, source)?;
-        let serve = Serve::start(self.settings, self.doors, handed)?;
+        let serve = handed.map(|handed| Serve::start(self.settings, self.doors, handed)).transpose()?;
         // It ends with the keeper, which has the other hand on it.
         drop(self.indexing);
-        self.leader.works()?;
+        let hand_over = || if serve.is_some() { Ok(Vec::new()) } else { capture.hand_over() };
+        let works = hand_over().and_then(|handed| self.leader.works(&handed));
+        works.map_err(RecordError::system("the parent"))?;
         Ok(Whole::new(capture, serve, self.leader).run(observer))
     }
 }

@@ -11,18 +11,22 @@ use std::sync::Arc;
 
 /// Both sides. The reading one ends first.
 pub struct RecentMemory {
-    /// Serve's.
-    pub reading: Reading,
+    /// Serve's, where it is in this process.
+    pub reading: Option<Reading>,
     /// Capture's.
     pub keeping: Keeping,
 }
 
 impl RecentMemory {
-    /// Starts both.
-    pub fn start(settings: &Settings, window: &Arc<Window>) -> io::Result<RecentMemory> {
+    /// Starts capture's, and with `reads` serve's.
+    pub fn start(settings: &Settings, window: &Arc<Window>, reads: bool) -> io::Result<RecentMemory> {
         let keeping = Keep::start(&shares(settings), window)?;
-        let Admission { arena, pins } = keeping.keep().admit()?;
-        let (arena, window) = (ArenaView::open(arena, pins)?, WindowView::open(window.file()?)?);
-        Ok(RecentMemory { reading: Recent::new(arena, window, &settings.store).start()?, keeping })
+        let reading = || {
+            let Admission { arena, pins } = keeping.keep().admit()?;
+            let (arena, window) = (ArenaView::open(arena, pins)?, WindowView::open(window.file()?)?);
+            Recent::new(arena, window, &settings.store).start()
+        };
+        let reading = reads.then(reading).transpose()?;
+        Ok(RecentMemory { reading, keeping })
     }
 }

@@ -1,5 +1,5 @@
-//! A recording in one process: capture's rounds, and beside them what crosses between capture, serve and whoever leads. Owns the order of their
-//! ends, and of a reload. Runs on the thread that started the recording; everything slow is here, no packet waits for it.
+//! A recording on its control thread: capture's rounds, and beside them what crosses between capture, serve and whoever leads. Serve is in this
+//! process, or in another that is handed what it is to have. Owns the order of their ends, and of a reload. Runs on the thread that started the recording; everything slow is here, no packet waits for it.
 
 use super::capture::Control;
 use super::leader::Leader;
@@ -13,7 +13,8 @@ use crate::shape;
 /// Capture and serve.
 pub struct Whole<'a> {
     capture: Control,
-    serve: Serve,
+    /// Where it is in this process.
+    serve: Option<Serve>,
     leader: Leader<'a>,
     /// Clients who wait for a reload, by the number under which the leader was asked for it.
     waiting: Vec<(u32, ReloadAsked)>,
@@ -21,7 +22,7 @@ pub struct Whole<'a> {
 
 impl<'a> Whole<'a> {
     /// Takes over what was started.
-    pub fn new(capture: Control, serve: Serve, leader: Leader<'a>) -> Whole<'a> {
+    pub fn new(capture: Control, serve: Option<Serve>, leader: Leader<'a>) -> Whole<'a> {
         Whole { capture, serve, leader, waiting: Vec::new() }
     }
 
@@ -35,6 +36,11 @@ impl<'a> Whole<'a> {
             if self.leader.starts_again() && self.capture.is_crippled() {
                 self.capture.stop("a worker died");
             }
+            if self.leader.serve_again()
+                && let Err(e) = self.capture.hand_over().and_then(|handed| self.leader.works(&handed))
+            {
+                tracing::error!("there is nothing that answers: it can't be handed over to: {e}");
+            }
             if !self.capture.stopping() {
                 self.reloads();
             }
@@ -43,7 +49,7 @@ impl<'a> Whole<'a> {
         let Whole { capture, mut serve, waiting, .. } = self;
         let resting = capture.rest();
         drop(waiting);
-        serve.end();
+        serve.iter_mut().for_each(Serve::end);
         resting.close()
     }
 
@@ -73,9 +79,12 @@ impl<'a> Whole<'a> {
     fn reload(&mut self, new: Result<Settings, String>) -> Result<Changes, Refused> {
         let done = new.map_err(|why| (422, why)).and_then(|new| {
             // All that can be wrong, before anything is changed.
-            let access = self.serve.check(&self.capture.settings().adopt(new.clone()).0)?;
+            let adopted = self.capture.settings().adopt(new.clone()).0;
+            let access = self.serve.as_ref().map(|serve| serve.check(&adopted)).transpose()?;
             let mut changes = self.capture.reload(new)?;
-            changes.certificate = self.serve.adopt(self.capture.settings(), access);
+            if let (Some(serve), Some(access)) = (&self.serve, access) {
+                changes.certificate = serve.adopt(self.capture.settings(), access);
+            }
             Ok(changes)
         });
         match &done {

@@ -11,6 +11,9 @@ use crate::limits::LATE_NS;
 use crate::window::cells::NAME_WORDS;
 use crate::window::{ShownProgress, ShownSegment, WindowView};
 use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A segment that is not sealed.
@@ -57,6 +60,11 @@ pub struct Live {
 impl Live {
     pub(super) fn new(window: Arc<WindowView>, layout: Layout) -> Live {
         Live { window, layout, headers: Arc::default() }
+    }
+
+    /// Of the recorder whose window this is, in another process.
+    pub fn open(window: OwnedFd, store: &Path) -> io::Result<Live> {
+        Ok(Live::new(WindowView::open(window)?, Layout::new(store)))
     }
 
     /// When its recorder opened it, Unix ns: until it does so anew no number of a segment is given twice.

@@ -2,6 +2,7 @@
 //! come in thousands. Each recording ends with an exact account.
 
 mod access;
+mod apart;
 mod audit;
 #[path = "../common/mod.rs"]
 mod common;

@@ -28,12 +28,22 @@ impl Daemon {
 
     /// The same with a socket of this path, which the options name.
     pub fn start_at(r: &Retrotap, options: &[&str], socket: PathBuf) -> Daemon {
+        Daemon::start_in(r, options, socket, None)
+    }
+
+    /// The same with capture and serve as processes of their own.
+    pub fn start_apart(r: &Retrotap, options: &[&str]) -> Daemon {
+        Daemon::start_in(r, options, r.store().join("api.sock"), Some("apart"))
+    }
+
+    fn start_in(r: &Retrotap, options: &[&str], socket: PathBuf, processes: Option<&str>) -> Daemon {
         let (log, out) = (r.dir().join("record.log"), r.dir().join("record.json"));
         let file = |path| std::fs::File::create(path).expect("a file");
         let mut child = r
             .command(&["record", "--json", "-r", "-", "--cutoff", "none"])
             .args(if options.contains(&"--segment-size") { &[][..] } else { &["--segment-size", "4MiB"] })
             .args(options)
+            .envs(processes.map(|shape| ("RETROTAP_PROCESSES", shape)))
             .stdin(Stdio::piped())
             .stdout(file(&out))
             .stderr(file(&log))
@@ -105,6 +115,17 @@ impl Daemon {
     pub fn ask(&self, path: &str, body: &str) -> (u16, serde_json::Value) {
         let reply = self.post(path, body);
         (reply.status, serde_json::from_slice(&reply.body).unwrap_or_default())
+    }
+
+    /// The same; `None`: nobody answers now.
+    pub fn try_ask(&self, path: &str, body: &str) -> Option<(u16, serde_json::Value)> {
+        let mut stream = UnixStream::connect(&self.socket).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.write_all(&request("POST", path, body)).ok()?;
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).ok().filter(|n| *n > 0)?;
+        let reply = Reply::of(&all);
+        Some((reply.status, serde_json::from_slice(&reply.body).unwrap_or_default()))
     }
 
     /// Posts and reads to the end of the connection.

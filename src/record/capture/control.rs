@@ -12,10 +12,10 @@ use super::workers::Workers;
 use crate::class::Roster;
 use crate::config::{Changes, Settings};
 use crate::limits::IMPORT_FULL_NS;
-use crate::messages::ToServe;
+use crate::messages::{Socket, ToServe};
 use crate::metrics::account::{Account, SourceCounts, SourceKind};
 use crate::metrics::status::{Connections, RecentBlocks};
-use crate::recent::keep::Keeping;
+use crate::recent::keep::{Admission, Keeping};
 use crate::recent::read::Recent;
 use crate::record::ages::Watch;
 use crate::record::detail::{Detail, Facts, Port, Times};
@@ -27,6 +27,8 @@ use crate::steer::{self, Answering, Steering};
 use crate::store::Store;
 use crate::store::event::StoreEvent;
 use crate::units;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -150,6 +152,19 @@ impl Control {
     /// The way to those who answer.
     pub fn to_serve(&self) -> &ToServe {
         &self.run.to_serve
+    }
+
+    /// What a serve in another process is handed, as [`ForServe::of`](crate::record::handed::ForServe::of) takes it: for each new pins and a
+    /// new socket, so that nothing of one that is dead counts any more.
+    pub fn hand_over(&self) -> io::Result<Vec<OwnedFd>> {
+        let (ours, messages) = Socket::pair()?;
+        let mut handed = vec![self.run.store.window().file()?, messages.into()];
+        if let Some(keeping) = &self.run.recent {
+            let Admission { arena, pins } = keeping.keep().admit()?;
+            handed.extend([arena, pins]);
+        }
+        self.run.to_serve.attach(ours);
+        Ok(handed)
     }
 
     /// What is in force.

@@ -61,14 +61,17 @@ pub struct Start<'a> {
     recent: Option<RecentMemory>,
     store: Store,
     store_events: StoreEvents,
+    /// Serve is in this process.
+    with_serve: bool,
 }
 
 impl<'a> Start<'a> {
     /// Opens the store. What is wrong with the settings shows before anything is made: `first` is called in between, for what else can be.
-    /// `hooks`: who reads what is stored; gets what is in memory of it.
+    /// `hooks`: who reads what is stored; gets what is in memory of it. `with_serve`: it will be in this process.
     pub fn new(
         settings: &'a Settings,
         sizes: Sizes,
+        with_serve: bool,
         first: impl FnOnce() -> Result<(), RecordError>,
         hooks: impl FnOnce(Option<&Arc<Recent>>) -> Hooks,
     ) -> Result<Start<'a>, RecordError> {
@@ -81,12 +84,13 @@ impl<'a> Start<'a> {
         let common = Common::new(settings, sizes)?;
         first()?;
         let window = Window::create().map_err(RecordError::system("shared memory"))?;
-        let memory = || RecentMemory::start(settings, &window);
+        let memory = || RecentMemory::start(settings, &window, with_serve);
         let recent = (settings.memory > 0).then(memory).transpose();
         let recent = recent.map_err(RecordError::system("the memory of recent packets"))?;
         let inbox = recent.as_ref().map(|r| r.keeping.keep().inbox().clone());
-        let (store, store_events) = common.store(&window, inbox, hooks(recent.as_ref().map(|r| r.reading.recent())))?;
-        Ok(Start { settings, common, recent, store, store_events })
+        let reading = recent.as_ref().and_then(|r| r.reading.as_ref());
+        let (store, store_events) = common.store(&window, inbox, hooks(reading.map(|r| r.recent())))?;
+        Ok(Start { settings, common, recent, store, store_events, with_serve })
     }
 
     /// How many workers there will be.
@@ -104,18 +108,18 @@ impl<'a> Start<'a> {
         self.store.layout()
     }
 
-    /// Records from now on. `began`: before the source could see a packet, Unix ns.
+    /// Records from now on. `began`: before the source could see a packet, Unix ns. Beside it what serve gets, where it is in this process.
     pub fn run<Src, K>(
         self,
         began: u64,
         sources: Vec<(Src, K)>,
         capture: CaptureSource,
-    ) -> Result<(Control, ForServe), RecordError>
+    ) -> Result<(Control, Option<ForServe>), RecordError>
     where
         Src: Source + Send + 'static,
         K: Shunt + Send + 'static,
     {
-        let Start { settings, common, recent, store, store_events } = self;
+        let Start { settings, common, recent, store, store_events, with_serve } = self;
         let kind = match capture.kind() {
             SourceKind::Xdp => "xdp",
             SourceKind::Packet => "packet",
@@ -137,12 +141,17 @@ impl<'a> Start<'a> {
         to_serve.classes(common.roster.in_force());
         let answering = Answering::start(&steering, &to_serve);
         let answering = answering.map_err(RecordError::system("the threads that answer requests"))?;
-        let (ours, messages) = Socket::pair().map_err(RecordError::system("the socket of requests"))?;
-        to_serve.attach(ours);
-        let live = store.live().map_err(RecordError::system("shared memory"))?;
-        let (reading, keeping) = recent.map(|r| (r.reading, r.keeping)).unzip();
-        let held = reading.as_ref().map(|r| r.recent().clone());
-        let for_serve = ForServe { live, recent: reading, messages };
+        let (recent, keeping) = recent.map_or((None, None), |r| (r.reading, Some(r.keeping)));
+        let held = recent.as_ref().map(|r| r.recent().clone());
+        let for_serve = match with_serve {
+            true => {
+                let (ours, messages) = Socket::pair().map_err(RecordError::system("the socket of requests"))?;
+                to_serve.attach(ours);
+                let live = store.live().map_err(RecordError::system("shared memory"))?;
+                Some(ForServe { live, recent, messages })
+            }
+            false => None,
+        };
         let scribe = Scribe::start(workers.posts().to_vec(), receipts)?;
         let facts = facts(settings, &common, kind, capture.shunt_slots());
         let running = Running {

@@ -1,6 +1,9 @@
 //! Serve: what answers. The API, the metrics page, and the indexes of sealed segments. Owns the sockets and those who ask; has of capture what
 //! [`ForServe`] has. Its end, whatever it comes from, costs no packet.
 
+mod following;
+pub mod process;
+
 use super::handed::ForServe;
 use super::{RecordError, Refused};
 use crate::config::Settings;

@@ -1,0 +1,58 @@
+//! Indexes of segments that another process seals: looked for whenever it has sealed some, and at the start, since nobody may have done so for a
+//! while. Owns the thread; called by the process that serves.
+
+use super::Indexing;
+use crate::privilege;
+use crate::window::WindowView;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often it looks whether there are more.
+const LOOK: Duration = Duration::from_millis(50);
+/// Indexes can wait; workers can't.
+const NICE: i32 = 10;
+
+/// Makes indexes until it is dropped, and then those that are missing still.
+pub struct Following {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Following {
+    /// From now on.
+    pub fn start(indexing: &Indexing, window: Arc<WindowView>) -> io::Result<Following> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopping, indexer) = (stop.clone(), indexing.0.clone());
+        let thread = std::thread::Builder::new().name("indexer".into()).spawn(move || {
+            privilege::without_capabilities();
+            let _ = rustix::process::setpriority_process(None, NICE);
+            let (mut seen, mut looked) = (None, BTreeSet::new());
+            loop {
+                // In this order: what is sealed meanwhile is found at the next look, or at the last.
+                let (last, sealed) = (stopping.load(Relaxed), window.sealed());
+                if last || seen.replace(sealed) != Some(sealed) {
+                    indexer.index_missing(&mut looked);
+                }
+                if last {
+                    return;
+                }
+                std::thread::park_timeout(LOOK);
+            }
+        })?;
+        Ok(Following { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.stop.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Serve as a process of its own, over what capture has handed over. Owns its rounds: it beats, hears the parent, and ends with it. Whatever ends it,
+//! capture goes on.
+
+use super::following::Following;
+use super::{Doors, Indexing, Serve};
+use crate::config::{Changes, Settings};
+use crate::parent::{FromParent, ToParent};
+use crate::record::handed::ForServe;
+use crate::record::{RecordError, Refused};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+/// How often it looks around.
+const ROUND: Duration = Duration::from_millis(20);
+/// How often it says that it lives.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// Until it is to end.
+pub fn run(settings: &Settings, handed: Vec<OwnedFd>, parent: &ToParent) -> Result<(), RecordError> {
+    let mut settings = settings.clone();
+    let from = ForServe::of(handed, &settings.store).map_err(RecordError::system("what capture hands over"))?;
+    let indexing = Indexing::new(&settings.store, from.recent.as_ref().map(|r| r.recent()));
+    indexing.look();
+    let following = Following::start(&indexing, from.live.window().clone());
+    let following = following.map_err(RecordError::system("the indexer's thread"))?;
+    let mut serve = Serve::start(&settings, Doors::open(&settings)?, from)?;
+    parent.ready(&[]).map_err(RecordError::system("the parent"))?;
+    let mut beat = Instant::now();
+    loop {
+        match parent.hear() {
+            Some(FromParent::End) => break,
+            Some(FromParent::Rules { document, answer, .. }) => {
+                adopt(&mut settings, &serve, &document, answer.as_deref())
+            }
+            Some(FromParent::ServeAgain) | None => {}
+        }
+        if beat.elapsed() >= BEAT {
+            beat = Instant::now();
+            parent.beat();
+        }
+        std::thread::sleep(ROUND);
+    }
+    serve.end();
+    // The last segments are sealed: capture has ended, or the next serve looks for them.
+    drop(following);
+    Ok(())
+}
+
+/// Puts in force here what capture has put in force.
+fn adopt(settings: &mut Settings, serve: &Serve, document: &[u8], answer: Option<&[u8]>) {
+    let new = serde_json::from_slice::<Result<Settings, String>>(document);
+    let taken = answer.map(serde_json::from_slice::<Result<Changes, Refused>>);
+    let (Ok(Ok(new)), Some(Ok(Ok(_)))) = (new, taken) else { return };
+    *settings = settings.adopt(new).0;
+    match serve.check(settings) {
+        Ok(access) => {
+            serve.adopt(settings, access);
+        }
+        Err((_, why)) => tracing::error!("reload: who may ask, and the certificate, are as they were: {why}"),
+    }
+}
