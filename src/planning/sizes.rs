@@ -36,8 +36,9 @@ impl Sizes {
     pub fn add(&mut self, c: Size) {
         (self.first, self.last) = (self.first.min(c.first), self.last.max(c.last));
         self.curve.connections += 1;
-        self.curve.packets += c.packets;
-        self.curve.bytes += c.bytes;
+        // A log may say what it likes: what is too much for a sum stays the largest number.
+        self.curve.packets = self.curve.packets.saturating_add(c.packets);
+        self.curve.bytes = self.curve.bytes.saturating_add(c.bytes);
         if c.packets == 0 {
             return;
         }
@@ -53,9 +54,9 @@ impl Sizes {
             let Point { whole, packets: p, bytes, disk_bytes, .. } = point;
             // What is cut is at least a packet.
             *whole += u64::from(c.bytes as f64 - kept < mean / 2.0);
-            *p += packets.round() as u64;
-            *bytes += kept as u64;
-            *disk_bytes += ((kept + packets * around) * super::OVERHEAD) as u64;
+            *p = p.saturating_add(packets.round() as u64);
+            *bytes = bytes.saturating_add(kept as u64);
+            *disk_bytes = disk_bytes.saturating_add(((kept + packets * around) * super::OVERHEAD) as u64);
         }
     }
 

@@ -104,3 +104,12 @@ fn the_picture_is_svg_and_shows_three_lines() {
     // Nothing at all is drawn, too.
     plot::svg(&Curve::new(&[1], true)).unwrap();
 }
+
+/// Whoever writes a log writes what he likes: sums stay the largest number, and nothing else goes wrong.
+#[test]
+fn counts_that_no_sum_holds_are_the_largest_number() {
+    let line = r#"{"ts":1.0,"duration":1.0,"orig_pkts":18446744073709551615,"orig_ip_bytes":18446744073709551615,"resp_pkts":1,"resp_ip_bytes":1}"#;
+    let c = zeek::curve(&[log(&format!("{line}\n{line}\n")).path().to_owned()], &[4096]).unwrap();
+    assert_eq!((c.connections, c.packets, c.bytes), (2, u64::MAX, u64::MAX));
+    assert_eq!(c.points[0].whole, 0);
+}
