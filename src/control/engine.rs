@@ -141,9 +141,10 @@ impl Engine {
     }
 
     fn view<'a>(&self, shown: &'a ShownRuns, query: &Query, pace: &'a dyn Pace) -> Result<View<'a>, QueryError> {
+        let ended = self.live.ended();
         let (open, made) = if query.memory_only { Default::default() } else { self.open_and_made(shown) };
         let sealed = if query.memory_only { Default::default() } else { self.held.shelf()? };
-        let mut view = View { open, made, sealed, recent: shown, pace };
+        let mut view = View { open, made, sealed, ended, recent: shown, pace };
         view.once();
         Ok(view)
     }

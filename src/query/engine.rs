@@ -206,7 +206,7 @@ impl Engine {
         let books = self.books.as_ref().filter(|_| query.memory_only).ok_or(stopped)?;
         let told = books.at_hand();
         let means = Means { told: &told, at_hand: true, ..self.means() };
-        let view = View { open: Vec::new(), made: Vec::new(), sealed: Shelf::default(), recent, pace };
+        let view = View { open: Vec::new(), made: Vec::new(), sealed: Shelf::default(), ended: false, recent, pace };
         super::run::answer(query, means, &view, out).map(|(summary, _)| summary)
     }
 

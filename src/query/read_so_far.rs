@@ -152,7 +152,10 @@ impl ReadSoFar {
         }
         let grow: HashSet<u64> = view.open.iter().map(|u| u.segment.number).chain(view.made.iter().copied()).collect();
         view.made.iter().for_each(|&number| read(number, 0));
-        let next = ReadSoFar { done_below: grow.iter().map(|n| n + 1).fold(self.done_below, u64::max), upto };
+        // Besides these, what is sealed may be younger than others that were not looked at; but not once nobody writes.
+        let last = view.sealed.iter().filter(|s| view.ended && s.is_own()).map(|s| s.segment.number).max();
+        let next =
+            ReadSoFar { done_below: grow.iter().chain(&last).map(|n| n + 1).fold(self.done_below, u64::max), upto };
         let there = |n: u64| grow.contains(&n) || in_memory.contains_key(&n) || own(&view.sealed, n).is_some();
         summary.expired_segments += match bound {
             _ if view.open.is_empty() && view.made.is_empty() && view.sealed.is_empty() => self.left_memory(&in_memory),

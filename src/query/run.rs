@@ -66,7 +66,7 @@ impl Engine {
     ) -> Result<View<'a>, QueryError> {
         let (open, sealed) = if query.memory_only { Default::default() } else { self.segments()? };
         let open = open.into_iter().map(|segment| Unsealed { segment, header: None }).collect();
-        Ok(View { open, made: Vec::new(), sealed, recent, pace })
+        Ok(View { open, made: Vec::new(), sealed, ended: false, recent, pace })
     }
 
     /// The same in the recorder's own process: `open` are its unsealed segments, looked at after `recent`.
@@ -78,7 +78,7 @@ impl Engine {
         pace: &dyn Pace,
         out: &mut dyn PacketSink,
     ) -> Result<Summary, QueryError> {
-        let mut view = View { open, made: Vec::new(), sealed: Shelf::default(), recent, pace };
+        let mut view = View { open, made: Vec::new(), sealed: Shelf::default(), ended: false, recent, pace };
         if query.memory_only {
             view.open.clear();
         } else {

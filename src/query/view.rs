@@ -24,6 +24,8 @@ pub struct View<'a> {
     pub made: Vec<u64>,
     /// Sealed.
     pub sealed: Shelf,
+    /// Those who write had ended before all of that was looked at: there is no segment besides.
+    pub ended: bool,
     /// In memory.
     pub recent: &'a [Arc<Run>],
     /// Asked before each segment.

@@ -112,6 +112,12 @@ impl Live {
         (unsealed, made)
     }
 
+    /// Nothing is written any more. To be asked BEFORE what is there is looked at.
+    pub fn ended(&self) -> bool {
+        let mut writers = self.window.progress().peekable();
+        writers.peek().is_some() && writers.all(|w| w.looked == u64::MAX)
+    }
+
     /// All packets before this time, Unix ns, can be read. To be asked BEFORE what is there is looked at.
     pub fn complete_before(&self) -> u64 {
         let mono = crate::units::monotonic();
