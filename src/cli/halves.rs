@@ -1,9 +1,10 @@
-//! `record` as several processes: the parent, which has read the configuration, and the half that it starts. Owns what one tells the other, and
+//! `record` as several processes: the parent, which has read the configuration, and the halves that it starts. Owns what they begin with, and
 //! when that is worth while: interfaces go on when something dies, files would have to be read anew.
 
 use super::logging::{self, Voice};
 use super::{Exit, Failure, record};
 use crate::config::{From, Settings};
+use crate::control::Place;
 use crate::filter::apart;
 use crate::parent::{self, Begun, Half, Plan, ToParent, Wanted};
 use crate::privilege;
@@ -12,7 +13,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Says otherwise, for tests of one shape or the other: `one`, `parent`, `apart` (serve is a process of its own, too). Not for users.
+/// Says otherwise, for tests of one shape or the other: `one` process, or `apart`: a parent and two halves. Not for users.
 const PROCESSES: &str = "RETROTAP_PROCESSES";
 
 /// What a half begins with.
@@ -23,8 +24,6 @@ struct Told {
     json: bool,
     /// Standard input is handed over: a capture is read from it.
     input: bool,
-    /// Serve is a process of its own.
-    apart: bool,
 }
 
 /// Settings, read when somebody asks for them.
@@ -34,7 +33,7 @@ pub type Reader = Box<dyn Fn() -> Result<Settings, String> + Send + Sync>;
 pub fn wanted(settings: &Settings) -> bool {
     match std::env::var(PROCESSES).as_deref() {
         Ok("one") => false,
-        Ok("parent" | "apart") => true,
+        Ok("apart") => true,
         _ => matches!(settings.from, From::Interfaces { .. }),
     }
 }
@@ -43,10 +42,9 @@ pub fn wanted(settings: &Settings) -> bool {
 pub fn lead(settings: Settings, reader: Reader, json: bool) -> Result<Exit, Failure> {
     let files = matches!(settings.from, From::Files { .. });
     let input = matches!(&settings.from, From::Files { paths, .. } if paths.iter().any(|p| p.as_os_str() == "-"));
-    let apart = std::env::var(PROCESSES).is_ok_and(|shape| shape == "apart");
     let voice = logging::voice();
     let begin = move |settings: &Settings| {
-        serde_json::to_vec(&Told { settings: settings.clone(), voice, json, input, apart })
+        serde_json::to_vec(&Told { settings: settings.clone(), voice, json, input })
             .map_err(|e| format!("the settings cannot be handed over: {e}"))
     };
     let first = begin(&settings).map_err(Failure::cannot)?;
@@ -55,6 +53,12 @@ pub fn lead(settings: Settings, reader: Reader, json: bool) -> Result<Exit, Fail
     let documents = move |wanted: Wanted| {
         let new = (wanted == Wanted::Rules).then(&reader);
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Also what serve will read, before anything is put in force.
+        let check = |new: Settings| {
+            let then = known.0.adopt(new.clone()).0;
+            if then.api == Place::Off { Ok(new) } else { then.api_access.check().map(|()| new) }
+        };
+        let new = new.map(|new| new.and_then(check));
         match new {
             Some(new) => {
                 known.1 = new.clone().ok();
@@ -73,7 +77,7 @@ pub fn lead(settings: Settings, reader: Reader, json: bool) -> Result<Exit, Fail
     let stdin = || std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned();
     let handed = input.then(stdin).transpose().map_err(own)?;
     let capture = Half { word: parent::CAPTURE, handed: handed.into_iter().collect() };
-    let serve = apart.then(|| Half { word: parent::SERVE, handed: Vec::new() });
+    let serve = Some(Half { word: parent::SERVE, handed: Vec::new() });
     let plan = Plan { capture, serve, begin: first, documents: Arc::new(documents), again: !files };
     let code = parent::run(plan).map_err(|e| Failure::cannot(format_args!("capture cannot be started: {e}")))?;
     std::process::exit(code.into())
@@ -97,7 +101,7 @@ fn end(done: Result<ExitCode, Failure>, json: bool) -> ExitCode {
     })
 }
 
-/// Capture; with it serve, where that is no process of its own.
+/// Capture.
 pub fn capture() -> ExitCode {
     let (told, handed, parent) = match begun(parent::CAPTURE) {
         Ok(begun) => begun,
@@ -107,7 +111,7 @@ pub fn capture() -> ExitCode {
     apart::always();
     // Where processes are listed it would have the name of a link in /proc.
     let _ = rustix::thread::set_name(c"retrotap");
-    let record = |()| record::half(&told.settings, parent, !told.apart, told.json);
+    let record = |()| record::half(&told.settings, parent, told.json);
     end(input(told.input, handed).and_then(record), told.json)
 }
 

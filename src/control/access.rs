@@ -3,6 +3,7 @@
 
 use super::peer::Peer;
 use super::role::Role;
+use super::tls::{self, Identity};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -40,6 +41,18 @@ impl Access {
             (old, _) => old.clone(),
         };
         Access { group: self.group.clone(), roles: new.roles, tcp }
+    }
+
+    /// Reads all that a server needs of files and of the lists of users; the error says what is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        self.identity()?;
+        Rights::new(self).map(drop)
+    }
+
+    /// Certificate and key, where the API is there over TCP.
+    pub(super) fn identity(&self) -> Result<Option<Identity>, String> {
+        let read = |tcp: &Tcp| tls::server(&tcp.certificate, &tcp.key).map_err(|e| format!("the API over TCP: {e}"));
+        self.tcp.as_ref().map(read).transpose()
     }
 }
 

@@ -11,10 +11,11 @@ use super::engine::Engine;
 use super::holding;
 use super::job::Cancel;
 use super::lanes::Lanes;
+use super::reloads::{Reload, Reloads};
 use super::routes::router;
 use super::shared::Shared;
 use super::socket::{self, SocketError};
-use super::tls::{self, Identity};
+use super::tls::Identity;
 use super::tokens::Tokens;
 use super::{Limits, Place, SOCKET};
 use crate::limits::{API_THREADS, ASKS_LONG, AUDIT_LAST, FOLLOWERS_MAX, FOLLOWERS_PER_USER};
@@ -91,14 +92,9 @@ impl Server {
             followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
             long_asks: Arc::new(Semaphore::new(ASKS_LONG)),
             following: Clients::new(FOLLOWERS_PER_USER),
+            reloads: Reloads::default(),
             brake,
             ending: Cancel::default(),
-        });
-        let log = shared.audit.clone();
-        shared.capture.on_signal(move |status, text| {
-            let mut line = audit::Line::new(&Caller::signal(), "SIGHUP".to_owned());
-            (line.status, line.error) = (status, (status != 200).then_some(text));
-            log.enter(line);
         });
         let (stop, stopped) = oneshot::channel();
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -141,12 +137,7 @@ impl Server {
 
     /// Reads what is new in who may do what, and certificate and key anew. The error says what is wrong; nothing is changed yet.
     pub fn access(&self, access: &Access) -> Result<NewAccess, String> {
-        let tls = match (&access.tcp, self.shared.tls()) {
-            (Some(tcp), Some(_)) => {
-                Some(tls::server(&tcp.certificate, &tcp.key).map_err(|e| format!("the API over TCP: {e}"))?)
-            }
-            _ => None,
-        };
+        let tls = if self.tcp.is_some() { access.identity()? } else { None };
         Ok(NewAccess { rights: Rights::new(access)?, tls })
     }
 
@@ -156,6 +147,18 @@ impl Server {
         let Some(tls) = new.tls else { return false };
         let before = self.shared.tls.write().unwrap_or_else(PoisonError::into_inner).replace(tls.clone());
         before.is_none_or(|before| before.chain != tls.chain)
+    }
+
+    /// The next reload that a client asks for.
+    pub fn reload_asked(&self) -> Option<Reload> {
+        self.shared.reloads.next()
+    }
+
+    /// What came of a reload that a signal asked for goes into the audit log: HTTP status, and JSON or the reason.
+    pub fn signalled(&self, status: u16, text: String) {
+        let mut line = audit::Line::new(&Caller::signal(), "SIGHUP".to_owned());
+        (line.status, line.error) = (status, (status != 200).then_some(text));
+        self.shared.audit.enter(line);
     }
 
     /// Ends what is under way and takes the socket away.
@@ -168,6 +171,7 @@ impl Server {
         socket::remove(&self.path);
         // Also those that the brake has stopped.
         self.shared.ending.cancel();
+        self.shared.reloads.end();
         let _ = stop.send(());
         for thread in self.threads.drain(..) {
             let _ = thread.join();

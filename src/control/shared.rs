@@ -8,6 +8,7 @@ use super::clients::Clients;
 use super::engine::Engine;
 use super::job::Cancel;
 use super::lanes::Lanes;
+use super::reloads::Reloads;
 use super::tls::Identity;
 use super::tokens::Tokens;
 use crate::messages::ToCapture;
@@ -28,6 +29,8 @@ pub struct Shared {
     pub audit: Audit,
     /// What records, and has the last word on orders.
     pub capture: ToCapture,
+    /// Who waits for a reload.
+    pub reloads: Reloads,
     /// What slows questions down.
     pub brake: Brake,
     /// Places for followers.

@@ -1,6 +1,6 @@
 //! What `/v1/status` says: the recorder, and the API beside it. Owns the fields; made by the route, read by the command line.
 
-use crate::metrics::status::RecorderState;
+use crate::metrics::status::{Process, RecorderState};
 use crate::shape::{Count, Seconds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,6 @@ use std::path::PathBuf;
 pub struct Status {
     /// Of the program.
     pub version: String,
-    /// Its process.
-    pub pid: u32,
     /// Its store.
     pub store: PathBuf,
     /// What it records, and how that goes.
@@ -25,9 +23,8 @@ pub struct Status {
     pub brake: Brake,
     /// The audit log.
     pub audit: Audit,
-    /// Memory of the process that is in use; 0: the system does not tell.
-    #[serde(with = "Count")]
-    pub resident_bytes: u64,
+    /// The process that answers; the same where one process does all.
+    pub answering: Process,
 }
 
 /// What slows questions down.

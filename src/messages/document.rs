@@ -21,8 +21,6 @@ pub enum DocumentKind {
     Assignments,
     /// The suspensions that are in force.
     Suspensions,
-    /// What came of a reload: JSON, or why there was none.
-    Reloaded,
 }
 
 impl DocumentKind {
@@ -32,13 +30,12 @@ impl DocumentKind {
             DocumentKind::Page => 2,
             DocumentKind::Assignments => 3,
             DocumentKind::Suspensions => 4,
-            DocumentKind::Reloaded => 5,
         }
     }
 
     pub(super) fn of_code(code: u16) -> Option<DocumentKind> {
-        use DocumentKind::{Assignments, Page, Reloaded, State, Suspensions};
-        [State, Page, Assignments, Suspensions, Reloaded].into_iter().find(|kind| kind.code() == code)
+        use DocumentKind::{Assignments, Page, State, Suspensions};
+        [State, Page, Assignments, Suspensions].into_iter().find(|kind| kind.code() == code)
     }
 
     /// So many of a kind are kept: the one that is being read, and the next.
@@ -47,8 +44,6 @@ impl DocumentKind {
             // They are large, and asked for one at a time.
             DocumentKind::Assignments | DocumentKind::Suspensions => 1,
             DocumentKind::State | DocumentKind::Page => 2,
-            // Several may wait for theirs.
-            DocumentKind::Reloaded => crate::limits::RELOADS_WAITING + 1,
         }
     }
 

@@ -27,6 +27,6 @@ pub use report::{OrdersTaken, Report};
 pub use request::{Asked, ListKind, Request};
 pub use socket::Socket;
 pub use to_capture::{NoAnswer, ToCapture};
-pub use to_serve::{ReloadAsked, ToServe};
+pub use to_serve::ToServe;
 pub use wire::Malformed;
 pub use words::{connection, name, prefix, role, role_name, target};

@@ -28,8 +28,6 @@ pub enum Report {
         id: u64,
         /// What it is.
         kind: DocumentKind,
-        /// Of what came of a reload the HTTP status; else 0.
-        status: u16,
         /// Its length.
         bytes: u64,
     },
@@ -70,8 +68,8 @@ impl Report {
                 keys.iter().zip(found).for_each(|(key, found)| key::write_found(key, found, &mut to));
             }
             Report::Busy(_) => {}
-            Report::Document { kind, status, bytes, .. } => {
-                to.u16(kind.code()).u16(*status).zero(4).u64(*bytes);
+            Report::Document { kind, bytes, .. } => {
+                to.u16(kind.code()).zero(6).u64(*bytes);
             }
         }
         to.done()
@@ -114,13 +112,12 @@ impl Report {
             4 => Report::Busy(id),
             5 => {
                 let kind = DocumentKind::of_code(from.u16()?).ok_or(Malformed("a document of no kind"))?;
-                let status = from.u16()?;
-                from.zero::<4>()?;
+                from.zero::<6>()?;
                 let bytes = from.u64()?;
                 if bytes > DOCUMENT_BYTES as u64 {
                     return Err(Malformed("a document is too long"));
                 }
-                Report::Document { id, kind, status, bytes }
+                Report::Document { id, kind, bytes }
             }
             _ => return Err(Malformed("of no kind")),
         };

@@ -30,8 +30,6 @@ pub enum Asked {
     LookUp(Vec<Key>),
     /// All orders of a kind that are in force.
     List(ListKind),
-    /// Somebody asks for the configuration to be read again.
-    Reload,
 }
 
 /// Which orders a list has.
@@ -52,7 +50,6 @@ impl Request {
             Asked::LookUp(keys) => (2, keys.len()),
             Asked::List(ListKind::Assignments) => (3, 0),
             Asked::List(ListKind::Suspensions) => (4, 0),
-            Asked::Reload => (5, 0),
         };
         to.u8(kind).zero(3).u32(count as u32).u64(self.id);
         match &self.asked {
@@ -61,7 +58,7 @@ impl Request {
                 orders.iter().for_each(|o| o.write(&mut to));
             }
             Asked::LookUp(keys) => keys.iter().for_each(|k| key::write(k, &mut to)),
-            Asked::List(_) | Asked::Reload => {}
+            Asked::List(_) => {}
         }
         to.done()
     }
@@ -92,7 +89,6 @@ impl Request {
             2 => Asked::LookUp((0..count).map(|_| key::read(&mut from)).collect::<Result<_, _>>()?),
             3 => Asked::List(ListKind::Assignments),
             4 => Asked::List(ListKind::Suspensions),
-            5 => Asked::Reload,
             _ => return Err(Malformed("of no kind")),
         };
         from.end()?;

@@ -75,7 +75,6 @@ fn any_request() -> impl Strategy<Value = Request> {
         prop::collection::vec(any_key(), 1..=LOOK_UPS_OF_MESSAGE).prop_map(Asked::LookUp),
         Just(Asked::List(ListKind::Assignments)),
         Just(Asked::List(ListKind::Suspensions)),
-        Just(Asked::Reload),
     ];
     (1..=u64::MAX, asked).prop_map(|(id, asked)| Request { id, asked })
 }
@@ -133,7 +132,6 @@ fn any_report() -> impl Strategy<Value = (Report, Vec<Key>)> {
         Just(DocumentKind::Page),
         Just(DocumentKind::Assignments),
         Just(DocumentKind::Suspensions),
-        Just(DocumentKind::Reloaded),
     ];
     prop_oneof![
         prop::collection::vec(name, 0..=CLASSES_MAX).prop_map(|names| (Report::Classes(names), Vec::new())),
@@ -145,8 +143,8 @@ fn any_report() -> impl Strategy<Value = (Report, Vec<Key>)> {
             (Report::LookedUp(id, found), keys)
         }),
         any::<u64>().prop_map(|id| (Report::Busy(id), Vec::new())),
-        (any::<u64>(), kind, any::<u16>(), 0..=crate::limits::DOCUMENT_BYTES as u64)
-            .prop_map(|(id, kind, status, bytes)| (Report::Document { id, kind, status, bytes }, Vec::new())),
+        (any::<u64>(), kind, 0..=crate::limits::DOCUMENT_BYTES as u64)
+            .prop_map(|(id, kind, bytes)| (Report::Document { id, kind, bytes }, Vec::new())),
     ]
 }
 
@@ -210,7 +208,6 @@ fn requests() -> Vec<Request> {
         Asked::LookUp(vec![Key::tcp(1), Key::V6(Key6::default())]),
         Asked::List(ListKind::Assignments),
         Asked::List(ListKind::Suspensions),
-        Asked::Reload,
     ];
     all.into_iter().zip(1..).map(|(asked, id)| Request { id, asked }).collect()
 }
@@ -251,7 +248,7 @@ fn what_makes_no_sense_is_refused() {
     }
     let many = Asked::LookUp(vec![Key::tcp(1); LOOK_UPS_OF_MESSAGE + 1]);
     assert!(Request::decode(&Request { id: 1, asked: many }.encode()).is_err());
-    assert!(Request::decode(&Request { id: 0, asked: Asked::Reload }.encode()).is_err());
+    assert!(Request::decode(&Request { id: 0, asked: Asked::List(ListKind::Assignments) }.encode()).is_err());
 }
 
 /// Whoever never reads costs nobody time, and only the memory of the last documents; whoever reads late finds the old ones too short.
@@ -306,7 +303,7 @@ fn nobody_changes_a_document() {
 fn capture_takes_no_files_and_nothing_that_is_too_long() {
     let (ours, theirs) = Socket::pair().unwrap();
     let (mut read, write) = std::io::pipe().unwrap();
-    let request = Request { id: 1, asked: Asked::Reload }.encode();
+    let request = Request { id: 1, asked: Asked::List(ListKind::Assignments) }.encode();
     theirs.send(&request, Some(write.as_fd())).unwrap();
     drop(write);
     let mut buffer = Box::new([0; MESSAGE_BYTES]);
@@ -326,15 +323,9 @@ fn what_capture_says_is_known_to_serve() {
     let (ours, theirs) = Socket::pair().unwrap();
     to_serve.attach(ours);
     let capture = ToCapture::new(theirs);
-    capture.receive_on_a_thread().unwrap();
     assert!(capture.page().is_none() && capture.state().is_none());
-    let (tell, told) = std::sync::mpsc::channel();
-    capture.on_signal(move |status, text| drop(tell.send((status, text))));
     to_serve.page("page");
     to_serve.classes(vec![Some("all".into()), None, Some("new".into())]);
-    to_serve.reloaded(None, 422, "wrong");
-    // All before it has come.
-    assert_eq!(told.recv().unwrap(), (422, "wrong".to_owned()));
     assert_eq!(capture.page().as_deref(), Some("page"));
     assert_eq!((capture.class(1), capture.class(2), capture.class_id("new")), (None, Some("new".into()), Some(2)));
 }

@@ -71,11 +71,7 @@ struct Inner {
     /// Held by whoever asks for a list: one at a time is under way.
     listing: tokio::sync::Mutex<()>,
     said: Mutex<Said>,
-    signal: Mutex<Option<Signalled>>,
 }
-
-/// Told that a signal has asked for a reload: status and text.
-type Signalled = Box<dyn Fn(u16, String) + Send>;
 
 #[derive(Default)]
 struct Waiting {
@@ -92,7 +88,7 @@ struct Waiter {
 
 enum Answer {
     Report(Report),
-    Document(DocumentKind, u16, Vec<u8>),
+    Document(DocumentKind, Vec<u8>),
 }
 
 /// What capture has said last, unasked.
@@ -129,7 +125,6 @@ impl ToCapture {
             last: AtomicU64::new(0),
             listing: tokio::sync::Mutex::default(),
             said: Mutex::default(),
-            signal: Mutex::default(),
         });
         ToCapture { _closing: Closing(inner.clone()).into(), inner }
     }
@@ -177,7 +172,7 @@ impl ToCapture {
 
     /// Orders; capture carries them out until one can't be. At most [`ORDERS_OF_MESSAGE`](crate::limits::ORDERS_OF_MESSAGE).
     pub async fn order(&self, by: &OrderedBy, orders: Vec<Order>) -> Result<OrdersTaken, NoAnswer> {
-        match self.ask(Asked::Orders { by: by.clone(), orders }, Some(CAPTURE_ANSWERS)).await? {
+        match self.ask(Asked::Orders { by: by.clone(), orders }).await? {
             Answer::Report(Report::Orders(_, taken)) => Ok(taken),
             _ => Err(NoAnswer::Other),
         }
@@ -190,18 +185,8 @@ impl ToCapture {
             ListKind::Assignments => DocumentKind::Assignments,
             ListKind::Suspensions => DocumentKind::Suspensions,
         };
-        match self.ask(Asked::List(kind), Some(CAPTURE_ANSWERS)).await? {
-            Answer::Document(kind, _, bytes) if kind == wanted => {
-                document::read_list(&bytes).map_err(|_| NoAnswer::Other)
-            }
-            _ => Err(NoAnswer::Other),
-        }
-    }
-
-    /// Asks for the configuration to be read again: an HTTP status, and JSON or the reason. It takes as long as it takes.
-    pub async fn reload(&self) -> Result<(u16, String), NoAnswer> {
-        match self.ask(Asked::Reload, None).await? {
-            Answer::Document(DocumentKind::Reloaded, status, text) => Ok((status, text_of(text))),
+        match self.ask(Asked::List(kind)).await? {
+            Answer::Document(kind, bytes) if kind == wanted => document::read_list(&bytes).map_err(|_| NoAnswer::Other),
             _ => Err(NoAnswer::Other),
         }
     }
@@ -280,11 +265,6 @@ impl ToCapture {
         self.classes().get(usize::from(id)).cloned().flatten()
     }
 
-    /// Calls this for each reload that a signal asked for, with status and text, where it is received.
-    pub fn on_signal(&self, tell: impl Fn(u16, String) + Send + 'static) {
-        *locked(&self.inner.signal) = Some(Box::new(tell));
-    }
-
     fn question(
         &self,
         keys: Arc<[Key]>,
@@ -299,7 +279,7 @@ impl ToCapture {
         Ok(Question { inner: &self.inner, id })
     }
 
-    async fn ask(&self, asked: Asked, patience: Option<Duration>) -> Result<Answer, NoAnswer> {
+    async fn ask(&self, asked: Asked) -> Result<Answer, NoAnswer> {
         let (tell, told) = oneshot::channel();
         let question = self.question([].into(), move |answer| drop(tell.send(answer)))?;
         let request = Request { id: question.id, asked }.encode();
@@ -317,10 +297,7 @@ impl ToCapture {
                 Ok(None) | Err(_) => Err(NoAnswer::Ended),
             }
         };
-        match patience {
-            None => answer.await,
-            Some(patience) => tokio::time::timeout(patience, answer).await.unwrap_or(Err(NoAnswer::Late)),
-        }
+        tokio::time::timeout(CAPTURE_ANSWERS, answer).await.unwrap_or(Err(NoAnswer::Late))
     }
 }
 
@@ -380,7 +357,7 @@ impl Inner {
             Report::Orders(id, _) | Report::LookedUp(id, _) | Report::Busy(id) => {
                 self.answered(id, Answer::Report(report));
             }
-            Report::Document { id, kind, status, bytes } => {
+            Report::Document { id, kind, bytes } => {
                 let text = file.map(File::from).and_then(|file| document::read(&file, bytes).ok());
                 match (text, kind) {
                     // Its memory is taken back: a newer one has come, or nobody has waited so long.
@@ -390,12 +367,7 @@ impl Inner {
                         Err(e) => tracing::warn!("the recorder's state can't be read: {e}"),
                     },
                     (Some(text), DocumentKind::Page) => locked(&self.said).page = Some(text_of(text).into()),
-                    (Some(text), DocumentKind::Reloaded) if id == 0 => {
-                        if let Some(tell) = &*locked(&self.signal) {
-                            tell(status, text_of(text));
-                        }
-                    }
-                    (Some(text), _) => self.answered(id, Answer::Document(kind, status, text)),
+                    (Some(text), _) => self.answered(id, Answer::Document(kind, text)),
                 }
             }
         }

@@ -6,10 +6,8 @@ use super::order::InForce;
 use super::report::Report;
 use super::request::ListKind;
 use super::socket::{Socket, Unsent};
-use crate::limits::RELOADS_WAITING;
 use crate::metrics::status::RecorderState;
 use crate::packet::key::Key;
-use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -24,7 +22,6 @@ struct Inner {
     serve: Mutex<Serve>,
     attached: Condvar,
     documents: Mutex<Documents>,
-    reloads: Mutex<VecDeque<ReloadAsked>>,
     dropped: AtomicU64,
 }
 
@@ -34,13 +31,6 @@ struct Serve {
     /// What each serve is told first.
     classes: Vec<Option<String>>,
     ended: bool,
-}
-
-/// A reload that somebody asked for.
-#[derive(Debug)]
-pub struct ReloadAsked {
-    socket: Arc<Socket>,
-    id: u64,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -78,7 +68,6 @@ impl ToServe {
         if serve.socket.as_ref().is_some_and(|now| Arc::ptr_eq(now, socket)) {
             serve.socket = None;
         }
-        locked(&self.0.reloads).retain(|asked| !Arc::ptr_eq(&asked.socket, socket));
         !serve.ended
     }
 
@@ -133,42 +122,13 @@ impl ToServe {
             ListKind::Assignments => DocumentKind::Assignments,
             ListKind::Suspensions => DocumentKind::Suspensions,
         };
-        self.document(socket, (id, kind, 0), |to| document::write_list(list, to));
-    }
-
-    /// Somebody asked for a reload; it waits for [`reload_asked`](ToServe::reload_asked). False: too many wait.
-    pub fn ask_reload(&self, socket: &Arc<Socket>, id: u64) -> bool {
-        let mut waiting = locked(&self.0.reloads);
-        let room = waiting.len() < RELOADS_WAITING;
-        if room {
-            waiting.push_back(ReloadAsked { socket: socket.clone(), id });
-        }
-        room
-    }
-
-    /// The next reload that somebody asked for.
-    pub fn reload_asked(&self) -> Option<ReloadAsked> {
-        locked(&self.0.reloads).pop_front()
-    }
-
-    /// What came of a reload: its HTTP status, and JSON or the reason. `asked`: by whom; `None`: by a signal.
-    pub fn reloaded(&self, asked: Option<ReloadAsked>, status: u16, text: &str) {
-        let write = |to: &mut dyn Write| to.write_all(text.as_bytes());
-        match asked {
-            Some(ReloadAsked { socket, id }) => self.document(&socket, (id, DocumentKind::Reloaded, status), write),
-            None => {
-                let socket = locked(&self.0.serve).socket.clone();
-                if let Some(socket) = socket {
-                    self.document(&socket, (0, DocumentKind::Reloaded, status), write);
-                }
-            }
-        }
+        self.document(socket, (id, kind), |to| document::write_list(list, to));
     }
 
     fn unasked(&self, kind: DocumentKind, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         let socket = locked(&self.0.serve).socket.clone();
         match socket {
-            Some(socket) => self.document(&socket, (0, kind, 0), write),
+            Some(socket) => self.document(&socket, (0, kind), write),
             None => locked(&self.0.documents).take_back(),
         }
     }
@@ -176,13 +136,13 @@ impl ToServe {
     fn document(
         &self,
         socket: &Socket,
-        (id, kind, status): (u64, DocumentKind, u16),
+        (id, kind): (u64, DocumentKind),
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) {
         // A long list takes its time; nobody else who has something to say waits for it.
         let sent = match document::make(write) {
             Ok((file, bytes)) => {
-                let report = Report::Document { id, kind, status, bytes }.encode(&[]);
+                let report = Report::Document { id, kind, bytes }.encode(&[]);
                 let mut documents = locked(&self.0.documents);
                 socket.send(&report, documents.keep(kind, file).map(|file| file.as_fd()))
             }

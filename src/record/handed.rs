@@ -16,7 +16,7 @@ pub struct ForServe {
     pub live: Live,
     /// Recent packets, where they are kept in memory: arena and pins, as serve sees them.
     pub recent: Option<Reading>,
-    /// Orders, look-ups and reloads one way; their answers, state, the metrics page and lists the other way.
+    /// Orders and look-ups one way; their answers, state, the metrics page and lists the other way.
     pub messages: Socket,
 }
 

@@ -1,6 +1,7 @@
 //! Who tells a recording to stop and gives it other settings: its own signals and the reader of its configuration, or the parent that started
 //! this process. Owns which reloads wait; asked by the control thread between its rounds.
 
+use super::reloading::SIGNAL;
 use super::signals::Signals;
 use super::{RecordError, Refused};
 use crate::config::{Changes, Settings};
@@ -16,20 +17,15 @@ pub type Reader<'a> = dyn Fn() -> Result<Settings, String> + 'a;
 pub enum Lead<'a> {
     /// This process itself.
     Own(&'a Reader<'a>),
-    /// The one that started it.
+    /// The one that started it, and serve beside it.
     Parent(ToParent),
-    /// The same, and it has started serve as well, or will.
-    Capture(ToParent),
 }
 
-/// Settings for whoever asked under a number, or for a signal; or why there are none.
-type New = (Option<u32>, Result<Settings, String>);
+/// Settings for whoever asked under a number, which a signal has too; or why there are none.
+type New = (u32, Result<Settings, String>);
 
 /// Who it is.
-pub struct Leader<'a> {
-    who: Who<'a>,
-    numbers: u32,
-}
+pub struct Leader<'a>(Who<'a>);
 
 enum Who<'a> {
     Own { signals: Signals, reader: &'a Reader<'a>, asked: VecDeque<u32> },
@@ -44,14 +40,14 @@ impl<'a> Leader<'a> {
                 let signals = Signals::new().map_err(RecordError::system("signals"))?;
                 Who::Own { signals, reader, asked: VecDeque::new() }
             }
-            Lead::Parent(to) | Lead::Capture(to) => Who::Parent { to, end: false, again: false, new: VecDeque::new() },
+            Lead::Parent(to) => Who::Parent { to, end: false, again: false, new: VecDeque::new() },
         };
-        Ok(Leader { who, numbers: 0 })
+        Ok(Leader(who))
     }
 
     /// It records. `handed`: what serve is to have, where it is another process.
     pub fn works(&self, handed: &[OwnedFd]) -> io::Result<()> {
-        match &self.who {
+        match &self.0 {
             Who::Own { .. } => Ok(()),
             Who::Parent { to, .. } => to.ready(&handed.iter().map(AsFd::as_fd).collect::<Vec<_>>()),
         }
@@ -59,7 +55,7 @@ impl<'a> Leader<'a> {
 
     /// Another serve is to be handed over to, once each time that it is asked for.
     pub fn serve_again(&mut self) -> bool {
-        match &mut self.who {
+        match &mut self.0 {
             Who::Own { .. } => false,
             Who::Parent { again, .. } => std::mem::take(again),
         }
@@ -67,12 +63,12 @@ impl<'a> Leader<'a> {
 
     /// Somebody starts it again where it ends for a reason of its own.
     pub fn starts_again(&self) -> bool {
-        matches!(self.who, Who::Parent { .. })
+        matches!(self.0, Who::Parent { .. })
     }
 
     /// It is to stop.
     pub fn stop(&mut self) -> bool {
-        match &mut self.who {
+        match &mut self.0 {
             Who::Own { signals, .. } => signals.stop(),
             Who::Parent { to, end, again, new } => {
                 while let (false, Some(said)) = (*end, to.hear()) {
@@ -81,7 +77,7 @@ impl<'a> Leader<'a> {
                         FromParent::ServeAgain => *again = true,
                         FromParent::Rules { number, document, .. } => {
                             let settings = serde_json::from_slice(&document).unwrap_or_else(|e| Err(e.to_string()));
-                            new.push_back(((number != 0).then_some(number), settings));
+                            new.push_back((number, settings));
                         }
                     }
                 }
@@ -91,21 +87,18 @@ impl<'a> Leader<'a> {
     }
 
     /// Somebody asks for other settings: they come under this number.
-    pub fn ask(&mut self) -> u32 {
-        // 0 is a signal.
-        self.numbers = self.numbers.wrapping_add(1).max(1);
-        match &mut self.who {
-            Who::Own { asked, .. } => asked.push_back(self.numbers),
-            Who::Parent { to, .. } => to.ask(self.numbers),
+    pub fn ask(&mut self, number: u32) {
+        match &mut self.0 {
+            Who::Own { asked, .. } => asked.push_back(number),
+            Who::Parent { to, .. } => to.ask(number),
         }
-        self.numbers
     }
 
-    /// The next settings, or why there are none; without a number where a signal asked.
+    /// The next settings, or why there are none.
     pub fn rules(&mut self) -> Option<New> {
-        match &mut self.who {
+        match &mut self.0 {
             Who::Own { signals, reader, asked } => {
-                let number = if signals.reload() { None } else { Some(asked.pop_front()?) };
+                let number = if signals.reload() { SIGNAL } else { asked.pop_front()? };
                 Some((number, reader()))
             }
             Who::Parent { new, .. } => new.pop_front(),
@@ -113,10 +106,10 @@ impl<'a> Leader<'a> {
     }
 
     /// What became of them.
-    pub fn answer(&self, number: Option<u32>, done: &Result<Changes, Refused>) {
-        let Who::Parent { to, .. } = &self.who else { return };
+    pub fn answer(&self, number: u32, done: &Result<Changes, Refused>) {
+        let Who::Parent { to, .. } = &self.0 else { return };
         let words = serde_json::to_vec(done).unwrap_or_default();
-        if let Err(e) = to.answer(number.unwrap_or(0), done.is_ok(), &words) {
+        if let Err(e) = to.answer(number, done.is_ok(), &words) {
             tracing::error!("the parent does not learn which settings are in force: {e}");
         }
     }

@@ -3,12 +3,10 @@
 
 use super::capture::Control;
 use super::leader::Leader;
+use super::reloading::{self, Asked};
 use super::serve::Serve;
 use super::{Observer, Outcome, Refused};
 use crate::config::{Changes, Settings};
-use crate::limits::RELOADS_WAITING;
-use crate::messages::ReloadAsked;
-use crate::shape;
 
 /// Capture and serve.
 pub struct Whole<'a> {
@@ -16,14 +14,14 @@ pub struct Whole<'a> {
     /// Where it is in this process.
     serve: Option<Serve>,
     leader: Leader<'a>,
-    /// Clients who wait for a reload, by the number under which the leader was asked for it.
-    waiting: Vec<(u32, ReloadAsked)>,
+    /// Clients of this process's serve who wait for a reload.
+    asked: Asked,
 }
 
 impl<'a> Whole<'a> {
     /// Takes over what was started.
     pub fn new(capture: Control, serve: Option<Serve>, leader: Leader<'a>) -> Whole<'a> {
-        Whole { capture, serve, leader, waiting: Vec::new() }
+        Whole { capture, serve, leader, asked: Asked::default() }
     }
 
     /// Until the end.
@@ -46,32 +44,23 @@ impl<'a> Whole<'a> {
             }
         }
         // In this order: who answers has all of it for the last answers, and is gone before what he answers from.
-        let Whole { capture, mut serve, waiting, .. } = self;
+        let Whole { capture, mut serve, asked, .. } = self;
         let resting = capture.rest();
-        drop(waiting);
+        drop(asked);
         serve.iter_mut().for_each(Serve::end);
         resting.close()
     }
 
     /// Other settings, where there are some.
     fn reloads(&mut self) {
-        while self.waiting.len() < RELOADS_WAITING
-            && let Some(asked) = self.capture.to_serve().reload_asked()
-        {
-            self.waiting.push((self.leader.ask(), asked));
+        if let Some(serve) = &self.serve {
+            self.asked.ask(serve, |number| self.leader.ask(number));
         }
         while let Some((number, new)) = self.leader.rules() {
             let done = self.reload(new);
             self.leader.answer(number, &done);
-            let (status, text) = answer(done);
-            let to_serve = self.capture.to_serve();
-            match number {
-                None => to_serve.reloaded(None, status, &text),
-                Some(number) => {
-                    if let Some(at) = self.waiting.iter().position(|(n, _)| *n == number) {
-                        to_serve.reloaded(Some(self.waiting.swap_remove(at).1), status, &text);
-                    }
-                }
+            if let Some(serve) = &self.serve {
+                self.asked.answer(serve, number, done);
             }
         }
     }
@@ -88,26 +77,9 @@ impl<'a> Whole<'a> {
             Ok(changes)
         });
         match &done {
-            Ok(changes) => tell(changes),
+            Ok(changes) => reloading::tell(changes),
             Err((_, why)) => tracing::error!("reload: refused, the configuration is as it was: {why}"),
         }
         done
-    }
-}
-
-/// What came of a reload, as it is said: an HTTP status, and JSON or the reason.
-fn answer(done: Result<Changes, Refused>) -> (u16, String) {
-    done.map_or_else(|refused| refused, |changes| (200, shape::text(&changes) + "\n"))
-}
-
-fn tell(changes: &Changes) {
-    changes.changed_in_words().iter().for_each(|w| tracing::info!("reload: {w}"));
-    changes.needs_restart_in_words().iter().for_each(|w| tracing::warn!("reload: {w}"));
-    changes.unassigned_in_words().iter().for_each(|w| tracing::warn!("reload: {w}"));
-    if changes.changed_in_words().is_empty() {
-        tracing::info!("reload: nothing has changed");
-    }
-    for n in &changes.waiting_workers {
-        tracing::warn!("reload: worker {n} does not answer: it has the old rules until it does");
     }
 }

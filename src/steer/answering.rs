@@ -1,4 +1,4 @@
-//! The threads that answer serve. One takes its requests in turn, and waits for nobody: orders, lists, reloads that the control thread does. The
+//! The threads that answer serve. One takes its requests in turn, and waits for nobody: orders, lists. The
 //! other looks connections up, and may wait for a worker that is silent. They go on with the next serve when one has ended. Started and
 //! stopped by `record`.
 
@@ -95,10 +95,5 @@ fn answer(
             }
         }
         Asked::List(kind) => to_serve.list(socket, id, kind, &steering.in_force(kind)),
-        Asked::Reload => {
-            if !to_serve.ask_reload(socket, id) {
-                busy();
-            }
-        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::control::call::Call;
 use crate::control::shared::Shared;
 use crate::control::status::{Audit, Brake, Status};
-use crate::metrics::status::RecorderState;
+use crate::metrics::status::{Process, RecorderState};
 use axum::body::Body;
 use axum::http::Response;
 use std::sync::Arc;
@@ -16,13 +16,12 @@ pub async fn status(call: Call) -> Response<Body> {
     let (times, waited_seconds) = shared.brake.counts();
     let status = Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        pid: std::process::id(),
         store: shared.engine.store().to_owned(),
         recorder: RecorderState::clone(&recorder),
         queries: shared.clients.busy() as u64,
         brake: Brake { on: shared.brake.on(), times, waited_seconds },
         audit: Audit { failing: shared.audit.failing() },
-        resident_bytes: resident(),
+        answering: Process::this(),
     };
     call.answer(&status)
 }
@@ -53,11 +52,4 @@ fn begins() -> (u16, String) {
 /// Connections that run, as the recorder said last; `None`: it has not said yet.
 pub fn tracked(shared: &Shared) -> Option<u64> {
     shared.capture.state().map(|state| state.counters.connections.tracked)
-}
-
-/// Memory of this process that is in use, bytes; 0 if the system does not tell.
-fn resident() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = text.split(' ').nth(1).and_then(|p| p.parse().ok()).unwrap_or(0);
-    pages * rustix::param::page_size() as u64
 }

@@ -6,6 +6,7 @@ use super::{Doors, Indexing, Serve};
 use crate::config::{Changes, Settings};
 use crate::parent::{FromParent, ToParent};
 use crate::record::handed::ForServe;
+use crate::record::reloading::Asked;
 use crate::record::{RecordError, Refused};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -25,37 +26,41 @@ pub fn run(settings: &Settings, handed: Vec<OwnedFd>, parent: &ToParent) -> Resu
     let following = following.map_err(RecordError::system("the indexer's thread"))?;
     let mut serve = Serve::start(&settings, Doors::open(&settings)?, from)?;
     parent.ready(&[]).map_err(RecordError::system("the parent"))?;
-    let mut beat = Instant::now();
+    let (mut beat, mut asked) = (Instant::now(), Asked::default());
     loop {
         match parent.hear() {
             Some(FromParent::End) => break,
-            Some(FromParent::Rules { document, answer, .. }) => {
-                adopt(&mut settings, &serve, &document, answer.as_deref())
+            Some(FromParent::Rules { document, answer, number }) => {
+                let done = adopt(&mut settings, &serve, &document, answer.as_deref());
+                asked.answer(&serve, number, done);
             }
             Some(FromParent::ServeAgain) | None => {}
         }
+        asked.ask(&serve, |number| parent.ask(number));
         if beat.elapsed() >= BEAT {
             beat = Instant::now();
             parent.beat();
         }
         std::thread::sleep(ROUND);
     }
+    drop(asked);
     serve.end();
     // The last segments are sealed: capture has ended, or the next serve looks for them.
     drop(following);
     Ok(())
 }
 
-/// Puts in force here what capture has put in force.
-fn adopt(settings: &mut Settings, serve: &Serve, document: &[u8], answer: Option<&[u8]>) {
-    let new = serde_json::from_slice::<Result<Settings, String>>(document);
+/// Puts in force here what capture has put in force; what is to be said of it.
+fn adopt(settings: &mut Settings, serve: &Serve, document: &[u8], answer: Option<&[u8]>) -> Result<Changes, Refused> {
+    let wrong = |e: serde_json::Error| (500, format!("what the recorder says of it can't be read: {e}"));
     let taken = answer.map(serde_json::from_slice::<Result<Changes, Refused>>);
-    let (Ok(Ok(new)), Some(Ok(Ok(_)))) = (new, taken) else { return };
-    *settings = settings.adopt(new).0;
+    let mut changes = taken.unwrap_or(Err(serde::de::Error::custom("it is missing"))).map_err(wrong)??;
+    let new = serde_json::from_slice::<Result<Settings, String>>(document).map_err(wrong)?;
+    *settings = settings.adopt(new.map_err(|why| (422, why))?).0;
+    // The parent has looked at them as well, before anything was put in force: another file is there only just now.
     match serve.check(settings) {
-        Ok(access) => {
-            serve.adopt(settings, access);
-        }
+        Ok(access) => changes.certificate = serve.adopt(settings, access),
         Err((_, why)) => tracing::error!("reload: who may ask, and the certificate, are as they were: {why}"),
     }
+    Ok(changes)
 }
