@@ -134,9 +134,9 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 /// Records as the half of a parent; the code that tells it how that ended.
-pub fn half(settings: &Settings, parent: ToParent, with_serve: bool, json: bool) -> Result<ExitCode, Failure> {
+pub fn half(settings: &Settings, parent: ToParent, json: bool) -> Result<ExitCode, Failure> {
     privilege::of_a_recorder();
-    let run = |observer: &mut dyn Observer| record::run_half(settings, parent, with_serve, observer);
+    let run = |observer: &mut dyn Observer| record::run_half(settings, parent, observer);
     let (exit, crippled) = shown(settings, json, run)?;
     let exit = super::said(exit)?;
     // No word of its own: it is to be started again.

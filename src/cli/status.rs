@@ -68,7 +68,12 @@ pub fn screen(s: &Status) -> String {
     let age = units::duration(units::now().saturating_sub(r.started));
     let since = units::local_time(r.started);
     let source = a.source.name();
-    let _ = writeln!(out, "recording since {since} ({age}) by {source}, process {}, into {}", s.pid, s.store.display());
+    let _ = writeln!(
+        out,
+        "recording since {since} ({age}) by {source}, process {}, into {}",
+        r.process.pid,
+        s.store.display()
+    );
     let mut rates = Table::new(&["", ">packets/s", ">bit/s", ">packets", ">bytes"]);
     for (what, rate, tally) in [
         ("seen", r.rates.seen, a.from.seen),
@@ -105,7 +110,12 @@ pub fn screen(s: &Status) -> String {
         let _ = writeln!(out, "flood        {flood}");
     }
     let pending = units::count(a.store.pending);
-    let _ = writeln!(out, "memory       {}, {pending} packets on their way to the disk", units::size(s.resident_bytes));
+    let mut memory = units::size(r.process.resident_bytes);
+    if s.answering.pid != r.process.pid {
+        memory +=
+            &format!(", and {} in process {} that answers", units::size(s.answering.resident_bytes), s.answering.pid);
+    }
+    let _ = writeln!(out, "memory       {memory}; {pending} packets on their way to the disk");
     let mut parts: Vec<(&String, u64)> = r.memory_bytes.iter().map(|(part, n)| (part, *n)).collect();
     parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     // The small ones are together less than what one of the large ones is off by.

@@ -9,7 +9,8 @@ use crate::privilege;
 use crate::store::format::{StoreId, header_bytes};
 use crate::store::layout::{self, Layout};
 use crate::store::list::{SegmentRef, id_in_segments, sealed};
-use std::collections::{BTreeSet, HashMap};
+use crate::window::SealedInWindow;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
@@ -23,12 +24,26 @@ const LOOK_END: Duration = Duration::from_secs(2);
 /// Makes indexes for one store.
 pub struct Indexer {
     layout: Layout,
-    /// Entries of the file of filters and how long it is; `None`: it has not been brought up to date since the start.
-    entries: Mutex<Option<(usize, FileLengths)>>,
+    /// `None`: it has not been brought up to date since the start.
+    entries: Mutex<Option<Entries>>,
     /// When the look is to end, once that is known.
     stop: Arc<OnceLock<Instant>>,
     look: Mutex<Option<JoinHandle<()>>>,
     memory: Option<Memory>,
+}
+
+/// The file of filters.
+struct Entries {
+    /// How many it has.
+    now: usize,
+    /// With so many it is written anew.
+    most: usize,
+    lengths: FileLengths,
+}
+
+/// Of a store with so many segments.
+fn most(segments: usize) -> usize {
+    2 * segments + STALE_ENTRIES
 }
 
 /// Tells what is in memory of a segment of this number.
@@ -73,17 +88,27 @@ impl Indexer {
         }
     }
 
-    /// Makes those that are missing, of segments that are sealed and were not looked at before.
-    pub fn index_missing(&self, looked: &mut BTreeSet<u64>) {
-        let Ok(all) = sealed(&self.layout) else { return };
-        let there: BTreeSet<u64> = all.iter().map(|s| s.number).collect();
-        looked.retain(|number| there.contains(number));
-        for segment in all.into_iter().filter(|s| looked.insert(s.number) && !s.index().exists()) {
-            self.index(&segment.path);
-            // It may have expired meanwhile; whoever lets it expire removes the segment first, so one of the two finds the index.
-            if !segment.path.exists() {
-                let _ = std::fs::remove_file(segment.index());
-            }
+    /// Makes those that are missing, of all segments that are sealed.
+    pub fn index_missing(&self) {
+        let all = sealed(&self.layout).unwrap_or_default();
+        all.iter().filter(|s| !s.index().exists()).for_each(|s| self.index_if_there(&s.path));
+    }
+
+    /// Makes that of a segment which another process has sealed; of this class, where it has a name.
+    pub fn index_of(&self, class: Option<&str>, segment: &SealedInWindow) {
+        let SealedInWindow { number, worker, first, .. } = *segment;
+        let path = class.map(|class| self.layout.sealed_segment(class, first, worker, number));
+        match path.filter(|path| path.exists()) {
+            Some(path) if !layout::index_of(&path).exists() => self.index_if_there(&path),
+            _ => {}
+        }
+    }
+
+    fn index_if_there(&self, segment: &Path) {
+        self.index(segment);
+        // It may have expired meanwhile; whoever lets it expire removes the segment first, so one of the two finds the index.
+        if !segment.exists() {
+            let _ = std::fs::remove_file(layout::index_of(segment));
         }
     }
 
@@ -106,20 +131,24 @@ impl Indexer {
     fn enter(&self, segment: &Path) -> Result<(), IndexError> {
         let mut entries = self.entries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let path = self.layout.filters();
-        let live = sealed(&self.layout).map_or(0, |s| s.len());
-        if let Some((n, lengths)) = &mut *entries
-            && *n < 2 * live + STALE_ENTRIES
-        {
-            let made = Skip::of(&Index::open(&layout::index_of(segment))?)?;
-            let Some(skip) = SegmentRef::sealed(segment).and_then(|s| made.stamped(&s)) else { return Ok(()) };
-            if filters::append(&path, &skip, lengths)? {
-                *n += 1;
-                return Ok(());
+        if let Some(entries) = &mut *entries {
+            if entries.now >= entries.most {
+                // There may be more segments than when they were counted last. Not for each of them: that would grow with the store.
+                entries.most = most(sealed(&self.layout).map_or(0, |s| s.len()));
+            }
+            if entries.now < entries.most {
+                let made = Skip::of(&Index::open(&layout::index_of(segment))?)?;
+                let Some(skip) = SegmentRef::sealed(segment).and_then(|s| made.stamped(&s)) else { return Ok(()) };
+                if filters::append(&path, &skip, &mut entries.lengths)? {
+                    entries.now += 1;
+                    return Ok(());
+                }
             }
         }
         if let Ok(store) = id_in_segments(&self.layout) {
             let all = collect(&self.layout, &store);
-            *entries = Some((all.len(), filters::write(&path, &store, &all)?));
+            let (now, most) = (all.len(), most(all.len()));
+            *entries = Some(Entries { now, most, lengths: filters::write(&path, &store, &all)? });
         }
         Ok(())
     }

@@ -202,12 +202,34 @@ pub struct ClassState {
     pub memory_since: Option<u64>,
 }
 
+/// A process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Process {
+    /// Number of the process.
+    pub pid: u32,
+    /// Memory of the process that is in use; 0: the system does not tell.
+    #[serde(with = "Count")]
+    pub resident_bytes: u64,
+}
+
+impl Process {
+    /// This one, now.
+    pub fn this() -> Process {
+        let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let pages: u64 = text.split(' ').nth(1).and_then(|p| p.parse().ok()).unwrap_or(0);
+        Process { pid: std::process::id(), resident_bytes: pages * rustix::param::page_size() as u64 }
+    }
+}
+
 /// A recorder, a second ago at most: what `record` gives the API to tell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecorderState {
     /// When the recording began.
     #[serde(with = "Time")]
     pub started: u64,
+    /// Its process.
+    #[serde(flatten)]
+    pub process: Process,
     /// Of the last second.
     pub rates: Rates,
     /// Since the start.

@@ -54,6 +54,24 @@ pub fn look(pid: u32) -> io::Result<Looked> {
     Ok(Looked { pid, dumpable: dumpable(Path::new(&of))?, threads })
 }
 
+/// The other processes of a recorder of which one is given: who started it, if that is the same program, and what that one has started
+/// besides.
+pub fn family(pid: u32) -> Vec<u32> {
+    let parent = |pid: u32| -> Option<u32> {
+        field(&std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "PPid:")?.parse().ok()
+    };
+    // By its file: what a link is called, or which name it has given itself, says nothing.
+    let program = |pid: u32| std::fs::metadata(format!("/proc/{pid}/exe")).map(|m| (m.dev(), m.ino())).ok();
+    let own = program(pid);
+    let Some(first) = parent(pid).filter(|first| own.is_some() && program(*first) == own) else { return Vec::new() };
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let beside = numbers.filter(|other| *other != pid && parent(*other) == Some(first) && program(*other) == own);
+    let mut family = vec![first];
+    family.extend(beside);
+    family
+}
+
 /// The kernel gives root what is in /proc of a process that is not dumpable.
 fn dumpable(of: &Path) -> io::Result<Option<bool>> {
     let text = std::fs::read_to_string(of.join("status"))?;

@@ -3,7 +3,7 @@
 
 mod look;
 
-pub use look::{Looked, Threads, look};
+pub use look::{Looked, Threads, family, look};
 
 use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
 use rustix::thread::{

@@ -193,7 +193,7 @@ fn pools_have_their_own_chunks() {
         assert!(s.put(0, MIB));
     }
     assert_eq!(check(&s.recent.shown())[1], dns);
-    let held = |s: &Sides, class: &str| s.recent.held().get(class).map_or(0, |h| h.bytes as usize / MIB);
+    let held = |s: &Sides, class: &str| s.window.held().get(class).map_or(0, |h| h.bytes as usize / MIB);
     let of_all = held(&s, "all");
     assert!((8..=20).contains(&of_all), "{of_all}");
     s.pools.share(&shares(32, &[]));

@@ -7,9 +7,9 @@ use crate::metrics::latency::Distribution;
 use crate::metrics::status::{Latency, RecentBlocks};
 use crate::metrics::tallies::Row;
 use crate::recent::Shares;
-use crate::recent::read::HeldOfClass;
 use crate::store::KeeperCounts;
 use crate::store::sink::WriterStats;
+use crate::window::HeldOfClass;
 use std::collections::BTreeMap;
 
 /// One queue of an interface (`xdp`), one interface (`packet`), all files.

@@ -11,6 +11,7 @@ mod handed;
 mod leader;
 pub mod memory;
 mod recent;
+mod reloading;
 pub mod scrape;
 mod serve;
 mod signals;
@@ -28,7 +29,6 @@ use crate::parent::ToParent;
 use crate::source::Source;
 use crate::source::file::{FileReport, FileSource, Progress};
 use crate::source::live::{Live, LivePlan, Survey};
-use crate::store::keeper::IndexHook;
 use crate::units;
 use crate::worker::filter::Filters;
 use capture::{CaptureSource, Hooks, Start};
@@ -37,7 +37,6 @@ use memory::Sizes;
 use serve::{Doors, Indexing, Serve};
 use statistics::Sample;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::Arc;
 use whole::Whole;
 
@@ -82,14 +81,9 @@ pub fn run(settings: &Settings, reader: &Reader<'_>, observer: &mut dyn Observer
     run_led(settings, Lead::Own(reader), observer)
 }
 
-/// The same in a process that the parent has started: it leads, and knows the settings. `with_serve`: serve is in this process, too.
-pub fn run_half(
-    settings: &Settings,
-    parent: ToParent,
-    with_serve: bool,
-    observer: &mut dyn Observer,
-) -> Result<Outcome, RecordError> {
-    run_led(settings, if with_serve { Lead::Parent(parent) } else { Lead::Capture(parent) }, observer)
+/// The same in a process that the parent has started: it leads, knows the settings, and has started serve as well, or will.
+pub fn run_half(settings: &Settings, parent: ToParent, observer: &mut dyn Observer) -> Result<Outcome, RecordError> {
+    run_led(settings, Lead::Parent(parent), observer)
 }
 
 /// Serve in a process that the parent has started, over what capture has handed over; until it is to end.
@@ -161,7 +155,7 @@ struct Opened<'a> {
 
 impl<'a> Opened<'a> {
     fn new(settings: &'a Settings, sizes: Sizes, lead: Lead<'a>) -> Result<Opened<'a>, RecordError> {
-        let with_serve = !matches!(lead, Lead::Capture(_));
+        let with_serve = matches!(lead, Lead::Own(_));
         let (mut doors, mut indexing) = (Doors::default(), None);
         let bind = || {
             if with_serve {
@@ -173,7 +167,7 @@ impl<'a> Opened<'a> {
             let made = Indexing::new(&settings.store, recent);
             let times = made.times();
             // Another process looks for what is sealed by itself.
-            let index: IndexHook = if with_serve { indexing.insert(made).hook() } else { Box::new(|_: &Path| ()) };
+            let index = with_serve.then(|| indexing.insert(made).hook());
             Hooks { index, times }
         })?;
         let leader = Leader::new(lead)?;

@@ -47,8 +47,8 @@ pub struct Options {
     pub inbox: Option<Arc<Inbox>>,
     /// Where those who read see how far everything is; `None`: one is made.
     pub window: Option<Arc<Window>>,
-    /// Builds a sealed segment's index.
-    pub index: IndexHook,
+    /// Builds a sealed segment's index; `None`: another process does.
+    pub index: Option<IndexHook>,
     /// Tells when the packets of a sealed segment came that was there before.
     pub times: TimesHook,
     /// Takes events.
@@ -69,7 +69,7 @@ impl Default for Options {
             vlan_in_key: true,
             inbox: None,
             window: None,
-            index: Box::new(|_| {}),
+            index: Some(Box::new(|_| {})),
             times: Box::new(|_| None),
             on_event: Box::new(|_| {}),
             entered: Box::new(|| {}),

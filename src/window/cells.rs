@@ -5,11 +5,14 @@
 use super::shared::OfAtomics;
 use crate::limits::{CLASSES_MAX, SEGMENT_SLOTS, WRITERS_MAX};
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// Of this layout; the first word.
-pub const LAYOUT_VERSION: u64 = 1;
+pub const LAYOUT_VERSION: u64 = 2;
 /// Words of the longest name of a class.
 pub const NAME_WORDS: usize = 4;
+/// Of the last sealed segments so many are named.
+pub const SEALED_NAMED: usize = 1024;
 
 /// All of it.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub struct WindowCells {
     pub classes: [ClassCells; CLASSES_MAX],
     /// The writers, by their beginning.
     pub progress: [ProgressCells; WRITERS_MAX],
+    /// The segments that were sealed last: the n-th of the recording at the rest of n by their number.
+    pub last_sealed: [SealedCells; SEALED_NAMED],
     /// Unsealed segments, in slots that they keep.
     pub segments: [SegmentCells; SEGMENT_SLOTS],
 }
@@ -71,6 +76,10 @@ pub struct ClassCells {
     pub name: [AtomicU64; NAME_WORDS],
     /// Time of its latest packet that memory has given up, Unix ns.
     pub gone: AtomicU64,
+    /// Its blocks in memory, bytes.
+    pub held: AtomicU64,
+    /// Time of the oldest packet in them, Unix ns; 0: there is none.
+    pub since: AtomicU64,
 }
 
 /// How far one writer is.
@@ -95,6 +104,27 @@ pub struct SegmentCells {
     pub about: AtomicU64,
     /// All before this offset can be read; 0: nothing yet; `u64::MAX`: another recorder has left it, and all that holds counts.
     pub settled: AtomicU64,
+}
+
+impl ClassCells {
+    /// Its name; `None`: it has none.
+    pub fn name(&self) -> Option<String> {
+        let len = usize::try_from(self.len.load(Acquire)).ok().filter(|len| *len > 0)?;
+        let bytes: Vec<u8> = self.name.iter().flat_map(|w| w.load(Relaxed).to_le_bytes()).take(len).collect();
+        String::from_utf8(bytes).ok()
+    }
+}
+
+/// A sealed segment, as the name of its file has it.
+#[derive(Debug)]
+#[repr(C)]
+pub struct SealedCells {
+    /// Its number.
+    pub number: AtomicU64,
+    /// Its class, and from bit 16 on its worker.
+    pub about: AtomicU64,
+    /// Time of its first packet, Unix ns.
+    pub first: AtomicU64,
 }
 
 // SAFETY: `repr(C)`, of atomics alone.
@@ -127,6 +157,7 @@ mod tests {
             segments_end,
             classes,
             progress,
+            last_sealed,
             segments
         ];
         let want = [
@@ -144,12 +175,15 @@ mod tests {
             ("writers", 16),
             ("segments_end", 17),
             ("classes", 18),
-            ("progress", 18 + 64 * 6),
-            ("segments", 18 + 64 * 6 + 256 * 3),
+            ("progress", 18 + 64 * 8),
+            ("last_sealed", 18 + 64 * 8 + 256 * 3),
+            ("segments", 18 + 64 * 8 + 256 * 3 + 1024 * 3),
         ];
-        assert_eq!((LAYOUT_VERSION, at), (1, want));
-        assert_eq!(size_of::<WindowCells>() / 8, 18 + 64 * 6 + 256 * 3 + 16_384 * 3);
+        assert_eq!((LAYOUT_VERSION, at), (2, want));
+        assert_eq!(size_of::<WindowCells>() / 8, 18 + 64 * 8 + 256 * 3 + 1024 * 3 + 16_384 * 3);
+        assert_eq!([offset_of!(SealedCells, about), offset_of!(SealedCells, first)], [8, 16]);
         assert_eq!([offset_of!(ClassCells, name), offset_of!(ClassCells, gone)], [8, 40]);
+        assert_eq!([offset_of!(ClassCells, held), offset_of!(ClassCells, since)], [48, 56]);
         assert_eq!([offset_of!(ProgressCells, looked), offset_of!(ProgressCells, lag)], [8, 16]);
         assert_eq!([offset_of!(SegmentCells, about), offset_of!(SegmentCells, settled)], [8, 16]);
         assert_eq!([offset_of!(PulseCells, alive), offset_of!(PulseCells, recording)], [8, 16]);

@@ -15,4 +15,4 @@ mod writer;
 pub use entry::{BLOCKS_OF_CHUNK, BlockEntry};
 pub use pins::PinWords;
 pub use view::{ShownProgress, ShownSegment, WindowView};
-pub use writer::{SegmentSlot, Window, WriterProgress};
+pub use writer::{HeldOfClass, SealedInWindow, SegmentSlot, Window, WriterProgress};

@@ -1,13 +1,14 @@
 //! The window as serve has it: mapped read-only. Whatever it finds there it takes for numbers: an index or a length that can't be is nothing.
 
-use super::cells::{LAYOUT_VERSION, SegmentCells, WindowCells};
+use super::cells::{LAYOUT_VERSION, SEALED_NAMED, SegmentCells, WindowCells};
 use super::shared::{Cells, SharedMemory};
+use super::writer::SealedInWindow;
 use crate::limits::{SEGMENT_SLOTS, WRITERS_MAX};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicU64, fence};
 
 /// The window, to look through.
 #[derive(Debug)]
@@ -87,12 +88,27 @@ impl WindowView {
         &self.cells
     }
 
+    /// Those that were sealed after so many were, in that order; `None`: too many for all to be named.
+    pub fn sealed_since(&self, count: u64) -> Option<Vec<SealedInWindow>> {
+        let now = self.sealed();
+        let one = |n: u64| {
+            let cells = self.cells.last_sealed.get(n as usize % SEALED_NAMED)?;
+            let (number, about) = (cells.number.load(Relaxed), cells.about.load(Relaxed));
+            let first = cells.first.load(Relaxed);
+            Some(SealedInWindow { number, class: about as u8, worker: (about >> 16) as u16, first })
+        };
+        if now.checked_sub(count)? >= SEALED_NAMED as u64 {
+            return None;
+        }
+        let all = (count..now).map(one).collect::<Option<Vec<_>>>()?;
+        // What is there is of them, if none has been written over, or is about to be.
+        fence(Acquire);
+        (self.sealed().saturating_sub(count) < SEALED_NAMED as u64).then_some(all)
+    }
+
     /// Name of a class; `None`: it has none.
     pub fn class(&self, id: u8) -> Option<String> {
-        let class = self.cells.classes.get(usize::from(id))?;
-        let len = usize::try_from(class.len.load(Acquire)).ok().filter(|len| *len > 0)?;
-        let bytes: Vec<u8> = class.name.iter().flat_map(|w| w.load(Relaxed).to_le_bytes()).take(len).collect();
-        String::from_utf8(bytes).ok()
+        self.cells.classes.get(usize::from(id))?.name()
     }
 
     /// Of each class of which memory has given something up: its name, and the time of the latest packet of that, Unix ns.
@@ -169,7 +185,7 @@ mod tests {
         window.beat(77, 0.25, 2.0);
         window.took_in();
         window.missed();
-        window.sealed();
+        window.sealed(&SealedInWindow { number: 5, class: 1, worker: 2, first: 3 });
         assert_eq!(
             (view.store(), view.beat(), view.load(), view.counts(), view.sealed()),
             (id, 77, (0.25, 1.0), (1, 1), 1)
@@ -186,6 +202,24 @@ mod tests {
         window.gone(63, 7);
         window.gone(2, 7);
         assert_eq!(view.gone().collect::<Vec<_>>(), [("a-name-of-thirty-two-characters_".to_owned(), 9)]);
+    }
+
+    /// Whoever is not too late has the names of all, in their order.
+    #[test]
+    fn sealed_segments_are_named_while_there_is_room() {
+        let (window, view) = pair();
+        let one = |n: u64| SealedInWindow { number: 7 * n, class: n as u8, worker: n as u16 ^ 0x1ff, first: n << 40 };
+        assert_eq!(view.sealed_since(0), Some(vec![]));
+        for n in 0..3 * SEALED_NAMED as u64 {
+            window.sealed(&one(n));
+            let first = (n + 1).saturating_sub(SEALED_NAMED as u64 - 1);
+            assert_eq!(view.sealed_since(first), Some((first..=n).map(one).collect()));
+            assert_eq!(view.sealed_since(n), Some(vec![one(n)]));
+            if first > 0 {
+                assert_eq!(view.sealed_since(first - 1), None);
+            }
+        }
+        assert_eq!(view.sealed_since(u64::MAX), None, "of another recording");
     }
 
     /// A segment keeps its slot; one that is sealed is shown no more, and what comes late for it is nobody else's.

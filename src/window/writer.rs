@@ -1,14 +1,37 @@
 //! The window as capture has it: it alone writes. Owns which slot is whose; hands out parts of it to writers, segments and the ledger, each of which
 //! writes its own words.
 
-use super::cells::{LAYOUT_VERSION, ProgressCells, SegmentCells, WindowCells};
+use super::cells::{ClassCells, LAYOUT_VERSION, ProgressCells, SEALED_NAMED, SegmentCells, WindowCells};
 use super::shared::{Cells, SharedMemory, Writable};
 use crate::limits::{SEGMENT_SLOTS, WRITERS_MAX};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+/// A segment that was sealed: all that its path is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealedInWindow {
+    /// Unique in the store.
+    pub number: u64,
+    /// Id of its class.
+    pub class: u8,
+    /// Its worker.
+    pub worker: u16,
+    /// Time of its first packet, Unix ns.
+    pub first: u64,
+}
+
+/// What memory holds of a class.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldOfClass {
+    /// Its blocks, bytes.
+    pub bytes: u64,
+    /// Time of the oldest packet, Unix ns; 0: there is none.
+    pub since: u64,
+}
 
 /// Bits of a word.
 const BITS: usize = 64;
@@ -77,6 +100,21 @@ impl Window {
         }
     }
 
+    /// What memory holds of a class from now on.
+    pub fn holds(&self, class: u8, held: &HeldOfClass) {
+        if let Some(class) = self.cells.classes.get(usize::from(class)) {
+            class.held.store(held.bytes, Relaxed);
+            class.since.store(held.since, Relaxed);
+        }
+    }
+
+    /// What memory holds of each class that there was.
+    pub fn held(&self) -> BTreeMap<String, HeldOfClass> {
+        let of = |c: &ClassCells| HeldOfClass { bytes: c.held.load(Relaxed), since: c.since.load(Relaxed) };
+        let named = |c: &ClassCells| Some((c.name()?, of(c)));
+        self.cells.classes.iter().filter_map(named).filter(|(_, held)| held.bytes > 0).collect()
+    }
+
     /// A block has come into memory.
     pub fn took_in(&self) {
         self.cells.taken.fetch_add(1, Release);
@@ -92,9 +130,15 @@ impl Window {
         (self.cells.taken.load(Acquire), self.cells.missed.load(Acquire))
     }
 
-    /// A segment is where sealed ones are.
-    pub fn sealed(&self) {
-        self.cells.sealed.fetch_add(1, Release);
+    /// A segment is where sealed ones are. One thread says so.
+    pub fn sealed(&self, segment: &SealedInWindow) {
+        let n = self.cells.sealed.load(Relaxed);
+        if let Some(cells) = self.cells.last_sealed.get(n as usize % SEALED_NAMED) {
+            cells.number.store(segment.number, Relaxed);
+            cells.about.store(u64::from(segment.class) | u64::from(segment.worker) << 16, Relaxed);
+            cells.first.store(segment.first, Relaxed);
+        }
+        self.cells.sealed.store(n + 1, Release);
     }
 
     /// A writer begins. `None`: there were too many.

@@ -206,7 +206,7 @@ struct Binary {
     /// Tests that share the machine (namespaces, CPUs): one after another.
     alone: bool,
     /// Its recorders have a parent, as those of interfaces have; else those of files are one process.
-    parent: bool,
+    apart: bool,
 }
 
 /// What is tested in both shapes of a recorder that is fed through a pipe.
@@ -240,13 +240,13 @@ fn build() -> Result<Vec<Binary>, String> {
         let target = message.text("target.name").unwrap_or("?");
         let manifest = Path::new(message.text("manifest_path").unwrap_or("."));
         let both = kind == "tests" && BOTH_SHAPES.contains(&target);
-        for parent in [false, true].into_iter().filter(|parent| both || !parent) {
+        for apart in [false, true].into_iter().filter(|apart| both || !apart) {
             found.push(Binary {
-                name: format!("{kind} {target}{}", if parent { " below a parent" } else { "" }),
+                name: format!("{kind} {target}{}", if apart { " apart" } else { "" }),
                 path: path.into(),
                 package: manifest.parent().unwrap_or(Path::new(".")).into(),
                 alone: target.contains("netns") || target.contains("metrics"),
-                parent,
+                apart,
             });
         }
     }
@@ -265,8 +265,8 @@ impl Binary {
         if self.alone {
             command.arg("--test-threads=1");
         }
-        if self.parent {
-            command.env("RETROTAP_PROCESSES", "parent");
+        if self.apart {
+            command.env("RETROTAP_PROCESSES", "apart");
         }
         let mut child = command.spawn().map_err(|e| format!("{}: {e}", self.name))?;
         let end = shell::wait(&mut child, STEP_MAX)?;

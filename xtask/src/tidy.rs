@@ -188,7 +188,6 @@ const STILL_ACROSS: &[(&str, &str)] = &[
     ("src/config/api.rs", "control"),
     ("src/config/settings.rs", "control"),
     ("src/messages/words.rs", "query"),
-    ("src/record/capture/control.rs", "recent::read"),
     ("src/record/capture/mod.rs", "recent::read"),
 ];
 

@@ -3,11 +3,11 @@
 //! of a pool that has more. Of what goes the window is told first.
 
 use super::super::Shares;
-use crate::limits::POOLS_MAX;
+use crate::limits::{CLASSES_MAX, POOLS_MAX};
 use crate::store::format::{self, SegmentHeader};
 use crate::store::scan::BlockRef;
 use crate::window::arena::ArenaWriter;
-use crate::window::{PinWords, Window};
+use crate::window::{HeldOfClass, PinWords, Window};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,8 +16,33 @@ use std::sync::Arc;
 /// A chunk with blocks in it.
 struct KeptChunk {
     chunk: usize,
-    /// Of each class in it the time of its latest packet, Unix ns.
-    latest: Vec<(u8, u64)>,
+    /// What it has of each class in it.
+    of: Vec<OfClass>,
+}
+
+/// What a chunk has of a class.
+struct OfClass {
+    class: u8,
+    bytes: u64,
+    /// Times of its packets, Unix ns; `None`: there are only blocks without.
+    first: Option<u64>,
+    latest: u64,
+}
+
+impl KeptChunk {
+    /// A block of a class has come into it.
+    fn took(&mut self, class: u8, about: &BlockRef) {
+        let at = self.of.iter().position(|of| of.class == class).unwrap_or(self.of.len());
+        if at == self.of.len() {
+            self.of.push(OfClass { class, bytes: 0, first: None, latest: 0 });
+        }
+        let Some(of) = self.of.get_mut(at) else { return };
+        of.bytes += about.len as u64;
+        of.latest = of.latest.max(about.totals.last);
+        if about.totals.packets > 0 {
+            of.first = Some(of.first.map_or(about.totals.first, |first| first.min(about.totals.first)));
+        }
+    }
 }
 
 /// Those of a class, or of all others.
@@ -38,6 +63,8 @@ pub struct KeepPools {
     free: Vec<usize>,
     /// Chunks that were taken so far.
     taken: u64,
+    /// What there is of each class, by id.
+    held: Vec<HeldOfClass>,
     /// The header that was encoded last, and whose it is.
     header: (Option<u64>, Vec<u8>),
 }
@@ -48,7 +75,8 @@ impl KeepPools {
         let arena = ArenaWriter::create(shares.chunks())?;
         let free = (0..arena.chunks()).rev().collect();
         let header = (None, Vec::new());
-        let mut pools = KeepPools { arena, window, pools: Vec::new(), free, taken: 0, header };
+        let held = vec![HeldOfClass::default(); CLASSES_MAX];
+        let mut pools = KeepPools { arena, window, pools: Vec::new(), free, taken: 0, held, header };
         pools.share(shares);
         Ok(pools)
     }
@@ -110,14 +138,35 @@ impl KeepPools {
             }
             let Some(open) = self.pools.get_mut(pool).and_then(|p| p.chunks.back_mut()) else { continue };
             if self.arena.put(open.chunk, &entry, bytes, &self.header.1) {
-                match open.latest.iter_mut().find(|(id, _)| *id == class) {
-                    Some((_, last)) => *last = about.totals.last.max(*last),
-                    None => open.latest.push((class, about.totals.last)),
-                }
+                open.took(class, about);
+                self.came(class, about);
                 return true;
             }
         }
         false
+    }
+
+    /// A block of a class has come: says what there is of it now.
+    fn came(&mut self, class: u8, about: &BlockRef) {
+        let Some(held) = self.held.get_mut(usize::from(class)) else { return };
+        held.bytes += about.len as u64;
+        if about.totals.packets > 0 && (held.since == 0 || about.totals.first < held.since) {
+            held.since = about.totals.first;
+        }
+        self.window.holds(class, held);
+    }
+
+    /// A chunk is gone: says what there is now of what was in it.
+    fn went(&mut self, gone: &KeptChunk) {
+        for of in &gone.of {
+            let Some(held) = self.held.get_mut(usize::from(of.class)) else { continue };
+            held.bytes = held.bytes.saturating_sub(of.bytes);
+            if of.first == Some(held.since) {
+                let all = self.pools.iter().flat_map(|p| &p.chunks).flat_map(|k| &k.of);
+                held.since = all.filter(|o| o.class == of.class).filter_map(|o| o.first).min().unwrap_or(0);
+            }
+            self.window.holds(of.class, held);
+        }
     }
 
     /// Gives a pool another chunk.
@@ -127,7 +176,7 @@ impl KeepPools {
         let Some(chunk) = found.or_else(|| self.take(pool, pool, 1)) else { return false };
         self.taken += 1;
         if let Some(pool) = self.pools.get_mut(pool) {
-            pool.chunks.push_back(KeptChunk { chunk, latest: Vec::new() });
+            pool.chunks.push_back(KeptChunk { chunk, of: Vec::new() });
         }
         true
     }
@@ -150,13 +199,15 @@ impl KeepPools {
     fn take(&mut self, from: usize, pool: usize, stay: usize) -> Option<usize> {
         let kept = &mut self.pools.get_mut(from)?.chunks;
         for at in 0..kept.len().saturating_sub(stay) {
-            let Some(KeptChunk { chunk, latest }) = kept.get(at).filter(|k| self.arena.is_free(k.chunk)) else {
+            let Some(KeptChunk { chunk, of }) = kept.get(at).filter(|k| self.arena.is_free(k.chunk)) else {
                 continue;
             };
             // Before it is so: who finds it gone finds it said.
-            latest.iter().for_each(|(class, last)| self.window.gone(*class, *last));
+            of.iter().for_each(|of| self.window.gone(of.class, of.latest));
             if self.arena.take(*chunk, pool, self.taken) {
-                return kept.remove(at).map(|k| k.chunk);
+                let gone = kept.remove(at)?;
+                self.went(&gone);
+                return Some(gone.chunk);
             }
         }
         None

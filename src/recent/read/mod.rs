@@ -15,7 +15,6 @@ use crate::window::arena::ArenaView;
 use intake::Intake;
 use pools::ReadPools;
 use reach::MemoryReach;
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,15 +27,6 @@ pub type ShownRuns = Arc<[Arc<Run>]>;
 
 /// How often it takes in what has come, if nobody asks.
 const ROUND: Duration = Duration::from_millis(10);
-
-/// What memory holds of a class.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HeldOfClass {
-    /// Its blocks, bytes.
-    pub bytes: u64,
-    /// Time of the oldest packet, Unix ns; 0: there is none.
-    pub since: u64,
-}
 
 /// Recent blocks.
 pub struct Recent {
@@ -110,12 +100,6 @@ impl Recent {
     /// From when on (Unix ns) memory has all packets of a class, and (`None`) of all other classes. To be asked after what is shown was read.
     pub fn reach(&self) -> Vec<(Option<String>, u64)> {
         self.reach.reach(crate::units::now())
-    }
-
-    /// What is held of each class.
-    pub fn held(&self) -> BTreeMap<String, HeldOfClass> {
-        self.take_in();
-        self.lock().pools.held()
     }
 
     fn take_in(&self) {

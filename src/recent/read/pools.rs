@@ -2,14 +2,14 @@
 //! and its indexes push out nobody else's.
 
 use super::super::shares::INDEX_SHARE;
+use super::ShownRuns;
 use super::runs::{Runs, Task};
-use super::{HeldOfClass, ShownRuns};
 use crate::index::Run;
 use crate::limits::POOLS_MAX;
 use crate::store::format::SegmentHeader;
 use crate::store::reader::MemoryBlock;
 use crate::window::arena::{ArenaView, CHUNK_ALL_BYTES, CHUNK_BYTES};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -84,12 +84,5 @@ impl ReadPools {
     /// Their numbers.
     pub fn numbers(&self) -> HashSet<u64> {
         self.all.iter().flat_map(Runs::numbers).collect()
-    }
-
-    /// What is held of each class.
-    pub fn held(&self) -> BTreeMap<String, HeldOfClass> {
-        let mut held = BTreeMap::new();
-        self.all.iter().for_each(|runs| runs.held(&mut held));
-        held
     }
 }

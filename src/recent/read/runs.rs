@@ -2,13 +2,12 @@
 //! coming and of their going, and how they grow together: a block is indexed soon, with the few that came with it; eight neighbours
 //! become one, up to a size. So a question looks at few indexes, and a block is indexed few times.
 
-use super::HeldOfClass;
 use crate::index::{IndexError, Run};
 use crate::limits::{RUN_BYTES, RUN_FAN};
 use crate::store::SegmentReader;
 use crate::store::format::SegmentHeader;
 use crate::store::reader::{MemoryBlock, Pinned, SegmentFile};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -113,18 +112,6 @@ impl Runs {
     /// Numbers of their segments, some more than once.
     pub fn numbers(&self) -> impl Iterator<Item = u64> + '_ {
         self.all.iter().map(|e| e.header.number)
-    }
-
-    /// Adds what is held of each class.
-    pub fn held(&self, to: &mut BTreeMap<String, HeldOfClass>) {
-        for e in &self.all {
-            let held = to.entry(e.header.class.clone()).or_default();
-            held.bytes += e.bytes as u64;
-            let with_packets = e.blocks.iter().map(|b| b.about().totals).filter(|t| t.packets > 0);
-            if let Some(first) = with_packets.map(|t| t.first).min() {
-                held.since = if held.since == 0 { first } else { held.since.min(first) };
-            }
-        }
     }
 
     /// A block has come. It is shown when the runs are [renewed](Runs::renew).

@@ -16,7 +16,6 @@ use crate::messages::{Socket, ToServe};
 use crate::metrics::account::{Account, SourceCounts, SourceKind};
 use crate::metrics::status::{Connections, RecentBlocks};
 use crate::recent::keep::{Admission, Keeping};
-use crate::recent::read::Recent;
 use crate::record::ages::Watch;
 use crate::record::detail::{Detail, Facts, Port, Times};
 use crate::record::scrape;
@@ -30,7 +29,6 @@ use crate::units;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often it looks around.
@@ -41,8 +39,6 @@ const SECOND: u64 = 1_000_000_000;
 pub struct Running {
     /// Recent packets in memory.
     pub recent: Option<Keeping>,
-    /// What those who answer hold of it.
-    pub held: Option<Arc<Recent>>,
     /// The source.
     pub capture: CaptureSource,
     /// The workers.
@@ -147,11 +143,6 @@ impl Control {
         if self.settings.metrics.is_some() {
             self.run.to_serve.page(&scrape::page(&self.run.facts, &self.second));
         }
-    }
-
-    /// The way to those who answer.
-    pub fn to_serve(&self) -> &ToServe {
-        &self.run.to_serve
     }
 
     /// What a serve in another process is handed, as [`ForServe::of`](crate::record::handed::ForServe::of) takes it: for each new pins and a
@@ -396,7 +387,7 @@ impl Control {
                 tracker: t.tracker,
                 keeper: self.run.store.keeper_counts(),
                 memory,
-                held: self.run.held.as_ref().map(|recent| recent.held()).unwrap_or_default(),
+                held: self.run.store.window().held(),
                 nic,
                 links: self.run.capture.links(),
                 times,

@@ -49,7 +49,7 @@ use workers::{Common, Workers};
 /// Who reads what is stored: what runs beside workers never does.
 pub struct Hooks {
     /// Makes the index of a segment that is sealed.
-    pub index: IndexHook,
+    pub index: Option<IndexHook>,
     /// Tells when the packets of a segment of before came.
     pub times: TimesHook,
 }
@@ -142,7 +142,6 @@ impl<'a> Start<'a> {
         let answering = Answering::start(&steering, &to_serve);
         let answering = answering.map_err(RecordError::system("the threads that answer requests"))?;
         let (recent, keeping) = recent.map_or((None, None), |r| (r.reading, Some(r.keeping)));
-        let held = recent.as_ref().map(|r| r.recent().clone());
         let for_serve = match with_serve {
             true => {
                 let (ours, messages) = Socket::pair().map_err(RecordError::system("the socket of requests"))?;
@@ -156,7 +155,6 @@ impl<'a> Start<'a> {
         let facts = facts(settings, &common, kind, capture.shunt_slots());
         let running = Running {
             recent: keeping,
-            held,
             capture,
             workers,
             steering,

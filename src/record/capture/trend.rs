@@ -2,7 +2,7 @@
 //! at which it grows. Owns the window; fed and read by the control thread once a second, shown by `/v1/status`.
 
 use crate::metrics::account::Tally;
-use crate::metrics::status::{ClassState, Kept, Rate, Rates, RecorderState};
+use crate::metrics::status::{ClassState, Kept, Process, Rate, Rates, RecorderState};
 use crate::record::detail::Facts;
 use crate::record::statistics::{Sample, class_holding};
 use std::collections::{BTreeMap, VecDeque};
@@ -48,6 +48,7 @@ impl Trend {
         let share = |part: u64, of: u64| if of == 0 { 0.0 } else { part as f64 / of as f64 };
         RecorderState {
             started: facts.started,
+            process: Process::this(),
             rates: Rates {
                 seen: rate(a.from.seen, b.from.seen),
                 shunted: rate(a.from.shunted, b.from.shunted),
@@ -181,11 +182,6 @@ mod tests {
         let to_serve = ToServe::default();
         to_serve.attach(ours);
         let capture = ToCapture::new(theirs);
-        capture.receive_on_a_thread().unwrap();
-        let (tell, told) = std::sync::mpsc::channel();
-        capture.on_signal(move |_, _| {
-            let _ = tell.send(());
-        });
         let facts = Facts { classes: vec![("all".into(), None)], ..Facts::default() };
         let mut trend = Trend::default();
         let mut last = sample(0, &[("all", 1_000)]);
@@ -195,9 +191,9 @@ mod tests {
             now.mono_ns += 7_919 * n * n;
             let state = trend.state(&facts, &last, &now, 0);
             to_serve.state(&state);
-            // All before it has come.
-            to_serve.reloaded(None, 200, "");
-            told.recv().unwrap();
+            // With it comes all before it.
+            to_serve.page(&n.to_string());
+            assert_eq!(capture.page().as_deref(), Some(&*n.to_string()));
             assert_eq!(capture.state().as_deref(), Some(&state));
             last = now;
         }

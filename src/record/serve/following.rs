@@ -4,7 +4,6 @@
 use super::Indexing;
 use crate::privilege;
 use crate::window::WindowView;
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -30,13 +29,16 @@ impl Following {
         let thread = std::thread::Builder::new().name("indexer".into()).spawn(move || {
             privilege::without_capabilities();
             let _ = rustix::process::setpriority_process(None, NICE);
-            let (mut seen, mut looked) = (None, BTreeSet::new());
+            let mut seen = None;
             loop {
                 // In this order: what is sealed meanwhile is found at the next look, or at the last.
                 let (last, sealed) = (stopping.load(Relaxed), window.sealed());
-                if last || seen.replace(sealed) != Some(sealed) {
-                    indexer.index_missing(&mut looked);
+                match seen.map_or(Some(None), |seen| window.sealed_since(seen).map(Some)) {
+                    Some(Some(new)) => new.iter().for_each(|s| indexer.index_of(window.class(s.class).as_deref(), s)),
+                    // At the start, and after so many that they are not named any more: whatever has none.
+                    _ => indexer.index_missing(),
                 }
+                seen = Some(sealed);
                 if last {
                     return;
                 }

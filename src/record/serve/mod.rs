@@ -7,7 +7,7 @@ pub mod process;
 use super::handed::ForServe;
 use super::{RecordError, Refused};
 use crate::config::Settings;
-use crate::control::{Engine, NewAccess, Server, Totals};
+use crate::control::{Engine, NewAccess, Reload, Server, Totals};
 use crate::index::Indexer;
 use crate::ledger::{Book, Pulse, SideMaker};
 use crate::messages::ToCapture;
@@ -102,6 +102,18 @@ impl Serve {
         let Some(api) = &self.api else { return false };
         api.set_limits(settings.api_limits.clone());
         access.is_some_and(|access| api.set_access(access))
+    }
+
+    /// The next reload that a client asks for.
+    pub fn reload_asked(&self) -> Option<Reload> {
+        self.api.as_ref()?.reload_asked()
+    }
+
+    /// What came of a reload that a signal asked for.
+    pub fn signalled(&self, status: u16, text: String) {
+        if let Some(api) = &self.api {
+            api.signalled(status, text);
+        }
     }
 
     /// No question is answered any more; the metrics page is there until it is dropped.

@@ -2,6 +2,7 @@
 //! indexed, keeps the disk budget, publishes the catalog. One for each open store; started and stopped by it. It reads no file of the store:
 //! what it knows of segments writers and recovery have told it.
 
+mod indexes;
 pub mod outlook;
 pub mod roll;
 pub mod shelf;
@@ -18,15 +19,16 @@ use super::layout::{self, Layout};
 use super::recover::OldTimes;
 use super::seal::{self, SealedSegment};
 use super::segment::{OpenSegment, Stage};
-use crate::privilege;
 use crate::units;
+use crate::window::SealedInWindow;
+use indexes::Indexes;
 use shelf::{Cause, PacketTimes, Retention, Shelf, Shelved, Unsealed as Bytes};
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::TryRecvError;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -80,8 +82,7 @@ struct Keeper {
     retry_space: Option<Instant>,
     /// Since when what was deleted is not free yet.
     room_late: Option<Instant>,
-    to_index: Sender<PathBuf>,
-    indexed: Receiver<PathBuf>,
+    indexes: Indexes,
     on_event: EventHook,
     entered: EnteredHook,
     told_buffered: bool,
@@ -89,8 +90,6 @@ struct Keeper {
     told_holdings: Option<Instant>,
     /// Arrival of the oldest packets that the next catalog makes queryable.
     arrived: Vec<u64>,
-    /// Sealed segments by number that wait for their index, since when.
-    unindexed: HashMap<u64, Instant>,
     /// Segments by number that could not be sealed, since when.
     unsealable: HashMap<u64, Instant>,
     /// Since the start.
@@ -121,26 +120,11 @@ impl Running {
         supply: Arc<Supply>,
         catalog: Publisher,
         before: Before,
-        (index, on_event, entered): (IndexHook, EventHook, EnteredHook),
+        (index, on_event, entered): (Option<IndexHook>, EventHook, EnteredHook),
     ) -> io::Result<Running> {
         let stop = Arc::new(AtomicBool::new(false));
-        let (to_index, paths) = channel::<PathBuf>();
-        let (indexed_tx, indexed) = channel();
         let wake = supply.clone();
-        let indexer = std::thread::Builder::new().name("indexer".into()).spawn(move || {
-            privilege::without_capabilities();
-            nice(INDEXER_NICE);
-            for path in paths {
-                index(&path);
-                // It may have expired meanwhile; `expire` removes the segment first, so one of the two finds the index.
-                if !path.exists() {
-                    let _ = std::fs::remove_file(layout::index_of(&path));
-                }
-                // At the end the keeper is gone before the last segments are indexed.
-                let _ = indexed_tx.send(path);
-                wake.wake();
-            }
-        })?;
+        let (indexes, indexer) = Indexes::start(index, move || wake.wake())?;
         let mut keeper = Keeper {
             plan,
             supply: supply.clone(),
@@ -152,15 +136,13 @@ impl Running {
             last_sync: Instant::now(),
             retry_space: None,
             room_late: None,
-            to_index,
-            indexed,
+            indexes,
             on_event,
             entered,
             told_buffered: false,
             told_catalog: false,
             told_holdings: None,
             arrived: Vec::new(),
-            unindexed: HashMap::new(),
             unsealable: HashMap::new(),
             counts: KeeperCounts::default(),
         };
@@ -173,7 +155,7 @@ impl Running {
             nice(KEEPER_NICE);
             keeper.run(&stopping);
         })?;
-        Ok(Running { stop, supply, keeper: Some(keeper), indexer: Some(indexer) })
+        Ok(Running { stop, supply, keeper: Some(keeper), indexer })
     }
 
     /// Seals what is closed, removes spares, waits for the indexer.
@@ -241,9 +223,8 @@ impl Keeper {
         let spare = (self.open.len() - open.len()) as u64;
         let mut holdings = self.shelf.holdings(self.supply.classes(), &open);
         outlook::fill(&mut holdings, &self.plan.keep, unix_now());
-        let unindexed = self.unindexed.len() as u64;
-        let index_lag_ns = self.unindexed.values().map(|t| t.elapsed().as_nanos() as u64).max().unwrap_or(0);
-        self.supply.publish(holdings, KeeperCounts { spare, unindexed, index_lag_ns, ..self.counts });
+        let ((unindexed, index_lag_ns), indexed) = (self.indexes.waiting(), self.indexes.count());
+        self.supply.publish(holdings, KeeperCounts { spare, indexed, unindexed, index_lag_ns, ..self.counts });
     }
 
     fn close(&mut self) {
@@ -421,7 +402,14 @@ impl Keeper {
             s.hide();
             self.synced.remove(&s.number);
             if let Some(sealed) = sealed {
-                self.supply.window().sealed();
+                // By its name, which is made of the same.
+                let first = layout::first_time(&sealed.path).unwrap_or(0);
+                self.supply.window().sealed(&SealedInWindow {
+                    number: sealed.number,
+                    class: s.class(),
+                    worker: s.worker(),
+                    first,
+                });
                 self.counts.sealed += 1;
                 (self.on_event)(StoreEvent::Sealed { path: sealed.path.clone(), packets: sealed.packets });
                 let times = sealed.times.into();
@@ -437,18 +425,13 @@ impl Keeper {
         let ended = written.map_or_else(unix_now, since_epoch);
         let bytes = s.bytes + index.as_ref().map_or(0, |len| *len);
         if index.is_err() {
-            let _ = self.to_index.send(s.path.clone());
-            self.unindexed.insert(s.number, Instant::now());
+            self.indexes.wait_for(s.number, s.path.clone());
         }
         self.shelf.put(s.number, Shelved { path: s.path, class: s.class, times, bytes, ended });
     }
 
     fn note_indexes(&mut self) {
-        while let Ok(path) = self.indexed.try_recv() {
-            let Some((_, number)) = layout::sealed_number(&path) else { continue };
-            if self.unindexed.remove(&number).is_some() {
-                self.counts.indexed += 1;
-            }
+        for (number, path) in self.indexes.made() {
             let len = |p: &Path| std::fs::metadata(p).map_or(0, |m| m.len());
             self.shelf.resize(number, len(&path) + len(&layout::index_of(&path)));
         }
@@ -486,6 +469,9 @@ impl Keeper {
             (self.entered)();
         }
         for (gone, _) in all {
+            if let Some((_, number)) = layout::sealed_number(&gone.path) {
+                self.indexes.forget(number);
+            }
             self.counts.expired += 1;
             self.counts.expired_bytes += gone.bytes;
             match std::fs::remove_file(&gone.path) {
