@@ -127,7 +127,6 @@ pub fn serve() -> ExitCode {
     apart::always();
     let _ = rustix::thread::set_name(c"retrotap-serve");
     privilege::of_a_recorder();
-    privilege::without_capabilities();
     end(record::serve(&told.settings, handed, &parent).map(|()| ExitCode::SUCCESS), told.json)
 }
 

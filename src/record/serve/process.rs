@@ -5,6 +5,7 @@ use super::following::Following;
 use super::{Doors, Indexing, Serve};
 use crate::config::{Changes, Settings};
 use crate::parent::{FromParent, ToParent};
+use crate::privilege;
 use crate::record::handed::ForServe;
 use crate::record::reloading::Asked;
 use crate::record::{RecordError, Refused};
@@ -19,7 +20,9 @@ const BEAT: Duration = Duration::from_secs(1);
 /// Until it is to end.
 pub fn run(settings: &Settings, handed: Vec<OwnedFd>, parent: &ToParent) -> Result<(), RecordError> {
     let mut settings = settings.clone();
+    // The thread that indexes recent blocks takes its place before those that ask, and gives up its capabilities itself. Nobody asks anything yet.
     let from = ForServe::of(handed, &settings.store).map_err(RecordError::system("what capture hands over"))?;
+    privilege::without_capabilities();
     let indexing = Indexing::new(&settings.store, from.recent.as_ref().map(|r| r.recent()));
     indexing.look();
     let following = Following::start(&indexing, from.live.window().clone());
