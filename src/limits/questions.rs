@@ -8,6 +8,8 @@ pub const ASK_ADDRESSES_MAX: usize = 100_000;
 pub const ASK_LONG_BYTES_MAX: usize = 8 << 20;
 /// ... and so many questions that are longer than others may be are answered at the same time.
 pub const ASKS_LONG: usize = 4;
+/// What one of them takes while it is planned.
+pub const ASK_LONG_PLANNED_BYTES: usize = 40 << 20;
 /// A file of addresses or networks is no longer.
 pub const ADDRESS_FILE_BYTES_MAX: u64 = 16 << 20;
 /// A chunk of an answer goes over the socket after this time, however small it is.

@@ -8,10 +8,10 @@ use crate::conn::TrackerPlan;
 use crate::conn::receipt::Receipt;
 use crate::control::Place;
 use crate::limits::{
-    AHEAD_THREADS, BLOCK_BYTES, BLOCKS_AHEAD_MAX, CLASSES_MAX, COUNT_BYTES_SURE, COUNTS_BYTES, FILE_WINDOW_BYTES,
-    FOLLOWERS_MAX, GATHERED_BYTES, GATHERERS, LETTERS_PER_WORKER, LISTS_BYTES, LOOKS_AT_ONCE, MEMORY_THREADS,
-    PARCEL_BYTES, PARCELS_PER_WORKER, QUERY_THREADS, RECEIPTS_HELD_BYTES, RECEIPTS_PER_LETTER, SHUNT_SLOTS, TERM_BYTES,
-    TERMS_OF_INDEX,
+    AHEAD_THREADS, ASK_LONG_PLANNED_BYTES, ASKS_LONG, BLOCK_BYTES, BLOCKS_AHEAD_MAX, CLASSES_MAX, COUNT_BYTES_SURE,
+    COUNTS_BYTES, FILE_WINDOW_BYTES, FOLLOWERS_MAX, GATHERED_BYTES, GATHERERS, LETTERS_PER_WORKER, LISTS_BYTES,
+    LOOKS_AT_ONCE, MEMORY_THREADS, PARCEL_BYTES, PARCELS_PER_WORKER, QUERY_THREADS, RECEIPTS_HELD_BYTES,
+    RECEIPTS_PER_LETTER, SHUNT_SLOTS, TERM_BYTES, TERMS_OF_INDEX,
 };
 use crate::metrics::latency::Histogram;
 use crate::metrics::tallies::Tallies;
@@ -123,6 +123,8 @@ pub fn plan(settings: &Settings) -> Result<Plan, RecordError> {
             "at a time, blocks and packets",
             each as u64,
         );
+        let long = ASK_LONG_PLANNED_BYTES as u64;
+        plan.add_for_questions("long lists of addresses", ASKS_LONG as u64, "at a time, being planned", long);
         plan.add_for_questions("lists of connections", 1, "of all that are being made", LISTS_BYTES);
         plan.add_for_questions("connections of other answers", 1, "of all", COUNTS_BYTES);
         let answers = (QUERY_THREADS + MEMORY_THREADS + FOLLOWERS_MAX) as u64;

@@ -19,6 +19,7 @@ use super::layout::{self, Layout};
 use super::recover::OldTimes;
 use super::seal::{self, SealedSegment};
 use super::segment::{OpenSegment, Stage};
+use crate::limits::SEGMENT_SLOTS;
 use crate::units;
 use crate::window::SealedInWindow;
 use indexes::Indexes;
@@ -366,7 +367,12 @@ impl Keeper {
         let number = self.plan.next_number;
         let generation = super::random()?;
         // Before the file: of what has no slot nobody would know.
-        let Some(shown) = self.supply.window().segment(number) else { return Ok(false) };
+        let Some(shown) = self.supply.window().segment(number) else {
+            let why = format!(
+                "{SEGMENT_SLOTS} segments are there that are not sealed, and more can't be shown: why they are not sealed was said"
+            );
+            return Err(io::Error::other(why));
+        };
         let (file, direct) = files::create_segment(&self.plan.layout.open_segment(number), bytes)?;
         self.plan.next_number += 1;
         if !direct && !std::mem::replace(&mut self.told_buffered, true) {
