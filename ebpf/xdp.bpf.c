@@ -110,4 +110,14 @@ int retrotap_xdp(struct xdp_md *ctx)
 	return verdict;
 }
 
+/*
+ * What is attached while all is made ready: a driver binds zero-copy sockets only under a program, and a link's program
+ * is replaced at once. Packets go where they went before; nothing is recorded yet, so nothing is counted.
+ */
+SEC("xdp.frags")
+int retrotap_wait(struct xdp_md *ctx)
+{
+	return XDP_PASS;
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

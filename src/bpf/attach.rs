@@ -69,6 +69,20 @@ fn link(program: BorrowedFd<'_>, ifindex: u32, flags: u32) -> io::Result<OwnedFd
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+impl Attached {
+    /// This program from now on, in place of the one that is attached: no packet goes by both or by none.
+    pub fn replace(&self, program: BorrowedFd<'_>, interface: &str) -> Result<(), Error> {
+        // SAFETY: two open descriptors; no options.
+        let done = unsafe { sys::bpf_link_update(self._link.as_raw_fd(), program.as_raw_fd(), std::ptr::null()) };
+        match done {
+            0 => Ok(()),
+            errno => {
+                Err(Error::Replace { interface: interface.to_owned(), source: io::Error::from_raw_os_error(-errno) })
+            }
+        }
+    }
+}
+
 impl AsFd for Attached {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self._link.as_fd()

@@ -50,6 +50,14 @@ pub enum Error {
         /// The answer in generic mode.
         generic: io::Error,
     },
+    /// The program that waits can't be replaced by the one that records.
+    #[error("{interface}: recording can't begin: its XDP program can't be replaced: {source}")]
+    Replace {
+        /// The interface.
+        interface: String,
+        /// The answer.
+        source: io::Error,
+    },
     /// A map operation failed.
     #[error("the kernel's map {map}: {source}")]
     Map {

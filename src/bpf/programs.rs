@@ -36,6 +36,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct XdpProgram {
     program: OwnedFd,
+    waiting: OwnedFd,
     xsks: Map<u32, u32>,
     /// Its counters.
     pub counters: Counters,
@@ -89,6 +90,7 @@ impl XdpProgram {
         unsafe {
             Ok(XdpProgram {
                 program: own(&skel.progs.retrotap_xdp).map_err(failed)?,
+                waiting: own(&skel.progs.retrotap_wait).map_err(failed)?,
                 xsks: Map::new(own(&skel.maps.xsks).map_err(failed)?),
                 counters: Counters::new(
                     Map::new(own(&skel.maps.counts).map_err(failed)?),
@@ -109,6 +111,11 @@ impl XdpProgram {
     /// The program, to attach it.
     pub fn program(&self) -> BorrowedFd<'_> {
         self.program.as_fd()
+    }
+
+    /// What is attached until all is ready: lets every packet go on.
+    pub fn waiting(&self) -> BorrowedFd<'_> {
+        self.waiting.as_fd()
     }
 
     /// Sends the packets of a queue to a bound socket from now on.

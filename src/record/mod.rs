@@ -29,7 +29,6 @@ use crate::parent::ToParent;
 use crate::source::Source;
 use crate::source::file::{FileReport, FileSource, Progress};
 use crate::source::live::{Live, LivePlan, Survey};
-use crate::units;
 use crate::worker::filter::Filters;
 use capture::{CaptureSource, Hooks, Start};
 use leader::{Lead, Leader};
@@ -100,7 +99,7 @@ fn run_led(settings: &Settings, lead: Lead<'_>, observer: &mut dyn Observer) -> 
             }
             let progress = source.progress();
             let opened = Opened::new(settings, Sizes::files(settings), lead)?;
-            opened.run(units::now(), vec![(source, NoShunt)], CaptureSource::Files(progress), observer)
+            opened.run(vec![(source, NoShunt)], CaptureSource::Files(progress), observer)
         }
         From::Interfaces { .. } => {
             let survey = survey(settings)?;
@@ -119,13 +118,12 @@ fn run_led(settings: &Settings, lead: Lead<'_>, observer: &mut dyn Observer) -> 
                 state: Some(opened.start.layout().root().join("interfaces.toml")),
                 ..LivePlan::new(opened.start.parser())
             };
-            let began = units::now();
             let mut live = Live::start(&survey, &plan)?;
             for note in &live.notes {
                 tracing::info!("{note}");
             }
             let sources = std::mem::take(&mut live.workers);
-            opened.run(began, sources, CaptureSource::Live(Box::new(live)), observer)
+            opened.run(sources, CaptureSource::Live(Box::new(live)), observer)
         }
     }
 }
@@ -141,7 +139,7 @@ pub fn run_sources<S: Source + Send + 'static>(
 ) -> Result<Outcome, RecordError> {
     let opened = Opened::new(settings, Sizes::sources(settings, sources.len()), Lead::Own(reader))?;
     let sources = sources.into_iter().map(|s| (s, NoShunt)).collect();
-    opened.run(units::now(), sources, CaptureSource::Files(progress), observer)
+    opened.run(sources, CaptureSource::Files(progress), observer)
 }
 
 /// Both halves before the source is opened.
@@ -177,7 +175,6 @@ impl<'a> Opened<'a> {
 
     fn run<Src, K>(
         self,
-        began: u64,
         sources: Vec<(Src, K)>,
         source: CaptureSource,
         observer: &mut dyn Observer,
@@ -186,7 +183,7 @@ impl<'a> Opened<'a> {
         Src: Source + Send + 'static,
         K: Shunt + Send + 'static,
     {
-        let (capture, handed) = self.start.run(began, sources, source)?;
+        let (capture, handed) = self.start.run(sources, source)?;
         let serve = handed.map(|handed| Serve::start(self.settings, self.doors, handed)).transpose()?;
         // It ends with the keeper, which has the other hand on it.
         drop(self.indexing);

@@ -1,6 +1,7 @@
 //! The live sources end to end, in a network namespace of each test: packets sent by a raw socket on one end of a veth pair
 //! come out of the source byte for byte, and every one of them is in the account. Needs root; says `skipped` without.
 
+mod begin;
 mod interfaces;
 #[path = "../net/mod.rs"]
 mod net;
@@ -41,7 +42,9 @@ fn plan() -> LivePlan {
 fn start_on(names: &[&str], request: Request, plan: &LivePlan) -> Live {
     let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
     let survey = Survey::new(&names, request).unwrap();
-    Live::start(&survey, plan).unwrap()
+    let live = Live::start(&survey, plan).unwrap();
+    live.begin().unwrap();
+    live
 }
 
 fn name_of(interfaces: &[Interface], i: u16) -> String {

@@ -31,7 +31,7 @@ pub enum IncompleteReason {
     },
     /// Packets were lost in the window.
     Lost {
-        /// A cause of the account: `disk_stall`, `ring_full`, `passed` (the host had them, before the sockets were in place), ...
+        /// A cause of the account: `disk_stall`, `ring_full`, `passed` (the host had them: no socket was in place), ...
         cause: String,
         /// Where: an interface, a worker, a capture file.
         place: String,

@@ -108,10 +108,9 @@ impl<'a> Start<'a> {
         self.store.layout()
     }
 
-    /// Records from now on. `began`: before the source could see a packet, Unix ns. Beside it what serve gets, where it is in this process.
+    /// Records from now on. Beside it what serve gets, where it is in this process.
     pub fn run<Src, K>(
         self,
-        began: u64,
         sources: Vec<(Src, K)>,
         capture: CaptureSource,
     ) -> Result<(Control, Option<ForServe>), RecordError>
@@ -127,16 +126,14 @@ impl<'a> Start<'a> {
         };
         let (layout, window) = (store.layout(), store.window());
         let config = reload::in_force(settings, &common.roster);
-        let books =
-            Books::open(&layout.ledger(), LEDGER_BYTES, began, kind, config, Pulse::written(window, Book::Ledger))?;
-        // In this order: no packet can be stored before the ledger covers its time.
-        store.recording();
         let receipts = Receipts::open(&layout.receipts(), RECEIPTS_BYTES)?.vlan_in_key(settings.vlan_in_key);
         let receipts = receipts.with_pulse(Pulse::written(window, Book::Receipts));
-        let workers = Workers::start(&common, &store, sources)?;
+        let mut workers = Workers::prepare(&common, &store, sources)?;
         let steering = workers.steering(&common);
-        let orders = crate::steer::Keeping::start(&steering, layout.root());
-        let orders = orders.map_err(RecordError::system("the thread of orders"))?;
+        let orders = || {
+            let orders = crate::steer::Keeping::start(&steering, layout.root());
+            orders.map_err(RecordError::system("the thread of orders"))
+        };
         let to_serve = ToServe::default();
         to_serve.classes(common.roster.in_force());
         let answering = Answering::start(&steering, &to_serve);
@@ -153,6 +150,21 @@ impl<'a> Start<'a> {
         };
         let scribe = Scribe::start(workers.posts().to_vec(), receipts)?;
         let facts = facts(settings, &common, kind, capture.shunt_slots());
+        // Of a wire all is ready before the first packet, what was ordered before this start included; files give packets to workers that run.
+        let before = match capture.kind() {
+            SourceKind::File => None,
+            _ => {
+                workers.go();
+                Some(orders()?)
+            }
+        };
+        let (pulse, now) = (Pulse::written(window, Book::Ledger), units::now());
+        let books = Books::open(&layout.ledger(), LEDGER_BYTES, now, kind, config, pulse)?;
+        // In this order: no packet can be stored before the ledger covers its time.
+        store.recording();
+        capture.begin()?;
+        workers.go();
+        let orders = before.map_or_else(orders, Ok)?;
         let running = Running {
             recent: keeping,
             capture,

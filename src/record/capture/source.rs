@@ -4,6 +4,7 @@
 use crate::iface::NicCounters;
 use crate::limits::SHUNT_SLOTS;
 use crate::metrics::account::SourceKind;
+use crate::record::RecordError;
 use crate::record::detail::{NicLoss, Port};
 use crate::source::file::{FileReport, Progress};
 use crate::source::live::{Event, Live};
@@ -27,6 +28,14 @@ impl CaptureSource {
         match self {
             CaptureSource::Files(_) => SourceKind::File,
             CaptureSource::Live(live) => live.kind,
+        }
+    }
+
+    /// Lets packets in; files give theirs to whoever asks.
+    pub fn begin(&self) -> Result<(), RecordError> {
+        match self {
+            CaptureSource::Files(_) => Ok(()),
+            CaptureSource::Live(live) => Ok(live.begin()?),
         }
     }
 

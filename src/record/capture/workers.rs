@@ -31,6 +31,7 @@ use crate::worker::step::Step;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -141,6 +142,7 @@ pub struct Workers {
     /// Interfaces that were there at the start.
     interfaces: Vec<Interface>,
     threads: Vec<JoinHandle<Result<(), String>>>,
+    waiting: Option<Waiting>,
 }
 
 /// The losses of one worker.
@@ -173,9 +175,15 @@ pub struct Totals {
     pub newest: u64,
 }
 
+/// Threads that are there, and wait.
+struct Waiting {
+    arrived: Receiver<()>,
+    go: Vec<Sender<()>>,
+}
+
 impl Workers {
-    /// Starts one for each source. They record from now on.
-    pub fn start<Src, K>(common: &Common<'_>, store: &Store, sources: Vec<(Src, K)>) -> Result<Workers, RecordError>
+    /// One for each source, with all the memory that it will have. They wait for [`go`](Workers::go).
+    pub fn prepare<Src, K>(common: &Common<'_>, store: &Store, sources: Vec<(Src, K)>) -> Result<Workers, RecordError>
     where
         Src: Source + Send + 'static,
         K: Shunt + Send + 'static,
@@ -217,16 +225,35 @@ impl Workers {
         }
         let control = std::thread::current();
         let mut threads = Vec::with_capacity(made.len());
+        let (tell, arrived) = channel();
+        let mut all = Vec::with_capacity(made.len());
         for (n, (worker, cpu)) in made.into_iter().zip(cpus).enumerate() {
-            let control = control.clone();
+            let (control, tell, (go, wait)) = (control.clone(), tell.clone(), channel());
+            all.push(go);
             let started = threads::worker(n, cpu, move || {
+                // Nobody says so: the start has failed.
+                if tell.send(()).is_err() || wait.recv().is_err() {
+                    return Ok(());
+                }
                 let done = worker.run().map_err(|e| e.to_string());
                 control.unpark();
                 done
             });
             threads.push(started.map_err(RecordError::system("a worker's thread"))?);
         }
-        Ok(Workers { lines, posts, interfaces, threads })
+        Ok(Workers { lines, posts, interfaces, threads, waiting: Some(Waiting { arrived, go: all }) })
+    }
+
+    /// All of them run from now on; said twice it is nothing.
+    pub fn go(&mut self) {
+        let Some(Waiting { arrived, go }) = self.waiting.take() else { return };
+        // Each has its CPU and its priority.
+        for _ in &go {
+            let _ = arrived.recv();
+        }
+        for go in go {
+            let _ = go.send(());
+        }
     }
 
     /// Tells all of them to stop receiving.

@@ -4,8 +4,9 @@
 //!
 //! ```text
 //! let survey = Survey::new(&names, Request::Auto)?;          // looks only: which source, how many workers
-//! let mut live = Live::start(&survey, &LivePlan::default())?; // from here on packets arrive
+//! let mut live = Live::start(&survey, &LivePlan::default())?; // all is made
 //! for (source, shunt) in live.workers.drain(..) { /* one thread each: Source and Shunt */ }
+//! live.begin()?;                                              // from here on packets arrive
 //! each second: for event in live.tick() { /* the ledger */ }
 //! live.account()                                              // SourceCounts, any time
 //! each worker: source.stop(), then poll until Polled::End     // the first stop cuts the feed for all

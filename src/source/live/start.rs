@@ -163,7 +163,7 @@ pub(super) fn link_type(link: &Link) -> Result<u16, Error> {
 }
 
 impl Live {
-    /// Starts: from here on packets arrive, in the sources' rings.
+    /// Makes all ready: sockets, rings, programs. No packet arrives yet.
     pub fn start(survey: &Survey, plan: &LivePlan) -> Result<Live, Error> {
         let mut notes = Vec::new();
         if let Some(state) = &plan.state {
@@ -186,6 +186,27 @@ impl Live {
         let Parts { workers, interfaces, feed, engine } = parts;
         Ok(Live { workers, kind, notes, clock, interfaces, tapped: survey.tapped.clone(), feed, engine, prepared })
     }
+
+    /// From here on packets arrive, in the sources' rings: of each interface at once. Until then none was taken from the host, and none
+    /// counted.
+    pub fn begin(&self) -> Result<(), Error> {
+        let name = |i: usize| self.tapped.get(i).map(|t| t.link.name.as_str()).unwrap_or_default();
+        match &self.engine {
+            Engine::Xdp(engine) => {
+                for (slot, attached) in &self.feed.open().attached {
+                    attached.replace(engine.program.program(), name(*slot))?;
+                }
+            }
+            Engine::Packet(engine) => {
+                for (i, socket) in &engine.sockets {
+                    let failed =
+                        |source| packet::Error { interface: name(*i).to_owned(), step: "socket filter", source };
+                    socket.filter(engine.program.program()).map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 struct Parts {
@@ -202,12 +223,11 @@ fn start_xdp(survey: &Survey, plan: &LivePlan, clock: &Arc<Clock>, notes: &mut V
     if let Some(e) = &program.no_tracepoint {
         notes.push(format!("redirect failures are counted by the sockets, not by cause ({e})"));
     }
-    // Attached first: zero-copy binds only under a program of the driver. Until its socket is in the map a queue's packets
-    // pass to the host, and are counted so.
+    // Attached first: zero-copy binds only under a program of the driver. It lets all go by until [`Live::begin`].
     let feed = Arc::new(Feed::default());
     let mut native = Vec::new();
     for (slot, t) in tapped.iter().enumerate() {
-        let attached = attach(program.program(), &t.link.name, t.link.index)?;
+        let attached = attach(program.waiting(), &t.link.name, t.link.index)?;
         native.push(matches!(attached.mode, Mode::Native));
         if let Mode::Generic(why) = &attached.mode {
             notes.push(format!("{}: XDP above the driver (generic): {why}", t.link.name));
@@ -308,12 +328,7 @@ fn start_packet(survey: &Survey, plan: &LivePlan, clock: &Arc<Clock>) -> Result<
             sockets.push((i, socket));
         }
     }
-    // All are bound and share their interfaces' packets, and none has let one through: recording starts now.
-    for (i, socket) in &sockets {
-        let interface = tapped.get(*i).map(|t| t.link.name.clone()).unwrap_or_default();
-        let failed = |source| packet::Error { interface, step: "socket filter", source };
-        socket.filter(program.program()).map_err(failed)?;
-    }
+    // All are bound and share their interfaces' packets; none lets one through until [`Live::begin`].
     let feed = Arc::new(Feed::default());
     for (_, socket) in &sockets {
         if let Ok(another) = socket.another() {
