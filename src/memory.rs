@@ -21,6 +21,13 @@ pub fn prefetch<T>(at: *const T) {
     let _ = at;
 }
 
+/// Bytes of a page. Asked of libc: rustix reads it where valgrind, under which instructions are counted, has nothing.
+pub fn page_bytes() -> usize {
+    // SAFETY: a number in, a number out.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(bytes).unwrap_or(4096)
+}
+
 /// Makes something on a CPU, so that the memory it touches is of that CPU's node; afterwards this thread runs where it did.
 pub fn near<T>(cpu: Option<usize>, make: impl FnOnce() -> T) -> T {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};

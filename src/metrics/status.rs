@@ -3,6 +3,7 @@
 
 use super::account::Account;
 use super::latency::Quantiles;
+use crate::memory::page_bytes;
 use crate::shape::{Count, Each, Maybe, Seconds, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -217,7 +218,7 @@ impl Process {
     pub fn this() -> Process {
         let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
         let pages: u64 = text.split(' ').nth(1).and_then(|p| p.parse().ok()).unwrap_or(0);
-        Process { pid: std::process::id(), resident_bytes: pages * rustix::param::page_size() as u64 }
+        Process { pid: std::process::id(), resident_bytes: pages * page_bytes() as u64 }
     }
 }
 

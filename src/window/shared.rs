@@ -2,6 +2,7 @@
 //! SIGBUS; only who made it writes to it, unless it is made for others too. Knows nothing of what lies in it.
 #![allow(unsafe_code)]
 
+use crate::memory::page_bytes;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mlock, mmap, mmap_anonymous, munmap};
 use std::io;
@@ -90,7 +91,7 @@ impl SharedMemory {
         unsafe {
             match mapped {
                 Ok(_) => {
-                    let used = before + len.next_multiple_of(rustix::param::page_size());
+                    let used = before + len.next_multiple_of(page_bytes());
                     let _ = (before > 0).then(|| munmap(room, before));
                     let _ = (used < before + len + rest)
                         .then(|| munmap(room.cast::<u8>().add(used).cast(), before + len + rest - used));

@@ -46,7 +46,7 @@ fn confine() {
 fn mapped() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: u64 = pages.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    pages * rustix::param::page_size() as u64
+    pages * crate::memory::page_bytes() as u64
 }
 
 fn answer(mut socket: UnixStream) -> std::io::Result<()> {

@@ -106,7 +106,7 @@ fn add() -> &'static MappedPlace {
 }
 
 fn install() {
-    PAGE.store(rustix::param::page_size(), Ordering::Relaxed);
+    PAGE.store(crate::memory::page_bytes(), Ordering::Relaxed);
     // SAFETY: `sigaction` is a plain structure of which zeros are a value: no flags, no signals blocked, the default action.
     let (mut action, mut before): (libc::sigaction, libc::sigaction) =
         unsafe { (std::mem::zeroed(), std::mem::zeroed()) };

@@ -95,7 +95,7 @@ mod tests {
     /// A file that is cut short while it is mapped: what was there is read as it was, the rest as zeros, and the process lives.
     #[test]
     fn what_cannot_be_had_is_zeros_and_is_told() {
-        let page = rustix::param::page_size();
+        let page = crate::memory::page_bytes();
         for pages in [4usize, 400] {
             let file = tempfile::tempfile().unwrap();
             std::os::unix::fs::FileExt::write_all_at(&file, &vec![7; pages * page], 0).unwrap();
@@ -130,7 +130,7 @@ mod tests {
     /// In threads, at once, again and again: places in the list are used again.
     #[test]
     fn many_at_once() {
-        let page = rustix::param::page_size();
+        let page = crate::memory::page_bytes();
         std::thread::scope(|s| {
             for _ in 0..4 {
                 s.spawn(|| {
