@@ -1,5 +1,6 @@
 //! retrotap: a time machine for network taps. The way of a packet through these modules is in ARCHITECTURE.md.
 
+pub mod at_rest;
 pub mod bpf;
 pub mod class;
 pub mod cli;

@@ -1,7 +1,7 @@
 //! Which recorder a command asks, and as whom: the options that all of them share, and the way back to the store's files.
 
 use super::Failure;
-use crate::control::{Address, Client, ClientError, SOCKET};
+use crate::control::{Address, Client, ClientError};
 use crate::shape::Kind;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub struct At {
 /// Which recorder.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Far {
-    /// The recorder that answers: its socket, or https://HOST:PORT [default: api.sock in the store, if a recorder is there]
+    /// The recorder that answers: its socket, or https://HOST:PORT [default: where the store says, if one is there]
     #[arg(long, visible_alias = "daemon", value_name = "WHERE", env = "RETROTAP_API", help_heading = "Recorder")]
     pub api: Option<String>,
     /// File with the token, for https
@@ -37,7 +37,7 @@ impl At {
             (None, None) => Err(Failure::usage(
                 "name the store (--store DIR, or RETROTAP_STORE) or its recorder (--api SOCKET or https://HOST:PORT)",
             )),
-            (None, Some(store)) => Ok(Client::connect(&store.join(SOCKET)).unwrap_or_else(|e| {
+            (None, Some(store)) => Ok(Client::at(&Address::OfStore(store.clone())).unwrap_or_else(|e| {
                 tracing::info!("the store's files are read, since its recorder cannot be asked: {e}");
                 None
             })),
@@ -49,12 +49,11 @@ impl At {
     pub fn recorder(&self) -> Result<Client, Failure> {
         if let (None, Some(store)) = (&self.far.api, &self.store) {
             // Said as it is: there are no files to fall back to.
-            let path = store.join(SOCKET);
-            return match Client::connect(&path).map_err(refused)? {
+            let address = Address::OfStore(store.clone());
+            return match Client::at(&address).map_err(refused)? {
                 Some(daemon) => Ok(daemon),
                 None => Err(Failure::cannot(format_args!(
-                    "{}: no recorder answers there: start one (retrotap record), or name its socket with --api",
-                    path.display()
+                    "{address}: no recorder answers there: start one (retrotap record), or name its socket with --api"
                 ))),
             };
         }
@@ -65,8 +64,7 @@ impl At {
     pub fn place(&self) -> Result<Address, Failure> {
         match (&self.far.api, &self.store) {
             (Some(at), _) => self.far.address(at),
-            (None, Some(store)) => Ok(Address::Socket(store.join(SOCKET))),
-            (None, None) => self.store().map(|store| Address::Socket(store.join(SOCKET))),
+            (None, _) => self.store().map(|store| Address::OfStore(store.to_owned())),
         }
     }
 

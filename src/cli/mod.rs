@@ -30,6 +30,7 @@ mod reload;
 mod say;
 mod schema;
 mod security;
+mod serve;
 mod show;
 mod status;
 mod steer;
@@ -86,6 +87,8 @@ pub struct Cli {
 enum Command {
     /// Record from interfaces or capture files into a store
     Record(Box<record::Args>),
+    /// Answer over the API about stores into which nobody records: imported traces, evidence, those of a recorder that has stopped
+    Serve(serve::Args),
     /// Give packets back from a store
     Query(query::Args),
     /// List connections, with what was seen and stored of each
@@ -188,6 +191,7 @@ impl Command {
         matches!(
             self,
             Command::Record(_)
+                | Command::Serve(_)
                 | Command::Hold(_)
                 | Command::Holds(_)
                 | Command::Release(_)
@@ -200,7 +204,7 @@ impl Command {
 /// Does what a command says.
 fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Record(_) => apart::always(),
+        Command::Record(_) | Command::Serve(_) => apart::always(),
         _ => apart::where_long(),
     }
     if command.writes_to_a_store() {
@@ -210,6 +214,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
     }
     match command {
         Command::Record(args) => record::run(*args),
+        Command::Serve(args) => serve::run(args),
         Command::Query(args) => query::run(args),
         Command::Connections(args) => connections::run(args),
         Command::Losses(args) => losses::run(args),

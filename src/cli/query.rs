@@ -174,7 +174,7 @@ pub fn run(args: Args) -> Result<Exit, Failure> {
     if daemon.is_none() {
         if args.follow || args.memory_only {
             return Err(Failure::usage(format_args!(
-                "{}: no recorder answers there (api.sock, or --api PATH): what comes, and what is in memory, only it can tell",
+                "{}: no recorder answers there: what comes, and what is in memory, only it can tell",
                 request.store.display()
             )));
         }

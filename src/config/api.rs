@@ -53,7 +53,7 @@ impl ApiConfig {
     }
 
     /// Checked.
-    pub(super) fn settle(self) -> Result<(Place, Limits, Access), ConfigError> {
+    pub fn settle(self) -> Result<(Place, Limits, Access), ConfigError> {
         let nonsense = |text: &str| Err(ConfigError::Nonsense(text.to_owned()));
         let tcp = match (self.listen, self.certificate, self.key, self.tokens) {
             (Some(listen), Some(certificate), Some(key), tokens) => Some(Tcp { listen, certificate, key, tokens }),

@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -48,19 +49,21 @@ impl Remote {
     }
 }
 
-/// Until it is stopped; then running answers get their last words.
+/// Until it is stopped, and says so once nobody can connect any more; then running answers get their last words.
 pub async fn accept(
     listener: std::os::unix::net::UnixListener,
     remote: Option<Remote>,
     app: Router,
     shared: Arc<Shared>,
     mut stopped: oneshot::Receiver<()>,
+    closed: SyncSender<()>,
 ) -> std::io::Result<()> {
     let listener = UnixListener::from_std(listener)?;
     let places = Places::default();
+    let mut over_tcp = None;
     if let Some(remote) = remote {
         let listener = TcpListener::from_std(remote.listener)?;
-        tokio::spawn(accept_remote(listener, app.clone(), shared.clone(), places.clone()));
+        over_tcp = Some(tokio::spawn(accept_remote(listener, app.clone(), shared.clone(), places.clone())));
     }
     tokio::spawn(note_use(shared.clone()));
     loop {
@@ -73,6 +76,13 @@ pub async fn accept(
             Err(e) => refused(&e).await,
         }
     }
+    drop(listener);
+    if let Some(over_tcp) = over_tcp {
+        over_tcp.abort();
+        // Its socket is closed then.
+        let _ = over_tcp.await;
+    }
+    let _ = closed.try_send(());
     let _ = tokio::time::timeout(LAST, places.empty()).await;
     Ok(())
 }

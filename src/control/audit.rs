@@ -94,21 +94,34 @@ enum Entry {
 /// The log's side that everybody writes to.
 #[derive(Clone, Debug)]
 pub struct Audit {
-    to: SyncSender<Entry>,
+    /// `None`: nothing is entered anywhere.
+    to: Option<SyncSender<Entry>>,
     failing: Arc<Mutex<Option<String>>>,
 }
 
 impl Audit {
+    /// None, about a store that can't be written.
+    pub fn off() -> Audit {
+        Audit { to: None, failing: Arc::default() }
+    }
+
+    /// There is none.
+    pub fn is_off(&self) -> bool {
+        self.to.is_none()
+    }
+
     /// Enters a request. Where more wait than the disk takes, whoever asks waits too: nothing is answered unseen.
     pub fn enter(&self, mut line: Line) {
+        let Some(to) = &self.to else { return };
         line.error = line.error.map(cut);
-        let _ = self.to.send(Entry::Line(line.into()));
+        let _ = to.send(Entry::Line(line.into()));
     }
 
     /// Waits until all that was entered is on the disk, at most so long; false: it is not.
     pub fn settle(&self, most: Duration) -> bool {
+        let Some(to) = &self.to else { return true };
         let (tell, told) = sync_channel(1);
-        self.to.try_send(Entry::Settle(tell)).is_ok() && told.recv_timeout(most).is_ok()
+        to.try_send(Entry::Settle(tell)).is_ok() && told.recv_timeout(most).is_ok()
     }
 
     /// Why the log can't be written just now.
@@ -137,7 +150,7 @@ pub fn start(dir: &Path) -> std::io::Result<Audit> {
         privilege::without_capabilities();
         log.run(&lines);
     })?;
-    Ok(Audit { to, failing })
+    Ok(Audit { to: Some(to), failing })
 }
 
 struct Log {

@@ -5,6 +5,7 @@ use super::ask::Ask;
 use super::frames::{OnlyPackets, TakesFrames, Unframing};
 use super::reply::{ERROR, SUMMARY};
 use super::tls;
+use super::whereabouts::socket_of;
 use crate::evidence::Origin;
 use crate::limits::MANIFEST_BYTES_MAX;
 use crate::query::Summary;
@@ -67,6 +68,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 pub enum Address {
     /// On this machine.
     Socket(PathBuf),
+    /// Of the store in this folder: where whoever answers for it says, looked for anew with each connection.
+    OfStore(PathBuf),
     /// Over TCP with TLS.
     Https {
         /// Name or address of the host, which its certificate has.
@@ -84,6 +87,7 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Address::Socket(path) => path.display().fmt(f),
+            Address::OfStore(store) => socket_of(store).display().fmt(f),
             Address::Https { host, port, .. } => write!(f, "https://{host}:{port}"),
         }
     }
@@ -263,7 +267,7 @@ impl Client {
             .header(header::TE, "trailers")
             .header(header::CONTENT_TYPE, "application/json");
         request = match &address {
-            Address::Socket(_) => request.header(header::HOST, "retrotap"),
+            Address::Socket(_) | Address::OfStore(_) => request.header(header::HOST, "retrotap"),
             Address::Https { host, token, .. } => {
                 request.header(header::HOST, host).header(header::AUTHORIZATION, format!("Bearer {token}"))
             }
@@ -317,6 +321,7 @@ impl Client {
 async fn connect(address: &Address) -> io::Result<Box<dyn Stream>> {
     match address {
         Address::Socket(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+        Address::OfStore(store) => Ok(Box::new(UnixStream::connect(socket_of(store)).await?)),
         Address::Https { host, port, ca, .. } => {
             let connector = TlsConnector::from(tls::client(ca).map_err(io::Error::other)?);
             let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();

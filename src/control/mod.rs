@@ -44,6 +44,7 @@ mod tls;
 mod token_use;
 mod tokens;
 mod totals;
+pub mod whereabouts;
 
 pub use access::{Access, TOKENS, Tcp};
 pub use answers::ANSWERS;

@@ -1,9 +1,9 @@
 //! The server: starts and ends all that the API needs. Owns the API's threads (which never read a packet that comes in), the lanes and the audit
-//! log. Started and stopped by `record`.
+//! log. Started and stopped by `record`, and by `at_rest` for a store into which nobody records.
 
 use super::accept::{Remote, accept};
 use super::access::{Access, Rights, TOKENS};
-use super::audit;
+use super::audit::{self, Audit};
 use super::brake::Brake;
 use super::caller::Caller;
 use super::clients::Clients;
@@ -17,14 +17,17 @@ use super::shared::Shared;
 use super::socket::{self, SocketError};
 use super::tls::Identity;
 use super::tokens::Tokens;
+use super::whereabouts::{self, Whereabouts};
 use super::{Limits, Place, SOCKET};
-use crate::limits::{API_THREADS, ASKS_LONG, AUDIT_LAST, FOLLOWERS_MAX, FOLLOWERS_PER_USER};
+use crate::limits::{API_THREADS, ASKS_LONG, AT_REST_LEAVES, AUDIT_LAST, FOLLOWERS_MAX, FOLLOWERS_PER_USER};
 use crate::messages::ToCapture;
 use crate::privilege;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
 /// A running API.
@@ -33,6 +36,10 @@ pub struct Server {
     tcp: Option<SocketAddr>,
     shared: Arc<Shared>,
     stop: Option<oneshot::Sender<()>>,
+    /// Told once nobody can connect any more.
+    closed: Receiver<()>,
+    /// The store's word that this one answers, where there is room for it.
+    said: Option<Whereabouts>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -54,7 +61,8 @@ impl Server {
             Place::Store => engine.store().join(SOCKET),
             Place::At(path) => path.clone(),
         };
-        match (Server::at(path, access, engine, capture, limits), place) {
+        let said = say(&store, &path);
+        match (Server::at(path, access, engine, capture, limits, said), place) {
             (Err(e @ SocketError::Io { .. }), Place::Store) if access == &Access::default() => {
                 tracing::warn!("recording goes on without an API: {e}");
                 holding::warn(&store);
@@ -64,12 +72,34 @@ impl Server {
         }
     }
 
+    /// Starts it about a store at rest, which may be one that is only to be read. Nothing follows, and no hold is let go because its time is over.
+    pub fn at_rest(path: PathBuf, access: &Access, store: &Path, limits: Limits) -> Result<Server, SocketError> {
+        let said = match Whereabouts::say(store, &path, TURN) {
+            Ok(None) => {
+                let at = whereabouts::socket_of(store);
+                return Err(SocketError::Answered { store: store.to_owned(), at });
+            }
+            Ok(said) => said,
+            Err(e) => {
+                let store = store.display();
+                tracing::warn!(
+                    "{store}: it can't say where it is answered for ({e}): name {} with --api",
+                    path.display()
+                );
+                None
+            }
+        };
+        let nobody = ToCapture::nobody().map_err(|source| SocketError::Io { path: path.clone(), source })?;
+        Server::at(path, access, Engine::at_rest(store), nobody, limits, said)
+    }
+
     fn at(
         path: PathBuf,
         access: &Access,
         engine: Engine,
         capture: ToCapture,
         limits: Limits,
+        said: Option<Whereabouts>,
     ) -> Result<Server, SocketError> {
         let io = |source| SocketError::Io { path: path.clone(), source };
         raise_files();
@@ -77,8 +107,11 @@ impl Server {
         let remote = access.tcp.as_ref().map(Remote::bind).transpose()?;
         let listener = socket::listen(&path, rights.group)?;
         let tokens = access.tcp.as_ref().and_then(|t| t.tokens.clone()).unwrap_or(engine.store().join(TOKENS));
-        let brake = Brake::of(engine.window().clone());
-        let audit = audit::start(&engine.store().join("audit")).map_err(io)?;
+        let brake = engine.window().map_or_else(Brake::default, |window| Brake::of(window.clone()));
+        let audit = match audit::start(&engine.store().join("audit")) {
+            Err(e) if engine.is_at_rest() => unaudited(engine.store(), access, e)?,
+            started => started.map_err(io)?,
+        };
         let shared = Arc::new(Shared {
             lanes: Lanes::start().map_err(io)?,
             engine: engine.into(),
@@ -97,6 +130,7 @@ impl Server {
             ending: Cancel::default(),
         });
         let (stop, stopped) = oneshot::channel();
+        let (tell_closed, closed) = sync_channel(1);
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime =
             runtime.worker_threads(API_THREADS).thread_name("api").on_thread_start(privilege::without_capabilities);
@@ -108,15 +142,18 @@ impl Server {
             privilege::without_capabilities();
             runtime.block_on(async move {
                 tokio::spawn(all.capture.receive());
-                if let Err(e) = accept(listener, remote, app, all, stopped).await {
+                if let Err(e) = accept(listener, remote, app, all, stopped, tell_closed).await {
                     tracing::warn!("the API does not start: {e}");
                 }
             });
             tracing::debug!("the API has ended");
         });
-        let holds = holding::start(shared.engine.clone(), shared.brake.clone(), shared.ending.clone()).map_err(io)?;
-        let threads = vec![thread.map_err(io)?, holds];
-        Ok(Server { path, tcp, shared, stop: Some(stop), threads })
+        let mut threads = vec![thread.map_err(io)?];
+        if !shared.engine.is_at_rest() {
+            let holds = holding::start(shared.engine.clone(), shared.brake.clone(), shared.ending.clone());
+            threads.push(holds.map_err(io)?);
+        }
+        Ok(Server { path, tcp, shared, stop: Some(stop), closed, said, threads })
     }
 
     /// Where it listens.
@@ -127,6 +164,16 @@ impl Server {
     /// Where it listens for TCP.
     pub fn tcp(&self) -> Option<SocketAddr> {
         self.tcp
+    }
+
+    /// Questions under way.
+    pub fn queries(&self) -> u64 {
+        self.shared.clients.busy() as u64
+    }
+
+    /// Why the audit log can't be written; an empty text: there is none.
+    pub fn unaudited(&self) -> Option<String> {
+        if self.shared.audit.is_off() { Some(String::new()) } else { self.shared.audit.failing() }
     }
 
     /// What clients may do from now on; what is under way goes on as it began.
@@ -173,6 +220,9 @@ impl Server {
         self.shared.ending.cancel();
         self.shared.reloads.end();
         let _ = stop.send(());
+        // Whoever is next may come once the addresses are free, also while the last answers are given.
+        let _ = self.closed.recv_timeout(CLOSES);
+        drop(self.said.take());
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -194,6 +244,32 @@ impl Drop for Server {
 pub struct NewAccess {
     rights: Rights,
     tls: Option<Identity>,
+}
+
+/// Nobody can connect any more after this time, unless the machine stands still.
+const CLOSES: Duration = Duration::from_secs(2);
+
+/// Who only looks whether a store is answered for has it for a moment.
+const TURN: Duration = Duration::from_millis(200);
+
+/// Without an audit log only whom the kernel vouches for is answered.
+fn unaudited(store: &Path, access: &Access, why: std::io::Error) -> Result<Audit, SocketError> {
+    if access.tcp.is_some() {
+        return Err(SocketError::Unaudited { store: store.to_owned(), why });
+    }
+    tracing::warn!("{}: what is asked is not entered in an audit log: {why}", store.display());
+    Ok(Audit::off())
+}
+
+/// Has the store of a recorder say where it is answered for; first of all, so that whoever answers for it at rest leaves and its addresses are
+/// free. Where it can't, commands find the usual place and what is named to them.
+fn say(store: &Path, socket: &Path) -> Option<Whereabouts> {
+    match Whereabouts::say(store, socket, AT_REST_LEAVES) {
+        Ok(Some(said)) => return Some(said),
+        Ok(None) => tracing::warn!("{}: another process answers for the store, and does not end", store.display()),
+        Err(e) => tracing::warn!("{}: the store does not say where its API is: {e}", store.display()),
+    }
+    None
 }
 
 /// As many open files as the system allows: a thousand clients must not take what the store needs.

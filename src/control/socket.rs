@@ -1,6 +1,7 @@
 //! The socket in the file system: made, guarded, removed. Owns its path and rights; called by the server at start and stop.
 
 use super::tls::FileError;
+use crate::limits::SOCKET_PATH_MAX;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// The system refused.
-    #[error("the API's socket {path}: {source}; name another place with --api PATH, or --api off", path = path.display())]
+    #[error("the API's socket {path}: {source}; name another place with --api PATH (or record without: --api off)", path = path.display())]
     Io {
         /// The socket.
         path: PathBuf,
@@ -29,6 +30,22 @@ pub enum SocketError {
         /// The path.
         path: PathBuf,
     },
+    /// Another process answers for the store, at another place.
+    #[error("{store}: another process answers for it already, at {at}", store = store.display(), at = at.display())]
+    Answered {
+        /// The store.
+        store: PathBuf,
+        /// Where.
+        at: PathBuf,
+    },
+    /// A store that can't be written has no audit log, and over TCP nobody is answered without.
+    #[error("{store}: there is no room for the audit log ({why}), and over TCP nobody is answered without one", store = store.display())]
+    Unaudited {
+        /// The store.
+        store: PathBuf,
+        /// What the system said.
+        why: io::Error,
+    },
     /// TCP.
     #[error("the API at {listen}: {source}")]
     Tcp {
@@ -45,14 +62,11 @@ pub enum SocketError {
     Access(String),
 }
 
-/// Longest path that a Unix socket can have.
-const PATH_MAX: usize = 107;
-
 /// Makes the socket, for its owner and this group; one that a killed recorder left is replaced.
 pub fn listen(path: &Path, group: u32) -> Result<UnixListener, SocketError> {
     let io = |source| SocketError::Io { path: path.to_owned(), source };
-    if path.as_os_str().len() > PATH_MAX {
-        return Err(io(io::Error::other(format!("its path is longer than the {PATH_MAX} bytes of a socket"))));
+    if path.as_os_str().len() > SOCKET_PATH_MAX {
+        return Err(io(io::Error::other(format!("its path is longer than the {SOCKET_PATH_MAX} bytes of a socket"))));
     }
     match std::fs::symlink_metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}

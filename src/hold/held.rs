@@ -34,7 +34,11 @@ impl Held {
         // Says so where there is no store.
         let store_id = store_id(store)?;
         let dir = Layout::new(store).held();
-        make_private(&dir).map_err(at(&dir))?;
+        match make_private(&dir) {
+            // Nothing is held in a store that only may be read; who wants to hold something is told then.
+            Err(e) if matches!(e.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {}
+            made => made.map_err(at(&dir))?,
+        }
         Ok(Held { dir, store_id })
     }
 
@@ -48,10 +52,18 @@ impl Held {
         Statement::of(query, &self.store_id)
     }
 
+    /// What is in the folder of holds, if there is one.
+    fn entries(&self) -> Result<impl Iterator<Item = std::io::Result<fs::DirEntry>>, HoldError> {
+        match fs::read_dir(&self.dir) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None.into_iter().flatten()),
+            read => Ok(Some(read.map_err(at(&self.dir))?).into_iter().flatten()),
+        }
+    }
+
     /// Names of all holds, in their order.
     pub fn names(&self) -> Result<Vec<String>, HoldError> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.dir).map_err(at(&self.dir))? {
+        for entry in self.entries()? {
             let entry = entry.map_err(at(&self.dir))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if entry.path().is_dir() && valid(&name) {
@@ -189,7 +201,7 @@ impl Held {
 
     /// Bytes of all holds, also of those that can't be read.
     pub fn bytes(&self) -> Result<u64, HoldError> {
-        let entries = fs::read_dir(&self.dir).map_err(at(&self.dir))?;
+        let entries = self.entries()?;
         let hidden = |e: &fs::DirEntry| e.file_name().to_string_lossy().starts_with('.');
         let folders = entries.flatten().filter(|e| !hidden(e)).map(|e| e.path().join(PACKETS));
         Ok(folders.filter_map(|p| p.metadata().ok()).map(|m| m.len()).sum())

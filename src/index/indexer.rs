@@ -90,8 +90,14 @@ impl Indexer {
 
     /// Makes those that are missing, of all segments that are sealed.
     pub fn index_missing(&self) {
+        self.index_missing_while(&|| true);
+    }
+
+    /// The same as long as `go_on` says so before each.
+    pub fn index_missing_while(&self, go_on: &dyn Fn() -> bool) {
         let all = sealed(&self.layout).unwrap_or_default();
-        all.iter().filter(|s| !s.index().exists()).for_each(|s| self.index_if_there(&s.path));
+        let missing = all.iter().filter(|s| !s.index().exists());
+        missing.take_while(|_| go_on()).for_each(|s| self.index_if_there(&s.path));
     }
 
     /// Makes that of a segment which another process has sealed; of this class, where it has a name.

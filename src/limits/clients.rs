@@ -34,3 +34,9 @@ pub const METRICS_CONNECTIONS: usize = 16;
 pub const METRICS_REQUEST_BYTES: usize = 8 << 10;
 /// Time that a client has to ask, and to take the answer.
 pub const METRICS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
+/// Longest path of a Unix socket.
+pub const SOCKET_PATH_MAX: usize = 107;
+/// A recorder that starts waits so long for whoever answers about its store at rest to leave it.
+pub const AT_REST_LEAVES: std::time::Duration = std::time::Duration::from_secs(5);
+/// Stores at rest that one process answers about: each has its threads and its memory for answers.
+pub const STORES_AT_REST: usize = 16;

@@ -129,6 +129,14 @@ impl ToCapture {
         ToCapture { _closing: Closing(inner.clone()).into(), inner }
     }
 
+    /// There is no capture: whoever asks is told at once that it has ended.
+    pub fn nobody() -> std::io::Result<ToCapture> {
+        let (own, _) = Socket::pair()?;
+        let to = ToCapture::new(own);
+        locked(&to.inner.waiting).ended = true;
+        Ok(to)
+    }
+
     /// Receives on a thread of its own, until capture ends or nobody asks any more.
     pub fn receive_on_a_thread(&self) -> std::io::Result<()> {
         let inner = self.inner.clone();

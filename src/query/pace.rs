@@ -27,7 +27,7 @@ impl fmt::Display for Stopped {
             Stopped::Time => "the query took longer than the daemon allows (api.query_time): narrow it down",
             Stopped::Bytes => "the answer is larger than the daemon allows (api.query_bytes): narrow it down",
             Stopped::Unread => "the answer was not read for so long that it is ended: read on, or ask for less",
-            Stopped::Ending => "the recorder ends",
+            Stopped::Ending => "the process that answers ends",
             Stopped::NotAtHand => "the answer takes more than what is at hand",
         })
     }

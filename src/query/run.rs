@@ -57,13 +57,8 @@ impl Engine {
         if none { Ok(()) } else { known_names(query, &self.view(query, &[], &Freely)?) }
     }
 
-    /// What there is now.
-    pub(super) fn view<'a>(
-        &self,
-        query: &Query,
-        recent: &'a [Arc<Run>],
-        pace: &'a dyn Pace,
-    ) -> Result<View<'a>, QueryError> {
+    /// What there is now, as the files say.
+    pub fn view<'a>(&self, query: &Query, recent: &'a [Arc<Run>], pace: &'a dyn Pace) -> Result<View<'a>, QueryError> {
         let (open, sealed) = if query.memory_only { Default::default() } else { self.segments()? };
         let open = open.into_iter().map(|segment| Unsealed { segment, header: None }).collect();
         Ok(View { open, made: Vec::new(), sealed, ended: false, recent, pace })

@@ -14,7 +14,7 @@ mod recent;
 mod reloading;
 pub mod scrape;
 mod serve;
-mod signals;
+pub mod signals;
 pub mod statistics;
 mod whole;
 

@@ -1,7 +1,7 @@
 //! Names in a store's directory. Owns every path; used by all parts of the store and by readers.
 //!
 //! ```text
-//! STORE/  store.toml  lock  catalog  filters  filters-address  filters-joint  classes.json
+//! STORE/  store.toml  lock  catalog  filters  filters-address  filters-joint  classes.json  api.sock  api.at
 //!         open/<n>.open                            unsealed segments: preallocated, being written, or left by a killed recorder
 //!         <class>/<first-time>-<worker>-<n>.pcapng sealed ones, and .idx beside each
 //!         ledger/  receipts/  held/

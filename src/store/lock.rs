@@ -5,7 +5,7 @@ use super::{StoreError, at};
 use crate::new_file;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 /// The lock, as long as this lives. The system lets go of it when the process dies, however it dies.
 #[derive(Debug)]
@@ -19,6 +19,33 @@ pub fn held(layout: &Layout) -> bool {
     // Let go of at once, when the file is closed.
     flock(&file, FlockOperation::NonBlockingLockShared).is_err()
 }
+
+/// Who records into the store, as the lock says; `None`: nobody. An error: that can't be found out.
+pub fn holder(layout: &Layout) -> io::Result<Option<String>> {
+    let mut file = match File::open(layout.lock()) {
+        // Nobody ever has, into this copy.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(None),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(name(&mut file))),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// What the holder has written, which is anybody's text.
+fn name(file: &mut File) -> String {
+    let mut text = Vec::new();
+    let _ = file.take(HOLDER_BYTES).read_to_end(&mut text);
+    match String::from_utf8_lossy(&text).trim() {
+        "" => "another process".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+/// So much of its text is looked at.
+const HOLDER_BYTES: u64 = 256;
 
 impl Lock {
     /// Takes the lock and writes into it who holds it. Fails with the holder's name if somebody else does.
@@ -37,13 +64,7 @@ impl Lock {
         match taken {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
-                let holder = match holder.trim() {
-                    "" => "another process".to_owned(),
-                    h => h.to_owned(),
-                };
-                return Err(StoreError::Locked { path: layout.root().to_owned(), holder });
+                return Err(StoreError::Locked { path: layout.root().to_owned(), holder: name(&mut file) });
             }
             Err(e) => return Err(at(&path)(e.into())),
         }

@@ -16,7 +16,7 @@ pub mod keeper;
 pub mod layout;
 pub mod list;
 pub mod live;
-mod lock;
+pub mod lock;
 mod mend;
 pub mod open;
 pub mod reader;

@@ -124,6 +124,23 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         "src/record/serve",
         &["worker", "source", "xsk", "bpf", "iface", "conn", "cli", "record::capture", "record::whole"],
     ),
+    // Nobody records: it knows of a recorder only what signals it takes.
+    (
+        "src/at_rest",
+        &[
+            "worker",
+            "source",
+            "xsk",
+            "bpf",
+            "iface",
+            "conn",
+            "steer",
+            "cli",
+            "record::capture",
+            "record::serve",
+            "record::whole",
+        ],
+    ),
     ("src/planning", &["worker", "query", "record", "cli", "control", "xsk", "bpf"]),
     ("src/limits", &["class", "conn", "metrics", "packet", "source", "store", "worker", "query"]),
 ];

@@ -1,6 +1,7 @@
 //! Holds: made, listed, looked at, checked, released, limited. Query threads read the packets; those of holds that follow a thread of its own
 //! ([`crate::control::holding`]).
 
+use super::nobody_records;
 use crate::control::ask_hold::{HoldAsk, HoldsLimitAsk};
 use crate::control::call::Call;
 use crate::control::caller::Caller;
@@ -21,6 +22,7 @@ use crate::units;
 use axum::body::{Body, Bytes};
 use axum::http::Response;
 use serde::Deserialize;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// `GET /v1/holds`.
@@ -70,6 +72,10 @@ pub async fn make(mut call: Call) -> Response<Body> {
         Ok((ask, query, until, terms))
     });
     let (ask, query, until, terms) = match asked {
+        Ok((ask, ..)) if ask.follow && call.shared.engine.is_at_rest() => {
+            let why = nobody_records(&call.shared);
+            return call.refuse(why);
+        }
         Ok(asked) => asked,
         Err(why) => return call.refuse(why),
     };
@@ -173,6 +179,8 @@ fn who(caller: &Caller) -> Who {
 pub fn refused(e: HoldError) -> Refusal {
     let status = match &e {
         HoldError::Query(e) => return refusal(e),
+        // Evidence that nobody is to change is as it should be.
+        HoldError::Io { source, .. } if is_for_readers(source) => 409,
         HoldError::Name(_) => 400,
         HoldError::Empty | HoldError::Unknown { .. } => 404,
         HoldError::Exists(_) => 409,
@@ -181,6 +189,11 @@ pub fn refused(e: HoldError) -> Refusal {
         HoldError::Io { .. } | HoldError::Store(_) | HoldError::Evidence(_) | HoldError::Damaged { .. } => 500,
     };
     Refusal { status, error: e.to_string() }
+}
+
+/// The store may be read and no more.
+fn is_for_readers(e: &std::io::Error) -> bool {
+    matches!(e.kind(), ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What there is to ask.
 
-use super::ROWS;
+use super::{OF_A_RECORDER, ROWS};
 use crate::control::call::Call;
 use crate::control::caller::Caller;
 use axum::body::Body;
@@ -37,6 +37,8 @@ pub struct RequestLine {
 pub fn index(call: Call) -> Response<Body> {
     let request = |r: &super::Row| RequestLine { method: r.method, path: r.path, role: r.role, summary: r.summary };
     let caller = call.caller.clone();
-    let (version, requests) = (env!("CARGO_PKG_VERSION"), ROWS.iter().map(request).collect());
+    let at_rest = call.shared.engine.is_at_rest();
+    let there = ROWS.iter().filter(|row| !at_rest || !OF_A_RECORDER.contains(&row.path));
+    let (version, requests) = (env!("CARGO_PKG_VERSION"), there.map(request).collect());
     call.answer(&Index { version, you: &caller, requests })
 }

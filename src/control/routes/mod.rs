@@ -267,6 +267,15 @@ pub const ROWS: &[Row] = &[
     },
 ];
 
+/// What only a recorder that runs can answer or do. About a store at rest it is refused.
+const OF_A_RECORDER: &[&str] = &["/v1/status", "/v1/classes", "/v1/assignments", "/v1/suspensions", "/v1/reload"];
+
+/// Why what takes a recorder is refused.
+pub fn nobody_records(shared: &Shared) -> (u16, String) {
+    let store = shared.engine.store().display();
+    (503, format!("nobody records into {store}: what takes a recorder is not to be had (retrotap record)"))
+}
+
 /// A request's body must come within this time.
 const BODY: Duration = Duration::from_secs(30);
 
@@ -310,6 +319,10 @@ async fn enter(
     if let Some(why) = call.shared.audit.failing().filter(|_| row.role > Role::Statistics) {
         let why = format!("the audit log cannot be written ({why}): until it can, only statistics are answered");
         return close(call.refuse((503, why)));
+    }
+    if call.shared.engine.is_at_rest() && OF_A_RECORDER.contains(&row.path) {
+        let why = nobody_records(&call.shared);
+        return close(call.refuse(why));
     }
     // What does not say how long it is may be long.
     if row.body == ASK_LONG_BYTES_MAX && request.body().size_hint().upper().is_none_or(|l| l > ASK_BYTES_MAX as u64) {
@@ -404,5 +417,6 @@ mod tests {
             assert!(a.path.starts_with("/v1") && !a.summary.is_empty(), "{}", a.path);
         }
         assert_eq!(methods("/v1/status"), "GET");
+        assert!(OF_A_RECORDER.iter().all(|path| ROWS.iter().any(|row| row.path == *path)));
     }
 }

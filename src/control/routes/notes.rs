@@ -23,6 +23,9 @@ pub struct Noted {
 pub fn note(mut call: Call) -> Response<Body> {
     match call.json::<Note>() {
         Ok(note) if note.text.trim().is_empty() => call.refuse((400, "the note says nothing: write text".into())),
+        Ok(_) if call.shared.audit.is_off() => {
+            call.refuse((503, "there is no audit log: the store can't be written".into()))
+        }
         Ok(_) => call.answer(&Noted { noted: true }),
         Err(why) => call.refuse(why),
     }

@@ -1,5 +1,6 @@
 //! Packets, or how many there are.
 
+use super::nobody_records;
 use crate::control::Form;
 use crate::control::ask::Ask;
 use crate::control::by_key::may_ask;
@@ -44,6 +45,10 @@ async fn answer(mut call: Call, packets: bool) -> Response<Body> {
         }
         Ok((ask, ..)) if ask.follow && !packets => {
             return call.refuse((400, "a count has no future: follow is for /v1/query".into()));
+        }
+        Ok((ask, ..)) if ask.follow && call.shared.engine.is_at_rest() => {
+            let why = nobody_records(&call.shared);
+            return call.refuse(why);
         }
         Ok(asked) => asked,
         Err(why) => return call.refuse(why),
