@@ -415,6 +415,7 @@ fn the_plan_says_all_memory_and_touches_nothing() {
         .collect();
     for (part, bytes) in [
         ("receipts held", 64 << 20),
+        ("long lists of addresses", 160 << 20),
         ("lists of connections", 1 << 30),
         ("connections of other answers", 512 << 20),
         ("the same that each has in any case", 82 << 20),
@@ -422,7 +423,7 @@ fn the_plan_says_all_memory_and_touches_nothing() {
     ] {
         assert!(questions.contains(&(part, bytes)), "{part}: {json}");
     }
-    assert_eq!(questions.len(), 7, "{json}");
+    assert_eq!(questions.len(), 8, "{json}");
     // As a start would refuse it.
     let large = r.run(&["record", "-r", &path.to_string_lossy(), "--plan", "--disk", "900PiB"]);
     assert_eq!(large.code, Some(2), "{}", large.err);

@@ -40,6 +40,13 @@ fn judge(file: &Path, expression: &str) -> Word {
     Ok(packets)
 }
 
+/// libpcap's program for PPPoE in PPI reads a word of its scratch memory that it has never written (`tcpdump -y PPI -d pppoes`: M[0]), and finds what
+/// lay on the stack: of one packet tcpdump says this or that.
+fn is_undefined(link_type: u16, expression: &str) -> bool {
+    const PPI: u16 = 192;
+    link_type == PPI && expression.contains("pppoes")
+}
+
 /// What tcpdump selects in it.
 fn tcpdump(file: &Path, expression: &str, out: &Path) -> Word {
     let mut c = Command::new("tcpdump");
@@ -125,7 +132,7 @@ fn answers_are_tcpdumps() {
     for (n, expression) in EXPRESSIONS.iter().enumerate() {
         let want: BTreeMap<u16, Word> = store.files.iter().map(|(&l, f)| (l, judge(f, expression))).collect();
         for (m, (link_type, file)) in store.files.iter().enumerate() {
-            if with_tcpdump && (n + m) % every == 0 {
+            if with_tcpdump && (n + m) % every == 0 && !is_undefined(*link_type, expression) {
                 by_tcpdump += 1;
                 assert_eq!(
                     tcpdump(file, expression, &copy),
@@ -146,6 +153,9 @@ fn answers_are_tcpdumps() {
                 Err(e) => panic!("{expression:?}: {e}"),
             };
             for (link_type, want) in &want {
+                if is_undefined(*link_type, expression) {
+                    continue;
+                }
                 asked += 1;
                 let got = got.0.get(link_type).map_or(&[][..], Vec::as_slice);
                 match want {
