@@ -71,7 +71,7 @@ pub fn run(asked: &Asked) -> Result<(), String> {
         lines.push(line);
     }
     let bars = bars(&lines);
-    results.table(&(table(&lines) + "\n" + &shown(&bars)))?;
+    results.table(&format!("{}{}\n\n{}", table(&lines), ran_on(&results.newest()?.0), shown(&bars)))?;
     judged(&bars)
 }
 

@@ -50,7 +50,7 @@ pub fn run(asked: &Asked) -> Result<(), String> {
         eprintln!("torture serve: {done} of {} kills after {} s", asked.times, begun.elapsed().as_secs());
     }
     let bars = bars(&lines);
-    results.table(&(table(&lines) + "\n" + &shown(&bars)))?;
+    results.table(&format!("{}{}\n\n{}", table(&lines), ran_on(&results.newest()?.0), shown(&bars)))?;
     judged(&bars)
 }
 
@@ -287,11 +287,10 @@ fn table(lines: &[Value]) -> String {
     let head = ["turns", "seen", "lost", "lost in all", "followed", "lacks", "more"].map(String::from).to_vec();
     format!(
         "{}\n{}\n{} Gbit/s of the lab mix. Orders, older packets: the fewest that were there after one. memory: nothing more can be allocated, {itself} of them ended \
-         by themselves and the others were killed. Lost: while it was measured; in all: with start and end. {}\n",
+         by themselves and the others were killed. Lost: while it was measured; in all: with start and end.\n",
         columns(&rows),
         columns(&std::iter::once(head).chain(turns).collect::<Vec<_>>()),
         short(median(lines.iter().filter_map(|l| l.float("gbps")).collect())),
-        ran_on(lines)
     )
 }
 
