@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 
 /// How serve ends, one after the other.
 const WAYS: [&str; 4] = ["KILL", "SEGV", "ABRT", "memory"];
-/// From one kill to the next.
-const EVERY: Duration = Duration::from_secs(2);
+/// From one kill to the next: who has not lived for 3 s is started again after a pause that grows (`CALM` of `src/parent/pauses.rs`).
+const EVERY: Duration = Duration::from_secs(5);
 /// Kills of one turn: a store's time that fits a small disk.
-const A_TURN: u32 = 20;
+const A_TURN: u32 = 10;
 /// A question is asked again after this.
 const PAUSE: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(30);
