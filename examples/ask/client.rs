@@ -63,16 +63,21 @@ pub fn run(options: &Options, requests: &RwLock<Vec<Request>>, first: usize, unt
     to.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut from = BufReader::with_capacity(1 << 18, to.try_clone()?);
     let mut got = Tally::none()?;
-    let mut body = Vec::new();
+    let (mut body, begun) = (Vec::new(), Instant::now());
     for turn in first.. {
         let request = {
             let all = requests.read().map_err(|_| "the requests are gone")?;
             all[turn % all.len()].clone()
         };
-        let start = Instant::now();
+        // With a pace: when it was to be asked, so that one that is late for the last answer's sake says so.
+        let start = match options.per_second {
+            None => Instant::now(),
+            Some(pace) => begun + Duration::from_secs(1) * (turn - first) as u32 / pace,
+        };
         if start >= until {
             break;
         }
+        std::thread::sleep(start.saturating_duration_since(Instant::now()));
         to.write_all(&request.bytes)?;
         from.fill_buf()?;
         got.firsts.record(u64::try_from(start.elapsed().as_nanos())?)?;

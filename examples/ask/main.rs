@@ -34,6 +34,9 @@ struct Options {
     /// Traffic is being recorded: draw the connections anew each second, from those that began a second before.
     #[arg(long, conflicts_with = "scan")]
     renew: bool,
+    /// Each client asks so often a second, and no faster; an answer's time counts from when it was to be asked.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    per_second: Option<u32>,
     /// Packets that the connections are taken from, each time.
     #[arg(long, default_value_t = 50_000)]
     sample: u64,

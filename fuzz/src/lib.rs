@@ -6,12 +6,14 @@ pub mod api;
 pub mod capture;
 pub mod config;
 pub mod conn_log;
+pub mod cursor;
 pub mod filters;
 pub mod frames;
 pub mod index;
 pub mod lang;
 pub mod ledger;
 mod made;
+pub mod messages;
 pub mod nids_eve;
 pub mod nids_rules;
 pub mod nids_zeek;
@@ -22,6 +24,7 @@ pub mod records;
 pub mod scrape;
 mod scratch;
 pub mod segment;
+pub mod splice;
 pub mod store;
 mod sums;
 pub mod tm_conf;
@@ -44,7 +47,7 @@ pub struct Target {
 
 macro_rules! targets {
     ($($name:ident),* $(,)?) => {
-        /// All of them. A message between processes becomes one as well: a file here, a line in this list and in `Cargo.toml`.
+        /// All of them: of each a file here, a line in this list and in `Cargo.toml`.
         pub const TARGETS: &[Target] =
             &[$(Target { name: stringify!($name), run: $name::run, seeds: $name::seeds }),*];
     };
@@ -52,7 +55,7 @@ macro_rules! targets {
 
 targets!(
     packet, view, capture, segment, index, filters, receipts, ledger, store, records, config, tm_conf, lang, words,
-    conn_log, nids_eve, nids_zeek, nids_rules, frames, programs, scrape, api,
+    conn_log, nids_eve, nids_zeek, nids_rules, frames, messages, cursor, splice, programs, scrape, api,
 );
 
 /// The program of one target: libFuzzer's where cargo-fuzz builds it, else one that tries the files that it is given.

@@ -1,6 +1,5 @@
 //! What comes from another process of ours: replies of the compiler of filters, and the programs in them. The compiler reads strangers' words, so what it
-//! says is looked at like theirs: no program that is taken reads outside of a packet, or goes on without end. Messages between capture and `serve` will
-//! be tried here too.
+//! says is looked at like theirs: no program that is taken reads outside of a packet, or goes on without end.
 
 use retrotap::filter::Filter;
 use retrotap::filter::apart::wire::{self, Reply, Task};

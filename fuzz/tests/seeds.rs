@@ -72,5 +72,5 @@ macro_rules! each {
 
 each!(
     packet, view, capture, segment, index, filters, receipts, ledger, store, records, config, tm_conf, lang, words,
-    conn_log, nids_eve, nids_zeek, nids_rules, frames, programs, scrape, api,
+    conn_log, nids_eve, nids_zeek, nids_rules, frames, messages, cursor, splice, programs, scrape, api,
 );

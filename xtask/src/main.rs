@@ -13,6 +13,7 @@ mod shell;
 mod term;
 mod test;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,8 @@ cargo xtask COMMAND
         [FILTER...]      only the steps whose name contains one of these words
   fuzz  [TARGET...]      parsers of bytes from outside and histories of stores, for longer and from other seeds; alone: which
                          targets there are
+  torture [NAME]         the recorder under load while its parts are killed, or while somebody means harm: minutes, a machine to
+                         itself; alone: which there are
   docs                   write docs/json.md, made from the types that are said as JSON
   tidy                   the rules of the source tree
   deny                   licences, advisories and sources of the dependencies (installs cargo-deny when it is missing)
@@ -39,6 +42,9 @@ fn main() -> ExitCode {
     };
     if command == "bench" {
         return finish(shell::enter_repository().and_then(|()| bench::command(rest)));
+    }
+    if command == "torture" {
+        return finish(torture::command(rest));
     }
     if command == "fuzz" {
         return finish(shell::enter_repository().and_then(|()| fuzz::command(rest)));

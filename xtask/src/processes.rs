@@ -44,7 +44,7 @@ pub fn kill(child: &mut Child) {
 }
 
 /// No such process, or one that nobody has reaped; its last thread has ended, and with it what it had open.
-fn is_gone(pid: u32) -> bool {
+pub fn is_gone(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('Z')) && tasks(pid).count() <= 1
 }

@@ -7,7 +7,7 @@ mod facts;
 mod line;
 mod query;
 mod reload;
-mod results;
+pub mod results;
 mod steer;
 mod step;
 mod table;
@@ -202,12 +202,12 @@ impl Options {
     }
 
     /// Folder of the compiled programs.
-    fn programs(&self) -> PathBuf {
+    pub fn programs(&self) -> PathBuf {
         format!("target/{}", if self.smoke { "debug" } else { "release" }).into()
     }
 
     /// Compiles what a bench runs: cargo's words for it.
-    fn build(&self, what: &[&str]) -> Result<(), String> {
+    pub fn build(&self, what: &[&str]) -> Result<(), String> {
         let profile: &[&str] = if self.smoke { &[] } else { &["--release"] };
         shell::run(Command::new("cargo").args(["build", "--quiet"]).args(profile).args(what))
     }
