@@ -45,6 +45,8 @@ pub struct Security {
     pid: u64,
     /// What is not as it should be.
     wrong: Vec<String>,
+    /// Version of this kernel's Landlock, which holds serve to its own files; null: there is none, and serve reaches whatever its user does.
+    landlock: Option<u8>,
     /// The processes of the recorder: that which records first.
     processes: Vec<ProcessRights>,
 }
@@ -131,6 +133,9 @@ fn of(looked: Vec<(&'static str, Looked)>) -> Security {
             if more && (role == SERVE || GIVEN_UP.contains(&&*t.name)) {
                 wrong.push(format!("threads {} of {role} have capabilities that they do not need", t.name));
             }
+            if !t.seccomp {
+                wrong.push(format!("threads {} of {role} make any system call", t.name));
+            }
             // The parent is who starts: what it starts has that from its beginning.
             if !t.no_new_privs {
                 wrong.push(format!("what threads {} of {role} start can gain rights", t.name));
@@ -153,7 +158,7 @@ fn of(looked: Vec<(&'static str, Looked)>) -> Security {
         ProcessRights { pid: looked.pid.into(), role, dumpable: looked.dumpable, threads: threads.collect() }
     };
     let processes = looked.into_iter().map(&mut process).collect();
-    Security { pid, wrong, processes }
+    Security { pid, wrong, landlock: privilege::landlock(), processes }
 }
 
 fn text(s: &Security) -> String {
@@ -180,6 +185,12 @@ fn text(s: &Security) -> String {
         format!("{}, process {}: {memory}\n\n{table}", p.role, p.pid)
     };
     let mut text = s.processes.iter().map(process).collect::<Vec<_>>().join("\n");
+    text += &match s.landlock {
+        // All that is on the list: ports from 4, signals from 6 on.
+        Some(version) if version >= 6 => "\nserve reaches its own files alone (Landlock)\n".to_owned(),
+        Some(version) => format!("\nserve reaches its own files alone, as far as version {version} of Landlock goes\n"),
+        None => "\nserve reaches whatever its user does: this kernel has no Landlock\n".to_owned(),
+    };
     for w in &s.wrong {
         text += &format!("\nnot ok: {w}");
     }
@@ -203,7 +214,7 @@ mod tests {
             capabilities: capabilities.iter().map(|c| (*c).into()).collect(),
             more: Vec::new(),
             no_new_privs,
-            seccomp: false,
+            seccomp: name != "bare",
         };
         let looked = |threads: Vec<Threads>, dumpable| Looked { pid: 7, dumpable, threads };
         let wrong = |threads, dumpable| of(vec![(RECORDER, looked(threads, dumpable))]).wrong.len();
@@ -217,6 +228,7 @@ mod tests {
         assert_eq!(wrong(vec![thread("api", 9, &["dac_override"], true)], None), 1);
         assert_eq!(wrong(vec![thread("api", 0, &["bpf"], true)], None), 1);
         assert_eq!(wrong(vec![thread("worker", 0, &["bpf"], false)], None), 1);
+        assert_eq!(wrong(vec![thread("bare", 9, &[], true)], None), 1);
         let own = || vec![thread("worker", 9, &["bpf"], true)];
         let beside = |role, threads| {
             let other = Looked { pid: 8, ..looked(threads, Some(false)) };

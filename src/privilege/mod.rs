@@ -1,8 +1,12 @@
 //! What a recorder may do, and how it gives up what it does not need: the process what no part of it needs, and threads that face clients or parse
 //! packets every capability. Looks also at a recorder that runs. Never takes a right that it has not been given. prctl(2), capabilities(7).
 
+mod calls;
+mod files;
 mod look;
 
+pub use calls::of_serve as calls_of_serve;
+pub use files::{Files, landlock, only};
 pub use look::{Looked, Threads, family, look};
 
 use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
@@ -16,8 +20,8 @@ pub const OF_FILES: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::DAC_READ_SEARCH)
     .union(CapabilitySet::FOWNER);
 
-/// At the start of a recording, before there are threads: no program that it starts gains rights, and nobody but root reads its memory, where
-/// packets are, neither alive nor in a core file. What the system refuses is said.
+/// At the start of a recording, before there are threads: no program that it starts gains rights, nobody but root reads its memory, where
+/// packets are, neither alive nor in a core file, and no system call is made that no part of a recorder makes. What the system refuses is said.
 pub fn of_a_recorder() {
     if let Err(e) = set_no_new_privs(true) {
         tracing::warn!("programs that the recorder starts could gain rights (no_new_privs): {e}");
@@ -25,6 +29,7 @@ pub fn of_a_recorder() {
     if let Err(e) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!("other processes of this user can read the recorder's memory (dumpable): {e}");
     }
+    calls::without_dangerous();
 }
 
 /// The calling thread, and those that it starts from now on, lose every capability; root's keep [those of files](OF_FILES).

@@ -20,6 +20,7 @@ mod whole;
 
 pub use error::{RecordError, Refused};
 pub use leader::Reader;
+pub use serve::confine as confine_serve;
 
 use crate::config::{From, Settings, SourceChoice};
 use crate::conn::shunt::{NoShunt, Shunt};

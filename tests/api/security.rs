@@ -56,6 +56,9 @@ fn threads_that_face_clients_have_no_capability() {
     let serve = processes.iter().filter(|p| p["role"] == "serve").flat_map(|p| p["threads"].as_array());
     serve.flatten().for_each(has_given_up);
     assert!(threads.iter().all(|t| t["no_new_privileges"] == true), "{threads:?}");
+    // Each thread of each process, whoever it is.
+    let all = processes.iter().flat_map(|p| p["threads"].as_array().expect("threads"));
+    assert!(all.into_iter().all(|t| t["seccomp"] == true), "{processes:?}");
     daemon.stop();
     let out = looked();
     assert_eq!(out.code, Some(3), "nobody records there any more");

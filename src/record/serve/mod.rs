@@ -1,8 +1,11 @@
 //! Serve: what answers. The API, the metrics page, and the indexes of sealed segments. Owns the sockets and those who ask; has of capture what
 //! [`ForServe`] has. Its end, whatever it comes from, costs no packet.
 
+mod confined;
 mod following;
 pub mod process;
+
+pub use confined::confine;
 
 use super::handed::ForServe;
 use super::{RecordError, Refused};

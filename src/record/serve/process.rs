@@ -2,7 +2,7 @@
 //! capture goes on.
 
 use super::following::Following;
-use super::{Doors, Indexing, Serve};
+use super::{Doors, Indexing, Serve, confine};
 use crate::config::{Changes, Settings};
 use crate::parent::{FromParent, ToParent};
 use crate::privilege;
@@ -19,6 +19,7 @@ const BEAT: Duration = Duration::from_secs(1);
 
 /// Until it is to end.
 pub fn run(settings: &Settings, handed: Vec<OwnedFd>, parent: &ToParent) -> Result<(), RecordError> {
+    confine(settings);
     let mut settings = settings.clone();
     // The thread that indexes recent blocks takes its place before those that ask, and gives up its capabilities itself. Nobody asks anything yet.
     let from = ForServe::of(handed, &settings.store).map_err(RecordError::system("what capture hands over"))?;
