@@ -32,16 +32,16 @@ fn whoever_takes_serve_over_reaches_its_store_and_nothing_else() {
         assert_eq!(came(what), "done", "{what}: {said}");
     }
     for what in ["packets", "limits of others"] {
-        assert_eq!(came(what), "PERM", "{what}: {said}");
+        assert!(came(what).contains("code: 1,"), "{what} is not EPERM: {said}");
     }
     match retrotap::privilege::landlock() {
         Some(version) if version >= 6 => {}
         version => return println!("skipped: files, ports and signals: Landlock of this kernel is {version:?}"),
     }
     for what in ["make outside", "read outside", "remove outside", "shell", "connect", "listen"] {
-        assert_eq!(came(what), "ACCESS", "{what}: {said}");
+        assert!(came(what).contains("code: 13,"), "{what} is not EACCES: {said}");
     }
-    assert_eq!(came("signal"), "PERM", "{said}");
+    assert!(came("signal").contains("code: 1,"), "a signal is not EPERM: {said}");
     assert!(dir.path().join("outside/secret").exists());
 }
 
