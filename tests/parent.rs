@@ -1,6 +1,11 @@
 //! The parent of a recording with real halves (`examples/pair`): whatever is killed, stopped or crashes, the rest goes on, and what is to come
 //! again comes again.
 
+#[allow(dead_code)]
+#[path = "common/processes.rs"]
+mod processes;
+
+use processes::{is_gone, strike};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::cell::Cell;
@@ -158,23 +163,6 @@ fn program() -> PathBuf {
 fn kill(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
     kill_process(pid, signal).expect("a signal");
-}
-
-/// Until it is gone: of a SIGSEGV and a SIGBUS that come from outside Rust's own handler takes the first.
-fn strike(pid: u32, signal: Signal) {
-    let raw = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
-    let start = std::time::Instant::now();
-    while !is_gone(pid) && kill_process(raw, signal).is_ok() {
-        assert!(start.elapsed().as_secs() < 60, "process {pid} lives on");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-}
-
-/// No such process, or one that nobody has reaped; its last thread has ended, and with it what it had open.
-fn is_gone(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let ended = stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'));
-    ended && std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count) <= 1
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What `/v1/status` says: the recorder, and the API beside it. Owns the fields; made by the route, read by the command line.
 
-use crate::metrics::status::{Process, RecorderState};
+use crate::metrics::status::{ProcessMemory, RecorderState};
 use crate::shape::{Count, Seconds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub struct Status {
     /// The audit log.
     pub audit: Audit,
     /// The process that answers; the same where one process does all.
-    pub answering: Process,
+    pub answering: ProcessMemory,
 }
 
 /// What slows questions down.

@@ -131,14 +131,14 @@ impl Kept {
 mod tests {
     use super::*;
     use crate::limits::MESSAGE_BYTES;
-    use crate::messages::{Asked, Report, Request, Socket, ToServe};
+    use crate::messages::{Report, Request, RequestKind, Socket, ToServe};
 
     /// Answers look-ups as capture does, of which nothing runs, until nobody asks any more: how many, and of how many connections.
     fn answers(socket: &Socket) -> (usize, usize) {
         let (mut looks, mut of) = (0, 0);
         let (mut buffer, to_serve) = (Box::new([0; MESSAGE_BYTES]), ToServe::default());
         while let Some(bytes) = socket.receive(&mut buffer) {
-            let Ok(Request { id, asked: Asked::LookUp(keys) }) = Request::decode(bytes) else { continue };
+            let Ok(Request { id, asked: RequestKind::LookUp(keys) }) = Request::decode(bytes) else { continue };
             (looks, of) = (looks + 1, of + keys.len());
             to_serve.answer(socket, &Report::LookedUp(id, vec![LookedUp::Absent; keys.len()]), &keys);
         }

@@ -24,7 +24,7 @@ pub use document::DocumentKind;
 pub use order::{InForce, Order, OrderedBy, Target};
 pub use refusal::OrderError;
 pub use report::{OrdersTaken, Report};
-pub use request::{Asked, ListKind, Request};
+pub use request::{ListKind, Request, RequestKind};
 pub use socket::Socket;
 pub use to_capture::{NoAnswer, ToCapture};
 pub use to_serve::ToServe;

@@ -13,12 +13,12 @@ pub struct Request {
     /// What its answer is known by; not 0.
     pub id: u64,
     /// What is asked.
-    pub asked: Asked,
+    pub asked: RequestKind,
 }
 
 /// What serve asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum RequestKind {
     /// Orders, carried out one after the other until one can't be: 1 to [`ORDERS_OF_MESSAGE`].
     Orders {
         /// Who orders.
@@ -46,19 +46,19 @@ impl Request {
     pub fn encode(&self) -> Vec<u8> {
         let mut to = Writing::default();
         let (kind, count) = match &self.asked {
-            Asked::Orders { orders, .. } => (1, orders.len()),
-            Asked::LookUp(keys) => (2, keys.len()),
-            Asked::List(ListKind::Assignments) => (3, 0),
-            Asked::List(ListKind::Suspensions) => (4, 0),
+            RequestKind::Orders { orders, .. } => (1, orders.len()),
+            RequestKind::LookUp(keys) => (2, keys.len()),
+            RequestKind::List(ListKind::Assignments) => (3, 0),
+            RequestKind::List(ListKind::Suspensions) => (4, 0),
         };
         to.u8(kind).zero(3).u32(count as u32).u64(self.id);
         match &self.asked {
-            Asked::Orders { by, orders } => {
+            RequestKind::Orders { by, orders } => {
                 by.write(&mut to);
                 orders.iter().for_each(|o| o.write(&mut to));
             }
-            Asked::LookUp(keys) => keys.iter().for_each(|k| key::write(k, &mut to)),
-            Asked::List(_) => {}
+            RequestKind::LookUp(keys) => keys.iter().for_each(|k| key::write(k, &mut to)),
+            RequestKind::List(_) => {}
         }
         to.done()
     }
@@ -84,11 +84,11 @@ impl Request {
             1 => {
                 let by = OrderedBy::read(&mut from)?;
                 let orders = (0..count).map(|_| Order::read(&mut from)).collect::<Result<_, _>>()?;
-                Asked::Orders { by, orders }
+                RequestKind::Orders { by, orders }
             }
-            2 => Asked::LookUp((0..count).map(|_| key::read(&mut from)).collect::<Result<_, _>>()?),
-            3 => Asked::List(ListKind::Assignments),
-            4 => Asked::List(ListKind::Suspensions),
+            2 => RequestKind::LookUp((0..count).map(|_| key::read(&mut from)).collect::<Result<_, _>>()?),
+            3 => RequestKind::List(ListKind::Assignments),
+            4 => RequestKind::List(ListKind::Suspensions),
             _ => return Err(Malformed("of no kind")),
         };
         from.end()?;

@@ -26,7 +26,7 @@ pub(super) enum Unsent {
 }
 
 /// What a look for a message found.
-pub(super) enum Received<'b> {
+pub(super) enum SocketRead<'b> {
     /// One, and the file that came with it; one that is longer than any of ours is empty.
     Message(&'b [u8], Option<OwnedFd>),
     /// None just now.
@@ -82,24 +82,24 @@ impl Socket {
     }
 
     /// The next message, if there is one, with the file that comes with it.
-    pub(super) fn next_with_file<'b>(&self, buffer: &'b mut [u8; MESSAGE_BYTES]) -> Received<'b> {
+    pub(super) fn next_with_file<'b>(&self, buffer: &'b mut [u8; MESSAGE_BYTES]) -> SocketRead<'b> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut with = RecvAncillaryBuffer::new(&mut space);
         let (len, whole) = loop {
             let mut parts = [IoSliceMut::new(buffer.as_mut_slice())];
             match recvmsg(&self.0, &mut parts, &mut with, RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT) {
-                Ok(got) if got.bytes == 0 => return Received::Gone,
+                Ok(got) if got.bytes == 0 => return SocketRead::Gone,
                 Ok(got) => break (got.bytes, !got.flags.contains(ReturnFlags::TRUNC)),
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Received::Nothing,
-                Err(_) => return Received::Gone,
+                Err(Errno::AGAIN) => return SocketRead::Nothing,
+                Err(_) => return SocketRead::Gone,
             }
         };
         let file = with.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut files) => files.next(),
             _ => None,
         });
-        Received::Message(if whole { buffer.get(..len).unwrap_or_default() } else { &[] }, file)
+        SocketRead::Message(if whole { buffer.get(..len).unwrap_or_default() } else { &[] }, file)
     }
 
     /// Waits until there is a message, or no other side any more.

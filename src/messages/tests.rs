@@ -1,7 +1,7 @@
 //! The messages, byte by byte, and the two ends: whatever comes is an error or a message of ours, and nobody waits for who does not read.
 
 use super::document::{self, Documents};
-use super::socket::Received;
+use super::socket::SocketRead;
 use super::*;
 use crate::conn::orders::{Plain, Prefix, Role};
 use crate::conn::receipt::{End, LookedUp, Receipt};
@@ -71,10 +71,10 @@ fn any_by() -> impl Strategy<Value = OrderedBy> {
 fn any_request() -> impl Strategy<Value = Request> {
     let asked = prop_oneof![
         (any_by(), prop::collection::vec(any_order(), 1..=ORDERS_OF_MESSAGE))
-            .prop_map(|(by, orders)| Asked::Orders { by, orders }),
-        prop::collection::vec(any_key(), 1..=LOOK_UPS_OF_MESSAGE).prop_map(Asked::LookUp),
-        Just(Asked::List(ListKind::Assignments)),
-        Just(Asked::List(ListKind::Suspensions)),
+            .prop_map(|(by, orders)| RequestKind::Orders { by, orders }),
+        prop::collection::vec(any_key(), 1..=LOOK_UPS_OF_MESSAGE).prop_map(RequestKind::LookUp),
+        Just(RequestKind::List(ListKind::Assignments)),
+        Just(RequestKind::List(ListKind::Suspensions)),
     ];
     (1..=u64::MAX, asked).prop_map(|(id, asked)| Request { id, asked })
 }
@@ -204,10 +204,10 @@ fn requests() -> Vec<Request> {
         Order::Resume { target: Target::Address(host(2)), cutoff: true, timeout: false },
     ];
     let all = [
-        Asked::Orders { by: OrderedBy::new("alice"), orders },
-        Asked::LookUp(vec![Key::tcp(1), Key::V6(Key6::default())]),
-        Asked::List(ListKind::Assignments),
-        Asked::List(ListKind::Suspensions),
+        RequestKind::Orders { by: OrderedBy::new("alice"), orders },
+        RequestKind::LookUp(vec![Key::tcp(1), Key::V6(Key6::default())]),
+        RequestKind::List(ListKind::Assignments),
+        RequestKind::List(ListKind::Suspensions),
     ];
     all.into_iter().zip(1..).map(|(asked, id)| Request { id, asked }).collect()
 }
@@ -243,12 +243,12 @@ fn what_makes_no_sense_is_refused() {
         (Order::Assign { prefix, class: 0, role: Role::Either, until: 0 }, "an end that was"),
         (both(0, 0), "nothing is suspended"),
     ] {
-        let asked = Asked::Orders { by: OrderedBy::default(), orders: vec![order] };
+        let asked = RequestKind::Orders { by: OrderedBy::default(), orders: vec![order] };
         assert!(Request::decode(&Request { id: 1, asked }.encode()).is_err(), "{why}");
     }
-    let many = Asked::LookUp(vec![Key::tcp(1); LOOK_UPS_OF_MESSAGE + 1]);
+    let many = RequestKind::LookUp(vec![Key::tcp(1); LOOK_UPS_OF_MESSAGE + 1]);
     assert!(Request::decode(&Request { id: 1, asked: many }.encode()).is_err());
-    assert!(Request::decode(&Request { id: 0, asked: Asked::List(ListKind::Assignments) }.encode()).is_err());
+    assert!(Request::decode(&Request { id: 0, asked: RequestKind::List(ListKind::Assignments) }.encode()).is_err());
 }
 
 /// Whoever never reads costs nobody time, and only the memory of the last documents; whoever reads late finds the old ones too short.
@@ -269,7 +269,7 @@ fn who_does_not_read_is_not_waited_for() {
     let mut buffer = Box::new([0; MESSAGE_BYTES]);
     let (mut whole, mut short) = (0, 0);
     to_serve.end();
-    while let Received::Message(bytes, file) = theirs.next_with_file(&mut buffer) {
+    while let SocketRead::Message(bytes, file) = theirs.next_with_file(&mut buffer) {
         let Ok(Report::Document { bytes, .. }) = Report::decode(bytes, |_| None) else { continue };
         match document::read(&file.unwrap().into(), bytes) {
             Ok(text) => {
@@ -303,7 +303,7 @@ fn nobody_changes_a_document() {
 fn capture_takes_no_files_and_nothing_that_is_too_long() {
     let (ours, theirs) = Socket::pair().unwrap();
     let (mut read, write) = std::io::pipe().unwrap();
-    let request = Request { id: 1, asked: Asked::List(ListKind::Assignments) }.encode();
+    let request = Request { id: 1, asked: RequestKind::List(ListKind::Assignments) }.encode();
     theirs.send(&request, Some(write.as_fd())).unwrap();
     drop(write);
     let mut buffer = Box::new([0; MESSAGE_BYTES]);

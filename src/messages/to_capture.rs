@@ -5,8 +5,8 @@
 use super::document::{self, DocumentKind};
 use super::order::{InForce, Order, OrderedBy};
 use super::report::{OrdersTaken, Report};
-use super::request::{Asked, ListKind, Request};
-use super::socket::{Received, Socket, Unsent};
+use super::request::{ListKind, Request, RequestKind};
+use super::socket::{Socket, SocketRead, Unsent};
 use crate::class::ClassId;
 use crate::conn::receipt::LookedUp;
 use crate::limits::{CAPTURE_ANSWERS, LOOK_UPS_OF_MESSAGE, LOOK_UPS_UNDER_WAY, MESSAGE_BYTES, TOTALS_NS};
@@ -66,7 +66,7 @@ struct Inner {
     socket: Socket,
     /// Held by whoever receives.
     buffer: Mutex<Box<[u8; MESSAGE_BYTES]>>,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Waiters>,
     last: AtomicU64,
     /// Held by whoever asks for a list: one at a time is under way.
     listing: tokio::sync::Mutex<()>,
@@ -74,7 +74,7 @@ struct Inner {
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Waiters {
     ended: bool,
     all: HashMap<u64, Waiter>,
 }
@@ -143,7 +143,7 @@ impl ToCapture {
         std::thread::Builder::new().name("reports".into()).spawn(move || {
             crate::privilege::without_capabilities();
             let ending = Ending(inner);
-            while !matches!(ending.0.take_in(&mut locked(&ending.0.buffer), usize::MAX), Taken::Gone) {
+            while !matches!(ending.0.take_in(&mut locked(&ending.0.buffer), usize::MAX), Drained::Gone) {
                 ending.0.socket.wait();
             }
         })?;
@@ -166,9 +166,9 @@ impl ToCapture {
                 let gone = stream.try_io(Interest::READABLE, || {
                     match ending.0.take_in(&mut locked(&ending.0.buffer), AT_A_TIME) {
                         // There may be more.
-                        Taken::Some => Ok(false),
-                        Taken::All => Err(WouldBlock.into()),
-                        Taken::Gone => Ok(true),
+                        Drained::Some => Ok(false),
+                        Drained::All => Err(WouldBlock.into()),
+                        Drained::Gone => Ok(true),
                     }
                 });
                 if matches!(gone, Ok(true)) {
@@ -180,7 +180,7 @@ impl ToCapture {
 
     /// Orders; capture carries them out until one can't be. At most [`ORDERS_OF_MESSAGE`](crate::limits::ORDERS_OF_MESSAGE).
     pub async fn order(&self, by: &OrderedBy, orders: Vec<Order>) -> Result<OrdersTaken, NoAnswer> {
-        match self.ask(Asked::Orders { by: by.clone(), orders }).await? {
+        match self.ask(RequestKind::Orders { by: by.clone(), orders }).await? {
             Answer::Report(Report::Orders(_, taken)) => Ok(taken),
             _ => Err(NoAnswer::Other),
         }
@@ -193,7 +193,7 @@ impl ToCapture {
             ListKind::Assignments => DocumentKind::Assignments,
             ListKind::Suspensions => DocumentKind::Suspensions,
         };
-        match self.ask(Asked::List(kind)).await? {
+        match self.ask(RequestKind::List(kind)).await? {
             Answer::Document(kind, bytes) if kind == wanted => document::read_list(&bytes).map_err(|_| NoAnswer::Other),
             _ => Err(NoAnswer::Other),
         }
@@ -214,7 +214,7 @@ impl ToCapture {
                 let Ok(question) = self.question(part.into(), move |answer| drop(tell.send((n, answer)))) else {
                     return found;
                 };
-                let request = Request { id: question.id, asked: Asked::LookUp(part.to_vec()) }.encode();
+                let request = Request { id: question.id, asked: RequestKind::LookUp(part.to_vec()) }.encode();
                 under_way.insert(n, question);
                 loop {
                     match self.inner.socket.send(&request, None) {
@@ -287,7 +287,7 @@ impl ToCapture {
         Ok(Question { inner: &self.inner, id })
     }
 
-    async fn ask(&self, asked: Asked) -> Result<Answer, NoAnswer> {
+    async fn ask(&self, asked: RequestKind) -> Result<Answer, NoAnswer> {
         let (tell, told) = oneshot::channel();
         let question = self.question([].into(), move |answer| drop(tell.send(answer)))?;
         let request = Request { id: question.id, asked }.encode();
@@ -328,7 +328,7 @@ fn text_of(bytes: Vec<u8>) -> String {
 }
 
 /// What was received.
-enum Taken {
+enum Drained {
     /// As many as were to be, and perhaps not all.
     Some,
     /// All that there was.
@@ -339,15 +339,15 @@ enum Taken {
 
 impl Inner {
     /// Receives so many messages at most, in their order. Whoever comes by may do it.
-    fn take_in(&self, buffer: &mut [u8; MESSAGE_BYTES], most: usize) -> Taken {
+    fn take_in(&self, buffer: &mut [u8; MESSAGE_BYTES], most: usize) -> Drained {
         for _ in 0..most {
             match self.socket.next_with_file(buffer) {
-                Received::Message(bytes, file) => self.received(bytes, file),
-                Received::Nothing => return Taken::All,
-                Received::Gone => return Taken::Gone,
+                SocketRead::Message(bytes, file) => self.received(bytes, file),
+                SocketRead::Nothing => return Drained::All,
+                SocketRead::Gone => return Drained::Gone,
             }
         }
-        Taken::Some
+        Drained::Some
     }
 
     fn received(&self, bytes: &[u8], file: Option<OwnedFd>) {

@@ -205,7 +205,7 @@ pub struct ClassState {
 
 /// A process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Process {
+pub struct ProcessMemory {
     /// Number of the process.
     pub pid: u32,
     /// Memory of the process that is in use; 0: the system does not tell.
@@ -213,12 +213,12 @@ pub struct Process {
     pub resident_bytes: u64,
 }
 
-impl Process {
+impl ProcessMemory {
     /// This one, now.
-    pub fn this() -> Process {
+    pub fn this() -> ProcessMemory {
         let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
         let pages: u64 = text.split(' ').nth(1).and_then(|p| p.parse().ok()).unwrap_or(0);
-        Process { pid: std::process::id(), resident_bytes: pages * page_bytes() as u64 }
+        ProcessMemory { pid: std::process::id(), resident_bytes: pages * page_bytes() as u64 }
     }
 }
 
@@ -230,7 +230,7 @@ pub struct RecorderState {
     pub started: u64,
     /// Its process.
     #[serde(flatten)]
-    pub process: Process,
+    pub process: ProcessMemory,
     /// Of the last second.
     pub rates: Rates,
     /// Since the start.

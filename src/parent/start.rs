@@ -14,7 +14,7 @@ use std::time::Instant;
 /// One that runs, or has ended and is not reaped.
 #[derive(Debug)]
 pub struct Running {
-    process: Process,
+    process: OwnChild,
     /// Readable once it has ended.
     pidfd: OwnedFd,
     /// None: there is nothing more to say.
@@ -33,9 +33,9 @@ pub struct Running {
 
 /// Killed and reaped when dropped.
 #[derive(Debug)]
-struct Process(Child);
+struct OwnChild(Child);
 
-impl Drop for Process {
+impl Drop for OwnChild {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -54,7 +54,7 @@ impl Running {
         let mut command = Command::new("/proc/self/exe");
         command.arg0("retrotap").arg(word).env_clear().envs(inherit::environment());
         let out = if trusted { Stdio::inherit() } else { Stdio::null() };
-        let process = Process(command.stdin(Stdio::from(theirs)).stdout(out).spawn()?);
+        let process = OwnChild(command.stdin(Stdio::from(theirs)).stdout(out).spawn()?);
         let gone = || io::Error::other("no process");
         let pid = i32::try_from(process.0.id()).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
         // It is not reaped before, so that the number is its own.

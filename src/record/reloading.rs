@@ -12,19 +12,19 @@ use crate::shape;
 pub const SIGNAL: u32 = 0;
 
 /// Who waits, by number.
-pub struct Asked {
+pub struct ReloadsAsked {
     waiting: Vec<(u32, Reload)>,
     last: u32,
 }
 
-impl Default for Asked {
-    fn default() -> Asked {
+impl Default for ReloadsAsked {
+    fn default() -> ReloadsAsked {
         // A serve before this one may have asked, too: what it asked for is nobody's here.
-        Asked { waiting: Vec::new(), last: std::process::id().wrapping_mul(RELOADS_WAITING as u32) }
+        ReloadsAsked { waiting: Vec::new(), last: std::process::id().wrapping_mul(RELOADS_WAITING as u32) }
     }
 }
 
-impl Asked {
+impl ReloadsAsked {
     /// Asks for those that clients of this serve have asked for, each under a number.
     pub fn ask(&mut self, serve: &Serve, mut ask: impl FnMut(u32)) {
         while self.waiting.len() < RELOADS_WAITING

@@ -3,7 +3,7 @@
 
 use super::capture::Control;
 use super::leader::Leader;
-use super::reloading::{self, Asked};
+use super::reloading::{self, ReloadsAsked};
 use super::serve::Serve;
 use super::{Observer, Outcome, Refused};
 use crate::config::{Changes, Settings};
@@ -15,13 +15,13 @@ pub struct Whole<'a> {
     serve: Option<Serve>,
     leader: Leader<'a>,
     /// Clients of this process's serve who wait for a reload.
-    asked: Asked,
+    asked: ReloadsAsked,
 }
 
 impl<'a> Whole<'a> {
     /// Takes over what was started.
     pub fn new(capture: Control, serve: Option<Serve>, leader: Leader<'a>) -> Whole<'a> {
-        Whole { capture, serve, leader, asked: Asked::default() }
+        Whole { capture, serve, leader, asked: ReloadsAsked::default() }
     }
 
     /// Until the end.

@@ -6,7 +6,7 @@ use super::handle::Steering;
 use super::look_ups::{self, LookUp};
 use super::unentered::Unentered;
 use crate::limits::{LOOK_UPS_WAITING, MESSAGE_BYTES};
-use crate::messages::{Asked, Report, Request, Socket, ToServe};
+use crate::messages::{Report, Request, RequestKind, Socket, ToServe};
 use crate::privilege;
 use std::io;
 use std::sync::Arc;
@@ -84,16 +84,16 @@ fn answer(
 ) {
     let busy = || to_serve.answer(socket, &Report::Busy(id), &[]);
     match asked {
-        Asked::Orders { by, orders } => {
+        RequestKind::Orders { by, orders } => {
             let taken = steering.carry_out(&by, &orders);
             unentered.note(by, &orders, taken.taken as usize);
             to_serve.answer(socket, &Report::Orders(id, taken), &[]);
         }
-        Asked::LookUp(keys) => {
+        RequestKind::LookUp(keys) => {
             if look_ups.try_send(LookUp { socket: socket.clone(), id, keys }).is_err() {
                 busy();
             }
         }
-        Asked::List(kind) => to_serve.list(socket, id, kind, &steering.in_force(kind)),
+        RequestKind::List(kind) => to_serve.list(socket, id, kind, &steering.in_force(kind)),
     }
 }

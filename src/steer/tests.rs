@@ -6,7 +6,7 @@ use crate::class::{ClassSet, Policy};
 use crate::conn::receipt::LookedUp;
 use crate::limits::{ANSWER_NS, COMMANDS_WAITING, MESSAGE_BYTES, ORDERS_OF_MESSAGE, TOTALS_OF_BOX};
 use crate::messages::{
-    Asked, ListKind, Order, OrderError, OrderedBy, OrdersTaken, Prefix, Report, Request, Role, Socket, ToCapture,
+    ListKind, Order, OrderError, OrderedBy, OrdersTaken, Prefix, Report, Request, RequestKind, Role, Socket, ToCapture,
     ToServe, connection,
 };
 use crate::packet::Parser;
@@ -201,7 +201,7 @@ fn a_serve_gets_no_answer_of_the_one_before() {
     drop(first);
     let (ours, theirs) = Socket::pair().unwrap();
     to_serve.attach(ours);
-    let look = |id, port| Request { id, asked: Asked::LookUp(vec![Key::tcp(port)]) };
+    let look = |id, port| Request { id, asked: RequestKind::LookUp(vec![Key::tcp(port)]) };
     send(&theirs, &look(1, 1).encode());
     let mut buffer = Box::new([0; MESSAGE_BYTES]);
     assert!(matches!(Report::decode(theirs.receive(&mut buffer).unwrap(), |_| None), Ok(Report::Classes(_))));
@@ -253,7 +253,7 @@ fn a_serve_that_sends_anything_changes_what_its_messages_say() {
         Order::Resume { target: connection, cutoff: true, timeout: false },
         Order::Unassign(prefix),
     ];
-    let whole = Request { id: 1, asked: Asked::Orders { by: OrderedBy::new("mallory"), orders } }.encode();
+    let whole = Request { id: 1, asked: RequestKind::Orders { by: OrderedBy::new("mallory"), orders } }.encode();
     let model = steering(&[Arc::new(Line::default())]);
     let mut all: Vec<Vec<u8>> = (1..whole.len()).map(|len| whole[..len].to_vec()).collect();
     for (at, bit) in (0..whole.len()).flat_map(|at| [0, 3, 7].map(|bit| (at, bit))) {
@@ -266,13 +266,13 @@ fn a_serve_that_sends_anything_changes_what_its_messages_say() {
     let (mut orders, mut buffer) = (0, Box::new([0; MESSAGE_BYTES]));
     for bytes in &all {
         send(&theirs, bytes);
-        if let Ok(Request { asked: Asked::Orders { by, orders: some }, .. }) = Request::decode(bytes) {
+        if let Ok(Request { asked: RequestKind::Orders { by, orders: some }, .. }) = Request::decode(bytes) {
             model.carry_out(&by, &some);
             orders += 1;
         }
         // It is answered, or another kind now; a question after it is answered in any case.
         let last = u64::MAX;
-        send(&theirs, &Request { id: last, asked: Asked::LookUp(vec![Key::tcp(1)]) }.encode());
+        send(&theirs, &Request { id: last, asked: RequestKind::LookUp(vec![Key::tcp(1)]) }.encode());
         line.stop.store(true, Relaxed);
         loop {
             let said = theirs.receive(&mut buffer).expect("capture goes on");

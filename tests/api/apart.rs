@@ -1,18 +1,9 @@
 //! Serve as a process of its own: whatever ends it, capture goes on, and the next one answers all the same.
 
-use crate::common::{Retrotap, processes};
+use crate::common::Retrotap;
+use crate::common::processes::{self, strike};
 use crate::rig::{Daemon, packet};
-use rustix::process::{Pid, Signal, kill_process};
-
-/// Until it is gone: of a SIGSEGV that comes from outside Rust's own handler takes the first.
-fn strike(pid: u32, signal: Signal) {
-    let raw = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
-    let start = std::time::Instant::now();
-    while !processes::is_gone(pid) && kill_process(raw, signal).is_ok() {
-        assert!(start.elapsed().as_secs() < 60, "process {pid} lives on");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-}
+use rustix::process::Signal;
 
 /// Killed again and again while packets come: all are recorded, memory is readable by each, orders stay in force.
 #[test]

@@ -6,6 +6,16 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+/// Kills by this signal, until it is gone: of a SIGSEGV and a SIGBUS that come from outside Rust's own handler takes the first.
+pub fn strike(pid: u32, signal: Signal) {
+    let raw = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
+    let start = Instant::now();
+    while !is_gone(pid) && kill_process(raw, signal).is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(60), "process {pid} lives on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A process and all below it, the first the one that was asked for.
 pub fn tree(pid: u32) -> Vec<u32> {
     let mut all = vec![pid];

@@ -1,6 +1,6 @@
 //! A recorder whose processes die: what is under a parent comes again by itself, and what has lost its parent ends in order.
 
-use crate::common::processes;
+use crate::common::processes::{self, strike};
 use crate::world::World;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -9,16 +9,6 @@ const OPTIONS: [&str; 5] = ["-i", "tap0", "--source", "xdp", "--cutoff=none"];
 fn kill(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
     kill_process(pid, signal).expect("a signal");
-}
-
-/// Until it is gone: of a SIGSEGV and a SIGBUS that come from outside Rust's own handler takes the first.
-fn strike(pid: u32, signal: Signal) {
-    let raw = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
-    let start = std::time::Instant::now();
-    while !processes::is_gone(pid) && kill_process(raw, signal).is_ok() {
-        assert!(start.elapsed().as_secs() < 60, "process {pid} lives on");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
 }
 
 /// Packets of connections that begin with this one.

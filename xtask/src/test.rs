@@ -214,8 +214,16 @@ const BOTH_SHAPES: &[&str] = &["api", "classes", "nids"];
 
 /// Compiles everything that tests use; returns the test binaries: unit tests first, namespaces last.
 fn build() -> Result<Vec<Binary>, String> {
+    // Without the programs of cargo-fuzz, which its own step builds: 25 links, 1.5 GB.
     let mut child = Command::new("cargo")
-        .args(["test", "--workspace", "--no-run", "--quiet", "--message-format=json-render-diagnostics"])
+        .args([
+            "test",
+            "--workspace",
+            "--no-default-features",
+            "--no-run",
+            "--quiet",
+            "--message-format=json-render-diagnostics",
+        ])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

@@ -3,7 +3,7 @@
 use crate::control::call::Call;
 use crate::control::shared::Shared;
 use crate::control::status::{Audit, Brake, Status};
-use crate::metrics::status::{Process, RecorderState};
+use crate::metrics::status::{ProcessMemory, RecorderState};
 use axum::body::Body;
 use axum::http::Response;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub async fn status(call: Call) -> Response<Body> {
         queries: shared.clients.busy() as u64,
         brake: Brake { on: shared.brake.on(), times, waited_seconds },
         audit: Audit { failing: shared.audit.failing() },
-        answering: Process::this(),
+        answering: ProcessMemory::this(),
     };
     call.answer(&status)
 }

@@ -2,7 +2,7 @@
 //! at which it grows. Owns the window; fed and read by the control thread once a second, shown by `/v1/status`.
 
 use crate::metrics::account::Tally;
-use crate::metrics::status::{ClassState, Kept, Process, Rate, Rates, RecorderState};
+use crate::metrics::status::{ClassState, Kept, ProcessMemory, Rate, Rates, RecorderState};
 use crate::record::detail::Facts;
 use crate::record::statistics::{Sample, class_holding};
 use std::collections::{BTreeMap, VecDeque};
@@ -48,7 +48,7 @@ impl Trend {
         let share = |part: u64, of: u64| if of == 0 { 0.0 } else { part as f64 / of as f64 };
         RecorderState {
             started: facts.started,
-            process: Process::this(),
+            process: ProcessMemory::this(),
             rates: Rates {
                 seen: rate(a.from.seen, b.from.seen),
                 shunted: rate(a.from.shunted, b.from.shunted),

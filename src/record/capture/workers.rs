@@ -142,7 +142,7 @@ pub struct Workers {
     /// Interfaces that were there at the start.
     interfaces: Vec<Interface>,
     threads: Vec<JoinHandle<Result<(), String>>>,
-    waiting: Option<Waiting>,
+    waiting: Option<StartGate>,
 }
 
 /// The losses of one worker.
@@ -176,7 +176,7 @@ pub struct Totals {
 }
 
 /// Threads that are there, and wait.
-struct Waiting {
+struct StartGate {
     arrived: Receiver<()>,
     go: Vec<Sender<()>>,
 }
@@ -241,12 +241,12 @@ impl Workers {
             });
             threads.push(started.map_err(RecordError::system("a worker's thread"))?);
         }
-        Ok(Workers { lines, posts, interfaces, threads, waiting: Some(Waiting { arrived, go: all }) })
+        Ok(Workers { lines, posts, interfaces, threads, waiting: Some(StartGate { arrived, go: all }) })
     }
 
     /// All of them run from now on; said twice it is nothing.
     pub fn go(&mut self) {
-        let Some(Waiting { arrived, go }) = self.waiting.take() else { return };
+        let Some(StartGate { arrived, go }) = self.waiting.take() else { return };
         // Each has its CPU and its priority.
         for _ in &go {
             let _ = arrived.recv();

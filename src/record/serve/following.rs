@@ -16,14 +16,14 @@ const LOOK: Duration = Duration::from_millis(50);
 const NICE: i32 = 10;
 
 /// Makes indexes until it is dropped, and then those that are missing still.
-pub struct Following {
+pub struct SealedIndexer {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Following {
+impl SealedIndexer {
     /// From now on.
-    pub fn start(indexing: &Indexing, window: Arc<WindowView>) -> io::Result<Following> {
+    pub fn start(indexing: &Indexing, window: Arc<WindowView>) -> io::Result<SealedIndexer> {
         let stop = Arc::new(AtomicBool::new(false));
         let (stopping, indexer) = (stop.clone(), indexing.0.clone());
         let thread = std::thread::Builder::new().name("indexer".into()).spawn(move || {
@@ -45,11 +45,11 @@ impl Following {
                 std::thread::park_timeout(LOOK);
             }
         })?;
-        Ok(Following { stop, thread: Some(thread) })
+        Ok(SealedIndexer { stop, thread: Some(thread) })
     }
 }
 
-impl Drop for Following {
+impl Drop for SealedIndexer {
     fn drop(&mut self) {
         self.stop.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {

@@ -1,13 +1,13 @@
 //! Serve as a process of its own, over what capture has handed over. Owns its rounds: it beats, hears the parent, and ends with it. Whatever ends it,
 //! capture goes on.
 
-use super::following::Following;
+use super::following::SealedIndexer;
 use super::{Doors, Indexing, Serve, confine};
 use crate::config::{Changes, Settings};
 use crate::parent::{FromParent, ToParent};
 use crate::privilege;
 use crate::record::handed::ForServe;
-use crate::record::reloading::Asked;
+use crate::record::reloading::ReloadsAsked;
 use crate::record::{RecordError, Refused};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -26,11 +26,11 @@ pub fn run(settings: &Settings, handed: Vec<OwnedFd>, parent: &ToParent) -> Resu
     privilege::without_capabilities();
     let indexing = Indexing::new(&settings.store, from.recent.as_ref().map(|r| r.recent()));
     indexing.look();
-    let following = Following::start(&indexing, from.live.window().clone());
+    let following = SealedIndexer::start(&indexing, from.live.window().clone());
     let following = following.map_err(RecordError::system("the indexer's thread"))?;
     let mut serve = Serve::start(&settings, Doors::open(&settings)?, from)?;
     parent.ready(&[]).map_err(RecordError::system("the parent"))?;
-    let (mut beat, mut asked) = (Instant::now(), Asked::default());
+    let (mut beat, mut asked) = (Instant::now(), ReloadsAsked::default());
     loop {
         match parent.hear() {
             Some(FromParent::End) => break,

@@ -147,7 +147,7 @@ fn measure(asked: &Asked, outside: &Outside, harm: bool) -> Result<Value, String
         ("planned", planned.into()),
         ("audit_bytes", audit.into()),
         ("table", (requests::all().len() as u64).into()),
-        ("not_sent_through", u64::from(later).into()),
+        ("not_sent_through", later.into()),
         ("alive", u64::from(alive).into()),
         ("came", came),
     ]))
