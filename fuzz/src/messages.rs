@@ -3,8 +3,8 @@
 
 use retrotap::conn::receipt::{End, LookedUp, Receipt};
 use retrotap::messages::{
-    Asked, DocumentKind, InForce, ListKind, Order, OrderError, OrderedBy, OrdersTaken, Report, Request, Role, Target,
-    connection, prefix,
+    DocumentKind, InForce, ListKind, Order, OrderError, OrderedBy, OrdersTaken, Report, Request, RequestKind, Role,
+    Target, connection, prefix,
 };
 use retrotap::packet::key::Key;
 use std::sync::Arc;
@@ -49,10 +49,10 @@ pub fn seeds(add: &mut dyn FnMut(Vec<u8>)) {
         Order::Resume { target: Target::Address(v6), cutoff: false, timeout: true },
     ];
     for asked in [
-        Asked::Orders { by: OrderedBy::new("uid 0"), orders },
-        Asked::LookUp(keys(ASKED.len())),
-        Asked::List(ListKind::Assignments),
-        Asked::List(ListKind::Suspensions),
+        RequestKind::Orders { by: OrderedBy::new("uid 0"), orders },
+        RequestKind::LookUp(keys(ASKED.len())),
+        RequestKind::List(ListKind::Assignments),
+        RequestKind::List(ListKind::Suspensions),
     ] {
         add([vec![0], Request { id: 7, asked }.encode()].concat());
     }

@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn options() {
         let words = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
-        let asked = parse(&words("--times 6 --gbps 2.5 --development"), 10.0).ok().expect("options");
+        let asked = parse(&words("--times 6 --gbps 2.5 --development"), 10.0).expect("options");
         assert_eq!((asked.times, asked.gbps, asked.seconds, asked.bench.smoke), (6, 2.5, 180, true));
         for bad in ["--times x", "--times 0", "--gbps", "--gbps -1", "--seconds 3", "--no-such"] {
             assert!(parse(&words(bad), 10.0).is_err(), "{bad}");
