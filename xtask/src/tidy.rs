@@ -224,6 +224,7 @@ const UNSAFE: &[&str] = &[
     "benches/table.rs",
     "benches/xdp.rs",
     "examples/bare",
+    "examples/confined",
     "examples/load",
     "tests",
     "xtask/src/shell.rs",
